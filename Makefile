@@ -1,0 +1,78 @@
+# Everything is installed into .venv, once, and again when the requirements change.
+
+PYTHON ?= python3
+LOCK = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) \
+	shared/pyproject.toml --extra standalone
+INSTALL = .venv/bin/python -m pip install --quiet --no-compile --no-deps
+
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export PIP_ROOT_USER_ACTION = ignore
+export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# Two targets must not install into .venv at the same time.
+.NOTPARALLEL:
+.PHONY: help up test check soak bench format lock clean
+
+help: ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# One plain command, so that make starts it without a shell and signals reach it.
+up: .venv/runtime.stamp ## Run all of TaskFlow on this machine, until Ctrl-C
+	@.venv/bin/taskflow up
+
+test: .venv/dev.stamp ## Run the tests
+	@.venv/bin/pytest
+
+check: .venv/dev.stamp ## Check format, style, types and who imports what
+	@.venv/bin/ruff format --check
+	@.venv/bin/ruff check
+	@.venv/bin/pyright
+	@.venv/bin/lint-imports --no-logo --no-cache
+
+soak: .venv/dev.stamp ## Run the long tests under load
+	@.venv/bin/pytest -m soak -s --timeout=0 tests/soak
+
+bench: .venv/dev.stamp ## Measure
+	@.venv/bin/python -m benchmarks
+
+format: .venv/dev.stamp ## Format the code and repair what ruff can repair
+	@.venv/bin/ruff check --fix-only
+	@.venv/bin/ruff format
+
+lock: .venv/dev.stamp ## Pin the versions again; UPGRADE=1 takes the newest that fit
+	$(LOCK) --group build --output-file requirements.txt
+	$(LOCK) --group dev --constraints requirements.txt --output-file requirements-dev.txt
+
+clean: ## Remove what the other targets made
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf shared/build shared/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/runtime.stamp: requirements.txt shared/pyproject.toml
+	@$(call make-venv,requirements.txt)
+	@touch $@
+
+# Holds the runtime's versions too, so `up` has nothing left to install.
+.venv/dev.stamp: requirements.txt requirements-dev.txt shared/pyproject.toml
+	@$(call make-venv,requirements-dev.txt)
+	@touch .venv/runtime.stamp $@
+
+# A .venv that works is added to, never replaced: `make up` may be running from it while
+# `make test` installs. The lock files are complete, so pip resolves nothing (--no-deps).
+define make-venv
+set -e; \
+say() { printf '%s\n' "$$1" >&2; exit 1; }; \
+command -v "$(PYTHON)" >/dev/null \
+	|| say "TaskFlow needs Python 3.11 or newer, and $(PYTHON) was not found. Install it, or name it: make PYTHON=/path/to/python3"; \
+"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	|| say "TaskFlow needs Python 3.11 or newer, and $(PYTHON) is $$("$(PYTHON)" --version 2>&1). Name a newer one: make PYTHON=/path/to/python3"; \
+"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null \
+	|| say "TaskFlow needs Python's venv module, and $(PYTHON) has none. Install it (on Debian and Ubuntu: apt-get install python3-venv)."; \
+echo 'Installing what $(1) lists into .venv (once; under a minute)'; \
+.venv/bin/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear .venv; \
+$(INSTALL) --require-hashes --requirement $(1); \
+$(INSTALL) --no-build-isolation --editable shared
+endef

@@ -1,0 +1,27 @@
+"""PATCH /api/{user_id}/tasks/{task_id}/complete, or POST: complete a task, or reopen it."""
+
+from uuid import UUID
+
+from flask import Response
+
+from taskflow import clock
+from taskflow.domain import tasks
+from taskflow.domain.tasks import Completion
+from taskflow.serving import Caller, Conditions, http_function, shown
+from taskflow.storage import Transaction, events, task_store
+
+
+@http_function(
+    "PATCH /api/{user_id}/tasks/{task_id}/complete",
+    "POST /api/{user_id}/tasks/{task_id}/complete",
+    permission="tasks:write",
+)
+def complete_task(
+    caller: Caller, task_id: UUID, wanted: Completion, conditions: Conditions, tx: Transaction
+) -> Response:
+    task = task_store.lock(tx, caller.user_id, task_id)
+    conditions.check(task)
+    task, happened = tasks.set_completed(task, wanted.completed, now=clock.now())
+    task_store.save(tx, task)
+    events.append(tx, happened)
+    return shown(task)

@@ -1,0 +1,13 @@
+"""GET /api/{user_id}/tasks/{task_id}: show a task."""
+
+from uuid import UUID
+
+from flask import Response
+
+from taskflow.serving import Caller, Conditions, http_function, shown_unless_known
+from taskflow.storage import Transaction, task_store
+
+
+@http_function("GET /api/{user_id}/tasks/{task_id}", permission="tasks:read")
+def get_task(caller: Caller, task_id: UUID, conditions: Conditions, tx: Transaction) -> Response:
+    return shown_unless_known(task_store.get(tx, caller.user_id, task_id), conditions)

@@ -1,0 +1,24 @@
+"""GET /api/{user_id}/tasks/{task_id}/history: what has happened to a task, also after its deletion."""
+
+from uuid import UUID
+
+from flask import Request, Response
+
+from taskflow.domain.errors import TaskNotFound
+from taskflow.serving import Caller, PageQuery, http_function, page, read_cursor, write_cursor
+from taskflow.storage import Transaction, events
+
+
+@http_function("GET /api/{user_id}/tasks/{task_id}/history", permission="tasks:read")
+def list_task_history(
+    caller: Caller, task_id: UUID, request: Request, query: PageQuery, tx: Transaction
+) -> Response:
+    [after_seq] = [0] if query.cursor is None else read_cursor(query.cursor, "history", int)
+    found = events.history(
+        tx, caller.user_id, str(task_id), after_seq=after_seq, limit=query.limit + 1
+    )
+    if not found and query.cursor is None:
+        raise TaskNotFound
+    shown, more = found[: query.limit], len(found) > query.limit
+    next_cursor = write_cursor("history", shown[-1].seq) if more else None
+    return page(request, [event.record_json() for event in shown], next_cursor)

@@ -1,0 +1,70 @@
+"""GET /api/{user_id}/tasks: list one's tasks, filtered, sorted, in pages."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from flask import Request, Response
+from pydantic import Field
+
+from taskflow.domain import tasks
+from taskflow.domain.tasks import Priority, Status
+from taskflow.domain.text import Text, compact_json
+from taskflow.domain.times import Time
+from taskflow.serving import Caller, PageQuery, http_function, page, read_cursor, write_cursor
+from taskflow.storage import Transaction, task_store
+from taskflow.storage.task_store import Position, TaskFilter
+
+Sort = Literal[
+    "created_at",
+    "due_date",
+    "priority",
+    "updated_at",
+    "title",
+    "-created_at",
+    "-due_date",
+    "-priority",
+    "-updated_at",
+    "-title",
+]
+
+
+class TaskQuery(PageQuery):
+    """How to narrow and sort the list; `tag` may be repeated, and then all must be there."""
+
+    status: list[Status] = []
+    completed: bool | None = None
+    priority: list[Priority] = []
+    tag: Annotated[list[Text], Field(max_length=tasks.TAGS_MAX)] = []
+    due_before: Time | None = None
+    due_after: Time | None = None
+    recurring: bool | None = None
+    sort: Sort = "-created_at"
+
+
+@http_function("GET /api/{user_id}/tasks", permission="tasks:read")
+def list_tasks(caller: Caller, request: Request, query: TaskQuery, tx: Transaction) -> Response:
+    found, end = task_store.list_of(
+        tx,
+        caller.user_id,
+        TaskFilter(
+            status=query.status,
+            completed=query.completed,
+            priority=query.priority,
+            tags=query.tag,
+            due_before=query.due_before,
+            due_after=query.due_after,
+            recurring=query.recurring,
+        ),
+        sort=query.sort,
+        after=_position(query),
+        limit=query.limit,
+    )
+    next_cursor = None if end is None else write_cursor(query.sort, end.key, str(end.id))
+    return page(request, [compact_json(tasks.represent(task)) for task in found], next_cursor)
+
+
+def _position(query: TaskQuery) -> Position | None:
+    if query.cursor is None:
+        return None
+    _, key, task_id = read_cursor(query.cursor, query.sort, str, UUID)
+    return Position(key, task_id)

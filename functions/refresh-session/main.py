@@ -1,0 +1,26 @@
+"""POST /api/auth/refresh: trade a refresh token for new tokens."""
+
+from flask import Request, Response
+
+from taskflow import clock
+from taskflow.domain.accounts import RefreshRequest
+from taskflow.domain.errors import RefreshTokenIsInvalid
+from taskflow.domain.events import Cause
+from taskflow.serving import browser, http_function, signed_in, tokens
+from taskflow.storage import account_store, session_store, transaction
+
+
+@http_function("POST /api/auth/refresh", public=True)
+def refresh_session(request: Request, body: RefreshRequest, cause: Cause) -> Response:
+    refresh_token = browser.refresh_token_of(request, body)
+    if refresh_token is None:
+        raise RefreshTokenIsInvalid
+    now = clock.now()
+    successor = tokens.new_secret()
+    # The revocation of a session whose token was used again must commit, and so must not raise.
+    with transaction(cause) as tx:
+        user_id = session_store.rotate(tx, refresh_token, successor, now=now)
+        account = None if user_id is None else account_store.get(tx, user_id)
+    if account is None:
+        raise RefreshTokenIsInvalid
+    return signed_in(account, successor, now=now)

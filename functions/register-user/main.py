@@ -1,0 +1,25 @@
+"""POST /api/auth/register: open an account and sign its owner in."""
+
+from flask import Response
+
+from taskflow import clock
+from taskflow.domain import accounts
+from taskflow.domain.accounts import Registration
+from taskflow.domain.events import Cause
+from taskflow.serving import http_function, passwords, signed_in, tokens
+from taskflow.storage import account_store, events, session_store, transaction
+
+
+@http_function("POST /api/auth/register", public=True)
+def register_user(registration: Registration, cause: Cause) -> Response:
+    # Hashing takes longer than everything else here: not while a connection is held.
+    password_hash = passwords.hash_password(registration.password)
+    now = clock.now()
+    account, registered = accounts.register(registration, now=now)
+    refresh_token = tokens.new_secret()
+    with transaction(cause.by(account.id)) as tx:
+        account_store.add(tx, account, password_hash=password_hash)
+        events.open_stream(tx, account.id)
+        events.append(tx, [registered])
+        session_store.open_session(tx, account.id, refresh_token, now=now)
+    return signed_in(account, refresh_token, now=now, status=201)

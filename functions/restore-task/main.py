@@ -1,0 +1,22 @@
+"""POST /api/{user_id}/tasks/{task_id}/restore: bring a deleted task back."""
+
+from uuid import UUID
+
+from flask import Response
+
+from taskflow import clock
+from taskflow.domain import tasks
+from taskflow.serving import Caller, Conditions, http_function, shown
+from taskflow.storage import Transaction, events, task_store
+
+
+@http_function("POST /api/{user_id}/tasks/{task_id}/restore", permission="tasks:write")
+def restore_task(
+    caller: Caller, task_id: UUID, conditions: Conditions, tx: Transaction
+) -> Response:
+    task = task_store.lock(tx, caller.user_id, task_id, deleted=True)
+    conditions.check(task)
+    task, happened = tasks.restore(task, now=clock.now())
+    task_store.save(tx, task)
+    events.append(tx, happened)
+    return shown(task)

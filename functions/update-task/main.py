@@ -1,0 +1,27 @@
+"""PATCH /api/{user_id}/tasks/{task_id}, or PUT: merge changes into a task."""
+
+from uuid import UUID
+
+from flask import Response
+
+from taskflow import clock
+from taskflow.domain import tasks
+from taskflow.domain.tasks import TaskChanges
+from taskflow.serving import Caller, Conditions, http_function, shown
+from taskflow.storage import Transaction, events, task_store
+
+
+@http_function(
+    "PATCH /api/{user_id}/tasks/{task_id}",
+    "PUT /api/{user_id}/tasks/{task_id}",
+    permission="tasks:write",
+)
+def update_task(
+    caller: Caller, task_id: UUID, changes: TaskChanges, conditions: Conditions, tx: Transaction
+) -> Response:
+    task = task_store.lock(tx, caller.user_id, task_id)
+    conditions.check(task)
+    task, happened = tasks.update(task, changes, now=clock.now())
+    task_store.save(tx, task)
+    events.append(tx, happened)
+    return shown(task)

@@ -1,0 +1,1 @@
+"""TaskFlow: an event-driven, multi-user task system built as serverless functions."""

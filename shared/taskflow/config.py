@@ -1,0 +1,127 @@
+"""The only reader of the environment: every setting, its default and what it must look like."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+JWT_SECRET_MIN_CHARS = 32
+"""RFC 7518, 3.2: a key for HS256 is at least as long as its hash."""
+
+
+def _listed(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+class WrongSetting(Exception):
+    """A setting is wrong; the message is a sentence for each, naming it."""
+
+
+class Settings(BaseModel):
+    """The settings, each named as its environment variable in lower case."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    environment: Literal["local", "test", "production"] = "production"
+    """`local` is what `make up` sets: it may make its own secret and serve cookies without TLS."""
+    database_url: str | None = None
+    database_pool_size: Annotated[int, Field(ge=1, le=100)] = 10
+    """Connections of one process. The sum over all functions of max-scale times this must stay
+    below PostgreSQL's max_connections."""
+    auth: Literal["builtin"] = "builtin"
+    jwt_secret: Annotated[str, Field(min_length=JWT_SECRET_MIN_CHARS)] | None = None
+    jwt_issuer: str | None = None
+    jwt_audience: str | None = None
+    access_token_lifetime_s: Annotated[int, Field(ge=1, le=86_400)] = 900
+    cors_origins: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    trusted_proxies: Annotated[int, Field(ge=0, le=10)] = 0
+    """How many proxies before us append to X-Forwarded-For; only that many are believed."""
+    rate_limit_user_per_s: Annotated[float, Field(ge=0)] = 100
+    rate_limit_user_burst: Annotated[int, Field(ge=1)] = 1000
+    rate_limit_auth_per_min: Annotated[float, Field(ge=0)] = 60
+    """Requests per client address to `/api/auth`, which is also the burst; 0 switches a limit off."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65_535)] = 8080
+    web_concurrency: Annotated[int, Field(ge=1, le=64)] | None = None
+    """Server processes of `make up`; by default one for each core, at most four."""
+    taskflow_data_dir: Path = Path(".taskflow")
+    functions_dir: Path = Path("functions")
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        for origin in self.cors_origins:
+            if not origin.startswith(("http://", "https://")) or origin.count("/") != 2:  # noqa: PLR2004 - the two of ://
+                message = f"CORS_ORIGINS: {origin!r} is not an origin such as https://app.example"
+                raise ValueError(message)
+        if self.database_url is not None and not self.database_url.startswith(
+            ("postgresql://", "postgres://", "postgresql+pg8000://")
+        ):
+            message = "DATABASE_URL must begin with postgresql://"
+            raise ValueError(message)
+        if self.environment == "production" and self.jwt_secret is None:
+            message = "JWT_SECRET is needed outside the local mode"
+            raise ValueError(message)
+        return self
+
+
+LOCAL = {"ENVIRONMENT": "local", "LOG_LEVEL": "warning"}
+"""What `make up` takes where the environment says nothing."""
+
+
+def read(
+    environment: Mapping[str, str] | None = None, *, defaults: Mapping[str, str] | None = None
+) -> Settings:
+    """Read the settings from `environment`, by default the process's own.
+
+    An empty value counts as none, and then `defaults` decide. Raises WrongSetting with a sentence
+    for every wrong one.
+    """
+    own = os.environ if environment is None else environment
+    source = {**(defaults or {}), **{name: value for name, value in own.items() if value.strip()}}
+    given = {name.lower(): value for name, value in source.items()}
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as wrong:
+        raise WrongSetting("; ".join(_sentence(error["loc"], error["msg"]) for error in wrong.errors())) from None
+
+
+def _sentence(location: tuple[int | str, ...], message: str) -> str:
+    text = message.removeprefix("Value error, ")
+    return f"{str(location[0]).upper()}: {text[0].lower()}{text[1:]}" if location else text
+
+
+_settings: Settings | None = None
+
+
+def settings() -> Settings:
+    """Return the settings of this process, read from its environment once."""
+    global _settings  # noqa: PLW0603 - the one set of settings of the process
+    if _settings is None:
+        _settings = read()
+    return _settings
+
+
+def use(settings: Settings) -> None:
+    """Make these the settings of this process: `make up` and the tests settle some themselves."""
+    global _settings  # noqa: PLW0603 - as above
+    _settings = settings
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """Return this process's environment with the settings in it, for a child process."""
+    given = settings.model_dump(mode="json", exclude_none=True)
+    listed = {
+        name.upper(): ",".join(value) if isinstance(value, list) else str(value)
+        for name, value in given.items()
+    }
+    return {**os.environ, **listed}
+
+
+def environment() -> dict[str, str]:
+    """Return this process's environment, for a child process that reads its own settings."""
+    return dict(os.environ)

@@ -1,0 +1,221 @@
+"""Accounts: who may log in, what they may do, and their settings."""
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, time, timedelta
+from enum import StrEnum
+from functools import cache
+from typing import Annotated, Literal
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from taskflow.domain.events import EventType, NewEvent
+from taskflow.domain.identifiers import new_id
+from taskflow.domain.text import JsonObject, Text
+
+USER_ID_MAX_CHARS = 255
+EMAIL_MAX_CHARS = 254
+PASSWORD_MIN_CHARS = 8
+PASSWORD_MAX_CHARS = 256
+"""Long enough for any passphrase, short enough that hashing it is not a way to burn our CPU."""
+
+REFRESH_TOKEN_LIFETIME = timedelta(days=30)
+REFRESH_TOKEN_GRACE = timedelta(seconds=30)
+"""How long a used refresh token is still heard: two tabs, or an answer that was lost."""
+
+LOGIN_ATTEMPTS_MAX = 10
+LOGIN_ATTEMPTS_WINDOW = timedelta(minutes=15)
+
+_EMAIL = re.compile(r"[^\s@<>()\[\],;:\\\"]+@[^\s@.<>()\[\],;:\\\"]+(\.[^\s@.<>()\[\],;:\\\"]+)*")
+
+
+class Permission(StrEnum):
+    """What a token may allow its bearer to do."""
+
+    TASKS_READ = "tasks:read"
+    TASKS_WRITE = "tasks:write"
+    AUDIT_READ = "audit:read"
+    EVENTS_REPLAY = "events:replay"
+    NOTIFICATIONS_SEND = "notifications:send"
+
+
+class Role(StrEnum):
+    """What an account is; a role stands for permissions."""
+
+    USER = "user"
+    ADMIN = "admin"
+
+
+PERMISSIONS_OF: dict[Role, frozenset[Permission]] = {
+    Role.USER: frozenset({Permission.TASKS_READ, Permission.TASKS_WRITE}),
+    Role.ADMIN: frozenset(Permission),
+}
+
+
+def permissions_of(roles: Collection[str]) -> frozenset[Permission]:
+    """Return what the roles allow together; a role that is not ours allows nothing."""
+    known = [role for role in Role if role.value in roles]
+    return frozenset[Permission]().union(*(PERMISSIONS_OF[role] for role in known))
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def _iana_zone(name: str) -> str:
+    if name not in _zones():
+        raise PydanticCustomError("timezone", "must be an IANA time zone such as Europe/Berlin")
+    return name
+
+
+def _email(text: str) -> str:
+    if not _EMAIL.fullmatch(text):
+        raise PydanticCustomError("email", "must be an email address")
+    return text.lower()
+
+
+def _minute_of_day(text: str) -> str:
+    try:
+        time.fromisoformat(text)
+    except ValueError as wrong:
+        raise PydanticCustomError("time_of_day", "must be a time of day such as 22:00") from wrong
+    return text
+
+
+TimeZone = Annotated[str, AfterValidator(_iana_zone)]
+Email = Annotated[Text, Field(max_length=EMAIL_MAX_CHARS), AfterValidator(_email)]
+Password = Annotated[Text, Field(min_length=PASSWORD_MIN_CHARS, max_length=PASSWORD_MAX_CHARS)]
+TimeOfDay = Annotated[str, Field(pattern=r"^\d\d:\d\d$"), AfterValidator(_minute_of_day)]
+Channel = Literal["email", "push"]
+
+
+class _Content(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Registration(_Content):
+    """What a client sends to open an account."""
+
+    email: Email
+    password: Password
+    timezone: TimeZone = "UTC"
+
+
+class Credentials(_Content):
+    """What a client sends to log in; a password of any shape is heard, and then right or wrong."""
+
+    email: Email
+    password: Annotated[Text, Field(max_length=PASSWORD_MAX_CHARS)]
+
+
+class RefreshRequest(_Content):
+    """What a client sends to refresh or to log out; a browser's cookie may stand in for it."""
+
+    refresh_token: Annotated[Text, Field(max_length=200)] | None = None
+
+
+class QuietHours(_Content):
+    """The part of a day, in the user's zone, in which nothing is sent outside; it may pass midnight."""
+
+    start: TimeOfDay
+    end: TimeOfDay
+
+
+class SettingsChanges(_Content):
+    """What a client sends to change their settings; what is left out stays as it is."""
+
+    timezone: TimeZone = "UTC"
+    notification_channels: list[Channel] = []
+    quiet_hours: QuietHours | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """An account as it stands; `version` counts its events.
+
+    `notification_channels` are the outside ones; the live socket and the inbox are always on.
+    """
+
+    id: str
+    email: str
+    timezone: str
+    roles: tuple[str, ...]
+    notification_channels: tuple[str, ...]
+    quiet_hours: tuple[str, str] | None
+    created_at: datetime
+    version: int
+
+
+def register(registration: Registration, *, now: datetime) -> tuple[Account, NewEvent]:
+    """Open an account; its password is kept elsewhere."""
+    account = Account(
+        id=str(new_id(now)),
+        email=registration.email,
+        timezone=registration.timezone,
+        roles=(Role.USER.value,),
+        notification_channels=(),
+        quiet_hours=None,
+        created_at=now,
+        version=1,
+    )
+    return account, _event(EventType.USER_REGISTERED, account, represent(account), now=now)
+
+
+def represent(account: Account) -> JsonObject:
+    """Return the account as its owner sees it."""
+    return {"id": account.id, "email": account.email, "timezone": account.timezone}
+
+
+def represent_settings(account: Account) -> JsonObject:
+    """Return the settings as GET and their events show them."""
+    quiet = account.quiet_hours
+    return {
+        "timezone": account.timezone,
+        "notification_channels": list(account.notification_channels),
+        "quiet_hours": {"start": quiet[0], "end": quiet[1]} if quiet else None,
+    }
+
+
+def change_settings(
+    account: Account, changes: SettingsChanges, *, now: datetime
+) -> tuple[Account, Sequence[NewEvent]]:
+    """Merge what `changes` names into the settings; no event where nothing differs."""
+    named = changes.model_fields_set
+    after = replace(
+        account,
+        timezone=changes.timezone if "timezone" in named else account.timezone,
+        notification_channels=tuple(dict.fromkeys(changes.notification_channels))
+        if "notification_channels" in named
+        else account.notification_channels,
+        quiet_hours=_bounds(changes.quiet_hours)
+        if "quiet_hours" in named
+        else account.quiet_hours,
+    )
+    if after == account:
+        return account, []
+    after = replace(after, version=account.version + 1)
+    old, new = represent_settings(account), represent_settings(after)
+    differing = {
+        name: {"old": old[name], "new": new[name]} for name in new if old[name] != new[name]
+    }
+    data = {**new, "changes": differing}
+    return after, [_event(EventType.USER_SETTINGS_CHANGED, after, data, now=now)]
+
+
+def _bounds(quiet: QuietHours | None) -> tuple[str, str] | None:
+    return (quiet.start, quiet.end) if quiet else None
+
+
+def _event(event_type: EventType, account: Account, data: JsonObject, *, now: datetime) -> NewEvent:
+    return NewEvent(
+        event_type=event_type,
+        user_id=account.id,
+        aggregate_id=account.id,
+        version=account.version,
+        timestamp=now,
+        data=data,
+    )

@@ -1,0 +1,68 @@
+"""What the domain refuses; the docstring of an error is what its sender is told."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One wrong field: `pointer` is a JSON Pointer (RFC 6901) into what was sent."""
+
+    pointer: str
+    detail: str
+
+
+class DomainError(Exception):
+    """The request can't be carried out."""
+
+    detail: ClassVar[str]
+
+    def __init_subclass__(cls) -> None:
+        """Take the error's own docstring as its message."""
+        cls.detail = " ".join((cls.__doc__ or "").split())
+
+    def __init__(self, detail: str | None = None) -> None:
+        """Say `detail` in place of the docstring, where there is more to say."""
+        super().__init__(detail or self.detail)
+
+
+class InvalidContent(DomainError):
+    """Some of what was sent is not valid; `errors` names each field."""
+
+    def __init__(self, *errors: FieldError) -> None:
+        """Name every wrong field."""
+        super().__init__()
+        self.errors = errors
+
+
+class TaskNotFound(DomainError):
+    """There is no such task."""
+
+
+class VersionIsStale(DomainError):
+    """The task has changed since the version named in If-Match; read it again."""
+
+
+class AccountNotFound(DomainError):
+    """The account of this token does not exist."""
+
+
+class EmailIsTaken(DomainError):
+    """There is already an account with this email."""
+
+
+class CredentialsAreWrong(DomainError):
+    """The email or the password is wrong."""
+
+
+class RefreshTokenIsInvalid(DomainError):
+    """The refresh token is unknown, expired, or its session has ended; log in again."""
+
+
+class TooManyAttempts(DomainError):
+    """Too many failed log-ins for this account."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        """Say when the next attempt will be heard, in whole seconds."""
+        super().__init__()
+        self.retry_after_s = retry_after_s

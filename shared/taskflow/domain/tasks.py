@@ -1,0 +1,369 @@
+"""Tasks: their fields, and the changes they allow, each with the events that record it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from taskflow.domain.errors import FieldError, InvalidContent
+from taskflow.domain.events import EventType, NewEvent
+from taskflow.domain.identifiers import new_id
+from taskflow.domain.text import JsonObject, NotBlank, Text, check_storable, compact_json
+from taskflow.domain.times import Time, rfc3339
+
+TITLE_MAX_CHARS = 255
+DESCRIPTION_MAX_CHARS = 10_000
+TAGS_MAX = 50
+TAG_MAX_CHARS = 64
+METADATA_MAX_BYTES = 16 * 1024
+
+
+class Status(StrEnum):
+    """Where a task stands."""
+
+    PENDING = "pending"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+class Priority(StrEnum):
+    """How much a task matters, from least to most."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    URGENT = "urgent"
+
+
+def _small_enough(metadata: JsonObject) -> JsonObject:
+    check_storable(metadata)
+    if len(compact_json(metadata).encode()) > METADATA_MAX_BYTES:
+        raise PydanticCustomError(
+            "metadata_too_large",
+            "must be at most {max_bytes} bytes of JSON",
+            {"max_bytes": METADATA_MAX_BYTES},
+        )
+    return metadata
+
+
+def _each_once(tags: list[str]) -> list[str]:
+    return list(dict.fromkeys(tags))
+
+
+def _not_built_yet(value: object) -> object:
+    if value is not None:
+        raise PydanticCustomError(
+            "not_supported", "is not supported yet: leave it out, or send null"
+        )
+    return value
+
+
+Title = Annotated[NotBlank, Field(min_length=1, max_length=TITLE_MAX_CHARS)]
+Description = Annotated[Text, Field(max_length=DESCRIPTION_MAX_CHARS)]
+Tag = Annotated[NotBlank, Field(min_length=1, max_length=TAG_MAX_CHARS)]
+Tags = Annotated[list[Tag], Field(max_length=TAGS_MAX), AfterValidator(_each_once)]
+Metadata = Annotated[JsonObject, AfterValidator(_small_enough)]
+NotBuiltYet = Annotated[Any, AfterValidator(_not_built_yet)]
+StatusField = Annotated[Status, Field(strict=False)]
+PriorityField = Annotated[Priority, Field(strict=False)]
+
+
+class _Content(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class TaskDraft(_Content):
+    """What a client sends to create a task."""
+
+    title: Title
+    description: Description | None = None
+    status: StatusField = Status.PENDING
+    priority: PriorityField | None = None
+    tags: Tags | None = None
+    metadata: Metadata | None = None
+    due_date: Time | None = None
+    recurrence_rule: NotBuiltYet = None
+    recurrence: NotBuiltYet = None
+    reminders: NotBuiltYet = None
+
+
+class TaskChanges(_Content):
+    """What a client sends to change a task: a merge patch (RFC 7396) of what GET gives.
+
+    A field left out stays as it is; null clears it to its default. Read-only fields may be sent
+    back as they are, so that GET, edit, PUT works.
+    """
+
+    title: Title = ""
+    description: Description | None = None
+    status: StatusField = Status.PENDING
+    completed: bool = False
+    priority: PriorityField | None = None
+    tags: Tags | None = None
+    metadata: Metadata | None = None
+    due_date: Time | None = None
+
+    id: Any = None
+    user_id: Any = None
+    recurrence_rule: Any = None
+    is_recurring: Any = None
+    next_occurrence: Any = None
+    completed_at: Any = None
+    created_at: Any = None
+    updated_at: Any = None
+    version: Any = None
+    recurring_task_id: Any = None
+    occurrence_at: Any = None
+
+
+READ_ONLY = frozenset(
+    {
+        "id",
+        "user_id",
+        "recurrence_rule",
+        "is_recurring",
+        "next_occurrence",
+        "completed_at",
+        "created_at",
+        "updated_at",
+        "version",
+        "recurring_task_id",
+        "occurrence_at",
+    }
+)
+
+
+class Completion(_Content):
+    """What a client may send to complete a task, or to reopen it."""
+
+    completed: bool = True
+
+
+class DueDate(_Content):
+    """What a client sends to set a task's due date, or to clear it with null."""
+
+    due_date: Time | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A task as it stands; `version` counts its events."""
+
+    id: UUID
+    user_id: str
+    title: str
+    description: str | None
+    status: Status
+    priority: Priority
+    tags: tuple[str, ...]
+    metadata: JsonObject
+    due_date: datetime | None
+    completed_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    version: int
+    deleted_at: datetime | None = None
+
+    @property
+    def completed(self) -> bool:
+        """Say whether the status is `completed`."""
+        return self.status is Status.COMPLETED
+
+
+Changed = tuple[Task, Sequence[NewEvent]]
+"""A task after a change, and the events that record it: none where nothing changed."""
+
+
+def represent(task: Task) -> JsonObject:
+    """Return the task as GET and its events show it: flat, ready for JSON."""
+    return {
+        "id": str(task.id),
+        "user_id": task.user_id,
+        "title": task.title,
+        "description": task.description,
+        "status": task.status.value,
+        "completed": task.completed,
+        "priority": task.priority.value,
+        "tags": list(task.tags),
+        "metadata": task.metadata,
+        "due_date": _time(task.due_date),
+        "recurrence_rule": None,
+        "is_recurring": False,
+        "next_occurrence": None,
+        "completed_at": _time(task.completed_at),
+        "created_at": _time(task.created_at),
+        "updated_at": _time(task.updated_at),
+        "version": task.version,
+        "recurring_task_id": None,
+        "occurrence_at": None,
+    }
+
+
+def create(draft: TaskDraft, *, user_id: str, now: datetime) -> tuple[Task, Sequence[NewEvent]]:
+    """Make a new task of a user."""
+    task = Task(
+        id=new_id(now),
+        user_id=user_id,
+        title=draft.title,
+        description=draft.description,
+        status=draft.status,
+        priority=draft.priority or Priority.MEDIUM,
+        tags=tuple(draft.tags or ()),
+        metadata=draft.metadata or {},
+        due_date=draft.due_date,
+        completed_at=now if draft.status is Status.COMPLETED else None,
+        created_at=now,
+        updated_at=now,
+        version=1,
+    )
+    return task, [_event(EventType.TASK_CREATED, task, represent(task))]
+
+
+def update(task: Task, changes: TaskChanges, *, now: datetime) -> Changed:
+    """Merge the fields that `changes` names into the task.
+
+    Raises InvalidContent where a read-only field differs, or `status` and `completed` disagree.
+    """
+    _refuse_read_only(task, changes)
+    return _merge(task, changes, now=now)
+
+
+def correct(task: Task, changes: TaskChanges, *, now: datetime) -> Changed:
+    """Merge an administrator's correction into the task, as one event of its own.
+
+    Raises InvalidContent where a read-only field differs, or `status` and `completed` disagree.
+    """
+    _refuse_read_only(task, changes)
+    fields = {**_named(task, changes), **_status_fields(_wanted_status(task, changes), now)}
+    return _changed(EventType.TASK_CORRECTED, task, fields, now=now)
+
+
+def set_completed(task: Task, completed: bool, *, now: datetime) -> Changed:  # noqa: FBT001 - the whole request
+    """Complete the task, or reopen it; doing so twice changes nothing the second time."""
+    if completed == task.completed:
+        return task, []
+    return _set_status(task, Status.COMPLETED if completed else Status.PENDING, now=now)
+
+
+def set_due_date(task: Task, due_date: datetime | None, *, now: datetime) -> Changed:
+    """Move the task's due date, or clear it."""
+    return _changed(EventType.TASK_DUE_DATE_CHANGED, task, {"due_date": due_date}, now=now)
+
+
+def delete(task: Task, *, now: datetime) -> Changed:
+    """Put the task away; it can be restored."""
+    return _recorded(EventType.TASK_DELETED, task, {"deleted_at": now}, now=now)
+
+
+def restore(task: Task, *, now: datetime) -> Changed:
+    """Bring a deleted task back; one that is not deleted stays as it is."""
+    if task.deleted_at is None:
+        return task, []
+    return _recorded(EventType.TASK_RESTORED, task, {"deleted_at": None}, now=now)
+
+
+def _merge(task: Task, changes: TaskChanges, *, now: datetime) -> Changed:
+    status = _wanted_status(task, changes)
+    fields = _named(task, changes)
+    due_date = {"due_date": fields.pop("due_date")} if "due_date" in fields else {}
+    completes = Status.COMPLETED in (status, task.status)
+    if not completes:
+        fields["status"] = status
+    task, updated = _changed(EventType.TASK_UPDATED, task, fields, now=now)
+    task, moved = _changed(EventType.TASK_DUE_DATE_CHANGED, task, due_date, now=now)
+    task, set_ = _set_status(task, status, now=now) if completes else (task, [])
+    return task, [*updated, *moved, *set_]
+
+
+def _set_status(task: Task, status: Status, *, now: datetime) -> Changed:
+    completes = status is Status.COMPLETED
+    event_type = EventType.TASK_COMPLETED if completes else EventType.TASK_UNCOMPLETED
+    return _changed(event_type, task, _status_fields(status, now), now=now)
+
+
+def _status_fields(status: Status, now: datetime) -> JsonObject:
+    return {"status": status, "completed_at": now if status is Status.COMPLETED else None}
+
+
+def _wanted_status(task: Task, changes: TaskChanges) -> Status:
+    named = changes.model_fields_set
+    status = changes.status if "status" in named else task.status
+    if "completed" not in named or changes.completed == task.completed:
+        return status
+    wanted = Status.COMPLETED if changes.completed else Status.PENDING
+    if status is task.status:
+        return wanted
+    if changes.completed != (status is Status.COMPLETED):
+        raise InvalidContent(
+            FieldError("/completed", f"contradicts the status {status.value!r} beside it")
+        )
+    return status
+
+
+def _named(task: Task, changes: TaskChanges) -> JsonObject:
+    defaults: JsonObject = {"priority": Priority.MEDIUM, "tags": (), "metadata": {}}
+    fields: JsonObject = {}
+    for name in changes.model_fields_set - READ_ONLY - {"status", "completed"}:
+        value = getattr(changes, name)
+        if value is None:
+            value = defaults.get(name)
+        fields[name] = tuple(value) if name == "tags" else value
+    return fields
+
+
+def _differ(old: object, new: object) -> bool:
+    # In Python 1 == True == 1.0; in JSON they differ, and metadata is the client's JSON.
+    return compact_json(old) != compact_json(new) if isinstance(new, dict) else old != new
+
+
+def _refuse_read_only(task: Task, changes: TaskChanges) -> None:
+    current = represent(task)
+    errors = [
+        FieldError(f"/{name}", "is read-only and differs from its present value")
+        for name in sorted(changes.model_fields_set & READ_ONLY)
+        if getattr(changes, name) != current[name]
+    ]
+    if errors:
+        raise InvalidContent(*errors)
+
+
+def _changed(event_type: EventType, task: Task, fields: JsonObject, *, now: datetime) -> Changed:
+    differing = {
+        name: value for name, value in fields.items() if _differ(getattr(task, name), value)
+    }
+    if "status" not in differing:
+        # Completing what is completed must not move the time at which it was.
+        differing.pop("completed_at", None)
+    return _recorded(event_type, task, differing, now=now) if differing else (task, [])
+
+
+def _recorded(event_type: EventType, task: Task, fields: JsonObject, *, now: datetime) -> Changed:
+    after = replace(task, **fields, updated_at=now, version=task.version + 1)
+    old, new = represent(task), represent(after)
+    changes = {
+        name: {"old": old[name], "new": new[name]}
+        for name in new
+        if _differ(old[name], new[name]) and name not in {"version", "updated_at"}
+    }
+    return after, [_event(event_type, after, {**new, "changes": changes})]
+
+
+def _event(event_type: EventType, task: Task, data: JsonObject) -> NewEvent:
+    return NewEvent(
+        event_type=event_type,
+        user_id=task.user_id,
+        aggregate_id=str(task.id),
+        version=task.version,
+        timestamp=task.updated_at,
+        data=data,
+    )
+
+
+def _time(at: datetime | None) -> str | None:
+    return None if at is None else rfc3339(at)

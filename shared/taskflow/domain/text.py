@@ -1,0 +1,67 @@
+"""Text and JSON as PostgreSQL can keep them and a person can read them."""
+
+import json
+import math
+from typing import Annotated, Any, cast
+
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
+
+JsonObject = dict[str, Any]
+
+JSON_MAX_DEPTH = 64
+"""Deeper than any form or integration nests, shallow enough for every JSON parser's stack."""
+
+
+def _without_null_characters(text: str) -> str:
+    if "\0" in text:
+        raise PydanticCustomError("null_character", "must not contain null characters")
+    return text
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("blank", "must not be blank")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_without_null_characters)]
+NotBlank = Annotated[Text, AfterValidator(_not_blank)]
+
+
+def compact_json(value: object) -> str:
+    """Write JSON with no white space and no line break; text stays readable, `NaN` is refused.
+
+    Raises ValueError for what JSON can't hold.
+    """
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def check_storable(value: object, *, depth: int = 0) -> None:
+    """Refuse JSON that UTF-8, PostgreSQL or a JSON parser elsewhere would not take back.
+
+    Raises PydanticCustomError for null characters, lone surrogates, infinite numbers and for
+    nesting deeper than `JSON_MAX_DEPTH`.
+    """
+    if depth > JSON_MAX_DEPTH:
+        raise PydanticCustomError(
+            "too_deep",
+            "must not nest deeper than {levels} levels",
+            {"levels": JSON_MAX_DEPTH},
+        )
+    match value:
+        case str():
+            _without_null_characters(value)
+            if any("\ud800" <= character <= "\udfff" for character in value):
+                raise PydanticCustomError("surrogate", "must not contain lone surrogates")
+        case float() if not math.isfinite(value):
+            raise PydanticCustomError("infinite", "must not contain infinite numbers")
+        case dict():
+            for key, item in cast("JsonObject", value).items():
+                check_storable(key, depth=depth)
+                check_storable(item, depth=depth + 1)
+        case list():
+            for item in cast("list[object]", value):
+                check_storable(item, depth=depth + 1)
+        case _:
+            pass

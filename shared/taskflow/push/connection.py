@@ -1,0 +1,157 @@
+"""One socket: what waits to be sent, within bounds, and when it must close."""
+
+import json
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime
+from enum import IntEnum
+
+from simple_websocket import ConnectionClosed, Server
+
+from taskflow import clock
+from taskflow.domain.text import compact_json
+from taskflow.domain.times import rfc3339
+
+QUEUE_MAX_MESSAGES = 1000
+QUEUE_MAX_BYTES = 4 * 1024 * 1024
+"""What may wait for a slow reader before it is told to resume: enough for any burst of a person's."""
+
+ABORT_AFTER_S = 10
+"""How long a reader that is too slow may take to be told so, before the socket is cut."""
+
+
+LOOK_UP_S = 3600
+"""How long a handler sleeps at a stretch; a token may last longer than a lock can be waited for."""
+
+
+class CloseCode(IntEnum):
+    """Why the server closes a socket: RFC 6455's codes, and ours from 4400 up."""
+
+    SERVICE_RESTART = 1012
+    BAD_SINCE = 4400
+    BAD_TOKEN = 4401
+    NOT_YOUR_ACCOUNT = 4403
+    NO_TOKEN = 4408
+    TOO_SLOW = 4429
+
+
+class Connection:
+    """A signed-in socket; the handler's thread alone sends, other threads only offer."""
+
+    def __init__(
+        self, ws: Server, expires_at: datetime, renew: Callable[[str], datetime | None]
+    ) -> None:
+        """Take an accepted socket, when its token expires, and how to check a newer token."""
+        self._ws = ws
+        self._expires_at = expires_at
+        self._renew = renew
+        self._queue: deque[str] = deque()
+        self._queued_bytes = 0
+        self._closing: CloseCode | None = None
+        self._overflowed_at_s: float | None = None
+        self.position = 0
+        self.is_live = False
+
+    def send_sync(self, *, newest: int, since: int | None, resync: bool, correlation_id: str) -> None:
+        """Send the first message: where the stream stands. Raises ConnectionClosed."""
+        message = {
+            "type": "task.sync",
+            "timestamp": rfc3339(clock.now()),
+            "correlation_id": correlation_id,
+            "seq": newest,
+            "event_id": None,
+            "data": {"since": since, "resync": resync},
+        }
+        self._ws.send(compact_json(message))
+
+    def send(self, seq: int, text: str) -> None:
+        """Send an event now, from the handler's thread. Raises ConnectionClosed."""
+        self._ws.send(text)
+        self.position = seq
+
+    def offer(self, seq: int, text: str) -> None:
+        """Queue an event to be sent, from any thread; what has been sent already is dropped."""
+        if seq <= self.position or self._closing is not None:
+            return
+        self.position = seq
+        if (
+            len(self._queue) >= QUEUE_MAX_MESSAGES
+            or self._queued_bytes + len(text) > QUEUE_MAX_BYTES
+        ):
+            self._overflowed_at_s = clock.monotonic_s()
+            self._queue.clear()
+            self.close_soon(CloseCode.TOO_SLOW)
+            return
+        self._queue.append(text)
+        self._queued_bytes += len(text)
+        self._ws.event.set()
+
+    def close_soon(self, code: CloseCode) -> None:
+        """Have the handler's thread close the socket, from any thread."""
+        if self._closing is None:
+            self._closing = code
+        self._ws.event.set()
+
+    def abort_if_stuck(self) -> None:
+        """Cut a socket whose reader is too slow even to be told so, from any thread."""
+        since_s = self._overflowed_at_s
+        if since_s is not None and clock.monotonic_s() - since_s > ABORT_AFTER_S:
+            self._ws.sock.abort()
+
+    @property
+    def is_closing(self) -> bool:
+        """Say whether nothing more will be sent."""
+        return self._closing is not None or not self._ws.connected
+
+    def check(self) -> bool:
+        """Read what the client has sent, and close if that is due; say whether to go on."""
+        try:
+            while self._ws.connected and (received := self._ws.receive(timeout=0)) is not None:
+                self._hear(received)
+        except ConnectionClosed:
+            return False
+        if self._closing is None and clock.now() >= self._expires_at:
+            self._closing = CloseCode.BAD_TOKEN
+        if self._closing is not None:
+            close(self._ws, self._closing)
+        return self._closing is None and bool(self._ws.connected)
+
+    def pump(self) -> None:
+        """Send what is offered, as it comes, until the socket closes."""
+        while self.check():
+            while self._queue:
+                text = self._queue.popleft()
+                self._queued_bytes -= len(text)
+                self._ws.send(text)
+            if self._closing is None:
+                left_s = (self._expires_at - clock.now()).total_seconds()
+                self._ws.event.wait(timeout=min(max(0.0, left_s), LOOK_UP_S))
+                self._ws.event.clear()
+
+    def _hear(self, received: str | bytes) -> None:
+        # A client may send a newer token before the old one expires; all else has no meaning yet.
+        token = token_in(received)
+        if token is not None:
+            expires_at = self._renew(token)
+            if expires_at is None:
+                self.close_soon(CloseCode.BAD_TOKEN)
+            else:
+                self._expires_at = expires_at
+
+
+def close(ws: Server, code: CloseCode) -> None:
+    """Close a socket with a code; one that is closed already stays so."""
+    try:
+        ws.close(code.value, code.name.lower().replace("_", " "))
+    except (ConnectionClosed, OSError):
+        return
+
+
+def token_in(received: str | bytes) -> str | None:
+    """Return the token of an `{"type": "auth", "token": …}` message, None for any other."""
+    try:
+        message = json.loads(received)
+        token = message["token"] if message["type"] == "auth" else None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return token if isinstance(token, str) else None

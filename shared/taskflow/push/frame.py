@@ -1,0 +1,160 @@
+"""The frame of a socket function: the upgrade, the token, and the codes that refuse."""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from functools import wraps
+
+import flask
+from flask import Request, Response, request
+from flask_sock import Sock
+from simple_websocket import ConnectionClosed, Server
+
+from taskflow import clock, logs
+from taskflow.domain.accounts import Permission
+from taskflow.domain.errors import AccountNotFound
+from taskflow.domain.events import Cause
+from taskflow.push.connection import CloseCode, Connection, close, token_in
+from taskflow.push.websocket import SERVER_OPTIONS, prepare
+from taskflow.serving import tracing
+from taskflow.serving.caller import Caller
+from taskflow.serving.frame import Endpoint, install
+from taskflow.serving.problems import Problem
+from taskflow.serving.routes import Route
+from taskflow.serving.tokens import InvalidToken
+from taskflow.storage import DatabaseUnavailable, run, session_store
+
+TOKEN_WITHIN_S = 10
+_BEARER_PREFIX = "bearer."
+_SINCE_MAX = (1 << 63) - 1
+
+SocketHandler = Callable[[Caller, int | None, Connection], None]
+
+_log = logging.getLogger(__name__)
+
+
+class _Refused(Exception):
+    def __init__(self, code: CloseCode) -> None:
+        super().__init__(code.name)
+        self.code = code
+
+
+def socket_function(*routes: str) -> Callable[[SocketHandler], Callable[[Request], Response]]:
+    """Make a WebSocket function out of a handler of (caller, since, connection).
+
+    The upgrade always succeeds; what is wrong with it is told by a close code. A request that asks
+    for no upgrade gets 426.
+    """
+
+    def decorate(handler: SocketHandler) -> Callable[[Request], Response]:
+        endpoint = Endpoint([Route.parse(route) for route in routes], _upgrade_needed, public=True)
+        function = install(endpoint, handler)
+        if flask.has_app_context():
+            _accept_sockets(endpoint, handler)
+        return function
+
+    return decorate
+
+
+def _accept_sockets(endpoint: Endpoint, handler: SocketHandler) -> None:
+    app = flask.current_app._get_current_object()  # noqa: SLF001  # type: ignore[attr-defined]
+    app.config["SOCK_SERVER_OPTIONS"] = SERVER_OPTIONS
+    app.before_request(prepare)
+    sock = Sock(app)
+
+    @wraps(handler)
+    def accepted(ws: Server, user_id: str | None = None) -> None:
+        bound = logs.correlation_id.set(tracing.correlation_id_of(request))
+        try:
+            _serve(ws, user_id, handler)
+        finally:
+            logs.correlation_id.reset(bound)
+
+    for number, route in enumerate(endpoint.routes):
+        path = route.template.replace("{", "<").replace("}", ">")
+        sock.route(path, endpoint=f"socket_{number}")(accepted)
+
+
+def _serve(ws: Server, path_user_id: str | None, handler: SocketHandler) -> None:
+    try:
+        caller = _caller(ws)
+        if path_user_id is not None and path_user_id != caller.user_id:
+            raise _Refused(CloseCode.NOT_YOUR_ACCOUNT)
+        if Permission.TASKS_READ not in caller.permissions:
+            raise _Refused(CloseCode.NOT_YOUR_ACCOUNT)
+        connection = Connection(ws, caller.expires_at, lambda token: _renewed(token, caller))
+        handler(caller, _since(), connection)
+    except _Refused as refused:
+        close(ws, refused.code)
+    except AccountNotFound:
+        close(ws, CloseCode.BAD_TOKEN)
+    except DatabaseUnavailable:
+        close(ws, CloseCode.SERVICE_RESTART)
+    except (ConnectionClosed, OSError):
+        _log.debug("the client has gone")
+    except Exception:
+        _log.exception("a socket failed; its client will resume")
+        close(ws, CloseCode.SERVICE_RESTART)
+
+
+def _since() -> int | None:
+    text = request.args.get("since")
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit()) or len(text) > len(str(_SINCE_MAX)):
+        raise _Refused(CloseCode.BAD_SINCE)
+    return int(text)
+
+
+def _caller(ws: Server) -> Caller:
+    ticket = request.args.get("ticket")
+    if ticket is not None:
+        return _caller_of_ticket(ticket)
+    token = _token_of_headers()
+    if token is None:
+        received = ws.receive(timeout=TOKEN_WITHIN_S)
+        if received is None:
+            raise _Refused(CloseCode.NO_TOKEN)
+        token = token_in(received)
+    try:
+        return Caller.of_token(token or "")
+    except InvalidToken:
+        raise _Refused(CloseCode.BAD_TOKEN) from None
+
+
+def _token_of_headers() -> str | None:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return token.strip()
+    for offered in request.headers.get("Sec-WebSocket-Protocol", "").split(","):
+        name = offered.strip()
+        if name.startswith(_BEARER_PREFIX):
+            return name.removeprefix(_BEARER_PREFIX)
+    return None
+
+
+def _caller_of_ticket(ticket: str) -> Caller:
+    cause = Cause(correlation_id=logs.correlation_id.get() or "", traceparent="", actor="", origin="")
+    found = run(lambda tx: session_store.take_ticket(tx, ticket, now=clock.now()), cause)
+    if found is None:
+        raise _Refused(CloseCode.BAD_TOKEN)
+    return Caller(
+        found.user_id, frozenset(), frozenset({Permission.TASKS_READ}), found.session_expires_at
+    )
+
+
+def _renewed(token: str, caller: Caller) -> datetime | None:
+    try:
+        newer = Caller.of_token(token)
+    except InvalidToken:
+        return None
+    return newer.expires_at if newer.user_id == caller.user_id else None
+
+
+def _upgrade_needed() -> Response:
+    raise Problem(
+        426,
+        "upgrade-needed",
+        "This path speaks WebSocket.",
+        headers={"Upgrade": "websocket", "Connection": "Upgrade"},
+    )

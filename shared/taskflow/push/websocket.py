@@ -1,0 +1,72 @@
+"""What flask-sock and simple-websocket need to be told before they accept a socket."""
+
+import socket
+import threading
+from typing import Any
+
+from flask import request
+
+SUBPROTOCOL = "taskflow.v1"
+PING_INTERVAL_S = 25
+MESSAGE_MAX_BYTES = 64 * 1024
+UNACKNOWLEDGED_MAX_MS = 60_000
+
+SERVER_OPTIONS = {
+    "subprotocols": [SUBPROTOCOL],
+    "ping_interval": PING_INTERVAL_S,
+    "max_message_size": MESSAGE_MAX_BYTES,
+}
+
+_SOCKET_KEYS = ("gunicorn.socket", "werkzeug.socket")
+
+
+class WholeSends:
+    """A socket whose `send` sends everything, one caller at a time.
+
+    simple-websocket takes `send` to do so; on a gevent socket it may stop in the middle of a frame,
+    and its reader thread answers pings while the handler sends.
+    """
+
+    def __init__(self, wrapped: socket.socket) -> None:
+        """Wrap a connected TCP socket."""
+        self._wrapped = wrapped
+        self._lock = threading.Lock()
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            # A peer that is gone is noticed even while a send to it waits.
+            wrapped.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MAX_MS)
+        wrapped.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def send(self, data: bytes) -> int:
+        """Send all of `data`."""
+        with self._lock:
+            self._wrapped.sendall(data)
+        return len(data)
+
+    def recv(self, size: int) -> bytes:
+        """Receive up to `size` bytes."""
+        return self._wrapped.recv(size)
+
+    def fileno(self) -> int:
+        """Return the file descriptor, for a selector."""
+        return self._wrapped.fileno()
+
+    def abort(self) -> None:
+        """End both directions at once; whoever waits in `send` or `recv` is woken."""
+        try:
+            self._wrapped.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._wrapped.close()
+
+
+def prepare() -> None:
+    """Ready the request that is about to be upgraded."""
+    environ: dict[str, Any] = request.environ
+    # Compression would cost some 300 KB of state a socket, for messages of 1 KB.
+    environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
+    for key in _SOCKET_KEYS:
+        if key in environ:
+            environ[key] = WholeSends(environ[key])

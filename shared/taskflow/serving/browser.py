@@ -1,0 +1,53 @@
+"""What a browser adds: cross-origin requests (CORS), and the refresh token in its cookie."""
+
+from urllib.parse import urlsplit
+
+from flask import Request, Response
+
+from taskflow import config
+from taskflow.domain.accounts import RefreshRequest
+from taskflow.serving.answers import REFRESH_COOKIE
+
+EXPOSED = "ETag, Link, Location, Retry-After, X-Correlation-ID"
+ALLOWED_HEADERS = (
+    "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Correlation-ID, "
+    "traceparent, tracestate"
+)
+PREFLIGHT_KEPT_S = 600
+
+
+def preflight(methods: str) -> Response:
+    """Answer OPTIONS: what may be asked here."""
+    response = Response(status=204)
+    del response.headers["Content-Type"]
+    response.headers["Allow"] = methods
+    response.headers["Access-Control-Allow-Methods"] = methods
+    response.headers["Access-Control-Allow-Headers"] = ALLOWED_HEADERS
+    response.headers["Access-Control-Max-Age"] = str(PREFLIGHT_KEPT_S)
+    return response
+
+
+def allow_origin(request: Request, response: Response) -> None:
+    """Let a page of a configured origin read the answer; others get nothing to go by."""
+    origins = config.settings().cors_origins
+    if not origins:
+        return
+    response.vary.add("Origin")
+    origin = request.headers.get("Origin")
+    if origin in origins:
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Expose-Headers"] = EXPOSED
+
+
+def refresh_token_of(request: Request, body: RefreshRequest) -> str | None:
+    """Return the refresh token of the body, or else of the cookie.
+
+    The cookie counts only with an Origin of our own: another site's page, even one that the
+    browser takes for the same site, can't use it.
+    """
+    if body.refresh_token is not None:
+        return body.refresh_token
+    # The scheme is left out: behind a gateway that ends TLS we see http.
+    if urlsplit(request.headers.get("Origin", "")).netloc != request.host:
+        return None
+    return request.cookies.get(REFRESH_COOKIE)

@@ -1,0 +1,55 @@
+"""Who is calling: the bearer token of a request, checked, and what it allows."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from flask import Request
+
+from taskflow.domain.accounts import Permission
+from taskflow.serving import tokens
+from taskflow.serving.problems import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The signed-in user of a request, as their token says."""
+
+    user_id: str
+    roles: frozenset[str]
+    permissions: frozenset[Permission]
+    expires_at: datetime
+
+    @classmethod
+    def of_token(cls, token: str) -> "Caller":
+        """Return the caller of a token. Raises tokens.InvalidToken."""
+        claims = tokens.verify(token)
+        return cls(claims.user_id, claims.roles, claims.permissions, claims.expires_at)
+
+    def must_be(self, user_id: str) -> None:
+        """Check a path's user id. Raises Problem 403, the same whether or not that user exists."""
+        if user_id != self.user_id:
+            raise Problem(403, "not-your-account", "This path belongs to another account.")
+
+    def must_have(self, permission: Permission) -> None:
+        """Check a permission. Raises Problem 403."""
+        if permission not in self.permissions:
+            raise Problem(403, "missing-permission", f"The token lacks {permission.value}.")
+
+    def must_hold(self, role: str) -> None:
+        """Check a role. Raises Problem 403."""
+        if role not in self.roles:
+            raise Problem(403, "missing-role", f"The token lacks the role {role}.")
+
+
+def authenticate(request: Request) -> Caller:
+    """Return the caller of a request. Raises Problem 401."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Problem(401, "no-token", "Send a token: Authorization: Bearer <token>.")
+    try:
+        return Caller.of_token(token.strip())
+    except tokens.InvalidToken as invalid:
+        challenge = 'Bearer realm="taskflow", error="invalid_token"'
+        raise Problem(
+            401, "invalid-token", str(invalid), headers={"WWW-Authenticate": challenge}
+        ) from None

@@ -1,0 +1,44 @@
+"""Conditional requests (RFC 9110, 13): a task's entity tag, If-Match and If-None-Match."""
+
+from dataclasses import dataclass
+
+from flask import Request
+from werkzeug.datastructures import ETags
+from werkzeug.http import quote_etag
+
+from taskflow.domain.errors import VersionIsStale
+from taskflow.domain.tasks import Task
+
+
+def tag_of(task: Task) -> str:
+    """Return the task's entity tag, which is its version."""
+    return str(task.version)
+
+
+def quoted_tag_of(task: Task) -> str:
+    """Return the task's entity tag as the header ETag carries it."""
+    return quote_etag(tag_of(task))
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What a request asks of the task's version before anything is done."""
+
+    if_match: ETags | None
+    if_none_match: ETags
+
+    @classmethod
+    def of(cls, request: Request) -> "Conditions":
+        """Read the conditions of a request."""
+        return cls(
+            request.if_match if "If-Match" in request.headers else None, request.if_none_match
+        )
+
+    def check(self, task: Task) -> None:
+        """Refuse a change that was made with another version in view. Raises VersionIsStale."""
+        if self.if_match is not None and not self.if_match.contains(tag_of(task)):
+            raise VersionIsStale
+
+    def client_has(self, task: Task) -> bool:
+        """Say whether the client already holds this version."""
+        return self.if_none_match.contains_weak(tag_of(task))

@@ -1,0 +1,296 @@
+"""The frame of an HTTP function: all that every endpoint promises, done once.
+
+A function declares its route, its permission and, by its signature, what it needs; the frame finds
+the route, authenticates, checks the path's user, limits the rate, validates, opens the one
+transaction, and turns every error into a problem.
+"""
+
+import inspect
+import io
+import logging
+import time
+import typing
+from collections.abc import Callable, Sequence
+from functools import cache, wraps
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+import flask
+from flask import Request, Response
+from pydantic import BaseModel
+from werkzeug.exceptions import MethodNotAllowed, NotFound
+
+from taskflow import config, logs, storage
+from taskflow.domain.accounts import Permission
+from taskflow.domain.events import Cause
+from taskflow.serving import browser, health, idempotency, problems, tracing
+from taskflow.serving.body import Query, parse_body, parse_query, read_bytes
+from taskflow.serving.caller import Caller, authenticate
+from taskflow.serving.conditions import Conditions
+from taskflow.serving.limits import RateLimiter
+from taskflow.serving.problems import Problem
+from taskflow.serving.routes import Route, url_map
+from taskflow.storage import Transaction
+
+EXTENSION = "taskflow"
+"""Where a function's app keeps its Endpoint, for the router and the tests to find."""
+
+SIBLING_METHODS = "taskflow.methods"
+"""The key in a WSGI environment for the methods that other functions take at the same path."""
+
+AUTH_PATHS = "/api/auth/"
+"""Where the limit of each client address counts."""
+
+Handler = Callable[..., Response]
+
+_log = logging.getLogger(__name__)
+
+
+@cache
+def user_limit() -> RateLimiter:
+    """Return the limit of each user's requests."""
+    settings = config.settings()
+    return RateLimiter(
+        rate_per_s=settings.rate_limit_user_per_s, burst=settings.rate_limit_user_burst
+    )
+
+
+@cache
+def address_limit() -> RateLimiter:
+    """Return the limit of each client address's requests to `/api/auth`."""
+    per_min = config.settings().rate_limit_auth_per_min
+    return RateLimiter(rate_per_s=per_min / 60, burst=max(1, int(per_min)))
+
+
+def http_function(
+    *routes: str,
+    permission: Permission | str | None = None,
+    role: str | None = None,
+    public: bool = False,
+    answers_token: bool = False,
+) -> Callable[[Handler], Callable[[Request], Response]]:
+    """Make a function of requests out of a handler.
+
+    `routes` are the spellings of its one endpoint, such as `POST /api/{user_id}/tasks`. Unless it
+    is `public`, it asks for a token, and for the `permission` and `role` named. `answers_token`
+    keeps its answers from being stored under an Idempotency-Key.
+
+    The handler's parameters say what it needs, by type: Caller, Cause, Transaction, Conditions,
+    Request, a Query, a pydantic model for the body; and by name, a parameter of the route.
+    """
+
+    def decorate(handler: Handler) -> Callable[[Request], Response]:
+        endpoint = Endpoint(
+            [Route.parse(route) for route in routes],
+            handler,
+            permission=None if permission is None else Permission(permission),
+            role=role,
+            public=public,
+            answers_token=answers_token,
+        )
+        return install(endpoint, handler)
+
+    return decorate
+
+
+class Endpoint:
+    """One endpoint: its routes, who may use it, and the handler that does its work."""
+
+    def __init__(
+        self,
+        routes: Sequence[Route],
+        handler: Handler,
+        *,
+        permission: Permission | None = None,
+        role: str | None = None,
+        public: bool = False,
+        answers_token: bool = False,
+    ) -> None:
+        """Take what `http_function` says, and read from the handler's signature what it needs."""
+        self.routes = routes
+        self.public = public
+        self._handler = handler
+        self._permission = permission
+        self._role = role
+        self._stores_answers = not (public or answers_token)
+        self._map = url_map([(route, "") for route in routes])
+        needs = typing.get_type_hints(handler)
+        self._needs = {name: needs[name] for name in inspect.signature(handler).parameters}
+        self._takes_query = any(_is(need, Query) for need in self._needs.values())
+        self._tx_name = next((n for n, need in self._needs.items() if need is Transaction), None)
+
+    def answer(self, request: Request) -> Response:
+        """Answer a request, whatever it is."""
+        started_s = time.perf_counter()
+        correlation_id = tracing.correlation_id_of(request)
+        traceparent = tracing.traceparent_of(request)
+        bound = logs.correlation_id.set(correlation_id)
+        try:
+            try:
+                response = self._answer(request, correlation_id, traceparent)
+            except Exception as error:  # noqa: BLE001 - the boundary: every error becomes a problem
+                response = self._refused(error, request)
+            browser.allow_origin(request, response)
+            response.headers["X-Correlation-ID"] = correlation_id
+            response.headers["traceparent"] = traceparent
+            _log.info(
+                "%s %s %d",
+                request.method,
+                self.routes[0].template if self.routes else "-",
+                response.status_code,
+                extra={"facts": {"duration_ms": round((time.perf_counter() - started_s) * 1e3, 1)}},
+            )
+            # functions-framework reads what is left of a body into memory. Of one that was refused
+            # it finds nothing; the server discards the rest as it comes.
+            request.stream = io.BytesIO()
+            return response
+        finally:
+            logs.correlation_id.reset(bound)
+
+    def _answer(self, request: Request, correlation_id: str, traceparent: str) -> Response:
+        if request.path in health.PATHS:
+            return health.answer(request.path)
+        parameters = self._match(request)
+        if parameters is None:
+            return browser.preflight(self._allowed(request))
+        settings = config.settings()
+        caller: Caller | None = None
+        if request.path.startswith(AUTH_PATHS):
+            self._limit(
+                address_limit(),
+                tracing.address_of(request, trusted_proxies=settings.trusted_proxies),
+            )
+        if not self.public:
+            caller = authenticate(request)
+            self._admit(caller, parameters.pop("user_id", None))
+        cause = Cause(
+            correlation_id=correlation_id,
+            traceparent=traceparent,
+            actor=caller.user_id if caller else "",
+            origin=tracing.origin_of(request, trusted_proxies=settings.trusted_proxies),
+        )
+        return self._call(request, caller, cause, parameters)
+
+    def _match(self, request: Request) -> dict[str, str] | None:
+        try:
+            _, parameters = self._map.bind("").match(request.path, method=request.method)
+        except NotFound:
+            raise Problem(404, "no-such-path", "No function takes this path.") from None
+        except MethodNotAllowed:
+            if request.method == "OPTIONS":
+                return None
+            raise Problem(
+                405,
+                "method-not-allowed",
+                f"{request.method} is not taken here.",
+                headers={"Allow": self._allowed(request)},
+            ) from None
+        return dict(parameters)
+
+    def _allowed(self, request: Request) -> str:
+        methods = {route.method for route in self.routes}
+        methods |= request.environ.get(SIBLING_METHODS, set[str]())
+        if "GET" in methods:
+            methods.add("HEAD")
+        return ", ".join(sorted(methods | {"OPTIONS"}))
+
+    def _admit(self, caller: Caller, path_user_id: str | None) -> None:
+        if path_user_id is not None:
+            caller.must_be(path_user_id)
+        if self._role is not None:
+            caller.must_hold(self._role)
+        if self._permission is not None:
+            caller.must_have(self._permission)
+        self._limit(user_limit(), caller.user_id)
+
+    @staticmethod
+    def _limit(limit: RateLimiter, key: str) -> None:
+        wait_s = limit.wait_s(key)
+        if wait_s:
+            raise Problem(
+                429,
+                "too-many-requests",
+                f"Too many requests; try again in {wait_s} s.",
+                headers={"Retry-After": str(wait_s)},
+            )
+
+    def _call(
+        self, request: Request, caller: Caller | None, cause: Cause, parameters: dict[str, str]
+    ) -> Response:
+        raw = read_bytes(request)
+        arguments = self._arguments(request, caller, cause, parameters, raw)
+        key = idempotency.key_of(request) if self._stores_answers else None
+        if self._tx_name is None:
+            return self._handler(**arguments)
+        tx_name = self._tx_name
+
+        def work(tx: Transaction) -> Response:
+            def effect() -> Response:
+                return self._handler(**arguments, **{tx_name: tx})
+
+            if key is None:
+                return effect()
+            route = f"{request.method} {self.routes[0].template}"
+            fingerprint = idempotency.fingerprint_of(request, route, parameters, raw)
+            return idempotency.once(tx, key, fingerprint, effect)
+
+        return storage.run(work, cause)
+
+    def _arguments(
+        self,
+        request: Request,
+        caller: Caller | None,
+        cause: Cause,
+        parameters: dict[str, str],
+        raw: bytes,
+    ) -> dict[str, Any]:
+        given: dict[object, object] = {Caller: caller, Cause: cause, Request: request}
+        arguments: dict[str, Any] = {}
+        if not self._takes_query:
+            parse_query(request, Query)
+        for name, need in self._needs.items():
+            if name in parameters:
+                arguments[name] = _parameter(parameters[name], need)
+            elif need in given:
+                arguments[name] = given[need]
+            elif need is Conditions:
+                arguments[name] = Conditions.of(request)
+            elif _is(need, Query):
+                arguments[name] = parse_query(request, need)
+            elif _is(need, BaseModel):
+                arguments[name] = parse_body(request, need, raw)
+        return arguments
+
+    @staticmethod
+    def _refused(error: Exception, request: Request) -> Response:
+        problem = problems.problem_of(error)
+        if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            _log.error("%s", problem.slug, exc_info=error)
+        return problems.answer(problem, instance=request.path)
+
+
+def install(endpoint: Endpoint, handler: Handler) -> Callable[[Request], Response]:
+    """Return the endpoint as functions-framework calls it, and leave it with the app being made."""
+
+    @wraps(handler)
+    def function(request: Request) -> Response:
+        return endpoint.answer(request)
+
+    # functions-framework executes a function's module inside the context of its app.
+    if flask.has_app_context():
+        flask.current_app.extensions[EXTENSION] = endpoint
+    return function
+
+
+def _is(need: object, kind: type) -> bool:
+    return inspect.isclass(need) and issubclass(need, kind)
+
+
+def _parameter(text: str, need: object) -> object:
+    if need is not UUID:
+        return text
+    try:
+        return UUID(text)
+    except ValueError:
+        raise Problem(404, "no-such-path", f"{text[:50]!r} is not an id.") from None

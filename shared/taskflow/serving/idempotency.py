@@ -1,0 +1,71 @@
+"""Idempotency-Key: one effect and one answer, however often a request is sent (A5)."""
+
+import hashlib
+import re
+from collections.abc import Callable
+from http import HTTPStatus
+
+from flask import Request, Response
+
+from taskflow import clock
+from taskflow.serving.problems import Problem
+from taskflow.storage import Transaction, idempotency_store
+from taskflow.storage.idempotency_store import KeyIsHeld, StoredAnswer
+
+HEADER = "Idempotency-Key"
+_KEY = re.compile(r"[\x20-\x7e]{1,255}")
+_KEPT_HEADERS = ("Content-Type", "ETag", "Location")
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def key_of(request: Request) -> str | None:
+    """Return the key of an unsafe request, if it has one. Raises Problem 400 for a bad one."""
+    key = request.headers.get(HEADER)
+    if key is None or request.method in _SAFE_METHODS:
+        return None
+    if not _KEY.fullmatch(key):
+        raise Problem(
+            400, "bad-idempotency-key", f"{HEADER} must be 1 to 255 printable ASCII characters."
+        )
+    return key
+
+
+def once(
+    tx: Transaction, key: str, fingerprint: bytes, work: Callable[[], Response]
+) -> Response:
+    """Do the work and store its 2xx answer under the key, or give the answer stored before.
+
+    A repeat that comes while the first still runs waits for it. Raises Problem 409 where that
+    takes too long, 422 where the key was used for another request.
+    """
+    user_id = tx.cause.actor
+    try:
+        stored = idempotency_store.claim(tx, user_id, key, fingerprint, now=clock.now())
+    except KeyIsHeld:
+        raise Problem(
+            409,
+            "request-still-running",
+            "The first request with this Idempotency-Key is still running.",
+            headers={"Retry-After": "1"},
+        ) from None
+    if stored is not None:
+        if stored.fingerprint != fingerprint:
+            raise Problem(
+                422, "idempotency-key-reused", "This Idempotency-Key was used for another request."
+            )
+        return Response(stored.body, status=stored.status, headers=stored.headers)
+    response = work()
+    if HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
+        headers = {
+            name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers
+        }
+        answer = StoredAnswer(fingerprint, response.status_code, headers, response.get_data())
+        idempotency_store.settle(tx, user_id, key, answer)
+    return response
+
+
+def fingerprint_of(request: Request, route: str, parameters: dict[str, str], body: bytes) -> bytes:
+    """Return a hash of what the request asks for, the same for both spellings of its path."""
+    parts = [route, *(f"{name}={value}" for name, value in sorted(parameters.items()))]
+    parts += [request.query_string.decode("latin-1"), request.headers.get("If-Match", "")]
+    return hashlib.sha256("\n".join(parts).encode() + b"\n" + body).digest()

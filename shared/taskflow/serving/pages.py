@@ -1,0 +1,71 @@
+"""Lists in pages: the opaque cursor, `next_cursor` and the Link header (RFC 8288)."""
+
+import base64
+import json
+from typing import Annotated, Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from flask import Request, Response
+from pydantic import Field
+
+from taskflow.domain.errors import FieldError, InvalidContent
+from taskflow.domain.text import compact_json
+from taskflow.serving.body import Query
+
+LIMIT_DEFAULT = 50
+LIMIT_MAX = 200
+
+Limit = Annotated[int, Field(ge=1, le=LIMIT_MAX)]
+
+
+class PageQuery(Query):
+    """The query of a list."""
+
+    limit: Limit = LIMIT_DEFAULT
+    cursor: str | None = None
+
+
+def write_cursor(of: str, *parts: str | int | None) -> str:
+    """Write where a page of the list `of` ended as opaque text, safe in a URL."""
+    return base64.urlsafe_b64encode(compact_json([of, *parts]).encode()).decode().rstrip("=")
+
+
+def read_cursor(cursor: str, of: str, *kinds: type) -> list[Any]:
+    """Read what `write_cursor(of, …)` wrote: the parts after `of`, each of its kind.
+
+    A kind is str (or null), int or UUID. Raises InvalidContent for what we did not write for
+    this list and order.
+    """
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        first, *parts = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        if first != of:
+            raise ValueError
+        return [_part(part, kind) for part, kind in zip(parts, kinds, strict=True)]
+    except (ValueError, TypeError, RecursionError):
+        raise InvalidContent(
+            FieldError("/cursor", "is not a cursor of this list; begin without one")
+        ) from None
+
+
+def page(request: Request, items_json: list[str], next_cursor: str | None) -> Response:
+    """Build the answer of a list from its items, each already written as JSON."""
+    body = f'{{"items":[{",".join(items_json)}],"next_cursor":{compact_json(next_cursor)}}}'
+    response = Response(body, content_type="application/json")
+    if next_cursor is not None:
+        query = request.args.to_dict(flat=False) | {"cursor": [next_cursor]}
+        response.headers["Link"] = f'<{request.path}?{urlencode(query, doseq=True)}>; rel="next"'
+    return response
+
+
+def _part(part: object, kind: type) -> str | int | UUID | None:
+    if kind is UUID and isinstance(part, str):
+        return UUID(part)
+    if kind is int and isinstance(part, int) and not isinstance(part, bool):
+        if abs(part) >= 1 << 63:
+            raise ValueError
+        return part
+    if kind is str and (part is None or (isinstance(part, str) and "\0" not in part)):
+        return part
+    raise ValueError

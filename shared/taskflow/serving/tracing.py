@@ -1,0 +1,40 @@
+"""The correlation id and W3C trace context of a request: taken from it, or made."""
+
+import re
+import secrets
+import uuid
+
+from flask import Request
+
+_CORRELATION_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+_AGENT_MAX_CHARS = 200
+
+
+def correlation_id_of(request: Request) -> str:
+    """Return the client's X-Correlation-ID; one that is missing or unprintable is replaced."""
+    given = request.headers.get("X-Correlation-ID", "")
+    return given if _CORRELATION_ID.fullmatch(given) else str(uuid.uuid4())
+
+
+def traceparent_of(request: Request) -> str:
+    """Return the client's traceparent (W3C Trace Context, 3.2), or a new sampled one."""
+    given = request.headers.get("traceparent", "")
+    if _TRACEPARENT.fullmatch(given):
+        return given
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+
+
+def address_of(request: Request, *, trusted_proxies: int) -> str:
+    """Return the client's address, looking behind as many proxies as are trusted."""
+    hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",")]
+    if trusted_proxies and len(hops) >= trusted_proxies and hops[-trusted_proxies]:
+        return _UNPRINTABLE.sub(" ", hops[-trusted_proxies])
+    return request.remote_addr or "unknown"
+
+
+def origin_of(request: Request, *, trusted_proxies: int) -> str:
+    """Return the address and the client program that a request comes from, as the log keeps them."""
+    agent = _UNPRINTABLE.sub(" ", request.headers.get("User-Agent", ""))[:_AGENT_MAX_CHARS]
+    return f"{address_of(request, trusted_proxies=trusted_proxies)} {agent}".rstrip()

@@ -1,0 +1,210 @@
+"""`make up`: PostgreSQL, the migrations and the server, started and stopped as one system."""
+
+import contextlib
+import fcntl
+import logging
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Generator
+from pathlib import Path
+
+from taskflow import clock, config, logs
+from taskflow.config import Settings
+from taskflow.standalone.postgres import EmbeddedPostgres, PostgresDidNotStart
+from taskflow.storage import DatabaseUnavailable
+from taskflow.storage.migrations import runner
+
+READY_WITHIN_S = 30
+STOPPED_WITHIN_S = 20
+LOOK_S = 0.05
+RESTART_PAUSE_S = 0.5
+PROCESSES_MAX = 4
+_SECRET_BYTES = 48
+
+_log = logging.getLogger(__name__)
+
+
+class DidNotStart(Exception):
+    """The system did not start; the message says what is in the way."""
+
+
+PROBLEMS = (DidNotStart, PostgresDidNotStart, DatabaseUnavailable)
+"""What may be in the way, besides a wrong setting."""
+
+
+def reach(settings: Settings) -> Settings:
+    """Return the settings with which a command reaches the database of a system that runs here."""
+    url = settings.database_url or EmbeddedPostgres(settings.taskflow_data_dir).url
+    return settings.model_copy(update={"database_url": url})
+
+
+def up(settings: Settings) -> None:
+    """Run the whole system until SIGINT or SIGTERM, then stop it with nothing lost.
+
+    Raises DidNotStart, WrongSetting, PostgresDidNotStart.
+    """
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: stopping.set())
+    with _only_one(settings.taskflow_data_dir):
+        _check_port(settings)
+        postgres = None
+        if settings.database_url is None:
+            postgres = EmbeddedPostgres(settings.taskflow_data_dir)
+        system = _System(_settled(settings, postgres), postgres)
+        try:
+            system.start(stopping)
+            if not stopping.is_set():
+                print(_banner(system.settings, own_database=postgres is not None), flush=True)  # noqa: T201 - for the one at the terminal
+            while not stopping.wait(timeout=LOOK_S):
+                system.restart_what_has_ended()
+        finally:
+            system.stop()
+    print("TaskFlow has stopped.", flush=True)  # noqa: T201 - as above
+
+
+class _System:
+    def __init__(self, settings: Settings, postgres: EmbeddedPostgres | None) -> None:
+        self.settings = settings
+        self._postgres = postgres
+        self._server: subprocess.Popen[str] | None = None
+
+    def start(self, stopping: threading.Event) -> None:
+        config.use(self.settings)
+        logs.configure(self.settings.log_level)
+        # The server loads the functions while the database starts.
+        self._server = self._spawn_server()
+        if self._postgres is not None:
+            self._postgres.start()
+        runner.apply()
+        self._go(self._server)
+        deadline_s = clock.monotonic_s() + READY_WITHIN_S
+        while not self._is_ready():
+            if self._server.poll() is not None:
+                message = "The server ended while it was starting; its reason stands above."
+                raise DidNotStart(message)
+            if clock.monotonic_s() > deadline_s:
+                message = f"The server was not ready within {READY_WITHIN_S} s."
+                raise DidNotStart(message)
+            if stopping.wait(timeout=LOOK_S):
+                return
+
+    def restart_what_has_ended(self) -> None:
+        if self._postgres is not None and self._postgres.process.poll() is not None:
+            _log.error("PostgreSQL has ended; starting it again")
+            self._postgres.start()
+        if self._server is not None and self._server.poll() is not None:
+            _log.error("the server has ended; starting it again")
+            threading.Event().wait(RESTART_PAUSE_S)
+            self._server = self._spawn_server()
+            self._go(self._server)
+
+    def stop(self) -> None:
+        if self._server is not None:
+            self._server.terminate()
+            try:
+                self._server.wait(timeout=STOPPED_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                self._server.kill()
+                self._server.wait()
+        if self._postgres is not None:
+            self._postgres.stop()
+
+    def _spawn_server(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "taskflow.standalone.web"],
+            stdin=subprocess.PIPE,
+            text=True,
+            env=config.environment_of(self.settings),
+        )
+
+    @staticmethod
+    def _go(server: subprocess.Popen[str]) -> None:
+        assert server.stdin is not None  # noqa: S101 - it was spawned with a pipe
+        with contextlib.suppress(BrokenPipeError):
+            server.stdin.write("go\n")
+            server.stdin.flush()
+
+    def _is_ready(self) -> bool:
+        url = f"http://{_reachable(self.settings)}/health/readiness"
+        try:
+            with urllib.request.urlopen(url, timeout=1):  # noqa: S310 - our own address
+                return True
+        except (urllib.error.URLError, OSError):
+            return False
+
+
+@contextlib.contextmanager
+def _only_one(data_dir: Path) -> Generator[None]:
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with (data_dir / "lock").open("w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            message = f"TaskFlow already runs on {data_dir}; TASKFLOW_DATA_DIR names another folder."
+            raise DidNotStart(message) from None
+        yield
+
+
+def _check_port(settings: Settings) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as refused:
+            message = f"PORT: {settings.host}:{settings.port} can't be had ({refused.strerror})."
+            raise DidNotStart(message) from None
+
+
+def _settled(settings: Settings, postgres: EmbeddedPostgres | None) -> Settings:
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return settings.model_copy(
+        update={
+            "database_url": settings.database_url or (postgres.url if postgres else None),
+            "jwt_secret": settings.jwt_secret or _own_secret(settings.taskflow_data_dir),
+            "web_concurrency": settings.web_concurrency or min(cores, PROCESSES_MAX),
+        }
+    )
+
+
+def _own_secret(data_dir: Path) -> str:
+    path = data_dir / "jwt-secret"
+    if not path.exists():
+        # Whole or not at all: a start that is killed here must not leave half a secret.
+        unfinished = path.with_suffix(".new")
+        unfinished.touch(mode=0o600)
+        unfinished.write_text(secrets.token_urlsafe(_SECRET_BYTES))
+        unfinished.rename(path)
+    return path.read_text()
+
+
+def _reachable(settings: Settings) -> str:
+    host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104 - compared, not bound
+    return f"{host}:{settings.port}"
+
+
+def _banner(settings: Settings, *, own_database: bool) -> str:
+    address = _reachable(settings)
+    data = settings.taskflow_data_dir.resolve()
+    return f"""
+TaskFlow is up.
+
+  REST API    http://{address}/api
+  WebSocket   ws://{address}/ws
+  Health      http://{address}/health
+  Data        {data / "postgres" if own_database else "the database of DATABASE_URL"}
+
+Open an account, and keep its access_token for `Authorization: Bearer …`:
+
+  curl -s http://{address}/api/auth/register -H 'Content-Type: application/json' \\
+       -d '{{"email": "you@example.com", "password": "a long password"}}'
+
+Ctrl-C stops it; the data stay.
+"""

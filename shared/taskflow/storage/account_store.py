@@ -1,0 +1,94 @@
+"""Accounts in PostgreSQL."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import RowMapping, select
+from sqlalchemy.dialects.postgresql import insert
+
+from taskflow.domain.accounts import Account
+from taskflow.domain.errors import AccountNotFound, EmailIsTaken
+from taskflow.storage.tables import USERS
+from taskflow.storage.transactions import Transaction
+
+
+def add(tx: Transaction, account: Account, *, password_hash: str) -> None:
+    """Store a new account. Raises EmailIsTaken."""
+    added = tx.connection.execute(
+        insert(USERS)
+        .values(**_row(account), password_hash=password_hash)
+        .on_conflict_do_nothing(index_elements=[USERS.c.email])
+        .returning(USERS.c.id)
+    ).scalar_one_or_none()
+    if added is None:
+        raise EmailIsTaken
+
+
+def save(tx: Transaction, account: Account) -> None:
+    """Store a changed account over the one that this transaction locked."""
+    tx.connection.execute(USERS.update().where(USERS.c.id == account.id).values(**_row(account)))
+
+
+def get(tx: Transaction, user_id: str) -> Account:
+    """Return an account. Raises AccountNotFound."""
+    return _one(tx, user_id, lock=False)
+
+
+def lock(tx: Transaction, user_id: str) -> Account:
+    """Return an account, locked until the transaction ends. Raises AccountNotFound."""
+    return _one(tx, user_id, lock=True)
+
+
+def find(tx: Transaction, email: str) -> tuple[Account, str] | None:
+    """Return the account with this email and its password hash, if there is one."""
+    row = (
+        tx.connection.execute(select(USERS).where(USERS.c.email == email)).mappings().one_or_none()
+    )
+    return None if row is None else (_account(row), row["password_hash"])
+
+
+def grant(tx: Transaction, email: str, roles: Sequence[str]) -> None:
+    """Give the account with this email these roles in place of its own. Raises AccountNotFound."""
+    changed = tx.connection.execute(
+        USERS.update().where(USERS.c.email == email).values(roles=list(roles)).returning(USERS.c.id)
+    ).scalar_one_or_none()
+    if changed is None:
+        raise AccountNotFound(f"There is no account with the email {email}.")
+
+
+def _one(tx: Transaction, user_id: str, *, lock: bool) -> Account:
+    query = select(USERS).where(USERS.c.id == user_id)
+    if lock:
+        query = query.with_for_update()
+    row = tx.connection.execute(query).mappings().one_or_none()
+    if row is None:
+        raise AccountNotFound
+    return _account(row)
+
+
+def _row(account: Account) -> dict[str, Any]:
+    quiet_from, quiet_until = account.quiet_hours or (None, None)
+    return {
+        "id": account.id,
+        "email": account.email,
+        "timezone": account.timezone,
+        "roles": list(account.roles),
+        "notification_channels": list(account.notification_channels),
+        "quiet_from": quiet_from,
+        "quiet_until": quiet_until,
+        "created_at": account.created_at,
+        "version": account.version,
+    }
+
+
+def _account(row: RowMapping) -> Account:
+    return Account(
+        id=row["id"],
+        email=row["email"],
+        timezone=row["timezone"],
+        roles=tuple(row["roles"]),
+        notification_channels=tuple(row["notification_channels"]),
+        quiet_hours=(row["quiet_from"], row["quiet_until"]) if row["quiet_from"] else None,
+        created_at=row["created_at"],
+        version=row["version"],
+    )

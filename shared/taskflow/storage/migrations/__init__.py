@@ -1,0 +1,1 @@
+"""The migrations, and how they are applied: `migrate` in this package, revisions in `versions`."""

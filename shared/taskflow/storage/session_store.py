@@ -1,0 +1,181 @@
+"""Log-in sessions in PostgreSQL: refresh tokens, socket tickets, failed attempts; only hashes of secrets."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import case, or_, select
+from sqlalchemy.dialects.postgresql import insert
+
+from taskflow.domain.accounts import (
+    LOGIN_ATTEMPTS_MAX,
+    LOGIN_ATTEMPTS_WINDOW,
+    REFRESH_TOKEN_GRACE,
+    REFRESH_TOKEN_LIFETIME,
+)
+from taskflow.domain.errors import TooManyAttempts
+from taskflow.domain.identifiers import new_id
+from taskflow.storage.tables import LOGIN_ATTEMPTS, REFRESH_TOKENS, SESSIONS, SOCKET_TICKETS
+from taskflow.storage.transactions import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What a socket ticket stood for: whose, and until when the token that asked for it is good."""
+
+    user_id: str
+    session_expires_at: datetime
+
+
+def open_session(tx: Transaction, user_id: str, refresh_token: str, *, now: datetime) -> None:
+    """Begin a session of the user with its first refresh token; forget the user's expired ones."""
+    tx.connection.execute(
+        SESSIONS.delete().where(
+            SESSIONS.c.user_id == user_id,
+            ~select(REFRESH_TOKENS.c.token_hash)
+            .where(REFRESH_TOKENS.c.session_id == SESSIONS.c.id, REFRESH_TOKENS.c.expires_at > now)
+            .exists(),
+        )
+    )
+    session_id = new_id(now)
+    tx.connection.execute(SESSIONS.insert().values(id=session_id, user_id=user_id, created_at=now))
+    _add_token(tx, session_id, refresh_token, now=now)
+
+
+def rotate(tx: Transaction, refresh_token: str, successor: str, *, now: datetime) -> str | None:
+    """Trade a refresh token for `successor`: return the user id, or None where it is not valid.
+
+    A token used again after REFRESH_TOKEN_GRACE may be stolen, and revokes its whole session.
+    """
+    found = (
+        tx.connection.execute(
+            select(
+                REFRESH_TOKENS.c.expires_at,
+                REFRESH_TOKENS.c.used_at,
+                SESSIONS.c.id,
+                SESSIONS.c.user_id,
+                SESSIONS.c.revoked_at,
+            )
+            .join(SESSIONS, SESSIONS.c.id == REFRESH_TOKENS.c.session_id)
+            .where(REFRESH_TOKENS.c.token_hash == _hash(refresh_token))
+            .with_for_update()
+        )
+        .mappings()
+        .one_or_none()
+    )
+    if found is None or found["revoked_at"] is not None or found["expires_at"] <= now:
+        return None
+    if found["used_at"] is None:
+        tx.connection.execute(
+            REFRESH_TOKENS.update()
+            .where(REFRESH_TOKENS.c.token_hash == _hash(refresh_token))
+            .values(used_at=now)
+        )
+    elif found["used_at"] < now - REFRESH_TOKEN_GRACE:
+        _revoke(tx, found["id"], now=now)
+        return None
+    _add_token(tx, found["id"], successor, now=now)
+    return found["user_id"]
+
+
+def close_session(tx: Transaction, refresh_token: str, *, now: datetime) -> None:
+    """End the session of this refresh token, if there is one."""
+    session_id = tx.connection.execute(
+        select(REFRESH_TOKENS.c.session_id).where(
+            REFRESH_TOKENS.c.token_hash == _hash(refresh_token)
+        )
+    ).scalar_one_or_none()
+    if session_id is not None:
+        _revoke(tx, session_id, now=now)
+
+
+def count_attempt(tx: Transaction, email: str, *, now: datetime) -> None:
+    """Count an attempt to log in as failed, before its password is looked at.
+
+    So of many attempts at once no more than the limit are heard. Raises TooManyAttempts, also
+    for an email that nobody has, so that the answer tells nothing.
+    """
+    window_over = LOGIN_ATTEMPTS.c.window_started_at <= now - LOGIN_ATTEMPTS_WINDOW
+    attempt = (
+        tx.connection.execute(
+            insert(LOGIN_ATTEMPTS)
+            .values(email_hash=_hash(email), window_started_at=now, failures=1)
+            .on_conflict_do_update(
+                index_elements=[LOGIN_ATTEMPTS.c.email_hash],
+                set_={
+                    "failures": case((window_over, 1), else_=LOGIN_ATTEMPTS.c.failures + 1),
+                    "window_started_at": case(
+                        (window_over, now), else_=LOGIN_ATTEMPTS.c.window_started_at
+                    ),
+                },
+            )
+            .returning(LOGIN_ATTEMPTS.c.failures, LOGIN_ATTEMPTS.c.window_started_at)
+        )
+        .mappings()
+        .one()
+    )
+    if attempt["failures"] > LOGIN_ATTEMPTS_MAX:
+        wait = attempt["window_started_at"] + LOGIN_ATTEMPTS_WINDOW - now
+        raise TooManyAttempts(retry_after_s=max(1, -(-wait // timedelta(seconds=1))))
+
+
+def forgive_attempts(tx: Transaction, email: str, *, now: datetime) -> None:
+    """Forget the attempts of an account that has now logged in, and all that no longer count."""
+    tx.connection.execute(
+        LOGIN_ATTEMPTS.delete().where(
+            or_(
+                LOGIN_ATTEMPTS.c.email_hash == _hash(email),
+                LOGIN_ATTEMPTS.c.window_started_at <= now - LOGIN_ATTEMPTS_WINDOW,
+            )
+        )
+    )
+
+
+def add_ticket(tx: Transaction, ticket: str, of: Ticket, *, expires_at: datetime, now: datetime) -> None:
+    """Store a ticket that opens one socket; forget those that have expired."""
+    tx.connection.execute(SOCKET_TICKETS.delete().where(SOCKET_TICKETS.c.expires_at <= now))
+    tx.connection.execute(
+        SOCKET_TICKETS.insert().values(
+            ticket_hash=_hash(ticket),
+            user_id=of.user_id,
+            expires_at=expires_at,
+            session_expires_at=of.session_expires_at,
+        )
+    )
+
+
+def take_ticket(tx: Transaction, ticket: str, *, now: datetime) -> Ticket | None:
+    """Use a ticket up: return what it stood for, or None where it is unknown, used or expired."""
+    found = (
+        tx.connection.execute(
+            SOCKET_TICKETS.delete()
+            .where(SOCKET_TICKETS.c.ticket_hash == _hash(ticket))
+            .returning(SOCKET_TICKETS)
+        )
+        .mappings()
+        .one_or_none()
+    )
+    if found is None or found["expires_at"] <= now:
+        return None
+    return Ticket(found["user_id"], found["session_expires_at"])
+
+
+def _add_token(tx: Transaction, session_id: UUID, refresh_token: str, *, now: datetime) -> None:
+    tx.connection.execute(
+        REFRESH_TOKENS.insert().values(
+            token_hash=_hash(refresh_token),
+            session_id=session_id,
+            expires_at=now + REFRESH_TOKEN_LIFETIME,
+        )
+    )
+
+
+def _revoke(tx: Transaction, session_id: UUID, *, now: datetime) -> None:
+    tx.connection.execute(
+        SESSIONS.update().where(SESSIONS.c.id == session_id).values(revoked_at=now)
+    )
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()

@@ -1,0 +1,131 @@
+"""The tables as SQLAlchemy Core sees them; migrations make them."""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+
+METADATA = MetaData()
+
+_TIME = DateTime(timezone=True)
+
+TASKS = Table(
+    "tasks",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("user_id", Text),
+    Column("title", Text),
+    Column("description", Text),
+    Column("status", Text),
+    # The rank from `low` 1 to `urgent` 4, so that an index can sort by it.
+    Column("priority", SmallInteger),
+    Column("tags", ARRAY(Text)),
+    # json, not jsonb: the client's own numbers and order of keys come back as they were sent.
+    Column("metadata", JSON),
+    Column("due_date", _TIME),
+    Column("completed_at", _TIME),
+    Column("created_at", _TIME),
+    Column("updated_at", _TIME),
+    Column("version", Integer),
+    Column("deleted_at", _TIME),
+)
+
+USERS = Table(
+    "users",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("email", Text),
+    Column("password_hash", Text),
+    Column("timezone", Text),
+    Column("roles", ARRAY(Text)),
+    Column("notification_channels", ARRAY(Text)),
+    Column("quiet_from", Text),
+    Column("quiet_until", Text),
+    Column("created_at", _TIME),
+    Column("version", Integer),
+)
+
+SESSIONS = Table(
+    "sessions",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("user_id", Text),
+    Column("created_at", _TIME),
+    Column("revoked_at", _TIME),
+)
+
+REFRESH_TOKENS = Table(
+    "refresh_tokens",
+    METADATA,
+    Column("token_hash", LargeBinary, primary_key=True),
+    Column("session_id", Uuid),
+    Column("expires_at", _TIME),
+    Column("used_at", _TIME),
+)
+
+LOGIN_ATTEMPTS = Table(
+    "login_attempts",
+    METADATA,
+    Column("email_hash", LargeBinary, primary_key=True),
+    Column("window_started_at", _TIME),
+    Column("failures", Integer),
+)
+
+SOCKET_TICKETS = Table(
+    "socket_tickets",
+    METADATA,
+    Column("ticket_hash", LargeBinary, primary_key=True),
+    Column("user_id", Text),
+    Column("expires_at", _TIME),
+    Column("session_expires_at", _TIME),
+)
+
+STREAMS = Table(
+    "streams",
+    METADATA,
+    Column("user_id", Text, primary_key=True),
+    Column("seq", BigInteger),
+    Column("hash", LargeBinary),
+)
+
+EVENTS = Table(
+    "events",
+    METADATA,
+    Column("user_id", Text, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("event_id", Uuid),
+    Column("event_type", Text),
+    Column("aggregate_id", Text),
+    Column("version", Integer),
+    Column("schema_version", SmallInteger),
+    Column("timestamp", _TIME),
+    Column("correlation_id", Text),
+    Column("traceparent", Text),
+    Column("actor", Text),
+    Column("origin", Text),
+    # json keeps the text as it was appended, which is what the hash is over.
+    Column("data", JSON),
+    Column("hash", LargeBinary),
+)
+
+IDEMPOTENCY_KEYS = Table(
+    "idempotency_keys",
+    METADATA,
+    Column("user_id", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("fingerprint", LargeBinary),
+    Column("created_at", _TIME),
+    Column("status", SmallInteger),
+    Column("headers", JSON),
+    Column("body", LargeBinary),
+)

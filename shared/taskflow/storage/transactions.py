@@ -1,0 +1,193 @@
+"""Transactions: one connection, one cause, and a word to whoever listens once it has committed."""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar, cast
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from taskflow import config
+from taskflow.domain.events import Cause
+from taskflow.storage import driver
+
+ATTEMPTS = 3
+"""How often a transaction that failed before its commit, through no fault of its own, is run."""
+
+LOCK_TIMEOUT_MS = 10_000
+"""How long a statement waits for another transaction's lock, an idempotency key's included (A5)."""
+
+STATEMENT_TIMEOUT_MS = 30_000
+IDLE_IN_TRANSACTION_TIMEOUT_MS = 30_000
+"""A process that stops in the middle of a transaction holds its locks no longer than this."""
+
+_POOL_TIMEOUT_S = 10
+
+_SERIALIZATION_FAILURE, _DEADLOCK_DETECTED, _LOCK_NOT_AVAILABLE = "40001", "40P01", "55P03"
+
+T = TypeVar("T")
+
+Listener = Callable[[Mapping[str, int]], None]
+
+
+class DatabaseUnavailable(Exception):
+    """PostgreSQL can't be reached, or has no connection to spare; try again shortly."""
+
+
+class LockTimeout(Exception):
+    """Another transaction held a lock for longer than this one may wait."""
+
+
+@dataclass(slots=True)
+class Transaction:
+    """An open transaction; a store function that is given one reads and writes inside it.
+
+    `appended` is the newest `seq` of each user whose stream it has appended to.
+    """
+
+    connection: Connection
+    cause: Cause
+    appended: dict[str, int] = field(default_factory=dict[str, int])
+
+
+_listeners: list[Listener] = []
+_engine: Engine | None = None
+_engine_lock = threading.Lock()
+
+
+def on_commit(listener: Listener) -> None:
+    """Call `listener` after each commit that appended events, with the newest `seq` of each user.
+
+    It runs in the thread that committed and must neither block nor raise.
+    """
+    _listeners.append(listener)
+
+
+def engine() -> Engine:
+    """Return this process's engine; made at first use, for a server forks after the import."""
+    global _engine  # noqa: PLW0603 - the one engine of the process
+    with _engine_lock:
+        if _engine is None:
+            settings = config.settings()
+            if settings.database_url is None:
+                message = "DATABASE_URL: is needed to reach PostgreSQL"
+                raise config.WrongSetting(message)
+            _engine = driver.engine(
+                settings.database_url,
+                startup_params={
+                    "lock_timeout": str(LOCK_TIMEOUT_MS),
+                    "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+                    "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_TIMEOUT_MS),
+                },
+                pool_size=settings.database_pool_size,
+                max_overflow=0,
+                pool_timeout=_POOL_TIMEOUT_S,
+            )
+        return _engine
+
+
+@contextmanager
+def transaction(cause: Cause) -> Generator[Transaction]:
+    """Open a transaction that commits at the end of the block, or rolls back on an exception.
+
+    Raises DatabaseUnavailable or LockTimeout; after a failed commit it is not known whether it
+    took effect.
+    """
+    with _translated(), engine().connect() as connection:
+        tx = Transaction(connection, cause)
+        yield tx
+        connection.commit()
+    _announce(tx)
+
+
+def run(work: Callable[[Transaction], T], cause: Cause) -> T:
+    """Run `work` in a transaction, and again where it failed for a reason that passes.
+
+    Only what can't have committed is run again: a connection that was lost before the commit, a
+    deadlock, a serialization failure. Raises DatabaseUnavailable or LockTimeout, and what `work`
+    raises.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        committing = False
+        try:
+            with engine().connect() as connection:
+                tx = Transaction(connection, cause)
+                result = work(tx)
+                committing = True
+                connection.commit()
+        except DBAPIError as failed:
+            if committing or attempt == ATTEMPTS or not _passes(failed):
+                with _translated():
+                    raise
+            # Two that deadlocked must not meet again in step.
+            time.sleep(random.uniform(0, 0.02 * attempt))  # noqa: S311 - jitter, no secret
+        except PoolTimeout as full:
+            raise DatabaseUnavailable from full
+        else:
+            _announce(tx)
+            return result
+    raise AssertionError  # pragma: no cover - the last attempt returns or raises
+
+
+def is_reachable() -> bool:
+    """Say whether PostgreSQL answers."""
+    try:
+        with _translated(), engine().connect() as connection:
+            connection.execute(text("SELECT 1"))
+    except DatabaseUnavailable:
+        return False
+    return True
+
+
+def _announce(tx: Transaction) -> None:
+    if tx.appended:
+        for listener in _listeners:
+            listener(tx.appended)
+
+
+@contextmanager
+def _translated() -> Generator[None]:
+    try:
+        yield
+    except PoolTimeout as full:
+        raise DatabaseUnavailable from full
+    except DBAPIError as failed:
+        if is_lock_timeout(failed):
+            raise LockTimeout from failed
+        if _is_outage(failed):
+            raise DatabaseUnavailable from failed
+        raise
+
+
+def is_lock_timeout(failed: DBAPIError) -> bool:
+    """Say whether a statement failed because it waited too long for another's lock."""
+    return _sqlstate(failed) == _LOCK_NOT_AVAILABLE
+
+
+def is_data_error(failed: DBAPIError) -> bool:
+    """Say whether a value could not be read as the type it had to be (SQLSTATE class 22)."""
+    return (_sqlstate(failed) or "").startswith("22")
+
+
+def _sqlstate(failed: DBAPIError) -> str | None:
+    # pg8000 hands over PostgreSQL's ErrorResponse as a dict by field code; C is the SQLSTATE.
+    fields = failed.orig.args[0] if failed.orig is not None and failed.orig.args else None
+    return cast("dict[str, str]", fields).get("C") if isinstance(fields, dict) else None
+
+
+def _passes(failed: DBAPIError) -> bool:
+    return _sqlstate(failed) in {_SERIALIZATION_FAILURE, _DEADLOCK_DETECTED} or _is_outage(failed)
+
+
+def _is_outage(failed: DBAPIError) -> bool:
+    code = _sqlstate(failed)
+    if code is None:
+        # The driver's own: the connection was refused, or broke.
+        return failed.connection_invalidated or isinstance(failed, InterfaceError)
+    # Class 08 connection, 53 resources (too many connections), 57P shutdown and start-up.
+    return failed.connection_invalidated or code[:2] in {"08", "53"} or code[:3] == "57P"

@@ -1,0 +1,72 @@
+"""Fixtures for all levels: one PostgreSQL for the run, and a clock that a test can set."""
+
+from collections.abc import Callable, Generator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from taskflow import clock, config
+from taskflow.config import Settings
+from taskflow.standalone.postgres import EmbeddedPostgres
+from taskflow.storage.migrations import runner
+from tests.support.accounts import SignedIn, a_user
+from tests.support.system import System
+
+# Tests run on a throw-away database, whose data need not survive a power cut.
+FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Generator[EmbeddedPostgres]:
+    """Start a PostgreSQL with the tables, and make it the one of this process."""
+    postgres = EmbeddedPostgres(tmp_path_factory.mktemp("database"), options=FAST)
+    postgres.start()
+    config.use(
+        Settings(
+            environment="test",
+            database_url=postgres.url,
+            database_pool_size=20,
+            jwt_secret="a secret for tests, and for nothing else at all",
+            rate_limit_user_per_s=0,
+            rate_limit_auth_per_min=0,
+        )
+    )
+    runner.apply()
+    yield postgres
+    postgres.stop()
+
+
+@pytest.fixture
+def user(database: EmbeddedPostgres) -> SignedIn:  # noqa: ARG001 - it must run
+    """Open an account."""
+    return a_user()
+
+
+@pytest.fixture
+def other(database: EmbeddedPostgres) -> SignedIn:  # noqa: ARG001 - it must run
+    """Open another account."""
+    return a_user()
+
+
+@pytest.fixture
+def set_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
+    """Return what sets the time."""
+    return lambda at: monkeypatch.setattr(clock, "now", lambda: at)
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Generator[System]:
+    """Run the whole system for the tests of a module."""
+    running = System(tmp_path_factory.mktemp("system") / "data")
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def own_system(tmp_path: Path) -> Generator[System]:
+    """Prepare a system for one test, which starts it and may kill it."""
+    prepared = System(tmp_path / "data")
+    yield prepared
+    prepared.kill()

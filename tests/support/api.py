@@ -1,0 +1,62 @@
+"""A client for the functions in this process, each loaded as functions-framework loads it."""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from werkzeug.test import Client, TestResponse
+
+from taskflow.standalone.discovery import Function, discover
+from taskflow.standalone.router import Router
+from tests.support.accounts import SignedIn
+
+ROOT = Path(__file__).parents[2]
+
+
+@cache
+def all_functions() -> Sequence[Function]:
+    """Load every function, once."""
+    return discover(ROOT / "functions")
+
+
+class Api:
+    """Sends requests to the functions as one user, or as a stranger."""
+
+    def __init__(self, user: SignedIn | None = None) -> None:
+        """Sign in as `user`, if there is one."""
+        self.user = user
+        self._client = Client(Router(all_functions()), use_cookies=False)
+
+    def request(
+        self, method: str, path: str, *, headers: dict[str, str] | None = None, **options: Any  # noqa: ANN401 - werkzeug's own
+    ) -> TestResponse:
+        """Send a request; `{user_id}` in the path stands for the user's own."""
+        signed = self.user.headers if self.user else {}
+        filled = path.replace("{user_id}", self.user.user_id if self.user else "nobody")
+        return self._client.open(filled, method=method, headers={**signed, **(headers or {})}, **options)
+
+    def get(self, path: str, **options: Any) -> TestResponse:  # noqa: ANN401 - as above
+        """Send GET."""
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, json: Any = None, **options: Any) -> TestResponse:  # noqa: ANN401 - as above
+        """Send POST, with a body of JSON if there is one."""
+        return self._with_body("POST", path, json, options)
+
+    def put(self, path: str, json: Any = None, **options: Any) -> TestResponse:  # noqa: ANN401 - as above
+        """Send PUT."""
+        return self._with_body("PUT", path, json, options)
+
+    def patch(self, path: str, json: Any = None, **options: Any) -> TestResponse:  # noqa: ANN401 - as above
+        """Send PATCH."""
+        return self._with_body("PATCH", path, json, options)
+
+    def delete(self, path: str, **options: Any) -> TestResponse:  # noqa: ANN401 - as above
+        """Send DELETE."""
+        return self.request("DELETE", path, **options)
+
+    def _with_body(self, method: str, path: str, json: object, options: dict[str, Any]) -> TestResponse:
+        if json is not None:
+            options["json"] = json
+        return self.request(method, path, **options)

@@ -1,0 +1,49 @@
+"""Builders: a task with only what a test cares about spelled out."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from taskflow import clock
+from taskflow.domain import tasks
+from taskflow.domain.events import Event, NewEvent
+from taskflow.domain.tasks import Task, TaskDraft
+from taskflow.storage import events, task_store, transaction
+from tests.support.accounts import A_CAUSE
+
+A_TIME = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
+
+
+def a_draft(**fields: Any) -> TaskDraft:  # noqa: ANN401 - what JSON may hold
+    """Make what a client sends to create a task."""
+    return TaskDraft.model_validate({"title": "Buy milk", **fields})
+
+
+def a_task(*, user_id: str = "somebody", now: datetime = A_TIME, **fields: Any) -> Task:  # noqa: ANN401 - as above
+    """Make a task that is nowhere stored."""
+    task, _ = tasks.create(a_draft(**fields), user_id=user_id, now=now)
+    return task
+
+
+def a_stored_task(user_id: str, **fields: Any) -> Task:  # noqa: ANN401 - as above
+    """Store a task of a user, with its event."""
+    task, happened = tasks.create(a_draft(**fields), user_id=user_id, now=clock.now())
+    with transaction(A_CAUSE) as tx:
+        task_store.add(tx, task)
+        events.append(tx, happened)
+    return task
+
+
+def append(*happened: NewEvent) -> None:
+    """Append events to the log."""
+    with transaction(A_CAUSE) as tx:
+        events.append(tx, happened)
+
+
+def log_of(user_id: str) -> Sequence[Event]:
+    """Return all events of a user."""
+    found: list[Event] = []
+    with transaction(A_CAUSE) as tx:
+        while page := events.after(tx, user_id, found[-1].seq if found else 0):
+            found += page
+    return found

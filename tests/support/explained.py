@@ -1,0 +1,83 @@
+"""The big assertion: the state before plus the events equals the state after."""
+
+import json
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from taskflow.domain import accounts, tasks
+from taskflow.domain.events import Event
+from taskflow.storage import account_store, events, task_store, transaction
+from tests.support.accounts import A_CAUSE
+from tests.support.builders import log_of
+
+State = dict[str, dict[str, Any]]
+"""The representation of everything a user has, by aggregate id; what is deleted says so."""
+
+
+def state_of(user_id: str) -> State:
+    """Read a user's live state from the tables."""
+    with transaction(A_CAUSE) as tx:
+        account = account_store.get(tx, user_id)
+        found = task_store.all_of(tx, user_id)
+    state: State = {
+        str(task.id): {**tasks.represent(task), "is_deleted": task.deleted_at is not None}
+        for task in found
+    }
+    state[user_id] = accounts.represent_settings(account)
+    return state
+
+
+def fold(state: State, happened: Sequence[Event]) -> State:
+    """Apply events to a state, by what they say and nothing else.
+
+    Each must carry on from the version before, and its `changes` must be the whole difference.
+    """
+    state = dict(state)
+    for event in happened:
+        data = json.loads(event.data_json)
+        if event.event_type == "user.registered":
+            settings = {"timezone": data["timezone"], "notification_channels": [], "quiet_hours": None}
+            state[event.aggregate_id] = settings
+            continue
+        changes = data.pop("changes", None)
+        before = state.get(event.aggregate_id)
+        if before is None:
+            assert changes is None, f"{event.event_type} changes what never was"
+        else:
+            assert changes is not None, f"{event.event_type} does not say what changed"
+            _check_changes(before, data, changes)
+        if event.event_type.startswith("task."):
+            expected = 1 if before is None else before["version"] + 1
+            assert data["version"] == event.version == expected
+            data["is_deleted"] = event.event_type == "task.deleted"
+        state[event.aggregate_id] = data
+    return state
+
+
+def _check_changes(before: dict[str, Any], after: dict[str, Any], changes: dict[str, Any]) -> None:
+    unmentioned = {"version", "updated_at"}
+    differing = {
+        name: {"old": before[name], "new": value}
+        for name, value in after.items()
+        if before[name] != value and name not in unmentioned
+    }
+    assert changes == differing
+
+
+@contextmanager
+def assert_events_explain_the_change(user_id: str) -> Generator[list[Event]]:
+    """Check that what the block changed of a user is just what its new events say.
+
+    Yields the list that holds the new events once the block is over.
+    """
+    before, already = state_of(user_id), log_of(user_id)
+    new: list[Event] = []
+    yield new
+    new += log_of(user_id)[len(already) :]
+    assert [event.seq for event in new] == list(
+        range(len(already) + 1, len(already) + len(new) + 1)
+    )
+    assert fold(before, new) == state_of(user_id)
+    with transaction(A_CAUSE) as tx:
+        assert events.broken_link(tx, user_id) is None

@@ -1,0 +1,92 @@
+"""The real thing: `taskflow up` in a process group of its own, on a free port."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import requests
+
+from taskflow import config
+from tests.support.eventually import eventually
+
+ROOT = Path(__file__).parents[2]
+STARTED_WITHIN_S = 60
+STOPPED_WITHIN_S = 30
+
+
+def a_free_port() -> int:
+    """Return a port of the loopback interface that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class System:
+    """A TaskFlow that runs on a data folder of its own and can be stopped, killed and restarted."""
+
+    def __init__(self, data_dir: Path, **settings: str) -> None:
+        """Prepare it; `settings` are environment variables."""
+        self.port = a_free_port()
+        self.data_dir = data_dir
+        self.log = data_dir.with_suffix(".log")
+        self._settings = settings
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it serves HTTP."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def ws_url(self) -> str:
+        """Where it takes sockets."""
+        return f"ws://127.0.0.1:{self.port}/ws"
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """Its first process."""
+        assert self._process is not None
+        return self._process
+
+    def start(self) -> None:
+        """Start it and wait until it is ready."""
+        own = {
+            "TASKFLOW_DATA_DIR": str(self.data_dir),
+            "PORT": str(self.port),
+            "FUNCTIONS_DIR": str(ROOT / "functions"),
+            "RATE_LIMIT_AUTH_PER_MIN": "0",
+            "RATE_LIMIT_USER_PER_S": "0",
+            **self._settings,
+        }
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "taskflow.command_line", "up"],
+                env={**config.environment(), **own},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        eventually(self._check_ready, within_s=STARTED_WITHIN_S)
+
+    def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> int:
+        """Stop it in an orderly way; return its exit status."""
+        self.process.send_signal(with_signal)
+        return self.process.wait(timeout=STOPPED_WITHIN_S)
+
+    def kill(self) -> None:
+        """End its whole process group with SIGKILL."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(timeout=STOPPED_WITHIN_S)
+
+    def _check_ready(self) -> None:
+        assert self.process.poll() is None, f"it ended:\n{self.log.read_text()[-4000:]}"
+        try:
+            answer = requests.get(f"{self.url}/health/readiness", timeout=2)
+        except requests.ConnectionError as refused:
+            raise AssertionError(self.log.read_text()[-4000:]) from refused
+        assert answer.status_code == 200, answer.text

@@ -29,7 +29,7 @@ test: .venv/dev.stamp ## Run the tests
 check: .venv/dev.stamp ## Check format, style, types and who imports what
 	@.venv/bin/ruff format --check
 	@.venv/bin/ruff check
-	@.venv/bin/pyright
+	@.venv/bin/pyright --project pyproject.toml
 	@.venv/bin/lint-imports --no-logo --no-cache
 
 soak: .venv/dev.stamp ## Run the long tests under load

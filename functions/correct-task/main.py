@@ -11,9 +11,7 @@ from taskflow.serving import Conditions, http_function, shown
 from taskflow.storage import Transaction, events, task_store
 
 
-@http_function(
-    "POST /api/admin/tasks/{task_id}/correct", permission="tasks:write", role="admin"
-)
+@http_function("POST /api/admin/tasks/{task_id}/correct", permission="tasks:write", role="admin")
 def correct_task(
     task_id: UUID, changes: TaskChanges, conditions: Conditions, tx: Transaction
 ) -> Response:

@@ -1,4 +1,4 @@
-"""POST /api/{user_id}/ws-ticket: a ticket that opens one socket, for clients that can't send headers."""
+"""POST /api/{user_id}/ws-ticket: a ticket that opens one socket without a header."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""GET /api/{user_id}/tasks/{task_id}/history: what has happened to a task, also after its deletion."""
+"""GET /api/{user_id}/tasks/{task_id}/history: a task's events, also after its deletion."""
 
 from uuid import UUID
 

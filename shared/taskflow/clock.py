@@ -10,5 +10,5 @@ def now() -> datetime:
 
 
 def monotonic_s() -> float:
-    """Return seconds of a clock that never goes back and that all processes of one machine share."""
+    """Return seconds of a clock that never goes back, the same in all processes of a machine."""
     return time.monotonic()

@@ -43,7 +43,7 @@ class Settings(BaseModel):
     rate_limit_user_per_s: Annotated[float, Field(ge=0)] = 100
     rate_limit_user_burst: Annotated[int, Field(ge=1)] = 1000
     rate_limit_auth_per_min: Annotated[float, Field(ge=0)] = 60
-    """Requests per client address to `/api/auth`, which is also the burst; 0 switches a limit off."""
+    """Requests per client address to `/api/auth`, and the burst; 0 switches a limit off."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65_535)] = 8080
@@ -87,7 +87,9 @@ def read(
     try:
         return Settings.model_validate(given)
     except ValidationError as wrong:
-        raise WrongSetting("; ".join(_sentence(error["loc"], error["msg"]) for error in wrong.errors())) from None
+        raise WrongSetting(
+            "; ".join(_sentence(error["loc"], error["msg"]) for error in wrong.errors())
+        ) from None
 
 
 def _sentence(location: tuple[int | str, ...], message: str) -> str:
@@ -116,7 +118,7 @@ def environment_of(settings: Settings) -> dict[str, str]:
     """Return this process's environment with the settings in it, for a child process."""
     given = settings.model_dump(mode="json", exclude_none=True)
     listed = {
-        name.upper(): ",".join(value) if isinstance(value, list) else str(value)
+        name.upper(): ",".join(value) if name == "cors_origins" else str(value)
         for name, value in given.items()
     }
     return {**os.environ, **listed}

@@ -119,7 +119,7 @@ class RefreshRequest(_Content):
 
 
 class QuietHours(_Content):
-    """The part of a day, in the user's zone, in which nothing is sent outside; it may pass midnight."""
+    """The part of a day, in the user's zone and maybe past midnight, without outside messages."""
 
     start: TimeOfDay
     end: TimeOfDay
@@ -191,9 +191,7 @@ def change_settings(
         notification_channels=tuple(dict.fromkeys(changes.notification_channels))
         if "notification_channels" in named
         else account.notification_channels,
-        quiet_hours=_bounds(changes.quiet_hours)
-        if "quiet_hours" in named
-        else account.quiet_hours,
+        quiet_hours=_bounds(changes.quiet_hours) if "quiet_hours" in named else account.quiet_hours,
     )
     if after == account:
         return account, []

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -240,7 +240,7 @@ def correct(task: Task, changes: TaskChanges, *, now: datetime) -> Changed:
     Raises InvalidContent where a read-only field differs, or `status` and `completed` disagree.
     """
     _refuse_read_only(task, changes)
-    fields = {**_named(task, changes), **_status_fields(_wanted_status(task, changes), now)}
+    fields = {**_named(changes), **_status_fields(_wanted_status(task, changes), now)}
     return _changed(EventType.TASK_CORRECTED, task, fields, now=now)
 
 
@@ -270,14 +270,16 @@ def restore(task: Task, *, now: datetime) -> Changed:
 
 def _merge(task: Task, changes: TaskChanges, *, now: datetime) -> Changed:
     status = _wanted_status(task, changes)
-    fields = _named(task, changes)
+    fields = _named(changes)
     due_date = {"due_date": fields.pop("due_date")} if "due_date" in fields else {}
     completes = Status.COMPLETED in (status, task.status)
     if not completes:
         fields["status"] = status
     task, updated = _changed(EventType.TASK_UPDATED, task, fields, now=now)
     task, moved = _changed(EventType.TASK_DUE_DATE_CHANGED, task, due_date, now=now)
-    task, set_ = _set_status(task, status, now=now) if completes else (task, [])
+    if not completes:
+        return task, [*updated, *moved]
+    task, set_ = _set_status(task, status, now=now)
     return task, [*updated, *moved, *set_]
 
 
@@ -306,20 +308,22 @@ def _wanted_status(task: Task, changes: TaskChanges) -> Status:
     return status
 
 
-def _named(task: Task, changes: TaskChanges) -> JsonObject:
+def _named(changes: TaskChanges) -> JsonObject:
     defaults: JsonObject = {"priority": Priority.MEDIUM, "tags": (), "metadata": {}}
     fields: JsonObject = {}
     for name in changes.model_fields_set - READ_ONLY - {"status", "completed"}:
         value = getattr(changes, name)
         if value is None:
             value = defaults.get(name)
-        fields[name] = tuple(value) if name == "tags" else value
+        fields[name] = tuple(cast("list[str]", value)) if name == "tags" else value
     return fields
 
 
 def _differ(old: object, new: object) -> bool:
     # In Python 1 == True == 1.0; in JSON they differ, and metadata is the client's JSON.
-    return compact_json(old) != compact_json(new) if isinstance(new, dict) else old != new
+    if not isinstance(new, dict):
+        return old != new
+    return compact_json(old) != compact_json(cast("JsonObject", new))
 
 
 def _refuse_read_only(task: Task, changes: TaskChanges) -> None:

@@ -5,16 +5,19 @@ from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 from enum import IntEnum
+from typing import cast
 
 from simple_websocket import ConnectionClosed, Server
+from wsproto.frame_protocol import CloseReason
 
 from taskflow import clock
 from taskflow.domain.text import compact_json
 from taskflow.domain.times import rfc3339
+from taskflow.push.websocket import abort
 
 QUEUE_MAX_MESSAGES = 1000
 QUEUE_MAX_BYTES = 4 * 1024 * 1024
-"""What may wait for a slow reader before it is told to resume: enough for any burst of a person's."""
+"""What may wait for a slow reader before it is told to resume: any burst of a person's."""
 
 ABORT_AFTER_S = 10
 """How long a reader that is too slow may take to be told so, before the socket is cut."""
@@ -52,7 +55,9 @@ class Connection:
         self.position = 0
         self.is_live = False
 
-    def send_sync(self, *, newest: int, since: int | None, resync: bool, correlation_id: str) -> None:
+    def send_sync(
+        self, *, newest: int, since: int | None, resync: bool, correlation_id: str
+    ) -> None:
         """Send the first message: where the stream stands. Raises ConnectionClosed."""
         message = {
             "type": "task.sync",
@@ -96,7 +101,7 @@ class Connection:
         """Cut a socket whose reader is too slow even to be told so, from any thread."""
         since_s = self._overflowed_at_s
         if since_s is not None and clock.monotonic_s() - since_s > ABORT_AFTER_S:
-            self._ws.sock.abort()
+            abort(self._ws)
 
     @property
     def is_closing(self) -> bool:
@@ -142,7 +147,8 @@ class Connection:
 def close(ws: Server, code: CloseCode) -> None:
     """Close a socket with a code; one that is closed already stays so."""
     try:
-        ws.close(code.value, code.name.lower().replace("_", " "))
+        # Its annotation knows only wsproto's own codes; any number is sent as it is.
+        ws.close(cast("CloseReason", code.value), code.name.lower().replace("_", " "))
     except (ConnectionClosed, OSError):
         return
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import cache
 
 from taskflow import clock, logs
-from taskflow.domain.events import Cause
+from taskflow.domain.events import Cause, Event
 from taskflow.domain.resume import resume
 from taskflow.push.connection import CloseCode, Connection
 from taskflow.storage import DatabaseUnavailable, events, on_commit, run
@@ -113,8 +113,7 @@ class Feed:
                 if connection.position >= (channel.position or 0):
                     connection.is_live = True
                     return True
-            after = connection.position
-            for event in run(lambda tx: events.after(tx, user_id, after), _CAUSE):
+            for event in _after(user_id, connection.position):
                 connection.send(event.seq, event.message_json())
         return False
 
@@ -179,6 +178,10 @@ class Feed:
             for connection in channel.connections:
                 if connection.is_live:
                     connection.offer(seq, text)
+
+
+def _after(user_id: str, seq: int) -> list[Event]:
+    return run(lambda tx: events.after(tx, user_id, seq), _CAUSE)
 
 
 @cache

@@ -4,9 +4,10 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 from functools import wraps
+from typing import Any
 
 import flask
-from flask import Request, Response, request
+from flask import Flask, Request, Response, request
 from flask_sock import Sock
 from simple_websocket import ConnectionClosed, Server
 
@@ -48,19 +49,19 @@ def socket_function(*routes: str) -> Callable[[SocketHandler], Callable[[Request
 
     def decorate(handler: SocketHandler) -> Callable[[Request], Response]:
         endpoint = Endpoint([Route.parse(route) for route in routes], _upgrade_needed, public=True)
-        function = install(endpoint, handler)
         if flask.has_app_context():
-            _accept_sockets(endpoint, handler)
-        return function
+            # The proxy would be another app in every thread that answers.
+            app: Any = flask.current_app
+            _accept_sockets(app._get_current_object(), endpoint, handler)  # noqa: SLF001 - flask's documented way
+        return install(endpoint, handler)
 
     return decorate
 
 
-def _accept_sockets(endpoint: Endpoint, handler: SocketHandler) -> None:
-    app = flask.current_app._get_current_object()  # noqa: SLF001  # type: ignore[attr-defined]
+def _accept_sockets(app: Flask, endpoint: Endpoint, handler: SocketHandler) -> None:
     app.config["SOCK_SERVER_OPTIONS"] = SERVER_OPTIONS
     app.before_request(prepare)
-    sock = Sock(app)
+    sock: Any = Sock(app)
 
     @wraps(handler)
     def accepted(ws: Server, user_id: str | None = None) -> None:
@@ -77,11 +78,7 @@ def _accept_sockets(endpoint: Endpoint, handler: SocketHandler) -> None:
 
 def _serve(ws: Server, path_user_id: str | None, handler: SocketHandler) -> None:
     try:
-        caller = _caller(ws)
-        if path_user_id is not None and path_user_id != caller.user_id:
-            raise _Refused(CloseCode.NOT_YOUR_ACCOUNT)
-        if Permission.TASKS_READ not in caller.permissions:
-            raise _Refused(CloseCode.NOT_YOUR_ACCOUNT)
+        caller = _admitted(_caller(ws), path_user_id)
         connection = Connection(ws, caller.expires_at, lambda token: _renewed(token, caller))
         handler(caller, _since(), connection)
     except _Refused as refused:
@@ -92,9 +89,19 @@ def _serve(ws: Server, path_user_id: str | None, handler: SocketHandler) -> None
         close(ws, CloseCode.SERVICE_RESTART)
     except (ConnectionClosed, OSError):
         _log.debug("the client has gone")
-    except Exception:
-        _log.exception("a socket failed; its client will resume")
+    except Exception:  # noqa: BLE001 - the boundary: the client resumes, the server goes on
+        _log.exception("a socket failed")
         close(ws, CloseCode.SERVICE_RESTART)
+
+
+def _admitted(caller: Caller, path_user_id: str | None) -> Caller:
+    try:
+        if path_user_id is not None:
+            caller.must_be(path_user_id)
+        caller.must_have(Permission.TASKS_READ)
+    except Problem:
+        raise _Refused(CloseCode.NOT_YOUR_ACCOUNT) from None
+    return caller
 
 
 def _since() -> int | None:
@@ -134,7 +141,9 @@ def _token_of_headers() -> str | None:
 
 
 def _caller_of_ticket(ticket: str) -> Caller:
-    cause = Cause(correlation_id=logs.correlation_id.get() or "", traceparent="", actor="", origin="")
+    cause = Cause(
+        correlation_id=logs.correlation_id.get() or "", traceparent="", actor="", origin=""
+    )
     found = run(lambda tx: session_store.take_ticket(tx, ticket, now=clock.now()), cause)
     if found is None:
         raise _Refused(CloseCode.BAD_TOKEN)

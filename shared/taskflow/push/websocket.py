@@ -2,9 +2,10 @@
 
 import socket
 import threading
-from typing import Any
+from typing import Any, cast
 
 from flask import request
+from simple_websocket import Server
 
 SUBPROTOCOL = "taskflow.v1"
 PING_INTERVAL_S = 25
@@ -60,6 +61,11 @@ class WholeSends:
     def close(self) -> None:
         """Close the socket."""
         self._wrapped.close()
+
+
+def abort(ws: Server) -> None:
+    """Cut an accepted socket off, whoever waits on it."""
+    cast("WholeSends", ws.sock).abort()
 
 
 def prepare() -> None:

@@ -143,7 +143,7 @@ class Endpoint:
             )
             # functions-framework reads what is left of a body into memory. Of one that was refused
             # it finds nothing; the server discards the rest as it comes.
-            request.stream = io.BytesIO()
+            setattr(request, "stream", io.BytesIO())  # noqa: B010 - typed as if read-only
             return response
         finally:
             logs.correlation_id.reset(bound)
@@ -270,7 +270,7 @@ class Endpoint:
         return problems.answer(problem, instance=request.path)
 
 
-def install(endpoint: Endpoint, handler: Handler) -> Callable[[Request], Response]:
+def install(endpoint: Endpoint, handler: Callable[..., object]) -> Callable[[Request], Response]:
     """Return the endpoint as functions-framework calls it, and leave it with the app being made."""
 
     @wraps(handler)

@@ -30,9 +30,7 @@ def key_of(request: Request) -> str | None:
     return key
 
 
-def once(
-    tx: Transaction, key: str, fingerprint: bytes, work: Callable[[], Response]
-) -> Response:
+def once(tx: Transaction, key: str, fingerprint: bytes, work: Callable[[], Response]) -> Response:
     """Do the work and store its 2xx answer under the key, or give the answer stored before.
 
     A repeat that comes while the first still runs waits for it. Raises Problem 409 where that

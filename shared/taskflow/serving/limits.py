@@ -1,4 +1,4 @@
-"""Rate limits as the generic cell rate algorithm: one number per key, in memory that forks share."""
+"""Rate limits by the generic cell rate algorithm: a number per key, in memory that forks share."""
 
 import hashlib
 import math

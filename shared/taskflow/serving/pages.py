@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -38,11 +39,7 @@ def read_cursor(cursor: str, of: str, *kinds: type) -> list[Any]:
     this list and order.
     """
     try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        first, *parts = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        if first != of:
-            raise ValueError
-        return [_part(part, kind) for part, kind in zip(parts, kinds, strict=True)]
+        return _decoded(cursor, of, kinds)
     except (ValueError, TypeError, RecursionError):
         raise InvalidContent(
             FieldError("/cursor", "is not a cursor of this list; begin without one")
@@ -57,6 +54,14 @@ def page(request: Request, items_json: list[str], next_cursor: str | None) -> Re
         query = request.args.to_dict(flat=False) | {"cursor": [next_cursor]}
         response.headers["Link"] = f'<{request.path}?{urlencode(query, doseq=True)}>; rel="next"'
     return response
+
+
+def _decoded(cursor: str, of: str, kinds: Sequence[type]) -> list[Any]:
+    padded = cursor + "=" * (-len(cursor) % 4)
+    first, *parts = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+    if first != of:
+        raise ValueError
+    return [_part(part, kind) for part, kind in zip(parts, kinds, strict=True)]
 
 
 def _part(part: object, kind: type) -> str | int | UUID | None:

@@ -22,7 +22,7 @@ FIRST_WORDS = frozenset(
         "ws-ticket",
     }
 )
-"""What may follow `/api/` in place of a user id; a user id that is one of these can't stand there."""
+"""What may follow `/api/` in place of a user id, which therefore can't be one of these there."""
 
 
 class _UserId(BaseConverter):

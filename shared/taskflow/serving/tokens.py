@@ -70,7 +70,9 @@ def verify(token: str) -> Claims:
         expires_at = datetime.fromtimestamp(claims["exp"], UTC)
         not_before = datetime.fromtimestamp(claims.get("nbf", claims["iat"]), UTC)
     except (jwt.InvalidTokenError, TypeError, ValueError, OverflowError, OSError):
-        message = "The token is not one of ours: malformed, or with another key, issuer or audience."
+        message = (
+            "The token is not one of ours: malformed, or with another key, issuer or audience."
+        )
         raise InvalidToken(message) from None
     leeway = timedelta(seconds=LEEWAY_S)
     if expires_at <= clock.now() - leeway:

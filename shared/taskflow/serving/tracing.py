@@ -7,7 +7,9 @@ import uuid
 from flask import Request
 
 _CORRELATION_ID = re.compile(r"[\x21-\x7e]{1,128}")
-_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_TRACEPARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+)
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _AGENT_MAX_CHARS = 200
 
@@ -35,6 +37,6 @@ def address_of(request: Request, *, trusted_proxies: int) -> str:
 
 
 def origin_of(request: Request, *, trusted_proxies: int) -> str:
-    """Return the address and the client program that a request comes from, as the log keeps them."""
+    """Return the address and the program that a request comes from, as the log keeps them."""
     agent = _UNPRINTABLE.sub(" ", request.headers.get("User-Agent", ""))[:_AGENT_MAX_CHARS]
     return f"{address_of(request, trusted_proxies=trusted_proxies)} {agent}".rstrip()

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from flask import Flask
-from functions_framework import create_app
+from functions_framework import create_app  # pyright: ignore[reportUnknownVariableType]
 
 from taskflow.config import WrongSetting
 from taskflow.serving.frame import EXTENSION, Endpoint
@@ -31,5 +32,6 @@ def discover(folder: Path) -> list[Function]:
 def load(source: Path) -> Function:
     """Load one function as the cluster does; its target is named after its folder."""
     name = source.parent.name
-    app = create_app(target=name.replace("-", "_"), source=str(source), signature_type="http")
+    made = create_app(target=name.replace("-", "_"), source=str(source), signature_type="http")
+    app = cast("Flask", made)
     return Function(name, app, app.extensions[EXTENSION])

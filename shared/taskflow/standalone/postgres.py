@@ -39,6 +39,7 @@ LOG_TAIL_BYTES = 4_000
 READY_LINE = 7  # of postmaster.pid, from 0: LOCK_FILE_LINE_PM_STATUS in PostgreSQL's pidfile.h
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 SYSTEM_USER = "pgserver"
+PASSABLE = 0o011
 
 BINARIES = wheel.POSTGRES_VERSIONS[18]
 SETTINGS = {
@@ -78,6 +79,7 @@ class EmbeddedPostgres:
         self._data_dir = data_dir.resolve()
         self._pgdata = self._data_dir / "postgres"
         self._log = self._data_dir / "postgres.log"
+        self._log_start = 0
         self._settings = {**SETTINGS, **(options or {})}
         self._socket = _socket_path(self._pgdata)
         self._process: subprocess.Popen[bytes] | None = None
@@ -99,9 +101,8 @@ class EmbeddedPostgres:
 
         On Linux the server ends with the thread that calls this. Raises PostgresDidNotStart.
         """
+        self.stop()
         identity = self._prepare()
-        if self._process is not None:
-            self._process.poll()
         self._end_orphan()
         deadline = time.monotonic() + RELEASED_WITHIN_S
         while not self._serves(identity):
@@ -116,12 +117,7 @@ class EmbeddedPostgres:
 
     def _prepare(self) -> _Identity:
         self._data_dir.mkdir(parents=True, exist_ok=True)
-        identity: _Identity = {}
-        if os.geteuid() == 0:
-            identity = _unprivileged()
-            for folder in self._pgdata.parents:
-                # The server's user passes through /root or the like; it need not list it.
-                folder.chmod(folder.stat().st_mode | 0o111)
+        identity = _unprivileged(self._pgdata) if os.geteuid() == 0 else _Identity()
         if not self._pgdata.exists():
             self._initialise(identity)
         _ensure_private(self._socket.parent, identity)
@@ -134,11 +130,12 @@ class EmbeddedPostgres:
         _ensure_private(unfinished, identity)
         arguments = ["--encoding=UTF8", *LOCALE, "--auth=trust", "--username=postgres"]
         initdb = self._spawn("initdb", *arguments, "-D", unfinished, identity=identity)
-        initdb.wait()
+        if initdb.wait() != 0:
+            raise PostgresDidNotStart(self._log_tail())
         arguments = ["--single", "-D", unfinished, "-c", "exit_on_error=on", "postgres"]
         single = self._spawn("postgres", *arguments, identity=identity, stdin=subprocess.PIPE)
         single.communicate(b"CREATE DATABASE taskflow")
-        if initdb.returncode != 0 or single.returncode != 0:
+        if single.returncode != 0:
             raise PostgresDidNotStart(self._log_tail())
         unfinished.rename(self._pgdata)
 
@@ -150,6 +147,7 @@ class EmbeddedPostgres:
         stdin: int = subprocess.DEVNULL,
     ) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
+            self._log_start = log.tell()
             return subprocess.Popen(  # noqa: S603 a program of the wheel
                 [BINARIES / binary, *arguments],
                 stdin=stdin,
@@ -201,7 +199,8 @@ class EmbeddedPostgres:
         self._socket.with_name(f"{self._socket.name}.lock").unlink(missing_ok=True)
 
     def _log_tail(self) -> str:
-        return self._log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
+        written = self._log.read_bytes()[self._log_start :]
+        return written[-LOG_TAIL_BYTES:].decode(errors="replace")
 
 
 def _socket_path(pgdata: Path) -> Path:
@@ -213,11 +212,16 @@ def _socket_path(pgdata: Path) -> Path:
     return next((path for path in paths if len(bytes(path)) < SOCKET_PATH_MAX_BYTES), paths[-1])
 
 
-def _unprivileged() -> _Identity:
-    """Return whom to run PostgreSQL as, which refuses to run as root, and let them reach it."""
+def _unprivileged(pgdata: Path) -> _Identity:
+    """Return whom root runs PostgreSQL as, which refuses to be root, and let them reach it."""
     wheel.ensure_user_exists(SYSTEM_USER)
-    wheel.ensure_prefix_permissions(BINARIES)
-    wheel.ensure_folder_permissions(BINARIES.parent, 0o555)
+    for folder in {*pgdata.parents, *BINARIES.parents}:
+        mode = folder.stat().st_mode
+        if mode | PASSABLE != mode:
+            # They pass through /root or the like; they need not list it.
+            folder.chmod(mode | PASSABLE)
+    if not (BINARIES / "postgres").stat().st_mode & 0o001:
+        wheel.ensure_folder_permissions(BINARIES.parent, 0o055)
     account = pwd.getpwnam(SYSTEM_USER)
     return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
 

@@ -46,12 +46,15 @@ class Signals:
 
     def _speak(self) -> None:
         mouth = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        mouth.setblocking(False)
+        mouth.settimeout(0)
         while True:
             self._woken.wait()
             self._woken.clear()
             while self._pending:
-                some = {user: self._pending.pop(user) for user in list(islice(self._pending, USERS_PER_DATAGRAM))}
+                some = {
+                    user: self._pending.pop(user)
+                    for user in list(islice(self._pending, USERS_PER_DATAGRAM))
+                }
                 datagram = compact_json(some).encode()
                 for peer in self._folder.iterdir():
                     if peer.name != self._name:

@@ -135,7 +135,7 @@ class _System:
     def _is_ready(self) -> bool:
         url = f"http://{_reachable(self.settings)}/health/readiness"
         try:
-            with urllib.request.urlopen(url, timeout=1):  # noqa: S310 - our own address
+            with urllib.request.urlopen(url, timeout=1):
                 return True
         except (urllib.error.URLError, OSError):
             return False
@@ -148,7 +148,9 @@ def _only_one(data_dir: Path) -> Generator[None]:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            message = f"TaskFlow already runs on {data_dir}; TASKFLOW_DATA_DIR names another folder."
+            message = (
+                f"TaskFlow already runs on {data_dir}; TASKFLOW_DATA_DIR names another folder."
+            )
             raise DidNotStart(message) from None
         yield
 

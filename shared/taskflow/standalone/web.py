@@ -48,23 +48,23 @@ class _Server(BaseApplication):
             "graceful_timeout": GRACEFUL_S,
             "timeout": HUNG_AFTER_S,
             "loglevel": "warning",
-            "when_ready": lambda _: _leave_ctrl_c_to_the_supervisor(),
+            "when_ready": _leave_ctrl_c_to_the_supervisor,
             "post_worker_init": self._worker_started,
         }
         for name, value in options.items():
             self.cfg.set(name, value)
 
-    def load(self) -> Router:
+    def load(self) -> Any:  # noqa: ANN401 - gunicorn's own type for a WSGI app is narrower
         return self._router
 
     def _worker_started(self, worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
-        _leave_ctrl_c_to_the_supervisor()
+        _leave_ctrl_c_to_the_supervisor(worker)
         passwords.run_aside(gevent.get_hub().threadpool.apply)
         on_commit(Signals(self._folder, feed().hint).tell)
         gevent.spawn(_drain_at_the_end, worker)
 
 
-def _leave_ctrl_c_to_the_supervisor() -> None:
+def _leave_ctrl_c_to_the_supervisor(_process: object) -> None:
     # A terminal sends it to every process of the group; only an orderly stop loses nothing.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

@@ -1,4 +1,4 @@
-"""PostgreSQL, the record: transactions, and plain functions that take one and read or write a noun."""
+"""PostgreSQL, the record: transactions, and for each noun plain functions that take one."""
 
 from taskflow.storage.transactions import (
     DatabaseUnavailable,

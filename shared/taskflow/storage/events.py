@@ -172,7 +172,9 @@ def after(tx: Transaction, user_id: str, seq: int, *, limit: int = READ_MAX) -> 
     )
 
 
-def after_each(tx: Transaction, positions: Mapping[str, int], *, limit: int = READ_MAX) -> list[Event]:
+def after_each(
+    tx: Transaction, positions: Mapping[str, int], *, limit: int = READ_MAX
+) -> list[Event]:
     """Return the events of several users, of each those after its `seq` in `positions`.
 
     Ascending by `seq` within a user; at most `limit` in all, so that a user's may be cut short.

@@ -1,4 +1,4 @@
-"""Log-in sessions in PostgreSQL: refresh tokens, socket tickets, failed attempts; only hashes of secrets."""
+"""Log-in sessions in PostgreSQL: refresh tokens, socket tickets and failed attempts, all hashed."""
 
 import hashlib
 from dataclasses import dataclass
@@ -132,7 +132,9 @@ def forgive_attempts(tx: Transaction, email: str, *, now: datetime) -> None:
     )
 
 
-def add_ticket(tx: Transaction, ticket: str, of: Ticket, *, expires_at: datetime, now: datetime) -> None:
+def add_ticket(
+    tx: Transaction, ticket: str, of: Ticket, *, expires_at: datetime, now: datetime
+) -> None:
     """Store a ticket that opens one socket; forget those that have expired."""
     tx.connection.execute(SOCKET_TICKETS.delete().where(SOCKET_TICKETS.c.expires_at <= now))
     tx.connection.execute(

@@ -52,9 +52,7 @@ def save(tx: Transaction, task: Task) -> None:
     row = _row(task)
     task_id = row.pop("id")
     tx.connection.execute(
-        TASKS.update()
-        .where(TASKS.c.id == task_id, TASKS.c.version < task.version)
-        .values(row)
+        TASKS.update().where(TASKS.c.id == task_id, TASKS.c.version < task.version).values(row)
     )
 
 

@@ -1,4 +1,4 @@
-"""Applying migrations: before or after the deploy, one migrator at a time, while requests are served.
+"""Applying migrations, before or after the deploy, while requests are served.
 
 Each revision names its PHASE. One marked `before-deploy` leaves the schema usable by the code that
 still runs (it adds); one marked `after-deploy` takes away what only the old code needed.
@@ -71,11 +71,11 @@ def _pending(connection: Connection, phase: Phase | None) -> list[Script]:
         return pending
     part: list[Script] = []
     for script in pending:
-        if script.module.PHASE != phase:
+        if phase != script.module.PHASE:
             break
         part.append(script)
     if phase == "before-deploy" and any(
-        script.module.PHASE == phase for script in pending[len(part) :]
+        phase == script.module.PHASE for script in pending[len(part) :]
     ):
         left_over = pending[len(part)]
         message = f"{left_over.revision} of the last deploy must be applied first (after-deploy)"

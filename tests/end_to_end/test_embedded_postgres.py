@@ -34,10 +34,16 @@ server.stop()
 """
 
 
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("embedded")
+
+
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
-    server = EmbeddedPostgres(tmp_path)
+def server(data_dir: Path) -> Iterator[EmbeddedPostgres]:
+    server = EmbeddedPostgres(data_dir)
     server.start()
+    _run(server, "DROP TABLE IF EXISTS kept")
     yield server
     server.stop()
 
@@ -121,9 +127,9 @@ def test_a_stopped_server_has_ended_in_order_and_may_be_stopped_again(
     assert server.process.returncode == 0
 
 
-def test_a_server_left_over_from_before_makes_way(server: EmbeddedPostgres, tmp_path: Path) -> None:
+def test_a_server_left_over_from_before_makes_way(server: EmbeddedPostgres, data_dir: Path) -> None:
     _run(server, "CREATE TABLE kept AS SELECT 1 AS n")
-    successor = EmbeddedPostgres(tmp_path)
+    successor = EmbeddedPostgres(data_dir)
 
     successor.start()
 
@@ -133,12 +139,12 @@ def test_a_server_left_over_from_before_makes_way(server: EmbeddedPostgres, tmp_
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
-def test_the_server_ends_when_its_supervisor_is_killed_and_starts_again(tmp_path: Path) -> None:
-    supervisor, pid = _supervise(tmp_path, os.geteuid(), os.getegid())
+def test_the_server_ends_when_its_supervisor_is_killed_and_starts_again(data_dir: Path) -> None:
+    supervisor, pid = _supervise(data_dir, os.geteuid(), os.getegid())
 
     supervisor.kill()
     supervisor.communicate()
-    successor = EmbeddedPostgres(tmp_path)
+    successor = EmbeddedPostgres(data_dir)
     successor.start()
 
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
@@ -151,9 +157,9 @@ def test_an_interrupt_from_the_terminal_does_not_reach_it(server: EmbeddedPostgr
 
 
 def test_a_lock_file_that_names_another_process_does_not_keep_it_down(
-    server: EmbeddedPostgres, tmp_path: Path
+    server: EmbeddedPostgres, data_dir: Path
 ) -> None:
-    lock_file = tmp_path / "postgres" / "postmaster.pid"
+    lock_file = data_dir / "postgres" / "postmaster.pid"
     lines = lock_file.read_text().splitlines(keepends=True)
     server.stop()
     lock_file.write_text("".join([f"{os.getpid()}\n", *lines[1:]]))

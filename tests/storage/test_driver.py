@@ -19,6 +19,7 @@ from pg8000.core import Context
 from sqlalchemy import ARRAY, Engine, LargeBinary, Text, Uuid, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError, IntegrityError
+from typing_extensions import Buffer
 
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import driver
@@ -38,11 +39,11 @@ class CountingSocket(socket.socket):
     trips = 0
     has_sent = False
 
-    def send(self, data: bytes, flags: int = 0, /) -> int:
+    def send(self, data: Buffer, flags: int = 0, /) -> int:
         self.has_sent = True
         return super().send(data, flags)
 
-    def recv_into(self, buffer: bytearray, nbytes: int = 0, flags: int = 0) -> int:
+    def recv_into(self, buffer: Buffer, nbytes: int = 0, flags: int = 0) -> int:
         self.trips += self.has_sent
         self.has_sent = False
         return super().recv_into(buffer, nbytes, flags)

@@ -1,0 +1,197 @@
+"""Every function folder keeps the rules of the house (architecture.md)."""
+
+import ast
+import inspect
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from taskflow.domain.errors import DomainError
+from taskflow.serving.problems import PROBLEMS
+from taskflow.serving.routes import FIRST_WORDS
+from taskflow.standalone.discovery import Function
+from tests.support.api import ROOT, all_functions
+
+FOLDERS = sorted(path for path in (ROOT / "functions").iterdir() if path.is_dir())
+FUNCTIONS = {function.name: function for function in all_functions()}
+ROUTES = [route for function in FUNCTIONS.values() for route in function.endpoint.routes]
+
+MAY_IMPORT = {"taskflow", "flask", "pydantic", "typing", "uuid", "datetime"}
+FLASK_TYPES = {"Request", "Response"}
+
+each_folder = pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+each_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
+
+
+def _tree(folder: Path) -> ast.Module:
+    return ast.parse((folder / "main.py").read_text())
+
+
+def _func_yaml(folder: Path) -> dict[str, Any]:
+    return yaml.safe_load((folder / "func.yaml").read_text())
+
+
+def _variables(folder: Path) -> dict[str, str]:
+    return {env["name"]: env["value"] for env in _func_yaml(folder)["run"]["envs"] if "name" in env}
+
+
+def test_every_folder_is_a_function() -> None:
+    assert [folder.name for folder in FOLDERS] == list(FUNCTIONS)
+
+
+@each_folder
+def test_a_folder_is_named_verb_noun_in_kebab_case(folder: Path) -> None:
+    assert re.fullmatch(r"[a-z]+(-[a-z]+)+", folder.name)
+
+
+@each_folder
+def test_a_folder_holds_main_py_and_func_yaml_and_no_other_source(folder: Path) -> None:
+    files = {path.name for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"}
+
+    assert files == {"main.py", "func.yaml"}
+
+
+@each_folder
+def test_the_deployment_is_named_after_the_folder_and_points_at_it(folder: Path) -> None:
+    deployment, variables = _func_yaml(folder), _variables(folder)
+
+    assert deployment["name"] == folder.name
+    assert variables["FUNCTION_TARGET"] == folder.name.replace("-", "_")
+    assert variables["FUNCTION_SOURCE"] == f"functions/{folder.name}/main.py"
+
+
+@each_folder
+def test_the_deployment_has_the_keys_that_func_knows(folder: Path) -> None:
+    deployment = _func_yaml(folder)
+    deploy = deployment["deploy"]
+    options = deploy["options"]
+
+    assert list(deployment) == [
+        *("specVersion", "name", "runtime", "namespace", "created", "invoke", "image"),
+        *("run", "deploy"),
+    ]
+    assert list(deployment["run"]) == ["envs"]
+    assert list(deploy) == ["serviceAccountName", "labels", "healthEndpoints", "options"]
+    assert set(options) == {"scale", "resources"}
+    assert set(options["scale"]) == {"min", "max", "metric", "target", "utilization"}
+    assert set(options["resources"]) == {"requests", "limits"}
+    assert set(options["resources"]["requests"]) == {"cpu", "memory"}
+    assert set(options["resources"]["limits"]) == {"cpu", "memory", "concurrency"}
+
+
+@each_folder
+def test_the_deployment_says_what_all_deployments_say(folder: Path) -> None:
+    deployment = _func_yaml(folder)
+
+    assert deployment["specVersion"] == "0.36.0"
+    assert deployment["runtime"] == "python"
+    assert deployment["namespace"] == "taskflow"
+    assert deployment["invoke"] in {"http", "cloudevent"}
+    assert deployment["image"].startswith("ghcr.io/taskflow/taskflow:")
+    assert deployment["deploy"]["healthEndpoints"] == {
+        "liveness": "/health/liveness",
+        "readiness": "/health/readiness",
+    }
+
+
+@each_folder
+def test_the_deployment_takes_secrets_from_the_cluster_and_holds_none(folder: Path) -> None:
+    variables = _variables(folder)
+    secret = {name for name in variables if not name.startswith("FUNCTION_")}
+
+    assert {"DATABASE_URL", "JWT_SECRET"} <= secret
+    assert all(variables[name].startswith("{{ secret:taskflow-secrets:") for name in secret)
+
+
+@each_folder
+def test_the_entry_point_is_named_after_the_folder_and_nothing_else_is_public(
+    folder: Path,
+) -> None:
+    functions = [node for node in _tree(folder).body if isinstance(node, ast.FunctionDef)]
+    public = [node.name for node in functions if not node.name.startswith("_")]
+
+    assert public == [folder.name.replace("-", "_")]
+
+
+@each_function
+def test_the_docstring_begins_with_what_wakes_the_function(function: Function) -> None:
+    docstring = ast.get_docstring(_tree(ROOT / "functions" / function.name)) or ""
+    head = docstring.partition(": ")[0]
+    first, *others = function.endpoint.routes
+
+    assert head.startswith(f"{first.method} {first.template}")
+    for other in others:
+        same_path = other.template == first.template
+        assert (f"or {other.method}" if same_path else other.method) in head
+    assert docstring.endswith(".")
+
+
+@each_folder
+def test_a_function_imports_the_library_and_types_and_nothing_else(folder: Path) -> None:
+    modules: set[str] = set()
+    from_flask: set[str] = set()
+    for node in ast.walk(_tree(folder)):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "a relative import would reach into another function"
+            modules.add(node.module or "")
+            if node.module == "flask":
+                from_flask |= {alias.name for alias in node.names}
+
+    assert {module.partition(".")[0] for module in modules} <= MAY_IMPORT
+    assert "taskflow.config" not in modules, "a setting is read by the library"
+    assert from_flask <= FLASK_TYPES
+
+
+@each_folder
+def test_a_function_opens_nothing_when_it_is_imported(folder: Path) -> None:
+    kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign)
+    docstring, *statements = _tree(folder).body
+
+    assert isinstance(docstring, ast.Expr)
+    assert all(isinstance(statement, kinds) for statement in statements)
+    for statement in statements:
+        if isinstance(statement, ast.Assign):
+            assert not any(isinstance(node, ast.Call) for node in ast.walk(statement))
+
+
+def test_no_two_functions_take_the_same_request() -> None:
+    taken = Counter(
+        (route.method, re.sub(r"\{\w+\}", "{}", path)) for route in ROUTES for path in route.paths()
+    )
+
+    assert [request for request, count in taken.items() if count > 1] == []
+
+
+def test_every_first_word_of_the_api_is_kept_from_being_a_user_id() -> None:
+    words = {
+        path.removeprefix("/api/").partition("/")[0]
+        for route in ROUTES
+        for path in route.paths()
+        if path.startswith("/api/")
+    }
+
+    assert words - {"{user_id}"} <= FIRST_WORDS
+
+
+def test_every_path_of_a_user_has_the_short_form_too() -> None:
+    for route in ROUTES:
+        if route.template.startswith("/api/{user_id}/"):
+            assert route.template.replace("/{user_id}", "", 1) in route.paths()
+
+
+def test_every_error_of_the_domain_has_its_problem() -> None:
+    def below(kind: type[DomainError]) -> set[type[DomainError]]:
+        return {kind}.union(*(below(narrower) for narrower in kind.__subclasses__()))
+
+    errors = {kind for kind in below(DomainError) if kind.__module__ == DomainError.__module__}
+
+    assert set(PROBLEMS) == errors - {DomainError}
+    assert below(DomainError) == errors, "an error of the domain is in domain/errors.py"
+    assert all(400 <= status < 500 for status, _ in PROBLEMS.values())
+    assert all(inspect.getdoc(error) for error in PROBLEMS)

@@ -1,0 +1,52 @@
+"""The README says what is there: its tables are held against the code."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from taskflow.config import Settings
+from tests.support.api import ROOT, all_functions
+
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_table_of_functions_is_what_the_functions_say() -> None:
+    expected = {
+        (
+            f"[{function.name}](functions/{function.name}/main.py)",
+            "<br>".join(f"`{route.method} {route.template}`" for route in function.endpoint.routes),
+            _what_it_does(ROOT / "functions" / function.name / "main.py"),
+        )
+        for function in all_functions()
+    }
+
+    rows = _table("| function | route |")
+
+    assert {tuple(row) for row in rows} == expected
+
+
+def test_the_table_of_settings_names_every_setting() -> None:
+    rows = _table("| variable | default |")
+
+    assert [row[0] for row in rows] == [f"`{name.upper()}`" for name in Settings.model_fields]
+
+
+def test_every_path_that_the_readme_names_is_there() -> None:
+    named = re.findall(r"`((?:shared|docs|functions|tests)/[^`<]*)`", README)
+
+    missing = [path for path in named if not (ROOT / path).exists()]
+
+    assert missing == []
+
+
+def _what_it_does(source: Path) -> str:
+    docstring = re.match(r'"""(.*?)"""', source.read_text(), re.DOTALL)
+    assert docstring is not None
+    text = " ".join(docstring[1].split())
+    return text.split(": ", 1)[1].rstrip(".")
+
+
+def _table(header: str) -> Sequence[Sequence[str]]:
+    lines = README[README.index(header) :].splitlines()
+    rows = [line for line in lines[: lines.index("")] if line.startswith("|")]
+    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows[2:]]

@@ -71,7 +71,7 @@ command -v "$(PYTHON)" >/dev/null \
 	|| say "TaskFlow needs Python 3.11 or newer, and $(PYTHON) is $$("$(PYTHON)" --version 2>&1). Name a newer one: make PYTHON=/path/to/python3"; \
 "$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null \
 	|| say "TaskFlow needs Python's venv module, and $(PYTHON) has none. Install it (on Debian and Ubuntu: apt-get install python3-venv)."; \
-echo 'Installing what $(1) lists into .venv (once; under a minute)'; \
+echo 'Installing what $(1) lists into .venv (once; about a minute)'; \
 .venv/bin/python -m pip --version >/dev/null 2>&1 || "$(PYTHON)" -m venv --clear .venv; \
 $(INSTALL) --require-hashes --requirement $(1); \
 $(INSTALL) --no-build-isolation --editable shared

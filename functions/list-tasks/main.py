@@ -66,5 +66,5 @@ def list_tasks(caller: Caller, request: Request, query: TaskQuery, tx: Transacti
 def _position(query: TaskQuery) -> Position | None:
     if query.cursor is None:
         return None
-    _, key, task_id = read_cursor(query.cursor, query.sort, str, UUID)
+    key, task_id = read_cursor(query.cursor, query.sort, str, UUID)
     return Position(key, task_id)

@@ -39,6 +39,18 @@ class TaskNotFound(DomainError):
     """There is no such task."""
 
 
+class DeadLetterNotFound(DomainError):
+    """There is no such dead letter."""
+
+
+class DeadLetterIsSettled(DomainError):
+    """The dead letter was sent again or discarded already."""
+
+
+class NotAnEventOfOurs(DomainError):
+    """What was delivered is no event of the log, and so can't be sent again."""
+
+
 class VersionIsStale(DomainError):
     """The task has changed since the version named in If-Match; read it again."""
 

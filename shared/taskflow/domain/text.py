@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from typing import Annotated, Any, cast
 
 from pydantic import AfterValidator
@@ -13,9 +14,14 @@ JSON_MAX_DEPTH = 64
 """Deeper than any form or integration nests, shallow enough for every JSON parser's stack."""
 
 
-def _without_null_characters(text: str) -> str:
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def _storable_text(text: str) -> str:
     if "\0" in text:
         raise PydanticCustomError("null_character", "must not contain null characters")
+    if _SURROGATE.search(text):
+        raise PydanticCustomError("surrogate", "must not contain lone surrogates")
     return text
 
 
@@ -25,7 +31,7 @@ def _not_blank(text: str) -> str:
     return text
 
 
-Text = Annotated[str, AfterValidator(_without_null_characters)]
+Text = Annotated[str, AfterValidator(_storable_text)]
 NotBlank = Annotated[Text, AfterValidator(_not_blank)]
 
 
@@ -51,9 +57,7 @@ def check_storable(value: object, *, depth: int = 0) -> None:
         )
     match value:
         case str():
-            _without_null_characters(value)
-            if any("\ud800" <= character <= "\udfff" for character in value):
-                raise PydanticCustomError("surrogate", "must not contain lone surrogates")
+            _storable_text(value)
         case float() if not math.isfinite(value):
             raise PydanticCustomError("infinite", "must not contain infinite numbers")
         case dict():

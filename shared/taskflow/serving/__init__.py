@@ -13,7 +13,7 @@ from taskflow.serving.body import Query
 from taskflow.serving.caller import Caller
 from taskflow.serving.conditions import Conditions
 from taskflow.serving.frame import http_function
-from taskflow.serving.pages import PageQuery, page, read_cursor, write_cursor
+from taskflow.serving.pages import PageQuery, page, read_cursor, read_position, write_cursor
 
 __all__ = [
     "Caller",
@@ -26,6 +26,7 @@ __all__ = [
     "no_content",
     "page",
     "read_cursor",
+    "read_position",
     "shown",
     "shown_unless_known",
     "signed_in",

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -12,6 +13,7 @@ from pydantic import Field
 
 from taskflow.domain.errors import FieldError, InvalidContent
 from taskflow.domain.text import compact_json
+from taskflow.domain.times import Time, parse_rfc3339
 from taskflow.serving.body import Query
 
 LIMIT_DEFAULT = 50
@@ -32,10 +34,10 @@ def write_cursor(of: str, *parts: str | int | None) -> str:
     return base64.urlsafe_b64encode(compact_json([of, *parts]).encode()).decode().rstrip("=")
 
 
-def read_cursor(cursor: str, of: str, *kinds: type) -> list[Any]:
+def read_cursor(cursor: str, of: str, *kinds: object) -> list[Any]:
     """Read what `write_cursor(of, …)` wrote: the parts after `of`, each of its kind.
 
-    A kind is str (or null), int or UUID. Raises InvalidContent for what we did not write for
+    A kind is str (or null), int, UUID or Time. Raises InvalidContent for what we did not write for
     this list and order.
     """
     try:
@@ -44,6 +46,12 @@ def read_cursor(cursor: str, of: str, *kinds: type) -> list[Any]:
         raise InvalidContent(
             FieldError("/cursor", "is not a cursor of this list; begin without one")
         ) from None
+
+
+def read_position(cursor: str, of: str) -> tuple[datetime, UUID]:
+    """Read a cursor of a time and an id. Raises InvalidContent."""
+    at, row_id = read_cursor(cursor, of, Time, UUID)
+    return at, row_id
 
 
 def page(request: Request, items_json: list[str], next_cursor: str | None) -> Response:
@@ -56,7 +64,7 @@ def page(request: Request, items_json: list[str], next_cursor: str | None) -> Re
     return response
 
 
-def _decoded(cursor: str, of: str, kinds: Sequence[type]) -> list[Any]:
+def _decoded(cursor: str, of: str, kinds: Sequence[object]) -> list[Any]:
     padded = cursor + "=" * (-len(cursor) % 4)
     first, *parts = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
     if first != of:
@@ -64,9 +72,11 @@ def _decoded(cursor: str, of: str, kinds: Sequence[type]) -> list[Any]:
     return [_part(part, kind) for part, kind in zip(parts, kinds, strict=True)]
 
 
-def _part(part: object, kind: type) -> str | int | UUID | None:
+def _part(part: object, kind: object) -> object:
     if kind is UUID and isinstance(part, str):
         return UUID(part)
+    if kind is Time:
+        return parse_rfc3339(part)
     if kind is int and isinstance(part, int) and not isinstance(part, bool):
         if abs(part) >= 1 << 63:
             raise ValueError

@@ -16,6 +16,9 @@ MEDIA_TYPE = "application/problem+json"
 PROBLEMS: dict[type[DomainError], tuple[int, str]] = {
     errors.InvalidContent: (422, "invalid-content"),
     errors.TaskNotFound: (404, "task-not-found"),
+    errors.DeadLetterNotFound: (404, "dead-letter-not-found"),
+    errors.DeadLetterIsSettled: (409, "dead-letter-is-settled"),
+    errors.NotAnEventOfOurs: (409, "not-an-event-of-ours"),
     errors.VersionIsStale: (412, "version-is-stale"),
     errors.AccountNotFound: (401, "account-not-found"),
     errors.EmailIsTaken: (409, "email-is-taken"),

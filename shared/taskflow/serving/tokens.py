@@ -14,7 +14,7 @@ from taskflow.domain.accounts import USER_ID_MAX_CHARS, Account, Permission, Rol
 ALGORITHM = "HS256"
 LEEWAY_S = 10
 _SECRET_BYTES = 32
-_PRINTABLE = re.compile(r"[^\x00-\x1f\x7f]+")
+_PRINTABLE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]+")
 
 
 class InvalidToken(Exception):

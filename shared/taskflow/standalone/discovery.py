@@ -8,6 +8,7 @@ from flask import Flask
 from functions_framework import create_app  # pyright: ignore[reportUnknownVariableType]
 
 from taskflow.config import WrongSetting
+from taskflow.eventing.frame import Subscriber
 from taskflow.serving.frame import EXTENSION, Endpoint
 
 
@@ -17,7 +18,7 @@ class Function:
 
     name: str
     app: Flask
-    endpoint: Endpoint
+    endpoint: Endpoint | Subscriber
 
 
 def discover(folder: Path) -> list[Function]:

@@ -1,13 +1,51 @@
-"""Child processes: how they end with their parent."""
+"""The child processes of one system: where they meet, when they begin, and how they end."""
 
 import ctypes
+import hashlib
+import os
+import shutil
 import signal
+import stat
 import sys
+import tempfile
+from pathlib import Path
 
+CONSUMERS_SOCKET = "consumers.sock"
+"""Where the consumers listen, in the folder in which the processes meet; no one else gets there."""
+
+SIGNALS_FOLDER = "signals"
+GO = "go\n"
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+class FolderIsNotOurs(Exception):
+    """Somebody else holds the folder in which our processes would meet."""
+
+
+def make_meeting_folder(data_dir: Path) -> Path:
+    """Make the empty folder in which the processes of the system on `data_dir` meet.
+
+    It has a name of its own, short enough for the path of a socket. Raises FolderIsNotOurs.
+    """
+    name = hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:12]
+    folder = Path(tempfile.gettempdir()) / f"taskflow-run-{name}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    about = folder.lstat()
+    if about.st_uid != os.geteuid() or stat.S_IMODE(about.st_mode) != 0o700:  # noqa: PLR2004 - as made
+        message = f"{folder} belongs to somebody else; remove it, or set TMPDIR."
+        raise FolderIsNotOurs(message)
+    (folder / SIGNALS_FOLDER).mkdir()
+    return folder
 
 
 def end_with_parent(with_signal: signal.Signals) -> None:
     """Have the kernel send this process a signal when its parent ends; Linux only, else nothing."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(with_signal))
+
+
+def wait_for_go() -> None:
+    """Wait for the supervisor's word that the database is ready; end if it ends."""
+    if sys.stdin.readline() != GO:
+        raise SystemExit

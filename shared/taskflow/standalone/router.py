@@ -7,6 +7,7 @@ from flask import Request, Response
 from werkzeug.exceptions import NotFound
 from werkzeug.wsgi import get_path_info
 
+from taskflow.eventing.frame import Subscriber
 from taskflow.serving.frame import SIBLING_METHODS, Endpoint
 from taskflow.serving.routes import Route, url_map
 from taskflow.standalone.discovery import Function
@@ -22,6 +23,9 @@ class Router:
         """Gather the routes that the functions declare."""
         self._at: dict[str, dict[str, WSGIApplication]] = {}
         for function in functions:
+            if isinstance(function.endpoint, Subscriber):
+                # Events are delivered on a way of their own, which no client can reach.
+                continue
             for route in function.endpoint.routes:
                 self._at.setdefault(route.template, {})[route.method] = function.app
         self._paths = url_map([(Route("GET", path), path) for path in self._at])

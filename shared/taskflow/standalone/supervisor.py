@@ -18,6 +18,7 @@ from pathlib import Path
 from taskflow import clock, config, logs
 from taskflow.config import Settings
 from taskflow.standalone.postgres import EmbeddedPostgres, PostgresDidNotStart
+from taskflow.standalone.processes import GO, FolderIsNotOurs, make_meeting_folder
 from taskflow.storage import DatabaseUnavailable
 from taskflow.storage.migrations import runner
 
@@ -35,7 +36,7 @@ class DidNotStart(Exception):
     """The system did not start; the message says what is in the way."""
 
 
-PROBLEMS = (DidNotStart, PostgresDidNotStart, DatabaseUnavailable)
+PROBLEMS = (DidNotStart, FolderIsNotOurs, PostgresDidNotStart, DatabaseUnavailable)
 """What may be in the way, besides a wrong setting."""
 
 
@@ -70,24 +71,57 @@ def up(settings: Settings) -> None:
     print("TaskFlow has stopped.", flush=True)  # noqa: T201 - as above
 
 
+class _Child:
+    """A process of ours that is started again when it ends."""
+
+    def __init__(self, settings: Settings, module: str, *arguments: str) -> None:
+        self.name = " ".join([module.rpartition(".")[2], *arguments[:-1]])
+        self._command = [sys.executable, "-m", module, *arguments]
+        self._environment = config.environment_of(settings)
+        self.process = self._spawn()
+
+    def _spawn(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(  # noqa: S603 - our own program
+            self._command, stdin=subprocess.PIPE, text=True, env=self._environment
+        )
+
+    def begin(self) -> None:
+        """Let it begin: the database is ready."""
+        assert self.process.stdin is not None  # noqa: S101 - it was spawned with a pipe
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(GO)
+            self.process.stdin.flush()
+
+    def restart(self) -> None:
+        """Start it again, after it has ended."""
+        self.process = self._spawn()
+        self.begin()
+
+
 class _System:
     def __init__(self, settings: Settings, postgres: EmbeddedPostgres | None) -> None:
         self.settings = settings
         self._postgres = postgres
-        self._server: subprocess.Popen[str] | None = None
+        self._children: list[_Child] = []
 
     def start(self, stopping: threading.Event) -> None:
         config.use(self.settings)
         logs.configure(self.settings.log_level)
-        # The server loads the functions while the database starts.
-        self._server = self._spawn_server()
+        folder = str(make_meeting_folder(self.settings.taskflow_data_dir))
+        # They load the functions while the database starts.
+        server = "taskflow.standalone.web"
+        api = _Child(self.settings, server, "api", folder)
+        self._children = [api]
+        self._children.append(_Child(self.settings, server, "consumers", folder))
+        self._children.append(_Child(self.settings, "taskflow.standalone.delivery", folder))
         if self._postgres is not None:
             self._postgres.start()
         runner.apply()
-        self._go(self._server)
+        for child in self._children:
+            child.begin()
         deadline_s = clock.monotonic_s() + READY_WITHIN_S
         while not self._is_ready():
-            if self._server.poll() is not None:
+            if api.process.poll() is not None:
                 message = "The server ended while it was starting; its reason stands above."
                 raise DidNotStart(message)
             if clock.monotonic_s() > deadline_s:
@@ -100,37 +134,23 @@ class _System:
         if self._postgres is not None and self._postgres.process.poll() is not None:
             _log.error("PostgreSQL has ended; starting it again")
             self._postgres.start()
-        if self._server is not None and self._server.poll() is not None:
-            _log.error("the server has ended; starting it again")
-            threading.Event().wait(RESTART_PAUSE_S)
-            self._server = self._spawn_server()
-            self._go(self._server)
+        for child in self._children:
+            if child.process.poll() is not None:
+                _log.error("%s has ended; starting it again", child.name)
+                threading.Event().wait(RESTART_PAUSE_S)
+                child.restart()
 
     def stop(self) -> None:
-        if self._server is not None:
-            self._server.terminate()
+        for child in self._children:
+            child.process.terminate()
+        for child in self._children:
             try:
-                self._server.wait(timeout=STOPPED_WITHIN_S)
+                child.process.wait(timeout=STOPPED_WITHIN_S)
             except subprocess.TimeoutExpired:
-                self._server.kill()
-                self._server.wait()
+                child.process.kill()
+                child.process.wait()
         if self._postgres is not None:
             self._postgres.stop()
-
-    def _spawn_server(self) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "taskflow.standalone.web"],
-            stdin=subprocess.PIPE,
-            text=True,
-            env=config.environment_of(self.settings),
-        )
-
-    @staticmethod
-    def _go(server: subprocess.Popen[str]) -> None:
-        assert server.stdin is not None  # noqa: S101 - it was spawned with a pipe
-        with contextlib.suppress(BrokenPipeError):
-            server.stdin.write("go\n")
-            server.stdin.flush()
 
     def _is_ready(self) -> bool:
         url = f"http://{_reachable(self.settings)}/health/readiness"

@@ -1,4 +1,4 @@
-"""The server of `make up`: gunicorn's gevent workers, each with every function and its sockets."""
+"""The servers of `make up`, on gevent: one for the API with its sockets, one for the consumers."""
 
 from gevent import monkey
 
@@ -6,18 +6,26 @@ monkey.patch_all()
 
 import signal  # noqa: E402 - everything after the patch, or it would keep what was not patched
 import sys  # noqa: E402
-import tempfile  # noqa: E402
+from collections.abc import Callable  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 import gevent  # noqa: E402
 from gunicorn.app.base import BaseApplication  # noqa: E402
+from werkzeug.exceptions import NotFound  # noqa: E402
+from werkzeug.middleware.dispatcher import DispatcherMiddleware  # noqa: E402
 
 from taskflow import config, logs  # noqa: E402
+from taskflow.eventing.frame import Subscriber  # noqa: E402
 from taskflow.push import feed  # noqa: E402
 from taskflow.serving import frame, passwords  # noqa: E402
 from taskflow.standalone.discovery import discover  # noqa: E402
-from taskflow.standalone.processes import end_with_parent  # noqa: E402
+from taskflow.standalone.processes import (  # noqa: E402
+    CONSUMERS_SOCKET,
+    SIGNALS_FOLDER,
+    end_with_parent,
+    wait_for_go,
+)
 from taskflow.standalone.router import Router  # noqa: E402
 from taskflow.standalone.signals import Signals  # noqa: E402
 from taskflow.storage import on_commit  # noqa: E402
@@ -30,18 +38,20 @@ GRACEFUL_S = 10
 HUNG_AFTER_S = 60
 LOOK_S = 0.05
 
+API, CONSUMERS = "api", "consumers"
+
 
 class _Server(BaseApplication):
-    def __init__(self, router: Router, folder: Path) -> None:
-        self._router = router
-        self._folder = folder
+    def __init__(self, app: object, address: str, worker_started: Callable[[Any], None]) -> None:
+        self._app = app
+        self._address = address
+        self._worker_started = worker_started
         super().__init__()
 
     def load_config(self) -> None:
-        settings = config.settings()
         options: dict[str, Any] = {
-            "bind": f"{settings.host}:{settings.port}",
-            "workers": settings.web_concurrency,
+            "bind": self._address,
+            "workers": config.settings().web_concurrency,
             "worker_class": "gevent",
             "worker_connections": CONNECTIONS_MAX,
             "keepalive": KEEP_ALIVE_S,
@@ -49,19 +59,56 @@ class _Server(BaseApplication):
             "timeout": HUNG_AFTER_S,
             "loglevel": "warning",
             "when_ready": _leave_ctrl_c_to_the_supervisor,
-            "post_worker_init": self._worker_started,
+            "post_worker_init": self._start_worker,
         }
         for name, value in options.items():
             self.cfg.set(name, value)
 
     def load(self) -> Any:  # noqa: ANN401 - gunicorn's own type for a WSGI app is narrower
-        return self._router
+        return self._app
 
-    def _worker_started(self, worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
+    def _start_worker(self, worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
         _leave_ctrl_c_to_the_supervisor(worker)
+        self._worker_started(worker)
+
+
+def main() -> None:
+    """Load the functions, wait for the word that the database is ready, and serve."""
+    end_with_parent(signal.SIGTERM)
+    logs.configure(config.settings().log_level)
+    role, folder = sys.argv[1], Path(sys.argv[2])
+    server = _api(folder) if role == API else _consumers(folder)
+    wait_for_go()
+    server.run()
+
+
+def _api(folder: Path) -> _Server:
+    settings = config.settings()
+    router = Router(discover(settings.functions_dir))
+    # Made before the fork, they count for all workers together.
+    frame.user_limit()
+    frame.address_limit()
+
+    def worker_started(worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
         passwords.run_aside(gevent.get_hub().threadpool.apply)
-        on_commit(Signals(self._folder, feed().hint).tell)
+        on_commit(Signals(folder / SIGNALS_FOLDER, feed().hint).tell)
         gevent.spawn(_drain_at_the_end, worker)
+
+    return _Server(router, f"{settings.host}:{settings.port}", worker_started)
+
+
+def _consumers(folder: Path) -> _Server:
+    apps = {
+        f"/{function.name}": function.app
+        for function in discover(config.settings().functions_dir)
+        if isinstance(function.endpoint, Subscriber)
+    }
+
+    def worker_started(_worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
+        on_commit(Signals(folder / SIGNALS_FOLDER, lambda _: None).tell)
+
+    app = DispatcherMiddleware(NotFound(), apps)
+    return _Server(app, f"unix:{folder / CONSUMERS_SOCKET}", worker_started)
 
 
 def _leave_ctrl_c_to_the_supervisor(_process: object) -> None:
@@ -73,20 +120,6 @@ def _drain_at_the_end(worker: Any) -> None:  # noqa: ANN401 - gunicorn has no ty
     while worker.alive:
         gevent.sleep(LOOK_S)
     feed().drain()
-
-
-def main() -> None:
-    """Load the functions, wait for the word that the database is ready, and serve."""
-    end_with_parent(signal.SIGTERM)
-    logs.configure(config.settings().log_level)
-    router = Router(discover(config.settings().functions_dir))
-    # Made before the fork, they count for all workers together.
-    frame.user_limit()
-    frame.address_limit()
-    if sys.stdin.readline() != "go\n":
-        return
-    with tempfile.TemporaryDirectory(prefix="taskflow-") as folder:
-        _Server(router, Path(folder)).run()
 
 
 if __name__ == "__main__":

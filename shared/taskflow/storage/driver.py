@@ -4,6 +4,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false
 
+import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
@@ -51,14 +52,34 @@ def engine(
     startup_params: Mapping[str, str] | None = None,
     **options: Any,  # noqa: ANN401 SQLAlchemy's own, which it checks
 ) -> Engine:
-    """Make an engine on these connections; `startup_params` are PostgreSQL settings of each."""
+    """Make an engine on these connections; `startup_params` are PostgreSQL settings of each.
+
+    Of libpq's parameters in the URL, `sslmode` is understood; `prefer` and `allow` as `disable`.
+    """
+    target = make_url(url).set(drivername="postgresql+pg8000")
+    ssl_mode = target.query.get("sslmode", "disable")
     made = create_engine(
-        make_url(url).set(drivername="postgresql+pg8000"),
-        connect_args={"startup_params": dict(startup_params or {})},
+        target.difference_update_query(["sslmode"]),
+        connect_args={
+            "startup_params": dict(startup_params or {}),
+            "ssl_context": _ssl_context(str(ssl_mode)),
+        },
         **options,
     )
     event.listen(made, "do_connect", _connect)
     return made
+
+
+def _ssl_context(mode: str) -> ssl.SSLContext | None:
+    if mode in {"disable", "allow", "prefer"}:
+        return None
+    context = ssl.create_default_context()
+    if mode != "verify-full":
+        context.check_hostname = False
+    if mode == "require":
+        # As libpq has it: encrypted, to whoever answers.
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def _connect(_dialect: object, _record: object, args: list[Any], options: dict[str, Any]) -> Any:  # noqa: ANN401 as SQLAlchemy has it

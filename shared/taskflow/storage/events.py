@@ -6,6 +6,7 @@ user's stream row until the commit, so per user commit order is `seq` order, wit
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from uuid import UUID
 
 from sqlalchemy import (
     DateTime,
@@ -20,10 +21,11 @@ from sqlalchemy import (
     func,
     select,
     text,
+    tuple_,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from taskflow.domain.errors import AccountNotFound
+from taskflow.domain.errors import AccountNotFound, NotAnEventOfOurs
 from taskflow.domain.events import SCHEMA_VERSION, Event, NewEvent
 from taskflow.domain.identifiers import new_id
 from taskflow.domain.text import compact_json
@@ -70,7 +72,7 @@ _APPEND = text(
     bindparam("data", type_=Text),
 )
 
-_COLUMNS = [
+COLUMNS = [
     *(
         EVENTS.c[name]
         for name in (
@@ -167,9 +169,7 @@ def newest_seqs(tx: Transaction, user_ids: Sequence[str]) -> dict[str, int]:
 
 def after(tx: Transaction, user_id: str, seq: int, *, limit: int = READ_MAX) -> list[Event]:
     """Return the user's events after `seq`, ascending, at most `limit`."""
-    return _read(
-        tx, select(*_COLUMNS).where(EVENTS.c.user_id == user_id, EVENTS.c.seq > seq), limit
-    )
+    return read(tx, select(*COLUMNS).where(EVENTS.c.user_id == user_id, EVENTS.c.seq > seq), limit)
 
 
 def after_each(
@@ -187,9 +187,9 @@ def after_each(
         .table_valued("user_id", "seq")
         .render_derived("wanted")
     )
-    return _read(
+    return read(
         tx,
-        select(*_COLUMNS).join(
+        select(*COLUMNS).join(
             wanted,
             (EVENTS.c.user_id == wanted.c.user_id) & (EVENTS.c.seq > wanted.c.seq),
         ),
@@ -197,13 +197,42 @@ def after_each(
     )
 
 
+def get(tx: Transaction, user_id: str, seq: int, *, event_id: UUID) -> Event:
+    """Return one event. Raises NotAnEventOfOurs where the log has another there, or none."""
+    query = select(*COLUMNS).where(
+        EVENTS.c.user_id == user_id, EVENTS.c.seq == seq, EVENTS.c.event_id == event_id
+    )
+    found = read(tx, query, 1)
+    if not found:
+        raise NotAnEventOfOurs
+    return found[0]
+
+
+def newest_position(tx: Transaction) -> int:
+    """Return the highest position in the log so far; one below it may still be on its way."""
+    return tx.connection.execute(select(func.max(EVENTS.c.position))).scalar_one_or_none() or 0
+
+
+def grown_since(tx: Transaction, position: int) -> tuple[int, dict[str, int]]:
+    """Return the newest position, and the newest `seq` of each user with an event after `position`.
+
+    A hint, and no more: rows commit out of the order of their positions.
+    """
+    rows = tx.connection.execute(
+        select(EVENTS.c.user_id, func.max(EVENTS.c.seq), func.max(EVENTS.c.position))
+        .where(EVENTS.c.position > position)
+        .group_by(EVENTS.c.user_id)
+    ).all()
+    return max((row[2] for row in rows), default=position), {row[0]: row[1] for row in rows}
+
+
 def history(
     tx: Transaction, user_id: str, aggregate_id: str, *, after_seq: int, limit: int
 ) -> list[Event]:
     """Return the events of one aggregate after `after_seq`, ascending, also after its deletion."""
-    return _read(
+    return read(
         tx,
-        select(*_COLUMNS).where(
+        select(*COLUMNS).where(
             EVENTS.c.user_id == user_id,
             EVENTS.c.aggregate_id == aggregate_id,
             EVENTS.c.seq > after_seq,
@@ -213,20 +242,38 @@ def history(
 
 
 def broken_link(tx: Transaction, user_id: str) -> int | None:
-    """Verify a user's chain: return the first `seq` that is missing or was tampered with, or None.
+    """Verify a user's chain: return the first `seq` that is missing or tampered with, or None."""
+    return broken_links(tx, user_id).get(user_id)
 
-    The chain's end is held against the stream's, so that a cut-off tail is found too.
+
+def broken_links(tx: Transaction, user_id: str | None = None) -> dict[str, int]:
+    """Verify the chains of all users, or of one: return the first broken `seq` of each broken one.
+
+    A chain's end is held against its stream's, so that a cut-off tail is found too. The log must
+    not change meanwhile: the transaction sees it as of its first statement.
     """
-    previous, expected = CHAIN_START, 1
+    tx.connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+    broken: dict[str, int] = {}
+    ends: dict[str, tuple[int, bytes]] = {}
     for event, stored in _with_hashes(tx, user_id):
-        link = hashlib.sha256(previous + expected.to_bytes(8, "big") + _digest(event)).digest()
-        if event.seq != expected or stored != link:
-            return expected
-        previous, expected = link, expected + 1
-    end = tx.connection.execute(
-        select(STREAMS.c.seq, STREAMS.c.hash).where(STREAMS.c.user_id == user_id)
-    ).one()
-    return None if (end.seq, end.hash) == (expected - 1, previous) else expected
+        seq, previous = ends.get(event.user_id, (0, CHAIN_START))
+        link = _link(previous, seq + 1, event)
+        if event.seq != seq + 1 or stored != link:
+            broken.setdefault(event.user_id, seq + 1)
+        ends[event.user_id] = (event.seq, stored)
+    streams = select(STREAMS.c.user_id, STREAMS.c.seq, STREAMS.c.hash)
+    if user_id is not None:
+        streams = streams.where(STREAMS.c.user_id == user_id)
+    for row in tx.connection.execute(streams):
+        seq, end = ends.pop(row.user_id, (0, CHAIN_START))
+        if (seq, end) != (row.seq, row.hash):
+            broken.setdefault(row.user_id, seq + 1)
+    # What is left are events of users who have no stream.
+    return {**broken, **dict.fromkeys(ends, 1)}
+
+
+def _link(previous: bytes, seq: int, event: Event) -> bytes:
+    return hashlib.sha256(previous + seq.to_bytes(8, "big") + _digest(event)).digest()
 
 
 def _digest(event: Event) -> bytes:
@@ -248,25 +295,28 @@ def _digest(event: Event) -> bytes:
     return hashlib.sha256("\n".join(parts).encode()).digest()
 
 
-def _read(tx: Transaction, query: Select[*tuple[object, ...]], limit: int) -> list[Event]:
+def read(tx: Transaction, query: Select[*tuple[object, ...]], limit: int) -> list[Event]:
+    """Return the events that a query of COLUMNS finds, ascending within a user, at most `limit`."""
     rows = tx.connection.execute(query.order_by(EVENTS.c.user_id, EVENTS.c.seq).limit(limit))
     return [Event(**row) for row in rows.mappings()]
 
 
-def _with_hashes(tx: Transaction, user_id: str) -> Iterator[tuple[Event, bytes]]:
-    seq = 0
-    while True:
-        rows = tx.connection.execute(
-            select(*_COLUMNS, EVENTS.c.hash)
-            .where(EVENTS.c.user_id == user_id, EVENTS.c.seq > seq)
-            .order_by(EVENTS.c.seq)
-            .limit(READ_MAX)
-        ).mappings()
-        page = [dict(row) for row in rows]
-        for row in page:
-            stored = row.pop("hash")
-            event = Event(**row)
-            seq = event.seq
-            yield event, stored
-        if len(page) < READ_MAX:
-            return
+def _with_hashes(tx: Transaction, user_id: str | None) -> Iterator[tuple[Event, bytes]]:
+    query = select(*COLUMNS, EVENTS.c.hash).order_by(EVENTS.c.user_id, EVENTS.c.seq).limit(READ_MAX)
+    if user_id is not None:
+        query = query.where(EVENTS.c.user_id == user_id)
+    page = _hashed(tx, query)
+    while page:
+        yield from page
+        last, _ = page[-1]
+        here = tuple_(EVENTS.c.user_id, EVENTS.c.seq)
+        page = _hashed(tx, query.where(here > tuple_(last.user_id, last.seq)))
+
+
+def _hashed(tx: Transaction, query: Select[*tuple[object, ...]]) -> list[tuple[Event, bytes]]:
+    page: list[tuple[Event, bytes]] = []
+    for row in tx.connection.execute(query).mappings():
+        fields = dict(row)
+        stored = fields.pop("hash")
+        page.append((Event(**fields), stored))
+    return page

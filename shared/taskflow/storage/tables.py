@@ -116,6 +116,66 @@ EVENTS = Table(
     # json keeps the text as it was appended, which is what the hash is over.
     Column("data", JSON),
     Column("hash", LargeBinary),
+    Column("position", BigInteger),
+)
+
+CLAIMS = Table(
+    "claims",
+    METADATA,
+    Column("consumer", Text, primary_key=True),
+    Column("event_id", Uuid, primary_key=True),
+    Column("claimed_at", _TIME),
+)
+
+DELIVERIES = Table(
+    "deliveries",
+    METADATA,
+    Column("consumer", Text, primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    Column("seq", BigInteger),
+)
+
+REDELIVERIES = Table(
+    "redeliveries",
+    METADATA,
+    Column("consumer", Text, primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("requested_at", _TIME),
+)
+
+DEAD_LETTERS = Table(
+    "dead_letters",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("consumer", Text),
+    Column("event_id", Text),
+    Column("event_type", Text),
+    Column("user_id", Text),
+    Column("seq", BigInteger),
+    Column("attributes", JSON),
+    Column("body", LargeBinary),
+    Column("error_code", Integer),
+    Column("error_text", Text),
+    Column("state", Text),
+    Column("received_at", _TIME),
+    Column("deaths", Integer),
+)
+
+AUDIT_ENTRIES = Table(
+    "audit_entries",
+    METADATA,
+    Column("event_id", Uuid, primary_key=True),
+    Column("user_id", Text),
+    Column("seq", BigInteger),
+    Column("event_type", Text),
+    Column("aggregate_id", Text),
+    Column("task_id", Uuid),
+    Column("version", Integer),
+    Column("timestamp", _TIME),
+    Column("correlation_id", Text),
+    Column("actor", Text),
+    Column("origin", Text),
 )
 
 IDEMPOTENCY_KEYS = Table(

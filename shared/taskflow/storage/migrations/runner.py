@@ -45,6 +45,8 @@ def apply(phase: Phase | None = None) -> list[str]:
     """
     applied: list[str] = []
     with engine().connect() as connection:
+        # Another migrator, or a large table, may take longer than a request is allowed to.
+        connection.execute(text("SET lock_timeout = 0; SET statement_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _ONE_MIGRATOR})
         connection.commit()
         try:
@@ -53,6 +55,8 @@ def apply(phase: Phase | None = None) -> list[str]:
                 applied.append(script.revision)
         finally:
             connection.rollback()
+            # The connection goes back to the pool, and must not take these along.
+            connection.execute(text("RESET lock_timeout; RESET statement_timeout"))
             connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _ONE_MIGRATOR})
             connection.commit()
     return applied

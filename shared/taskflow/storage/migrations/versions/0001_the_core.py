@@ -104,14 +104,18 @@ STATEMENTS = (
         origin text NOT NULL,
         data json NOT NULL,
         hash bytea NOT NULL,
+        position bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
         PRIMARY KEY (user_id, seq),
         UNIQUE (aggregate_id, version)
     )
     """,
+    # Positions come out of order and with gaps: good enough to see quickly who has news, which is
+    # all they are for.
+    "CREATE INDEX events_by_position ON events (position)",
     """
     CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-        RAISE EXCEPTION 'events are immutable: % refused', TG_OP
+        RAISE EXCEPTION '% is immutable: % refused', TG_TABLE_NAME, TG_OP
             USING ERRCODE = 'restrict_violation';
     END $$
     """,

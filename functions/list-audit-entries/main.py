@@ -1,0 +1,58 @@
+"""GET /api/admin/audit: list audit entries by user, task, type and time, newest first."""
+
+from uuid import UUID
+
+from flask import Request, Response
+
+from taskflow.domain.events import EventType
+from taskflow.domain.text import Text, compact_json
+from taskflow.domain.times import Time, rfc3339
+from taskflow.serving import PageQuery, http_function, page, read_position, write_cursor
+from taskflow.storage import Transaction, audit_store
+from taskflow.storage.audit_store import AuditEntry, AuditFilter
+
+
+class AuditQuery(PageQuery):
+    """Which entries to list: `since` is included, `until` is not."""
+
+    user_id: Text | None = None
+    task_id: UUID | None = None
+    type: EventType | None = None
+    since: Time | None = None
+    until: Time | None = None
+
+
+@http_function("GET /api/admin/audit", permission="audit:read")
+def list_audit_entries(request: Request, query: AuditQuery, tx: Transaction) -> Response:
+    wanted = AuditFilter(
+        user_id=query.user_id,
+        task_id=query.task_id,
+        event_type=query.type,
+        since=query.since,
+        until=query.until,
+    )
+    after = None if query.cursor is None else read_position(query.cursor, "audit")
+    found = audit_store.list_of(tx, wanted, after=after, limit=query.limit + 1)
+    shown = found[: query.limit]
+    next_cursor = None
+    if len(found) > query.limit:
+        next_cursor = write_cursor("audit", rfc3339(shown[-1].timestamp), str(shown[-1].event_id))
+    return page(request, [_as_json(entry) for entry in shown], next_cursor)
+
+
+def _as_json(entry: AuditEntry) -> str:
+    return compact_json(
+        {
+            "event_id": str(entry.event_id),
+            "event_type": entry.event_type,
+            "user_id": entry.user_id,
+            "aggregate_id": entry.aggregate_id,
+            "task_id": str(entry.task_id) if entry.task_id else None,
+            "timestamp": rfc3339(entry.timestamp),
+            "correlation_id": entry.correlation_id,
+            "version": entry.version,
+            "seq": entry.seq,
+            "actor": entry.actor,
+            "origin": entry.origin,
+        }
+    )

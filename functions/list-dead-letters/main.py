@@ -1,0 +1,31 @@
+"""GET /api/admin/dead-letters: list dead letters, newest first."""
+
+from typing import Literal
+
+from flask import Request, Response
+
+from taskflow.domain.text import Text, compact_json
+from taskflow.domain.times import rfc3339
+from taskflow.serving import PageQuery, http_function, page, read_position, write_cursor
+from taskflow.serving.dead_letters import summary
+from taskflow.storage import Transaction, dead_letter_store
+
+
+class DeadLetterQuery(PageQuery):
+    """Which dead letters to list."""
+
+    state: Literal["dead", "resent", "discarded"] | None = None
+    consumer: Text | None = None
+
+
+@http_function("GET /api/admin/dead-letters", permission="events:replay")
+def list_dead_letters(request: Request, query: DeadLetterQuery, tx: Transaction) -> Response:
+    after = None if query.cursor is None else read_position(query.cursor, "dead")
+    found = dead_letter_store.list_of(
+        tx, state=query.state, consumer=query.consumer, after=after, limit=query.limit + 1
+    )
+    shown = found[: query.limit]
+    next_cursor = None
+    if len(found) > query.limit:
+        next_cursor = write_cursor("dead", rfc3339(shown[-1].received_at), str(shown[-1].id))
+    return page(request, [compact_json(summary(letter)) for letter in shown], next_cursor)

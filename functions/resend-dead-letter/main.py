@@ -1,0 +1,24 @@
+"""POST /api/admin/dead-letters/{letter_id}/resend: have a dead letter's event delivered again."""
+
+from uuid import UUID
+
+from flask import Response
+
+from taskflow import clock
+from taskflow.domain.errors import DeadLetterIsSettled, NotAnEventOfOurs
+from taskflow.serving import as_json, http_function
+from taskflow.serving.dead_letters import summary
+from taskflow.storage import Transaction, dead_letter_store, delivery_store
+
+
+@http_function("POST /api/admin/dead-letters/{letter_id}/resend", permission="events:replay")
+def resend_dead_letter(letter_id: UUID, tx: Transaction) -> Response:
+    letter = dead_letter_store.lock(tx, letter_id)
+    if letter.state != "dead":
+        raise DeadLetterIsSettled
+    if letter.user_id is None or letter.seq is None:
+        raise NotAnEventOfOurs
+    wanted = [(letter.user_id, letter.seq)]
+    delivery_store.ask_again(tx, letter.consumer, wanted, now=clock.now())
+    dead_letter_store.set_state(tx, letter_id, "resent")
+    return as_json(summary(dead_letter_store.get(tx, letter_id)), 202)

@@ -1,0 +1,41 @@
+"""GET /api/admin/audit/verify: check the hash chains, and that no event lacks its audit entry."""
+
+from datetime import timedelta
+
+from flask import Response
+
+from taskflow import clock
+from taskflow.domain.text import Text
+from taskflow.serving import Query, as_json, http_function
+from taskflow.storage import Transaction, audit_store, events
+
+ON_ITS_WAY = timedelta(minutes=5)
+"""An event younger than this may not have reached the audit yet."""
+
+PROBLEMS_MAX = 1000
+
+
+class VerifyQuery(Query):
+    """Whose log to verify, by default everyone's; and whether to wait for no straggler."""
+
+    user_id: Text | None = None
+    settled: bool = False
+
+
+@http_function("GET /api/admin/audit/verify", permission="audit:read")
+def verify_audit(query: VerifyQuery, tx: Transaction) -> Response:
+    broken = events.broken_links(tx, query.user_id)
+    before = clock.now() if query.settled else clock.now() - ON_ITS_WAY
+    differing = audit_store.differing(tx, user_id=query.user_id, before=before, limit=PROBLEMS_MAX)
+    events_checked, entries = audit_store.counts(tx, user_id=query.user_id)
+    return as_json(
+        {
+            "ok": not broken and not differing,
+            "events": events_checked,
+            "entries": entries,
+            "broken_chains": [
+                {"user_id": user_id, "seq": seq} for user_id, seq in sorted(broken.items())
+            ],
+            "differing_entries": [{"user_id": user_id, "seq": seq} for user_id, seq in differing],
+        }
+    )

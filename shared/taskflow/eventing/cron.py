@@ -1,0 +1,35 @@
+"""The frame of a cron function: a tick wakes it, and it works from what is due."""
+
+from collections.abc import Callable
+
+from flask import Request, Response
+
+from taskflow.domain.events import Cause
+from taskflow.eventing.frame import Subscriber, name_of
+
+TICK_TYPE = "dev.knative.sources.ping"
+
+Handler = Callable[[Cause], None]
+
+
+class CronFunction(Subscriber):
+    """A function that does what is due; a tick that is lost or doubled changes nothing."""
+
+    kind = "cron"
+
+    def __init__(self, handler: Handler, every_min: int) -> None:
+        """Take what `cron_function` says."""
+        super().__init__(name_of(handler))
+        self.every_min = every_min
+        self._handler = handler
+
+    def receive(self, attributes: dict[str, str], body: bytes) -> None:
+        """Do what is due, whatever the tick says."""
+        del body
+        tick = attributes.get("id", "tick")[:100]
+        self._handler(Cause(correlation_id=tick, traceparent="", actor=self.name, origin="cron"))
+
+
+def cron_function(*, every_min: int) -> Callable[[Handler], Callable[[Request], Response]]:
+    """Make a cron function out of a handler of (cause), woken every `every_min` minutes."""
+    return lambda handler: CronFunction(handler, every_min).install(handler)

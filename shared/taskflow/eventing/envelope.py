@@ -1,0 +1,98 @@
+"""Events as CloudEvents 1.0 in HTTP binary mode: attributes as headers, the event as the body."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, unquote
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from taskflow.domain.events import SCHEMA_VERSION, Event
+from taskflow.domain.times import Time, rfc3339
+
+SPEC_VERSION = "1.0"
+SOURCE = "/taskflow"
+CONTENT_TYPE = "application/json"
+SEQUENCE_DIGITS = 19
+"""As many as the largest bigint has, so that `ce_sequence` sorts as text."""
+
+_PREFIX = "ce-"
+_UNENCODED = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%') + " "
+
+
+class MalformedEvent(Exception):
+    """What was delivered is not an event that we can read; the message says what is wrong."""
+
+
+class DeliveredEvent(BaseModel):
+    """An event as a consumer is given it; fields that a newer version added are passed over."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+
+    event_id: UUID = Field(strict=False)
+    event_type: str
+    user_id: str = Field(min_length=1)
+    aggregate_id: str
+    timestamp: Time
+    correlation_id: str
+    data: dict[str, Any]
+    version: int = Field(ge=1)
+    schema_version: int = Field(ge=1)
+    seq: int = Field(ge=1)
+
+
+def attributes_of(event: Event) -> dict[str, str]:
+    """Return the CloudEvents attributes of an event, extensions included."""
+    return {
+        "specversion": SPEC_VERSION,
+        "id": str(event.event_id),
+        "type": event.event_type,
+        "source": SOURCE,
+        "subject": event.aggregate_id,
+        "time": rfc3339(event.timestamp),
+        "partitionkey": event.user_id,
+        "sequence": str(event.seq).zfill(SEQUENCE_DIGITS),
+        "correlationid": event.correlation_id,
+        "userid": event.user_id,
+        "traceparent": event.traceparent,
+    }
+
+
+def headers_of(attributes: Mapping[str, str]) -> dict[str, str]:
+    """Write attributes as HTTP headers (CloudEvents HTTP binding, 3.1.3.2: percent-encoded)."""
+    written = {_PREFIX + name: quote(value, safe=_UNENCODED) for name, value in attributes.items()}
+    return {"content-type": CONTENT_TYPE, **written}
+
+
+def attributes_in(headers: Mapping[str, str]) -> dict[str, str]:
+    """Read the attributes from HTTP headers; their names come out in lower case."""
+    return {
+        name.lower().removeprefix(_PREFIX): unquote(value)
+        for name, value in headers.items()
+        if name.lower().startswith(_PREFIX)
+    }
+
+
+def read(attributes: Mapping[str, str], body: bytes) -> DeliveredEvent:
+    """Read an event that was delivered. Raises MalformedEvent."""
+    for name in ("specversion", "id", "type", "source"):
+        if not attributes.get(name):
+            message = f"the attribute {name} is missing"
+            raise MalformedEvent(message)
+    if attributes["specversion"] != SPEC_VERSION:
+        message = f"specversion is {attributes['specversion']!r}, not {SPEC_VERSION!r}"
+        raise MalformedEvent(message)
+    try:
+        event = DeliveredEvent.model_validate_json(body)
+    except ValidationError as invalid:
+        first = invalid.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        message = f"the body is not an event: {where} {first['msg']}".replace("  ", " ")
+        raise MalformedEvent(message) from None
+    if (str(event.event_id), event.event_type) != (attributes["id"], attributes["type"]):
+        message = "the attributes id and type are not those of the body"
+        raise MalformedEvent(message)
+    if event.schema_version > SCHEMA_VERSION:
+        message = f"schema_version {event.schema_version} is newer than {SCHEMA_VERSION}"
+        raise MalformedEvent(message)
+    return event

@@ -1,0 +1,65 @@
+"""The timer: wakes the cron functions, in place of PingSource."""
+
+import logging
+import threading
+import uuid
+from collections.abc import Sequence
+from datetime import timedelta
+
+from taskflow import clock
+from taskflow.domain.times import EPOCH, rfc3339
+from taskflow.eventing.cron import TICK_TYPE, CronFunction
+from taskflow.eventing.delivery import RETRIES, Answer, Outcome, backoff
+from taskflow.standalone.deliverer import Post
+
+MINUTE = timedelta(minutes=1)
+
+_log = logging.getLogger(__name__)
+
+
+class Timer:
+    """Posts a tick to each cron function at the full minutes it asks for."""
+
+    def __init__(self, functions: Sequence[CronFunction], post: Post) -> None:
+        """Wake `functions` by `post`."""
+        self._functions = functions
+        self._post = post
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        """Tick until told to stop; once at the start, for what came due while nothing ran."""
+        due = list(self._functions)
+        while True:
+            for function in due:
+                # Each on its own thread: a run may last longer than the minute.
+                threading.Thread(target=self._tick, args=(function,), daemon=True).start()
+            now = clock.now()
+            next_minute = (now - EPOCH) // MINUTE + 1
+            wait = EPOCH + next_minute * MINUTE - now
+            if self._stopping.wait(wait.total_seconds()):
+                return
+            due = [
+                function for function in self._functions if next_minute % function.every_min == 0
+            ]
+
+    def stop(self) -> None:
+        """End; a tick that is out is not waited for."""
+        self._stopping.set()
+
+    def _tick(self, function: CronFunction) -> None:
+        attributes = {
+            "specversion": "1.0",
+            "id": str(uuid.uuid4()),
+            "type": TICK_TYPE,
+            "source": "/taskflow/timer",
+            "time": rfc3339(clock.now()),
+        }
+        answer = Answer(None, "")
+        for attempt in range(1, RETRIES + 1):
+            answer = self._post(function.name, attributes, b"")
+            if answer.outcome is not Outcome.AGAIN:
+                break
+            if self._stopping.wait(backoff(attempt).total_seconds()):
+                return
+        if answer.outcome is not Outcome.DONE:
+            _log.warning("%s answered %s %s", function.name, answer.status, answer.text[:200])

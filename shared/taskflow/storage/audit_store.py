@@ -1,0 +1,113 @@
+"""The audit: one entry for each event of the log, written by a consumer, and held against it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Select, Table, and_, func, or_, select, tuple_
+from sqlalchemy.dialects.postgresql import insert
+
+from taskflow.storage.tables import AUDIT_ENTRIES, EVENTS
+from taskflow.storage.transactions import Transaction
+
+_COMPARED = (
+    "user_id",
+    "seq",
+    "event_type",
+    "aggregate_id",
+    "version",
+    "timestamp",
+    "correlation_id",
+    "actor",
+    "origin",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """Who did what, when, from where, and as part of which request."""
+
+    event_id: UUID
+    user_id: str
+    seq: int
+    event_type: str
+    aggregate_id: str
+    task_id: UUID | None
+    version: int
+    timestamp: datetime
+    correlation_id: str
+    actor: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditFilter:
+    """Which entries to list; what is None does not narrow."""
+
+    user_id: str | None = None
+    task_id: UUID | None = None
+    event_type: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def add(tx: Transaction, entry: AuditEntry) -> None:
+    """Store an entry; the one of an event is stored once, even where the claim was lost."""
+    values = {column.name: getattr(entry, column.name) for column in AUDIT_ENTRIES.columns}
+    tx.connection.execute(insert(AUDIT_ENTRIES).values(values).on_conflict_do_nothing())
+
+
+def list_of(
+    tx: Transaction, wanted: AuditFilter, *, after: tuple[datetime, UUID] | None, limit: int
+) -> list[AuditEntry]:
+    """Return entries, newest first, after the one of this time and id."""
+    entries = AUDIT_ENTRIES.c
+    query = select(AUDIT_ENTRIES)
+    if wanted.user_id is not None:
+        query = query.where(entries.user_id == wanted.user_id)
+    if wanted.task_id is not None:
+        query = query.where(entries.task_id == wanted.task_id)
+    if wanted.event_type is not None:
+        query = query.where(entries.event_type == wanted.event_type)
+    if wanted.since is not None:
+        query = query.where(entries.timestamp >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(entries.timestamp < wanted.until)
+    if after is not None:
+        query = query.where(tuple_(entries.timestamp, entries.event_id) < tuple_(*after))
+    query = query.order_by(entries.timestamp.desc(), entries.event_id.desc()).limit(limit)
+    return [AuditEntry(**row) for row in tx.connection.execute(query).mappings()]
+
+
+def differing(
+    tx: Transaction, *, user_id: str | None, before: datetime, limit: int
+) -> list[tuple[str, int]]:
+    """Return events, as (user id, seq), whose entry is missing or says something else.
+
+    Those appended after `before` may still be on their way.
+    """
+    same = and_(*(EVENTS.c[name] == AUDIT_ENTRIES.c[name] for name in _COMPARED))
+    query = (
+        select(EVENTS.c.user_id, EVENTS.c.seq)
+        .outerjoin(AUDIT_ENTRIES, AUDIT_ENTRIES.c.event_id == EVENTS.c.event_id)
+        .where(EVENTS.c.timestamp <= before)
+        .where(or_(AUDIT_ENTRIES.c.event_id.is_(None), ~same))
+        .order_by(EVENTS.c.user_id, EVENTS.c.seq)
+        .limit(limit)
+    )
+    if user_id is not None:
+        query = query.where(EVENTS.c.user_id == user_id)
+    return [(row.user_id, row.seq) for row in tx.connection.execute(query)]
+
+
+def counts(tx: Transaction, *, user_id: str | None) -> tuple[int, int]:
+    """Return how many events, and how many entries, there are of everyone or of one user."""
+
+    def counted(table: Table) -> Select[int]:
+        query = select(func.count()).select_from(table)
+        return query if user_id is None else query.where(table.c.user_id == user_id)
+
+    return (
+        tx.connection.execute(counted(EVENTS)).scalar_one(),
+        tx.connection.execute(counted(AUDIT_ENTRIES)).scalar_one(),
+    )

@@ -1,0 +1,114 @@
+"""Dead letters in PostgreSQL: events that a consumer refused or never managed."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import RowMapping, select, tuple_
+from sqlalchemy.dialects.postgresql import insert
+
+from taskflow.domain.errors import DeadLetterNotFound
+from taskflow.domain.text import JsonObject
+from taskflow.storage.tables import DEAD_LETTERS
+from taskflow.storage.transactions import Transaction
+
+KEPT = timedelta(days=90)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """An event that did not get through: for whom, why, and all that was sent.
+
+    `attributes` are its CloudEvents attributes without prefix. `user_id` and `seq` are None where
+    it was no event of ours. `state` is `dead`, `resent` or `discarded`.
+    """
+
+    id: UUID
+    consumer: str
+    event_id: str
+    event_type: str
+    user_id: str | None
+    seq: int | None
+    attributes: JsonObject
+    body: bytes
+    error_code: int | None
+    error_text: str
+    state: str
+    received_at: datetime
+    deaths: int
+
+
+def add(tx: Transaction, letter: DeadLetter) -> None:
+    """Store a dead letter; one of the same event and consumer takes its place, and counts on."""
+    values = _row(letter)
+    again = {name: value for name, value in values.items() if name not in {"id", "deaths"}}
+    tx.connection.execute(
+        insert(DEAD_LETTERS)
+        .values(values)
+        .on_conflict_do_update(
+            index_elements=[DEAD_LETTERS.c.consumer, DEAD_LETTERS.c.event_id],
+            set_={**again, "deaths": DEAD_LETTERS.c.deaths + 1},
+        )
+    )
+
+
+def get(tx: Transaction, letter_id: UUID) -> DeadLetter:
+    """Return a dead letter. Raises DeadLetterNotFound."""
+    return _one(tx, letter_id, lock=False)
+
+
+def lock(tx: Transaction, letter_id: UUID) -> DeadLetter:
+    """Return a dead letter, locked until the transaction ends. Raises DeadLetterNotFound."""
+    return _one(tx, letter_id, lock=True)
+
+
+def set_state(tx: Transaction, letter_id: UUID, state: str) -> None:
+    """Say what became of a dead letter: `resent` or `discarded`."""
+    tx.connection.execute(
+        DEAD_LETTERS.update().where(DEAD_LETTERS.c.id == letter_id).values(state=state)
+    )
+
+
+def list_of(
+    tx: Transaction,
+    *,
+    state: str | None,
+    consumer: str | None,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+) -> list[DeadLetter]:
+    """Return dead letters, newest first, after the one of this time and id."""
+    query = select(DEAD_LETTERS)
+    if state is not None:
+        query = query.where(DEAD_LETTERS.c.state == state)
+    if consumer is not None:
+        query = query.where(DEAD_LETTERS.c.consumer == consumer)
+    if after is not None:
+        here = tuple_(DEAD_LETTERS.c.received_at, DEAD_LETTERS.c.id)
+        query = query.where(here < tuple_(*after))
+    query = query.order_by(DEAD_LETTERS.c.received_at.desc(), DEAD_LETTERS.c.id.desc())
+    return [_letter(row) for row in tx.connection.execute(query.limit(limit)).mappings()]
+
+
+def forget_old(tx: Transaction, *, now: datetime) -> None:
+    """Forget what has lain here for longer than we promise."""
+    tx.connection.execute(DEAD_LETTERS.delete().where(DEAD_LETTERS.c.received_at <= now - KEPT))
+
+
+def _one(tx: Transaction, letter_id: UUID, *, lock: bool) -> DeadLetter:
+    query = select(DEAD_LETTERS).where(DEAD_LETTERS.c.id == letter_id)
+    if lock:
+        query = query.with_for_update()
+    row = tx.connection.execute(query).mappings().one_or_none()
+    if row is None:
+        raise DeadLetterNotFound
+    return _letter(row)
+
+
+def _row(letter: DeadLetter) -> dict[str, Any]:
+    return {column.name: getattr(letter, column.name) for column in DEAD_LETTERS.columns}
+
+
+def _letter(row: RowMapping) -> DeadLetter:
+    return DeadLetter(**row)

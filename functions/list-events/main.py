@@ -1,34 +1,50 @@
-"""GET /api/{user_id}/events: the messages after `since`, as the socket sends them."""
+"""GET /api/{user_id}/events: the messages after `since`; with `wait`, waits for the first."""
 
 from typing import Annotated
 
 from flask import Response
 from pydantic import Field
 
-from taskflow.domain.resume import resume
+from taskflow.domain.events import Cause, Event
+from taskflow.domain.resume import Start, resume
+from taskflow.push import feed
 from taskflow.serving import Caller, Query, http_function
-from taskflow.storage import Transaction, events
+from taskflow.storage import events, transaction
 
 LIMIT_MAX = 200
+WAIT_MAX_S = 55
+"""Less than the minute after which many a proxy gives up on an answer."""
 
 
 class EventQuery(Query):
-    """Where to go on from; without `since`, from now."""
+    """Where to go on from, by default from now; and how many seconds to wait for the first."""
 
     since: Annotated[int, Field(ge=0)] | None = None
     limit: Annotated[int, Field(ge=1, le=LIMIT_MAX)] = LIMIT_MAX
+    wait: Annotated[float, Field(ge=0, le=WAIT_MAX_S)] = 0
 
 
 @http_function("GET /api/{user_id}/events", permission="tasks:read")
-def list_events(caller: Caller, query: EventQuery, tx: Transaction) -> Response:
-    newest = events.newest_seq(tx, caller.user_id)
-    start = resume(query.since, newest=newest)
-    found = events.after(tx, caller.user_id, start.seq, limit=query.limit)
-    # More may have been committed since the newest was looked up.
-    newest = max(newest, found[-1].seq) if found else newest
+def list_events(caller: Caller, query: EventQuery, cause: Cause) -> Response:
+    start, newest, found = _read(caller.user_id, query.since, query.limit, cause)
+    if query.wait and not found and not start.resync:
+        # No transaction is open meanwhile.
+        feed().wait_for_news(caller.user_id, start.seq, query.wait)
+        start, newest, found = _read(caller.user_id, start.seq, query.limit, cause)
     items = ",".join(event.message_json() for event in found)
     resync = "true" if start.resync else "false"
     return Response(
         f'{{"items":[{items}],"seq":{newest},"resync":{resync}}}',
         content_type="application/json",
     )
+
+
+def _read(
+    user_id: str, since: int | None, limit: int, cause: Cause
+) -> tuple[Start, int, list[Event]]:
+    with transaction(cause) as tx:
+        newest = events.newest_seq(tx, user_id)
+        start = resume(since, newest=newest)
+        found = events.after(tx, user_id, start.seq, limit=limit)
+    # More may have been committed since the newest was looked up.
+    return start, max(newest, found[-1].seq) if found else newest, found

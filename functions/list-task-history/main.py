@@ -17,7 +17,7 @@ def list_task_history(
     found = events.history(
         tx, caller.user_id, str(task_id), after_seq=after_seq, limit=query.limit + 1
     )
-    if not found and query.cursor is None:
+    if not found:
         raise TaskNotFound
     shown, more = found[: query.limit], len(found) > query.limit
     next_cursor = write_cursor("history", shown[-1].seq) if more else None

@@ -44,6 +44,12 @@ class Settings(BaseModel):
     rate_limit_user_burst: Annotated[int, Field(ge=1)] = 1000
     rate_limit_auth_per_min: Annotated[float, Field(ge=0)] = 60
     """Requests per client address to `/api/auth`, and the burst; 0 switches a limit off."""
+    socket_lifetime_s: Annotated[int, Field(ge=0)] = 0
+    """How long a socket lasts before it is told to resume elsewhere, in seconds, less up to a
+    fifth; below what the platform cuts at (Knative: timeoutSeconds). 0 is for ever."""
+    feed_poll_ms: Annotated[int, Field(ge=0, le=1000)] = 20
+    """How often the feed asks the log who has news, while somebody listens; 0 where every commit
+    is heard of in another way."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65_535)] = 8080
@@ -114,14 +120,22 @@ def use(settings: Settings) -> None:
     _settings = settings
 
 
-def environment_of(settings: Settings) -> dict[str, str]:
-    """Return this process's environment with the settings in it, for a child process."""
+def environment_of(settings: Settings, *, metrics_dir: Path) -> dict[str, str]:
+    """Return this process's environment with the settings in it, for a child process.
+
+    The children count together in `metrics_dir`.
+    """
     given = settings.model_dump(mode="json", exclude_none=True)
     listed = {
         name.upper(): ",".join(value) if name == "cors_origins" else str(value)
         for name, value in given.items()
     }
-    return {**os.environ, **listed}
+    return {**os.environ, **listed, "PROMETHEUS_MULTIPROC_DIR": str(metrics_dir)}
+
+
+def shares_metrics() -> bool:
+    """Say whether the processes of one system count together (a setting of prometheus-client)."""
+    return "PROMETHEUS_MULTIPROC_DIR" in os.environ
 
 
 def environment() -> dict[str, str]:

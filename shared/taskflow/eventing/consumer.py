@@ -29,22 +29,24 @@ class Consumer(Subscriber):
         self.types = frozenset(event_type.value for event_type in types)
         self._handler = handler
 
-    def receive(self, attributes: dict[str, str], body: bytes) -> None:
+    def receive(self, attributes: dict[str, str], body: bytes) -> str:
         """Have the effect, unless the event is of another type or was claimed before."""
         event = envelope.read(attributes, body)
         if event.event_type not in self.types:
-            return
+            return "not-taken"
         cause = Cause(
             correlation_id=event.correlation_id,
             traceparent=attributes.get("traceparent", ""),
             actor=self.name,
             origin="consumer",
         )
-        run(lambda tx: self._once(event, tx), cause)
+        return run(lambda tx: self._once(event, tx), cause)
 
-    def _once(self, event: DeliveredEvent, tx: Transaction) -> None:
-        if claims.claim(tx, self.name, event.event_id, now=clock.now()):
-            self._handler(event, tx)
+    def _once(self, event: DeliveredEvent, tx: Transaction) -> str:
+        if not claims.claim(tx, self.name, event.event_id, now=clock.now()):
+            return "duplicate"
+        self._handler(event, tx)
+        return "done"
 
 
 def event_function(

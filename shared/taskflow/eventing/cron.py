@@ -23,11 +23,12 @@ class CronFunction(Subscriber):
         self.every_min = every_min
         self._handler = handler
 
-    def receive(self, attributes: dict[str, str], body: bytes) -> None:
+    def receive(self, attributes: dict[str, str], body: bytes) -> str:
         """Do what is due, whatever the tick says."""
         del body
         tick = attributes.get("id", "tick")[:100]
         self._handler(Cause(correlation_id=tick, traceparent="", actor=self.name, origin="cron"))
+        return "done"
 
 
 def cron_function(*, every_min: int) -> Callable[[Handler], Callable[[Request], Response]]:

@@ -32,7 +32,7 @@ class DeadLetterSink(Subscriber):
         super().__init__(name_of(handler))
         self._handler = handler
 
-    def receive(self, attributes: dict[str, str], body: bytes) -> None:
+    def receive(self, attributes: dict[str, str], body: bytes) -> str:
         """Hand over the dead letter; nothing about it is held to be right."""
         letter = _letter(attributes, body)
         cause = Cause(
@@ -42,6 +42,7 @@ class DeadLetterSink(Subscriber):
             origin="consumer",
         )
         run(lambda tx: self._handler(letter, tx), cause)
+        return "done"
 
 
 def dead_letter_function() -> Callable[[Handler], Callable[[Request], Response]]:

@@ -12,7 +12,7 @@ from typing import ClassVar
 import flask
 from flask import Request, Response
 
-from taskflow import logs
+from taskflow import logs, metrics
 from taskflow.domain.errors import DomainError
 from taskflow.eventing.envelope import MalformedEvent, attributes_in
 from taskflow.serving import health
@@ -31,8 +31,8 @@ class Subscriber:
         """Name it after its function's folder."""
         self.name = name
 
-    def receive(self, attributes: dict[str, str], body: bytes) -> None:
-        """Do the work of one delivery; raise what went wrong."""
+    def receive(self, attributes: dict[str, str], body: bytes) -> str:
+        """Do the work of one delivery and say what came of it; raise what went wrong."""
         raise NotImplementedError
 
     def answer(self, request: Request) -> Response:
@@ -44,17 +44,21 @@ class Subscriber:
         attributes = attributes_in(dict(request.headers))
         bound = logs.correlation_id.set(attributes.get("correlationid"))
         try:
-            self.receive(attributes, request.get_data())
+            outcome = self.receive(attributes, request.get_data())
         except (MalformedEvent, DomainError) as never:
             _log.warning("%s refused %s: %s", self.name, attributes.get("id"), never)
+            metrics.CONSUMED.labels(self.name, "refused").inc()
             return _answer(400, str(never))
         except (DatabaseUnavailable, LockTimeout):
+            metrics.CONSUMED.labels(self.name, "later").inc()
             return _answer(503, "not now", {"Retry-After": "1"})
         except Exception:  # noqa: BLE001 - a defect, perhaps mended by the next delivery
             _log.exception("%s failed on %s", self.name, attributes.get("id"))
+            metrics.CONSUMED.labels(self.name, "failed").inc()
             return _answer(503, "failed")
         finally:
             logs.correlation_id.reset(bound)
+        metrics.CONSUMED.labels(self.name, outcome).inc()
         return _answer(204, "")
 
     def install(self, handler: Callable[..., object]) -> Callable[[Request], Response]:

@@ -1,6 +1,8 @@
 """One socket: what waits to be sent, within bounds, and when it must close."""
 
 import json
+import math
+import random
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime
@@ -10,7 +12,7 @@ from typing import cast
 from simple_websocket import ConnectionClosed, Server
 from wsproto.frame_protocol import CloseReason
 
-from taskflow import clock
+from taskflow import clock, metrics
 from taskflow.domain.text import compact_json
 from taskflow.domain.times import rfc3339
 from taskflow.push.websocket import abort
@@ -42,12 +44,22 @@ class Connection:
     """A signed-in socket; the handler's thread alone sends, other threads only offer."""
 
     def __init__(
-        self, ws: Server, expires_at: datetime, renew: Callable[[str], datetime | None]
+        self,
+        ws: Server,
+        expires_at: datetime,
+        renew: Callable[[str], datetime | None],
+        *,
+        lifetime_s: float = math.inf,
     ) -> None:
-        """Take an accepted socket, when its token expires, and how to check a newer token."""
+        """Take an accepted socket, when its token expires, and how to check a newer token.
+
+        It is closed after `lifetime_s` less up to a fifth by chance, so that many that came at once
+        do not leave at once.
+        """
         self._ws = ws
         self._expires_at = expires_at
         self._renew = renew
+        self._rotate_at_s = clock.monotonic_s() + lifetime_s * random.uniform(0.8, 1)  # noqa: S311 - spread, no secret
         self._queue: deque[str] = deque()
         self._queued_bytes = 0
         self._closing: CloseCode | None = None
@@ -72,6 +84,7 @@ class Connection:
     def send(self, seq: int, text: str) -> None:
         """Send an event now, from the handler's thread. Raises ConnectionClosed."""
         self._ws.send(text)
+        metrics.SOCKET_MESSAGES.inc()
         self.position = seq
 
     def offer(self, seq: int, text: str) -> None:
@@ -97,16 +110,17 @@ class Connection:
             self._closing = code
         self._ws.event.set()
 
+    def rotate_within(self, seconds: float) -> None:
+        """Have the socket closed at some moment of the next `seconds`, to be resumed elsewhere."""
+        moment_s = clock.monotonic_s() + random.uniform(0, seconds)  # noqa: S311 - spread, no secret
+        self._rotate_at_s = min(self._rotate_at_s, moment_s)
+        self._ws.event.set()
+
     def abort_if_stuck(self) -> None:
         """Cut a socket whose reader is too slow even to be told so, from any thread."""
         since_s = self._overflowed_at_s
         if since_s is not None and clock.monotonic_s() - since_s > ABORT_AFTER_S:
             abort(self._ws)
-
-    @property
-    def is_closing(self) -> bool:
-        """Say whether nothing more will be sent."""
-        return self._closing is not None or not self._ws.connected
 
     def check(self) -> bool:
         """Read what the client has sent, and close if that is due; say whether to go on."""
@@ -117,6 +131,8 @@ class Connection:
             return False
         if self._closing is None and clock.now() >= self._expires_at:
             self._closing = CloseCode.BAD_TOKEN
+        if self._closing is None and clock.monotonic_s() >= self._rotate_at_s:
+            self._closing = CloseCode.SERVICE_RESTART
         if self._closing is not None:
             close(self._ws, self._closing)
         return self._closing is None and bool(self._ws.connected)
@@ -128,9 +144,11 @@ class Connection:
                 text = self._queue.popleft()
                 self._queued_bytes -= len(text)
                 self._ws.send(text)
+                metrics.SOCKET_MESSAGES.inc()
             if self._closing is None:
-                left_s = (self._expires_at - clock.now()).total_seconds()
-                self._ws.event.wait(timeout=min(max(0.0, left_s), LOOK_UP_S))
+                token_s = (self._expires_at - clock.now()).total_seconds()
+                rotate_s = self._rotate_at_s - clock.monotonic_s()
+                self._ws.event.wait(timeout=max(0.0, min(token_s, rotate_s, LOOK_UP_S)))
                 self._ws.event.clear()
 
     def _hear(self, received: str | bytes) -> None:
@@ -146,6 +164,7 @@ class Connection:
 
 def close(ws: Server, code: CloseCode) -> None:
     """Close a socket with a code; one that is closed already stays so."""
+    metrics.SOCKET_CLOSES.labels(code.value).inc()
     try:
         # Its annotation knows only wsproto's own codes; any number is sent as it is.
         ws.close(cast("CloseReason", code.value), code.name.lower().replace("_", " "))

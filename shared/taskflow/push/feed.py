@@ -1,55 +1,128 @@
 """The feed: every event of the connected users, from the log to their sockets, once and in order.
 
 A hint says which user's stream has grown; the log is read by `seq`, so a hint that is lost,
-doubled or early changes nothing but the latency. All connected users are compared with the log
-every CHECK_S besides.
+doubled or early changes nothing but the latency. Hints come from commits, and from asking the log
+every few milliseconds who has news. All connected users are compared with the log every CHECK_S
+besides.
 """
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Mapping
 from functools import cache
+from typing import Protocol
 
-from taskflow import clock, logs
+from taskflow import clock, config, logs, metrics
 from taskflow.domain.events import Cause, Event
 from taskflow.domain.resume import resume
-from taskflow.push.connection import CloseCode, Connection
-from taskflow.storage import DatabaseUnavailable, events, on_commit, run
+from taskflow.push.connection import Connection
+from taskflow.storage import DatabaseUnavailable, Transaction, events, on_commit, run
 from taskflow.storage.events import READ_MAX
 
 CHECK_S = 1.0
 RETRY_S = 0.2
+
+SLACK_S = 0.25
+"""How far back in time a poll looks again: rows commit out of the order of their positions."""
+
+DRAIN_PER_S = 1000
+DRAIN_MAX_S = 3.0
+"""On a restart clients are sent away at this rate, but within this time: each comes back with a
+query or two, and must be back within 5 s."""
 
 _CAUSE = Cause(correlation_id="feed", traceparent="", actor="", origin="")
 
 _log = logging.getLogger(__name__)
 
 
+class Listener(Protocol):
+    """Somebody who is told of a user's events, once it `is_live`."""
+
+    is_live: bool
+
+    def offer(self, seq: int, text: str) -> None:
+        """Take an event, from the feed's thread; must not block."""
+        ...
+
+    def rotate_within(self, seconds: float) -> None:
+        """Leave within so many seconds."""
+        ...
+
+    def abort_if_stuck(self) -> None:
+        """Give up what can't be brought to leave."""
+        ...
+
+
 class _Channel:
-    """One user's sockets here, and how far the feed has read for them; None before it knows."""
+    """One user's listeners here, and how far the feed has read for them; None before it knows."""
 
     def __init__(self) -> None:
         self.position: int | None = None
-        self.connections: set[Connection] = set()
+        self.listeners: set[Listener] = set()
+
+
+class _Waiter:
+    """A long-poll: only wants to know that there is something."""
+
+    def __init__(self) -> None:
+        self.is_live = True
+        self.woken = threading.Event()
+
+    def offer(self, seq: int, text: str) -> None:
+        del seq, text
+        self.woken.set()
+
+    def rotate_within(self, seconds: float) -> None:
+        del seconds
+        self.woken.set()
+
+    def abort_if_stuck(self) -> None:
+        pass
+
+
+class _Poll:
+    """Asks the log who has news, looking back a little each time."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def news(self, tx: Transaction) -> Mapping[str, int]:
+        """Return the newest `seq` of users whose stream may have grown since the last time."""
+        now_s = clock.monotonic_s()
+        if not self._seen:
+            self._seen.append((now_s, events.newest_position(tx)))
+        while len(self._seen) > 1 and self._seen[1][0] <= now_s - SLACK_S:
+            self._seen.popleft()
+        newest, grown = events.grown_since(tx, self._seen[0][1])
+        self._seen.append((now_s, max(newest, self._seen[-1][1])))
+        return grown
+
+    def forget(self) -> None:
+        """Begin anew, after a pause in which others looked."""
+        self._seen.clear()
 
 
 class Feed:
-    """Follows the log for the users who have a socket in this process."""
+    """Follows the log for the users who have a socket, or a long-poll, in this process."""
 
-    def __init__(self) -> None:
-        """Make a feed that rests until its first socket."""
+    def __init__(self, *, poll_s: float) -> None:
+        """Make a feed that rests until its first listener; `poll_s` 0 is never to poll."""
         self._lock = threading.Lock()
         self._channels: dict[str, _Channel] = {}
         self._hints: dict[str, int] = {}
         self._woken = threading.Event()
         self._thread: threading.Thread | None = None
         self._draining = False
+        self._poll_s = poll_s
+        self._poll = _Poll()
 
     def hint(self, newest: Mapping[str, int]) -> None:
         """Say that streams have grown up to these `seq`, from any thread; cheap."""
         with self._lock:
             for user_id, seq in newest.items():
-                if user_id in self._channels:
+                channel = self._channels.get(user_id)
+                if channel is not None and seq > (channel.position or 0):
                     self._hints[user_id] = max(seq, self._hints.get(user_id, 0))
                     self._woken.set()
 
@@ -59,13 +132,9 @@ class Feed:
         Raises AccountNotFound, DatabaseUnavailable, and ConnectionClosed when it does.
         """
         channel = self._join(user_id, connection)
+        metrics.SOCKETS.inc()
         try:
-            newest = run(lambda tx: events.newest_seq(tx, user_id), _CAUSE)
-            with self._lock:
-                if channel.position is None:
-                    channel.position = newest
-            # A hint that came before the position was known is still there.
-            self._woken.set()
+            newest = self._newest(user_id, channel)
             start = resume(since, newest=newest)
             connection.send_sync(
                 newest=newest,
@@ -77,34 +146,60 @@ class Feed:
             if self._catch_up(user_id, channel, connection):
                 connection.pump()
         finally:
+            metrics.SOCKETS.dec()
             self._leave(user_id, channel, connection)
 
+    def wait_for_news(self, user_id: str, since: int, timeout_s: float) -> None:
+        """Return once the user's stream has grown beyond `since`, or after `timeout_s`.
+
+        Costs no connection to the database, and no thread where threads are gevent's. Raises
+        AccountNotFound, DatabaseUnavailable.
+        """
+        waiter = _Waiter()
+        channel = self._join(user_id, waiter)
+        try:
+            if self._newest(user_id, channel) <= since:
+                waiter.woken.wait(timeout_s)
+        finally:
+            self._leave(user_id, channel, waiter)
+
     def drain(self) -> None:
-        """Send every client away to resume elsewhere; new ones too."""
+        """Send every client away to resume elsewhere, spread out in time; new ones too."""
         self._draining = True
         with self._lock:
-            for channel in self._channels.values():
-                for connection in channel.connections:
-                    connection.close_soon(CloseCode.SERVICE_RESTART)
+            listeners = [one for channel in self._channels.values() for one in channel.listeners]
+        for listener in listeners:
+            listener.rotate_within(min(DRAIN_MAX_S, len(listeners) / DRAIN_PER_S))
 
-    def _join(self, user_id: str, connection: Connection) -> _Channel:
+    def _join(self, user_id: str, listener: Listener) -> _Channel:
         with self._lock:
             channel = self._channels.setdefault(user_id, _Channel())
-            channel.connections.add(connection)
+            channel.listeners.add(listener)
             if self._thread is None:
                 # Not at import: a server forks after it.
                 self._thread = threading.Thread(target=self._read_on, name="feed", daemon=True)
                 self._thread.start()
+        # It may rest, with nobody to ask the log for.
+        self._woken.set()
         if self._draining:
-            connection.close_soon(CloseCode.SERVICE_RESTART)
+            listener.rotate_within(0)
         return channel
 
-    def _leave(self, user_id: str, channel: _Channel, connection: Connection) -> None:
+    def _leave(self, user_id: str, channel: _Channel, listener: Listener) -> None:
         with self._lock:
-            channel.connections.discard(connection)
-            if not channel.connections and self._channels.get(user_id) is channel:
+            channel.listeners.discard(listener)
+            if not channel.listeners and self._channels.get(user_id) is channel:
                 del self._channels[user_id]
                 self._hints.pop(user_id, None)
+
+    def _newest(self, user_id: str, channel: _Channel) -> int:
+        newest = run(lambda tx: events.newest_seq(tx, user_id), _CAUSE)
+        with self._lock:
+            if channel.position is None:
+                channel.position = newest
+        # A hint that came before the position was known is still there.
+        self._woken.set()
+        return newest
 
     def _catch_up(self, user_id: str, channel: _Channel, connection: Connection) -> bool:
         """Send from the log until the feed itself can go on; say whether the socket is open."""
@@ -120,24 +215,39 @@ class Feed:
     def _read_on(self) -> None:
         checked_s = clock.monotonic_s()
         while True:
-            self._woken.wait(timeout=max(0.0, checked_s + CHECK_S - clock.monotonic_s()))
+            self._woken.wait(self._rest_s(checked_s))
             self._woken.clear()
             try:
                 if clock.monotonic_s() >= checked_s + CHECK_S:
                     checked_s = clock.monotonic_s()
                     self._check_all()
+                self._ask_the_log()
                 self._deliver_hinted()
             except DatabaseUnavailable:
                 _log.warning("the log can't be read; trying again")
                 threading.Event().wait(RETRY_S)
                 self._woken.set()
 
+    def _rest_s(self, checked_s: float) -> float | None:
+        if not self._channels:
+            return None
+        until_check_s = max(0.0, checked_s + CHECK_S - clock.monotonic_s())
+        return min(until_check_s, self._poll_s) if self._poll_s else until_check_s
+
+    def _ask_the_log(self) -> None:
+        if not self._poll_s:
+            return
+        if self._channels:
+            self.hint(run(self._poll.news, _CAUSE))
+        else:
+            self._poll.forget()
+
     def _check_all(self) -> None:
         with self._lock:
             user_ids = list(self._channels)
             for channel in self._channels.values():
-                for connection in channel.connections:
-                    connection.abort_if_stuck()
+                for listener in channel.listeners:
+                    listener.abort_if_stuck()
         if user_ids:
             self.hint(run(lambda tx: events.newest_seqs(tx, user_ids), _CAUSE))
 
@@ -146,6 +256,8 @@ class Feed:
             found = run(lambda tx: events.after_each(tx, behind), _CAUSE)
             for event in found:
                 self._deliver(event.user_id, event.seq, event.message_json())
+                age_s = (clock.now() - event.timestamp).total_seconds()
+                metrics.PUSH_SECONDS.observe(max(0.0, age_s))
             if len(found) < READ_MAX:
                 # What was hinted has been read, unless a hint ran ahead of its commit.
                 with self._lock:
@@ -175,9 +287,9 @@ class Feed:
             if channel is None or channel.position is None or seq <= channel.position:
                 return
             channel.position = seq
-            for connection in channel.connections:
-                if connection.is_live:
-                    connection.offer(seq, text)
+            for listener in channel.listeners:
+                if listener.is_live:
+                    listener.offer(seq, text)
 
 
 def _after(user_id: str, seq: int) -> list[Event]:
@@ -187,6 +299,6 @@ def _after(user_id: str, seq: int) -> list[Event]:
 @cache
 def feed() -> Feed:
     """Return this process's feed, which hears of every commit of this process."""
-    made = Feed()
+    made = Feed(poll_s=config.settings().feed_poll_ms / 1000)
     on_commit(made.hint)
     return made

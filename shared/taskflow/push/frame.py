@@ -1,6 +1,7 @@
 """The frame of a socket function: the upgrade, the token, and the codes that refuse."""
 
 import logging
+import math
 from collections.abc import Callable
 from datetime import datetime
 from functools import wraps
@@ -11,12 +12,17 @@ from flask import Flask, Request, Response, request
 from flask_sock import Sock
 from simple_websocket import ConnectionClosed, Server
 
-from taskflow import clock, logs
+from taskflow import clock, config, logs
 from taskflow.domain.accounts import Permission
 from taskflow.domain.errors import AccountNotFound
 from taskflow.domain.events import Cause
 from taskflow.push.connection import CloseCode, Connection, close, token_in
-from taskflow.push.websocket import SERVER_OPTIONS, prepare
+from taskflow.push.websocket import (
+    HANDSHAKE_ERRORS,
+    SERVER_OPTIONS,
+    is_broken_upgrade,
+    prepare,
+)
 from taskflow.serving import tracing
 from taskflow.serving.caller import Caller
 from taskflow.serving.frame import Endpoint, install
@@ -44,7 +50,7 @@ def socket_function(*routes: str) -> Callable[[SocketHandler], Callable[[Request
     """Make a WebSocket function out of a handler of (caller, since, connection).
 
     The upgrade always succeeds; what is wrong with it is told by a close code. A request that asks
-    for no upgrade gets 426.
+    for no upgrade, or for one that WebSocket does not know, gets 426.
     """
 
     def decorate(handler: SocketHandler) -> Callable[[Request], Response]:
@@ -60,8 +66,18 @@ def socket_function(*routes: str) -> Callable[[SocketHandler], Callable[[Request
 
 def _accept_sockets(app: Flask, endpoint: Endpoint, handler: SocketHandler) -> None:
     app.config["SOCK_SERVER_OPTIONS"] = SERVER_OPTIONS
-    app.before_request(prepare)
     sock: Any = Sock(app)
+
+    @app.before_request
+    def ready() -> Response | None:  # pyright: ignore[reportUnusedFunction] - flask calls it
+        if is_broken_upgrade():
+            return endpoint.answer(request)
+        prepare()
+        return None
+
+    # What else is wrong with a handshake, wsproto finds; the socket's own code never raises.
+    for wrong in HANDSHAKE_ERRORS:
+        app.register_error_handler(wrong, lambda _: endpoint.answer(request))
 
     @wraps(handler)
     def accepted(ws: Server, user_id: str | None = None) -> None:
@@ -79,7 +95,12 @@ def _accept_sockets(app: Flask, endpoint: Endpoint, handler: SocketHandler) -> N
 def _serve(ws: Server, path_user_id: str | None, handler: SocketHandler) -> None:
     try:
         caller = _admitted(_caller(ws), path_user_id)
-        connection = Connection(ws, caller.expires_at, lambda token: _renewed(token, caller))
+        connection = Connection(
+            ws,
+            caller.expires_at,
+            lambda token: _renewed(token, caller),
+            lifetime_s=config.settings().socket_lifetime_s or math.inf,
+        )
         handler(caller, _since(), connection)
     except _Refused as refused:
         close(ws, refused.code)
@@ -165,5 +186,5 @@ def _upgrade_needed() -> Response:
         426,
         "upgrade-needed",
         "This path speaks WebSocket.",
-        headers={"Upgrade": "websocket", "Connection": "Upgrade"},
+        headers={"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"},
     )

@@ -5,7 +5,9 @@ import threading
 from typing import Any, cast
 
 from flask import request
+from simple_websocket import ConnectionError as Rejected
 from simple_websocket import Server
+from wsproto.utilities import ProtocolError
 
 SUBPROTOCOL = "taskflow.v1"
 PING_INTERVAL_S = 25
@@ -17,6 +19,9 @@ SERVER_OPTIONS = {
     "ping_interval": PING_INTERVAL_S,
     "max_message_size": MESSAGE_MAX_BYTES,
 }
+
+HANDSHAKE_ERRORS = (ProtocolError, Rejected, UnicodeDecodeError)
+"""What accepting a socket raises where the request for it is not as it should be."""
 
 _SOCKET_KEYS = ("gunicorn.socket", "werkzeug.socket")
 
@@ -66,6 +71,16 @@ class WholeSends:
 def abort(ws: Server) -> None:
     """Cut an accepted socket off, whoever waits on it."""
     cast("WholeSends", ws.sock).abort()
+
+
+def is_broken_upgrade() -> bool:
+    """Say whether the request asks for a WebSocket by what is no opening handshake (RFC 6455, 4.1)."""
+    asks = request.headers.get("Upgrade", "").lower() == "websocket"
+    return asks and not (
+        request.method == "GET"
+        and request.headers.get("Sec-WebSocket-Version") == "13"
+        and "Sec-WebSocket-Key" in request.headers
+    )
 
 
 def prepare() -> None:

@@ -21,7 +21,7 @@ from flask import Request, Response
 from pydantic import BaseModel
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
-from taskflow import config, logs, storage
+from taskflow import config, logs, metrics, storage
 from taskflow.domain.accounts import Permission
 from taskflow.domain.events import Cause
 from taskflow.serving import browser, health, idempotency, problems, tracing
@@ -108,6 +108,7 @@ class Endpoint:
         answers_token: bool = False,
     ) -> None:
         """Take what `http_function` says, and read from the handler's signature what it needs."""
+        self.name = handler.__name__.strip("_").replace("_", "-")
         self.routes = routes
         self.public = public
         self._handler = handler
@@ -134,12 +135,16 @@ class Endpoint:
             browser.allow_origin(request, response)
             response.headers["X-Correlation-ID"] = correlation_id
             response.headers["traceparent"] = traceparent
+            duration_s = time.perf_counter() - started_s
+            if request.path not in health.PATHS:
+                metrics.REQUESTS.labels(self.name, request.method, response.status_code).inc()
+                metrics.REQUEST_SECONDS.labels(self.name).observe(duration_s)
             _log.info(
                 "%s %s %d",
                 request.method,
                 self.routes[0].template if self.routes else "-",
                 response.status_code,
-                extra={"facts": {"duration_ms": round((time.perf_counter() - started_s) * 1e3, 1)}},
+                extra={"facts": {"duration_ms": round(duration_s * 1000, 1)}},
             )
             # functions-framework reads what is left of a body into memory. Of one that was refused
             # it finds nothing; the server discards the rest as it comes.
@@ -208,6 +213,7 @@ class Endpoint:
     def _limit(limit: RateLimiter, key: str) -> None:
         wait_s = limit.wait_s(key)
         if wait_s:
+            metrics.RATE_LIMITED.labels("user" if limit is user_limit() else "address").inc()
             raise Problem(
                 429,
                 "too-many-requests",

@@ -1,15 +1,17 @@
-"""Health: what a function answers of itself and the parts it needs."""
+"""Health and metrics: what a function answers of itself and the parts it needs."""
 
 from flask import Response
 
-from taskflow import storage
+from taskflow import metrics, storage
 from taskflow.serving.answers import as_json
 
-PATHS = frozenset({"/health", "/health/liveness", "/health/readiness"})
+PATHS = frozenset({"/health", "/health/liveness", "/health/readiness", "/metrics"})
 
 
 def answer(path: str) -> Response:
-    """Answer a health path: liveness asks only whether we run, the others ask the database too."""
+    """Answer one of PATHS; liveness asks only whether we run, not whether the database does."""
+    if path == "/metrics":
+        return Response(metrics.exposition(), content_type=metrics.CONTENT_TYPE)
     if path == "/health/liveness":
         return as_json({"status": "ok"})
     reachable = storage.is_reachable()

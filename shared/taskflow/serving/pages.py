@@ -5,14 +5,14 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 from uuid import UUID
 
 from flask import Request, Response
 from pydantic import Field
 
 from taskflow.domain.errors import FieldError, InvalidContent
-from taskflow.domain.text import compact_json
+from taskflow.domain.text import check_storable, compact_json
 from taskflow.domain.times import Time, parse_rfc3339
 from taskflow.serving.body import Query
 
@@ -60,7 +60,9 @@ def page(request: Request, items_json: list[str], next_cursor: str | None) -> Re
     response = Response(body, content_type="application/json")
     if next_cursor is not None:
         query = request.args.to_dict(flat=False) | {"cursor": [next_cursor]}
-        response.headers["Link"] = f'<{request.path}?{urlencode(query, doseq=True)}>; rel="next"'
+        response.headers["Link"] = (
+            f'<{quote(request.path)}?{urlencode(query, doseq=True)}>; rel="next"'
+        )
     return response
 
 
@@ -81,6 +83,7 @@ def _part(part: object, kind: object) -> object:
         if abs(part) >= 1 << 63:
             raise ValueError
         return part
-    if kind is str and (part is None or (isinstance(part, str) and "\0" not in part)):
+    if kind is str and (part is None or isinstance(part, str)):
+        check_storable(part)
         return part
     raise ValueError

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
-from taskflow import clock
+from taskflow import clock, metrics
 from taskflow.eventing.dead_letter import (
     ERROR_CODE,
     ERROR_DATA,
@@ -186,6 +186,7 @@ class Deliverer:
         lane.attempt += 1
         if lane.failed is None:
             answer = self._post(self._consumer, delivery.attributes, delivery.body)
+            metrics.DELIVERIES.labels(self._consumer, answer.outcome.value).inc()
             if answer.outcome is Outcome.DONE:
                 return None
             if answer.outcome is Outcome.AGAIN and lane.attempt <= RETRIES:
@@ -198,6 +199,7 @@ class Deliverer:
                 answer.status,
                 answer.text[:200],
             )
+            metrics.DELIVERIES.labels(self._consumer, "dead").inc()
             lane.attempt, lane.failed = 1, answer
         errors = {
             ERROR_DESTINATION: f"http://{self._consumer}/",

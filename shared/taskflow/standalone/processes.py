@@ -14,6 +14,7 @@ CONSUMERS_SOCKET = "consumers.sock"
 """Where the consumers listen, in the folder in which the processes meet; no one else gets there."""
 
 SIGNALS_FOLDER = "signals"
+METRICS_FOLDER = "metrics"
 GO = "go\n"
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -36,6 +37,7 @@ def make_meeting_folder(data_dir: Path) -> Path:
         message = f"{folder} belongs to somebody else; remove it, or set TMPDIR."
         raise FolderIsNotOurs(message)
     (folder / SIGNALS_FOLDER).mkdir()
+    (folder / METRICS_FOLDER).mkdir()
     return folder
 
 

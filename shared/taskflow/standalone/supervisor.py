@@ -18,7 +18,12 @@ from pathlib import Path
 from taskflow import clock, config, logs
 from taskflow.config import Settings
 from taskflow.standalone.postgres import EmbeddedPostgres, PostgresDidNotStart
-from taskflow.standalone.processes import GO, FolderIsNotOurs, make_meeting_folder
+from taskflow.standalone.processes import (
+    GO,
+    METRICS_FOLDER,
+    FolderIsNotOurs,
+    make_meeting_folder,
+)
 from taskflow.storage import DatabaseUnavailable
 from taskflow.storage.migrations import runner
 
@@ -74,10 +79,10 @@ def up(settings: Settings) -> None:
 class _Child:
     """A process of ours that is started again when it ends."""
 
-    def __init__(self, settings: Settings, module: str, *arguments: str) -> None:
-        self.name = " ".join([module.rpartition(".")[2], *arguments[:-1]])
-        self._command = [sys.executable, "-m", module, *arguments]
-        self._environment = config.environment_of(settings)
+    def __init__(self, settings: Settings, folder: Path, module: str, *role: str) -> None:
+        self.name = " ".join([module.rpartition(".")[2], *role])
+        self._command = [sys.executable, "-m", module, *role, str(folder)]
+        self._environment = config.environment_of(settings, metrics_dir=folder / METRICS_FOLDER)
         self.process = self._spawn()
 
     def _spawn(self) -> subprocess.Popen[str]:
@@ -107,18 +112,15 @@ class _System:
     def start(self, stopping: threading.Event) -> None:
         config.use(self.settings)
         logs.configure(self.settings.log_level)
-        folder = str(make_meeting_folder(self.settings.taskflow_data_dir))
-        # They load the functions while the database starts.
+        folder = make_meeting_folder(self.settings.taskflow_data_dir)
+        # It loads the functions while the database starts.
         server = "taskflow.standalone.web"
-        api = _Child(self.settings, server, "api", folder)
+        api = _Child(self.settings, folder, server, "api")
         self._children = [api]
-        self._children.append(_Child(self.settings, server, "consumers", folder))
-        self._children.append(_Child(self.settings, "taskflow.standalone.delivery", folder))
         if self._postgres is not None:
             self._postgres.start()
         runner.apply()
-        for child in self._children:
-            child.begin()
+        api.begin()
         deadline_s = clock.monotonic_s() + READY_WITHIN_S
         while not self._is_ready():
             if api.process.poll() is not None:
@@ -129,6 +131,11 @@ class _System:
                 raise DidNotStart(message)
             if stopping.wait(timeout=LOOK_S):
                 return
+        # Whoever waits at the terminal waits for the API alone.
+        for module, *role in ((server, "consumers"), ("taskflow.standalone.delivery",)):
+            child = _Child(self.settings, folder, module, *role)
+            self._children.append(child)
+            child.begin()
 
     def restart_what_has_ended(self) -> None:
         if self._postgres is not None and self._postgres.process.poll() is not None:
@@ -191,6 +198,8 @@ def _settled(settings: Settings, postgres: EmbeddedPostgres | None) -> Settings:
         update={
             "database_url": settings.database_url or (postgres.url if postgres else None),
             "jwt_secret": settings.jwt_secret or _own_secret(settings.taskflow_data_dir),
+            # Commits are heard of by datagram, unless others write to the same database.
+            "feed_poll_ms": 0 if postgres is not None else settings.feed_poll_ms,
             "web_concurrency": settings.web_concurrency or min(cores, PROCESSES_MAX),
         }
     )

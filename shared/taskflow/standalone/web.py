@@ -15,7 +15,7 @@ from gunicorn.app.base import BaseApplication  # noqa: E402
 from werkzeug.exceptions import NotFound  # noqa: E402
 from werkzeug.middleware.dispatcher import DispatcherMiddleware  # noqa: E402
 
-from taskflow import config, logs  # noqa: E402
+from taskflow import config, logs, metrics  # noqa: E402
 from taskflow.eventing.frame import Subscriber  # noqa: E402
 from taskflow.push import feed  # noqa: E402
 from taskflow.serving import frame, passwords  # noqa: E402
@@ -60,6 +60,7 @@ class _Server(BaseApplication):
             "loglevel": "warning",
             "when_ready": _leave_ctrl_c_to_the_supervisor,
             "post_worker_init": self._start_worker,
+            "child_exit": _forget_worker,
         }
         for name, value in options.items():
             self.cfg.set(name, value)
@@ -109,6 +110,10 @@ def _consumers(folder: Path) -> _Server:
 
     app = DispatcherMiddleware(NotFound(), apps)
     return _Server(app, f"unix:{folder / CONSUMERS_SOCKET}", worker_started)
+
+
+def _forget_worker(_server: object, worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
+    metrics.forget_process(worker.pid)
 
 
 def _leave_ctrl_c_to_the_supervisor(_process: object) -> None:

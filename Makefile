@@ -4,7 +4,7 @@ PYTHON ?= python3
 LOCK = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) \
 	shared/pyproject.toml --extra standalone --extra client
-INSTALL = .venv/bin/python -m pip install --quiet --no-compile --no-deps
+INSTALL = .venv/bin/python -m pip install --quiet --no-deps
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_ROOT_USER_ACTION = ignore

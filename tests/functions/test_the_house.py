@@ -11,20 +11,24 @@ import pytest
 import yaml
 
 from taskflow.domain.errors import DomainError
+from taskflow.serving.frame import Endpoint
 from taskflow.serving.problems import PROBLEMS
 from taskflow.serving.routes import FIRST_WORDS
-from taskflow.standalone.discovery import Function
 from tests.support.api import ROOT, all_functions
 
 FOLDERS = sorted(path for path in (ROOT / "functions").iterdir() if path.is_dir())
 FUNCTIONS = {function.name: function for function in all_functions()}
-ROUTES = [route for function in FUNCTIONS.values() for route in function.endpoint.routes]
+ENDPOINTS = {
+    name: function.endpoint
+    for name, function in FUNCTIONS.items()
+    if isinstance(function.endpoint, Endpoint)
+}
+ROUTES = [route for endpoint in ENDPOINTS.values() for route in endpoint.routes]
 
 MAY_IMPORT = {"taskflow", "flask", "pydantic", "typing", "uuid", "datetime"}
 FLASK_TYPES = {"Request", "Response"}
 
 each_folder = pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-each_function = pytest.mark.parametrize("function", FUNCTIONS.values(), ids=FUNCTIONS)
 
 
 def _tree(folder: Path) -> ast.Module:
@@ -90,7 +94,6 @@ def test_the_deployment_says_what_all_deployments_say(folder: Path) -> None:
     assert deployment["specVersion"] == "0.36.0"
     assert deployment["runtime"] == "python"
     assert deployment["namespace"] == "taskflow"
-    assert deployment["invoke"] in {"http", "cloudevent"}
     assert deployment["image"].startswith("ghcr.io/taskflow/taskflow:")
     assert deployment["deploy"]["healthEndpoints"] == {
         "liveness": "/health/liveness",
@@ -117,17 +120,27 @@ def test_the_entry_point_is_named_after_the_folder_and_nothing_else_is_public(
     assert public == [folder.name.replace("-", "_")]
 
 
-@each_function
-def test_the_docstring_begins_with_what_wakes_the_function(function: Function) -> None:
-    docstring = ast.get_docstring(_tree(ROOT / "functions" / function.name)) or ""
+@each_folder
+def test_the_docstring_begins_with_what_wakes_the_function(folder: Path) -> None:
+    docstring = ast.get_docstring(_tree(folder)) or ""
     head = docstring.partition(": ")[0]
-    first, *others = function.endpoint.routes
 
+    assert docstring.endswith(".")
+    if folder.name not in ENDPOINTS:
+        assert re.match(r"(On|Every) ", head)
+        return
+    first, *others = ENDPOINTS[folder.name].routes
     assert head.startswith(f"{first.method} {first.template}")
     for other in others:
         same_path = other.template == first.template
         assert (f"or {other.method}" if same_path else other.method) in head
-    assert docstring.endswith(".")
+
+
+@each_folder
+def test_the_deployment_says_what_kind_of_request_wakes_the_function(folder: Path) -> None:
+    expected = "http" if folder.name in ENDPOINTS else "cloudevent"
+
+    assert _func_yaml(folder)["invoke"] == expected
 
 
 @each_folder
@@ -150,14 +163,16 @@ def test_a_function_imports_the_library_and_types_and_nothing_else(folder: Path)
 
 @each_folder
 def test_a_function_opens_nothing_when_it_is_imported(folder: Path) -> None:
-    kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign)
-    docstring, *statements = _tree(folder).body
+    # A string after a constant is the constant's documentation.
+    kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.Expr)
+    statements = _tree(folder).body
+    assigned = [node for node in statements if isinstance(node, ast.Assign)]
+    loose = [node.value for node in statements if isinstance(node, ast.Expr)]
+    calls = [node for top in assigned for node in ast.walk(top) if isinstance(node, ast.Call)]
 
-    assert isinstance(docstring, ast.Expr)
     assert all(isinstance(statement, kinds) for statement in statements)
-    for statement in statements:
-        if isinstance(statement, ast.Assign):
-            assert not any(isinstance(node, ast.Call) for node in ast.walk(statement))
+    assert all(isinstance(value, ast.Constant) for value in loose)
+    assert {ast.unparse(call.func) for call in calls} <= {"timedelta"}
 
 
 def test_no_two_functions_take_the_same_request() -> None:

@@ -20,13 +20,18 @@ def all_functions() -> Sequence[Function]:
     return discover(ROOT / "functions")
 
 
+@cache
+def _router() -> Router:
+    return Router(all_functions())
+
+
 class Api:
     """Sends requests to the functions as one user, or as a stranger."""
 
     def __init__(self, user: SignedIn | None = None) -> None:
         """Sign in as `user`, if there is one."""
         self.user = user
-        self._client = Client(Router(all_functions()), use_cookies=False)
+        self._client = Client(_router(), use_cookies=False)
 
     def request(
         self, method: str, path: str, *, headers: dict[str, str] | None = None, **options: Any  # noqa: ANN401 - werkzeug's own

@@ -2,12 +2,14 @@
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import requests
 
 from taskflow import config
@@ -18,11 +20,18 @@ STARTED_WITHIN_S = 60
 STOPPED_WITHIN_S = 30
 
 
+# Below the range from which Linux gives clients theirs: there, while a system is down, a client's
+# own connection may take its port, or even be answered by itself.
+PORTS = range(15_000, 30_000)
+
+
 def a_free_port() -> int:
-    """Return a port of the loopback interface that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of the loopback interface that nobody uses."""
+    while True:
+        port = random.choice(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class System:
@@ -76,6 +85,20 @@ class System:
         """Stop it in an orderly way; return its exit status."""
         self.process.send_signal(with_signal)
         return self.process.wait(timeout=STOPPED_WITHIN_S)
+
+    def processes(self) -> list[psutil.Process]:
+        """Return all that still runs of it: its session, and the PostgreSQL on its data."""
+        return [found for found in psutil.process_iter() if self._owns(found)]
+
+    def _owns(self, found: psutil.Process) -> bool:
+        try:
+            # Each backend of PostgreSQL has a session of its own, but all work in one folder.
+            return found.status() != psutil.STATUS_ZOMBIE and (
+                os.getsid(found.pid) == self.process.pid
+                or found.cwd() == str(self.data_dir.resolve() / "postgres")
+            )
+        except (psutil.Error, ProcessLookupError):
+            return False
 
     def kill(self) -> None:
         """End its whole process group with SIGKILL."""

@@ -51,7 +51,7 @@ def once(tx: Transaction, key: str, fingerprint: bytes, work: Callable[[], Respo
             raise Problem(
                 422, "idempotency-key-reused", "This Idempotency-Key was used for another request."
             )
-        return Response(stored.body, status=stored.status, headers=stored.headers)
+        return _again(stored)
     response = work()
     if HTTPStatus.OK <= response.status_code < HTTPStatus.MULTIPLE_CHOICES:
         headers = {
@@ -67,3 +67,11 @@ def fingerprint_of(request: Request, route: str, parameters: dict[str, str], bod
     parts = [route, *(f"{name}={value}" for name, value in sorted(parameters.items()))]
     parts += [request.query_string.decode("latin-1"), request.headers.get("If-Match", "")]
     return hashlib.sha256("\n".join(parts).encode() + b"\n" + body).digest()
+
+
+def _again(stored: StoredAnswer) -> Response:
+    response = Response(stored.body, status=stored.status)
+    # An answer without a body has no type; Flask would give it one.
+    del response.headers["Content-Type"]
+    response.headers.update(stored.headers)
+    return response

@@ -5,6 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from taskflow.config import Settings
+from taskflow.eventing.consumer import Consumer
+from taskflow.eventing.cron import CronFunction
+from taskflow.eventing.frame import Subscriber
+from taskflow.serving.frame import Endpoint
 from tests.support.api import ROOT, all_functions
 
 README = (ROOT / "README.md").read_text()
@@ -14,13 +18,13 @@ def test_the_table_of_functions_is_what_the_functions_say() -> None:
     expected = {
         (
             f"[{function.name}](functions/{function.name}/main.py)",
-            "<br>".join(f"`{route.method} {route.template}`" for route in function.endpoint.routes),
+            _what_wakes(function.endpoint),
             _what_it_does(ROOT / "functions" / function.name / "main.py"),
         )
         for function in all_functions()
     }
 
-    rows = _table("| function | route |")
+    rows = _table("| function | woken by |")
 
     assert {tuple(row) for row in rows} == expected
 
@@ -37,6 +41,18 @@ def test_every_path_that_the_readme_names_is_there() -> None:
     missing = [path for path in named if not (ROOT / path).exists()]
 
     assert missing == []
+
+
+def _what_wakes(endpoint: Endpoint | Subscriber) -> str:
+    match endpoint:
+        case Endpoint():
+            return "<br>".join(f"`{route.method} {route.template}`" for route in endpoint.routes)
+        case CronFunction():
+            return f"every {endpoint.every_min} min"
+        case Consumer():
+            return "<br>".join(endpoint.topics)
+        case _:
+            return "what was not delivered"
 
 
 def _what_it_does(source: Path) -> str:

@@ -13,6 +13,9 @@ from taskflow.storage.migrations import runner
 from tests.support.accounts import SignedIn, a_user
 from tests.support.system import System
 
+# Functions check the settings as they are loaded, which may be before there is a database.
+config.use(Settings(environment="test"))
+
 # Tests run on a throw-away database, whose data need not survive a power cut.
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 

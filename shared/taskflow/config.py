@@ -75,6 +75,9 @@ class Settings(BaseModel):
         return self
 
 
+MOUNTED = ("DATABASE_URL", "JWT_SECRET")
+"""Secrets that may also lie in a mounted file, which the variable with `_FILE` behind it names."""
+
 LOCAL = {"ENVIRONMENT": "local", "LOG_LEVEL": "warning"}
 """What `make up` takes where the environment says nothing."""
 
@@ -89,6 +92,9 @@ def read(
     """
     own = os.environ if environment is None else environment
     source = {**(defaults or {}), **{name: value for name, value in own.items() if value.strip()}}
+    for name in MOUNTED:
+        if name not in source and f"{name}_FILE" in source:
+            source[name] = _content(f"{name}_FILE", source[f"{name}_FILE"])
     given = {name.lower(): value for name, value in source.items()}
     try:
         return Settings.model_validate(given)
@@ -96,6 +102,14 @@ def read(
         raise WrongSetting(
             "; ".join(_sentence(error["loc"], error["msg"]) for error in wrong.errors())
         ) from None
+
+
+def _content(name: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as unreadable:
+        message = f"{name}: {path} can't be read ({unreadable})"
+        raise WrongSetting(message) from None
 
 
 def _sentence(location: tuple[int | str, ...], message: str) -> str:
@@ -112,6 +126,14 @@ def settings() -> Settings:
     if _settings is None:
         _settings = read()
     return _settings
+
+
+def check() -> None:
+    """End this process with a sentence if a setting is wrong; functions call it at their start."""
+    try:
+        settings()
+    except WrongSetting as wrong:
+        raise SystemExit(str(wrong)) from None
 
 
 def use(settings: Settings) -> None:

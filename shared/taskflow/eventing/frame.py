@@ -12,7 +12,7 @@ from typing import ClassVar
 import flask
 from flask import Request, Response
 
-from taskflow import logs, metrics
+from taskflow import config, logs, metrics
 from taskflow.domain.errors import DomainError
 from taskflow.eventing.envelope import MalformedEvent, attributes_in
 from taskflow.serving import health
@@ -69,6 +69,7 @@ class Subscriber:
             return self.answer(request)
 
         if flask.has_app_context():
+            config.check()
             flask.current_app.extensions[EXTENSION] = self
         return function
 

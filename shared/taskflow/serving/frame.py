@@ -12,7 +12,7 @@ import time
 import typing
 from collections.abc import Callable, Sequence
 from functools import cache, wraps
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
 from typing import Any
 from uuid import UUID
 
@@ -137,7 +137,9 @@ class Endpoint:
             response.headers["traceparent"] = traceparent
             duration_s = time.perf_counter() - started_s
             if request.path not in health.PATHS:
-                metrics.REQUESTS.labels(self.name, request.method, response.status_code).inc()
+                # A client may make methods up; each would be kept as a series of its own.
+                method = request.method if request.method in HTTPMethod else "other"
+                metrics.REQUESTS.labels(self.name, method, response.status_code).inc()
                 metrics.REQUEST_SECONDS.labels(self.name).observe(duration_s)
             _log.info(
                 "%s %s %d",
@@ -285,6 +287,7 @@ def install(endpoint: Endpoint, handler: Callable[..., object]) -> Callable[[Req
 
     # functions-framework executes a function's module inside the context of its app.
     if flask.has_app_context():
+        config.check()
         flask.current_app.extensions[EXTENSION] = endpoint
     return function
 

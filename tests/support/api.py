@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from werkzeug import Response
 from werkzeug.test import Client, TestResponse
 
 from taskflow.standalone.discovery import Function, discover
@@ -18,6 +19,12 @@ ROOT = Path(__file__).parents[2]
 def all_functions() -> Sequence[Function]:
     """Load every function, once."""
     return discover(ROOT / "functions")
+
+
+def content(answer: Response) -> dict[str, Any]:
+    """Return the JSON object that an answer holds."""
+    assert answer.is_json, answer.get_data(as_text=True)
+    return answer.get_json()
 
 
 @cache
@@ -34,12 +41,19 @@ class Api:
         self._client = Client(_router(), use_cookies=False)
 
     def request(
-        self, method: str, path: str, *, headers: dict[str, str] | None = None, **options: Any  # noqa: ANN401 - werkzeug's own
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: dict[str, str] | None = None,
+        **options: Any,  # noqa: ANN401 - werkzeug's own
     ) -> TestResponse:
         """Send a request; `{user_id}` in the path stands for the user's own."""
         signed = self.user.headers if self.user else {}
         filled = path.replace("{user_id}", self.user.user_id if self.user else "nobody")
-        return self._client.open(filled, method=method, headers={**signed, **(headers or {})}, **options)
+        return self._client.open(
+            filled, method=method, headers={**signed, **(headers or {})}, **options
+        )
 
     def get(self, path: str, **options: Any) -> TestResponse:  # noqa: ANN401 - as above
         """Send GET."""
@@ -61,7 +75,9 @@ class Api:
         """Send DELETE."""
         return self.request("DELETE", path, **options)
 
-    def _with_body(self, method: str, path: str, json: object, options: dict[str, Any]) -> TestResponse:
+    def _with_body(
+        self, method: str, path: str, json: object, options: dict[str, Any]
+    ) -> TestResponse:
         if json is not None:
             options["json"] = json
         return self.request(method, path, **options)

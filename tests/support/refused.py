@@ -1,9 +1,11 @@
-"""The assertion about every refusal: a problem as RFC 9457 has it, which tells nothing it must not."""
+"""The assertions about refusals: problems as RFC 9457 has them, and nothing told needlessly."""
 
 from http import HTTPStatus
 from typing import Any
 
 from werkzeug import Response
+
+from tests.support.api import content
 
 MEMBERS = {"type", "title", "status", "detail", "instance", "correlation_id"}
 
@@ -13,7 +15,7 @@ def assert_refused(answer: Response, status: int, slug: str | None = None) -> di
     text = answer.get_data(as_text=True)
     assert answer.status_code == status, text
     assert answer.mimetype == "application/problem+json"
-    problem: dict[str, Any] = answer.json or {}
+    problem = content(answer)
     assert set(problem) - {"errors"} == MEMBERS
     assert problem["type"].startswith("urn:taskflow:problem:")
     assert slug is None or problem["type"] == f"urn:taskflow:problem:{slug}"

@@ -63,6 +63,11 @@ class System:
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
+        self.spawn()
+        eventually(self._check_ready, within_s=STARTED_WITHIN_S)
+
+    def spawn(self) -> None:
+        """Start it and wait for nothing."""
         own = {
             "TASKFLOW_DATA_DIR": str(self.data_dir),
             "PORT": str(self.port),
@@ -79,7 +84,6 @@ class System:
                 stderr=log,
                 start_new_session=True,
             )
-        eventually(self._check_ready, within_s=STARTED_WITHIN_S)
 
     def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> int:
         """Stop it in an orderly way; return its exit status."""

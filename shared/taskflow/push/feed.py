@@ -227,6 +227,10 @@ class Feed:
                 _log.warning("the log can't be read; trying again")
                 threading.Event().wait(RETRY_S)
                 self._woken.set()
+            except Exception:  # noqa: BLE001 - nobody would start this thread again
+                _log.exception("the feed failed; trying again")
+                threading.Event().wait(RETRY_S)
+                self._woken.set()
 
     def _rest_s(self, checked_s: float) -> float | None:
         if not self._channels:

@@ -138,7 +138,7 @@ class Endpoint:
             duration_s = time.perf_counter() - started_s
             if request.path not in health.PATHS:
                 # A client may make methods up; each would be kept as a series of its own.
-                method = request.method if request.method in HTTPMethod else "other"
+                method = request.method if request.method in HTTPMethod.__members__ else "other"
                 metrics.REQUESTS.labels(self.name, method, response.status_code).inc()
                 metrics.REQUEST_SECONDS.labels(self.name).observe(duration_s)
             _log.info(

@@ -1,0 +1,308 @@
+"""Tasks: every change gives the new state and the events that explain it (E1, A7, T1-T6)."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from taskflow.domain import tasks
+from taskflow.domain.errors import InvalidContent
+from taskflow.domain.events import NewEvent
+from taskflow.domain.tasks import READ_ONLY, Changed, Status, Task, TaskChanges, TaskDraft
+from taskflow.domain.times import parse_rfc3339
+from tests.support.builders import A_TIME, a_draft, a_task
+
+LATER = A_TIME + timedelta(seconds=1)
+DUE = "2026-05-01T09:00:00.000000Z"
+
+
+def _changes(**fields: Any) -> TaskChanges:  # noqa: ANN401 - what JSON may hold
+    return TaskChanges.model_validate(fields)
+
+
+def _types(happened: Sequence[NewEvent]) -> list[str]:
+    return [event.event_type.value for event in happened]
+
+
+# Create
+
+
+def test_a_new_task_is_told_by_one_event_with_its_whole_state() -> None:
+    draft = a_draft(due_date=DUE, tags=["home", "home"], status="completed")
+
+    task, [created] = tasks.create(draft, user_id="somebody", now=A_TIME)
+
+    assert (created.event_type.value, created.version) == ("task.created", 1)
+    assert created.data == tasks.represent(task)
+    assert (created.user_id, created.aggregate_id) == ("somebody", str(task.id))
+    assert created.timestamp == task.created_at == task.updated_at == task.completed_at == A_TIME
+    assert task.tags == ("home",), "each tag once"
+
+
+def test_a_draft_cannot_be_changed() -> None:
+    draft = a_draft()
+
+    with pytest.raises(ValidationError):
+        draft.title = "x"
+
+
+# Update
+
+
+def test_an_update_of_nothing_is_nothing() -> None:
+    task = a_task(due_date=DUE)
+
+    same, happened = tasks.update(task, _changes(), now=LATER)
+
+    assert same is task
+    assert happened == []
+
+
+def test_an_update_appends_one_event_for_each_kind_of_change_in_order() -> None:
+    task = a_task()
+
+    changed, happened = tasks.update(
+        task, _changes(status="completed", due_date=DUE, title="x", tags=["y"]), now=LATER
+    )
+
+    assert _types(happened) == ["task.updated", "task.due_date_changed", "task.completed"]
+    assert [event.version for event in happened] == [2, 3, 4]
+    assert [sorted(event.data["changes"]) for event in happened] == [
+        ["tags", "title"],
+        ["due_date"],
+        ["completed", "completed_at", "status"],
+    ]
+    assert [event.data["title"] for event in happened] == ["x"] * 3
+    assert [event.data["due_date"] for event in happened] == [None, DUE, DUE]
+    assert changed.version == 4
+    assert changed.updated_at == changed.completed_at == LATER
+
+
+def test_a_status_that_neither_completes_nor_reopens_is_an_update() -> None:
+    task = a_task(status="pending")
+
+    changed, happened = tasks.update(task, _changes(status="cancelled", title="x"), now=LATER)
+
+    assert changed.status is Status.CANCELLED
+    assert _types(happened) == ["task.updated"]
+    assert set(happened[0].data["changes"]) == {"title", "status"}
+
+
+def test_to_complete_again_does_not_move_the_time_of_completion() -> None:
+    task = a_task(status="completed")
+
+    same, happened = tasks.update(task, _changes(status="completed", completed=True), now=LATER)
+    corrected, _ = tasks.correct(task, _changes(title="x", status="completed"), now=LATER)
+
+    assert same is task
+    assert happened == []
+    assert corrected.completed_at == task.completed_at
+
+
+@pytest.mark.parametrize("one", [1, 1.0, True, "1", [1], {"1": 1}, None], ids=repr)
+@pytest.mark.parametrize("other", [1, 1.0, True, "1", [1], {"1": 1}, None], ids=repr)
+def test_metadata_differs_as_json_does_not_as_python_does(one: object, other: object) -> None:
+    task = a_task(metadata={"a": one})
+
+    changed, happened = tasks.update(task, _changes(metadata={"a": other}), now=LATER)
+
+    assert len(happened) == (json.dumps(one) != json.dumps(other))
+    assert json.dumps(changed.metadata) == json.dumps({"a": other})
+
+
+def test_all_read_only_fields_that_differ_are_refused_together() -> None:
+    task = a_task()
+
+    with pytest.raises(InvalidContent) as refused:
+        tasks.update(task, _changes(title="x", **dict.fromkeys(READ_ONLY, "wrong")), now=LATER)
+
+    assert [error.pointer for error in refused.value.errors] == [
+        f"/{name}" for name in sorted(READ_ONLY)
+    ]
+
+
+def test_the_fields_that_cannot_be_set_are_those_that_are_read_only() -> None:
+    shown, settable = set(tasks.represent(a_task())), set(TaskChanges.model_fields)
+
+    assert shown == settable
+    assert shown - READ_ONLY == {
+        *("title", "description", "status", "completed", "priority", "tags", "metadata"),
+        "due_date",
+    }
+    assert set(TaskDraft.model_fields) - settable == {"recurrence", "reminders"}
+
+
+@pytest.mark.parametrize("change", [tasks.update, tasks.correct])
+def test_a_status_and_completed_that_disagree_are_refused(
+    change: Callable[..., Changed],
+) -> None:
+    with pytest.raises(InvalidContent) as refused:
+        change(a_task(), _changes(status="cancelled", completed=True), now=LATER)
+
+    assert [error.pointer for error in refused.value.errors] == ["/completed"]
+
+
+# Delete, restore
+
+
+def test_a_task_comes_back_as_it_was() -> None:
+    task = a_task(due_date=DUE, tags=["home"], metadata={"a": 1})
+
+    deleted, [gone] = tasks.delete(task, now=LATER)
+    restored, [back] = tasks.restore(deleted, now=LATER + timedelta(seconds=1))
+
+    assert deleted.deleted_at == LATER
+    assert (gone.event_type.value, gone.version) == ("task.deleted", 2)
+    assert (back.event_type.value, back.version) == ("task.restored", 3)
+    assert replace(restored, version=1, updated_at=A_TIME) == task
+
+
+def test_a_task_that_is_not_deleted_is_not_restored() -> None:
+    task = a_task()
+
+    assert tasks.restore(task, now=LATER) == (task, [])
+
+
+# Properties
+
+PATCHES: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {},
+    optional={
+        "title": st.sampled_from(["a", "b", "ü🦉"]),
+        "description": st.sampled_from([None, "", "x"]),
+        "status": st.sampled_from([status.value for status in Status]),
+        "priority": st.sampled_from([None, "low", "high"]),
+        "tags": st.none() | st.lists(st.sampled_from(["x", "y"]), max_size=2),
+        "metadata": st.sampled_from([None, {}, {"a": 1}, {"a": True}, {"a": 1.0}]),
+        "due_date": st.sampled_from([None, DUE, "2026-05-01T11:00:00+02:00"]),
+    },
+)
+
+Step = Callable[[Task, datetime], Changed]
+
+
+def _update(patch: dict[str, Any]) -> Step:
+    return lambda task, now: tasks.update(task, _changes(**patch), now=now)
+
+
+def _correct(patch: dict[str, Any]) -> Step:
+    return lambda task, now: tasks.correct(task, _changes(**patch), now=now)
+
+
+def _complete(*, completed: bool) -> Step:
+    return lambda task, now: tasks.set_completed(task, completed, now=now)
+
+
+def _move(due: datetime | None) -> Step:
+    return lambda task, now: tasks.set_due_date(task, due, now=now)
+
+
+def _delete(task: Task, now: datetime) -> Changed:
+    return tasks.delete(task, now=now)
+
+
+def _restore(task: Task, now: datetime) -> Changed:
+    return tasks.restore(task, now=now)
+
+
+STEPS = st.lists(
+    st.one_of(
+        PATCHES.map(_update),
+        PATCHES.map(_correct),
+        st.booleans().map(lambda completed: _complete(completed=completed)),
+        st.sampled_from([None, parse_rfc3339(DUE)]).map(_move),
+        st.just(_delete),
+        st.just(_restore),
+    ),
+    max_size=8,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(STEPS)
+def test_the_changes_of_all_events_folded_give_the_task(steps: list[Step]) -> None:
+    task, happened = tasks.create(a_draft(), user_id="somebody", now=A_TIME)
+    state: dict[str, Any] = dict(happened[0].data)
+    count = 1
+
+    for number, step in enumerate(steps, start=1):
+        now = A_TIME + timedelta(seconds=number)
+        before = task
+        task, happened = step(task, now)
+        for event in happened:
+            count += 1
+            for name, change in event.data["changes"].items():
+                assert json.dumps(state[name]) == json.dumps(change["old"])
+                assert json.dumps(change["old"]) != json.dumps(change["new"])
+                state[name] = change["new"]
+            state |= {"version": count, "updated_at": event.data["updated_at"]}
+            assert event.version == count
+            assert event.timestamp == now
+            assert {**state, "changes": event.data["changes"]} == event.data
+        if not happened:
+            assert task == before
+
+    assert task.version == count
+    assert json.dumps(state) == json.dumps(tasks.represent(task))
+    assert (task.status is Status.COMPLETED) == (task.completed_at is not None)
+
+
+@settings(max_examples=30, deadline=None)
+@given(PATCHES, PATCHES)
+def test_merges_of_different_fields_come_to_the_same_in_either_order(
+    one: dict[str, Any], two: dict[str, Any]
+) -> None:
+    two = {name: value for name, value in two.items() if name not in one}
+    task = a_task()
+
+    one_first, two_first = task, task
+    for patch in (one, two):
+        one_first, _ = tasks.update(one_first, _changes(**patch), now=LATER)
+    for patch in (two, one):
+        two_first, _ = tasks.update(two_first, _changes(**patch), now=LATER)
+    together, _ = tasks.update(task, _changes(**one, **two), now=LATER)
+
+    assert one_first == two_first
+    assert replace(together, version=one_first.version) == one_first
+
+
+@settings(max_examples=30, deadline=None)
+@given(PATCHES, PATCHES)
+def test_what_get_shows_edited_and_put_back_is_the_edit_alone(
+    first: dict[str, Any], edit: dict[str, Any]
+) -> None:
+    task, _ = tasks.update(a_task(), _changes(**first), now=LATER)
+    now = LATER + timedelta(seconds=1)
+    shown = json.loads(json.dumps(tasks.represent(task)))
+
+    put, put_events = tasks.update(task, _changes(**{**shown, **edit}), now=now)
+    patched, patch_events = tasks.update(task, _changes(**edit), now=now)
+
+    assert put == patched
+    assert put_events == patch_events
+
+
+@settings(max_examples=40, deadline=None)
+@given(PATCHES)
+def test_a_merge_made_twice_changes_nothing_the_second_time(patch: dict[str, Any]) -> None:
+    once, _ = tasks.update(a_task(), _changes(**patch), now=LATER)
+
+    twice, happened = tasks.update(once, _changes(**patch), now=LATER + timedelta(seconds=1))
+
+    assert twice is once
+    assert happened == []
+
+
+def test_a_representation_is_json_with_times_in_utc() -> None:
+    task = a_task(due_date="2026-05-01T11:00:00+02:00", now=datetime(2026, 3, 1, tzinfo=UTC))
+
+    shown = json.loads(json.dumps(tasks.represent(task)))
+
+    assert shown["due_date"] == DUE
+    assert shown["created_at"] == "2026-03-01T00:00:00.000000Z"

@@ -1,0 +1,30 @@
+"""Fixtures of the tests that go through the functions: somebody's client, and time travel."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import pytest
+
+from tests.support.accounts import SignedIn
+from tests.support.api import Api
+from tests.support.forged import still
+
+Travel = Callable[[SignedIn, datetime], Api]
+"""Sets the time, and returns a user's client whose token holds then."""
+
+
+@pytest.fixture
+def api(user: SignedIn) -> Api:
+    """Sign in."""
+    return Api(user)
+
+
+@pytest.fixture
+def travel(set_clock: Callable[[datetime], None]) -> Travel:
+    """Return what sets the time for a user."""
+
+    def to(user: SignedIn, at: datetime) -> Api:
+        set_clock(at)
+        return Api(still(user, at))
+
+    return to

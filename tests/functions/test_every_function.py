@@ -1,0 +1,822 @@
+"""What every HTTP function promises, checked over the table of all routes (A1-A5, A10, A11, S4)."""
+
+import io
+import json
+import re
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from werkzeug import Response
+from werkzeug.datastructures import Headers
+from werkzeug.test import Client, EnvironBuilder, TestResponse
+
+from taskflow.domain import tasks
+from taskflow.domain.tasks import Task
+from taskflow.serving.body import BODY_MAX_BYTES
+from taskflow.serving.frame import Endpoint
+from taskflow.serving.routes import Route
+from taskflow.standalone.discovery import Function
+from taskflow.storage import task_store, transaction
+from tests.support.accounts import A_CAUSE, SignedIn, a_user, an_administrator
+from tests.support.api import Api, all_functions, content
+from tests.support.builders import a_stored_task, log_of
+from tests.support.configured import configured
+from tests.support.forged import a_token, bearing
+from tests.support.refused import assert_invalid, assert_refused, without_request
+
+pytestmark = pytest.mark.usefixtures("database")
+
+JSON_TYPE = {"Content-Type": "application/json"}
+A_TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+HEALTH = ["/health", "/health/liveness", "/health/readiness"]
+
+WITHOUT_A_BODY = {
+    "delete-task",
+    "discard-dead-letter",
+    "issue-socket-ticket",
+    "resend-dead-letter",
+    "restore-task",
+}
+"""The functions that change something and read no body."""
+
+VALID_BODIES: dict[str, dict[str, Any]] = {
+    "change-due-date": {"due_date": "2026-05-01T09:00:00+02:00"},
+    "change-settings": {"timezone": "Europe/Berlin"},
+    "complete-task": {},
+    "correct-task": {"title": "Corrected"},
+    "create-task": {"title": "Buy milk"},
+    "log-in": {"email": "nobody@example.com", "password": "a long password"},
+    "log-out": {},
+    "refresh-session": {"refresh_token": "unknown"},
+    "register-user": {"email": "taken@example.com", "password": "a long password"},
+    "update-task": {"title": "Changed"},
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One route of one function."""
+
+    function: Function
+    endpoint: Endpoint
+    route: Route
+
+    @property
+    def name(self) -> str:
+        """The function's name."""
+        return self.function.name
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether only administrators may use it."""
+        return self.route.template.startswith("/api/admin/")
+
+    @property
+    def takes_body(self) -> bool:
+        """Whether it reads a body."""
+        return self.route.method != "GET" and self.name not in WITHOUT_A_BODY
+
+    def path(self, *, user_id: str = "{user_id}", task_id: object = None) -> str:
+        """Return its path; `{user_id}` is left for the client to fill in."""
+        return _filled(self.route.template, {"user_id": user_id, "task_id": task_id})
+
+    def short_path(self, *, task_id: object = None) -> str:
+        """Return its path without the user id."""
+        return _filled(self.route.paths()[-1], {"task_id": task_id})
+
+    def __str__(self) -> str:
+        """Return what its test is called."""
+        return f"{self.route.method} {self.route.template}"
+
+
+def _filled(template: str, ids: dict[str, object]) -> str:
+    """Put the ids into a path; one that is missing is nobody's."""
+    return re.sub(r"\{(\w+)\}", lambda found: str(ids.get(found[1]) or uuid.uuid4()), template)
+
+
+SOCKETS = {"sync-tasks"}
+"""An upgrade is not an answer: what these promise is checked in tests/push."""
+
+SERVING = [function for function in all_functions() if isinstance(function.endpoint, Endpoint)]
+CASES = [
+    Case(function, function.endpoint, route)
+    for function in SERVING
+    if isinstance(function.endpoint, Endpoint) and function.name not in SOCKETS
+    for route in function.endpoint.routes
+]
+
+
+def each(*wanted: Callable[[Case], bool]) -> pytest.MarkDecorator:
+    """Run a test for every route that is all of what is wanted."""
+    cases = [case for case in CASES if all(is_so(case) for is_so in wanted)]
+    assert cases
+    return pytest.mark.parametrize("case", cases, ids=str)
+
+
+def is_private(case: Case) -> bool:
+    return not case.endpoint.public
+
+
+def has_a_user(case: Case) -> bool:
+    return "{user_id}" in case.route.template
+
+
+def has_a_task(case: Case) -> bool:
+    return "{task_id}" in case.route.template
+
+
+def has_an_id(case: Case) -> bool:
+    return "_id}" in case.route.template.replace("{user_id}", "")
+
+
+def takes_body(case: Case) -> bool:
+    return case.takes_body
+
+
+def is_admin(case: Case) -> bool:
+    return case.is_admin
+
+
+@dataclass(frozen=True)
+class Senders:
+    """Who sends what is refused anyway; one of each for all tests."""
+
+    user: SignedIn
+    administrator: SignedIn
+
+    def of(self, case: Case) -> SignedIn:
+        """Return one who may."""
+        return self.administrator if case.is_admin else self.user
+
+
+@pytest.fixture(scope="module")
+def senders(database: object) -> Senders:  # noqa: ARG001 - it must run
+    return Senders(a_user(), an_administrator())
+
+
+def _send(
+    case: Case,
+    user: SignedIn | None,
+    path: str | None = None,
+    **options: Any,  # noqa: ANN401 - werkzeug's own
+) -> TestResponse:
+    return Api(user).request(case.route.method, path or case.path(), **options)
+
+
+def _send_valid(
+    case: Case,
+    user: SignedIn | None,
+    path: str,
+    **options: Any,  # noqa: ANN401 - werkzeug's own
+) -> TestResponse:
+    body = VALID_BODIES.get(case.name)
+    return _send(case, user, path, **({} if body is None else {"json": body}), **options)
+
+
+def _send_raw(case: Case, senders: Senders, raw: bytes, **headers: str) -> TestResponse:
+    return _send(case, senders.of(case), data=raw, headers={**JSON_TYPE, **headers})
+
+
+def _stored(task: Task) -> Task:
+    with transaction(A_CAUSE) as tx:
+        return task_store.lock(tx, task.user_id, task.id, deleted=True)
+
+
+# Who may
+
+
+@each(is_private)
+def test_a_stranger_is_told_to_sign_in(case: Case) -> None:
+    answer = _send_valid(case, None, case.path())
+
+    assert_refused(answer, 401, "no-token")
+
+
+@each(is_private, has_a_user)
+def test_the_path_of_another_account_is_refused_whether_or_not_it_exists(
+    case: Case, user: SignedIn, other: SignedIn
+) -> None:
+    task = a_stored_task(other.user_id)
+
+    existing = _send_valid(case, user, case.path(user_id=other.user_id, task_id=task.id))
+    missing = _send_valid(case, user, case.path(user_id="nobody", task_id=task.id))
+
+    refused = assert_refused(existing, 403, "not-your-account")
+    assert without_request(refused) == without_request(assert_refused(missing, 403))
+    assert _stored(task) == task
+
+
+@each(is_private, has_a_user)
+def test_the_path_of_another_account_is_refused_before_anything_is_read(
+    case: Case, user: SignedIn, other: SignedIn
+) -> None:
+    path = case.path(user_id=other.user_id) + "?surprise=1"
+
+    answer = _send(case, user, path, data=b"{", headers=JSON_TYPE)
+
+    assert_refused(answer, 403, "not-your-account")
+
+
+@each(has_a_user, has_a_task)
+@pytest.mark.parametrize("is_deleted", [False, True], ids=["live", "deleted"])
+def test_the_task_of_another_account_is_not_there(
+    case: Case, user: SignedIn, other: SignedIn, *, is_deleted: bool
+) -> None:
+    task = a_stored_task(other.user_id, title="A secret")
+    if is_deleted:
+        Api(other).delete(f"/api/tasks/{task.id}")
+    before, events_before = _stored(task), log_of(other.user_id)
+
+    for path_of in (case.path, case.short_path):
+        foreign = _send_valid(case, user, path_of(task_id=task.id))
+        unknown = _send_valid(case, user, path_of(task_id=uuid.uuid4()))
+
+        refused = assert_refused(foreign, 404, "task-not-found")
+        assert without_request(refused) == without_request(assert_refused(unknown, 404))
+        assert "A secret" not in foreign.text
+        assert "ETag" not in foreign.headers
+
+    assert _stored(task) == before
+    assert log_of(other.user_id) == events_before
+    assert len(log_of(user.user_id)) == 1
+
+
+@each(has_a_user, has_a_task)
+@pytest.mark.parametrize("condition", ["If-Match", "If-None-Match"])
+def test_a_condition_does_not_tell_that_a_foreign_task_exists(
+    case: Case, user: SignedIn, other: SignedIn, condition: str
+) -> None:
+    task = a_stored_task(other.user_id)
+
+    answers = [
+        _send_valid(case, user, case.path(task_id=task.id), headers={condition: tag})
+        for tag in ('"1"', '"2"', "*")
+    ]
+
+    for answer in answers:
+        assert_refused(answer, 404, "task-not-found")
+
+
+def test_no_list_shows_what_belongs_to_another(user: SignedIn, other: SignedIn) -> None:
+    a_stored_task(other.user_id, title="A secret")
+
+    lists = [
+        _send(case, user, path)
+        for case in CASES
+        if case.route.method == "GET" and has_a_user(case) and not has_an_id(case)
+        for path in (case.path(), case.short_path())
+    ]
+
+    assert lists
+    for answer in lists:
+        assert answer.status_code == 200
+        assert "A secret" not in answer.text
+        assert other.user_id not in answer.text
+
+
+@each(is_admin)
+def test_what_is_for_administrators_is_refused_to_others(case: Case, user: SignedIn) -> None:
+    task = a_stored_task(user.user_id)
+
+    answer = _send_valid(case, user, case.path(task_id=task.id))
+
+    assert_refused(answer, 403)
+    assert _stored(task) == task
+
+
+@each(is_admin)
+def test_no_other_claim_makes_an_administrator(case: Case, senders: Senders) -> None:
+    for roles in (None, [], ["Admin"], "admin", {"admin": True}, [["admin"]]):
+        impostor = bearing(senders.user, a_token(senders.user.user_id, roles=roles))
+
+        answer = _send_valid(case, impostor, case.path())
+
+        assert_refused(answer, 403)
+
+
+@each(is_private)
+def test_a_token_without_the_permission_is_refused(case: Case, user: SignedIn) -> None:
+    powerless = bearing(user, a_token(user.user_id, roles=["user", "admin"], permissions=[]))
+
+    answer = _send_valid(case, powerless, case.path())
+
+    problem = assert_refused(answer, 403, "missing-permission")
+    assert re.search(r"(tasks|audit|events):(read|write|replay)", problem["detail"])
+
+
+@each(has_a_user)
+def test_who_may_only_read_changes_nothing(case: Case, user: SignedIn) -> None:
+    task = a_stored_task(user.user_id)
+    reader = bearing(user, a_token(user.user_id, permissions=["tasks:read", "made:up"]))
+    reads = case.route.method == "GET" or case.name == "issue-socket-ticket"
+
+    answer = _send_valid(case, reader, case.path(task_id=task.id))
+
+    if reads:
+        assert answer.status_code < 300
+    else:
+        assert_refused(answer, 403, "missing-permission")
+        assert _stored(task) == task
+
+
+@each(has_a_user)
+def test_the_short_path_is_the_same_endpoint(case: Case, user: SignedIn) -> None:
+    task = a_stored_task(user.user_id)
+
+    long = _send_valid(case, user, case.path(task_id=task.id))
+    if case.name == "delete-task":
+        Api(user).post(f"/api/tasks/{task.id}/restore")
+    short = _send_valid(case, user, case.short_path(task_id=task.id))
+
+    assert short.status_code == long.status_code
+    assert 200 <= short.status_code < 300
+    assert short.is_json == long.is_json
+    if long.is_json:
+        assert set(content(short)) == set(content(long))
+    if case.route.method == "GET":
+        assert short.text == long.text
+
+
+# Headers that go with every answer
+
+
+def _answers_of_all_kinds(
+    case: Case, senders: Senders, headers: dict[str, str]
+) -> Sequence[TestResponse]:
+    task, own = a_stored_task(senders.user.user_id), senders.of(case)
+    return [
+        _send_valid(case, own, case.path(task_id=task.id), headers=headers),
+        _send_valid(case, None, case.path(), headers=headers),
+        _send(case, own, case.path() + "?surprise=1", headers=headers),
+        Api(own).request("BREW", case.path(), headers=headers),
+        Api(own).request("OPTIONS", case.path(), headers=headers),
+    ]
+
+
+@each()
+def test_the_correlation_id_and_trace_of_a_request_come_back(case: Case, senders: Senders) -> None:
+    given = {"X-Correlation-ID": "a-request-of-mine", "traceparent": A_TRACE}
+
+    answers = _answers_of_all_kinds(case, senders, given)
+
+    for answer in answers:
+        assert answer.headers["X-Correlation-ID"] == "a-request-of-mine"
+        assert answer.headers["traceparent"] == A_TRACE
+
+
+@each()
+def test_a_request_without_correlation_id_and_trace_is_given_its_own(
+    case: Case, senders: Senders
+) -> None:
+    answers = _answers_of_all_kinds(case, senders, {})
+
+    assert len({answer.headers["X-Correlation-ID"] for answer in answers}) == len(answers)
+    assert len({answer.headers["traceparent"] for answer in answers}) == len(answers)
+    for answer in answers:
+        uuid.UUID(answer.headers["X-Correlation-ID"])
+        assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-01", answer.headers["traceparent"])
+
+
+WRONG_TRACES = [
+    {"X-Correlation-ID": "with a space", "traceparent": "00-0-0-01"},
+    {"X-Correlation-ID": "x" * 129, "traceparent": A_TRACE.upper()},
+    {"X-Correlation-ID": "ünïcode", "traceparent": f"00-{'0' * 32}-{'1' * 16}-01"},
+    {"X-Correlation-ID": "tab\there", "traceparent": f"ff{A_TRACE[2:]}"},
+    {"X-Correlation-ID": "", "traceparent": f"{A_TRACE}-more"},
+]
+
+
+@each()
+def test_a_wrong_correlation_id_or_trace_is_replaced(case: Case, senders: Senders) -> None:
+    for given in WRONG_TRACES:
+        answer = _send(case, senders.of(case), case.path() + "?surprise=1", headers=given)
+
+        uuid.UUID(answer.headers["X-Correlation-ID"])
+        assert answer.headers["traceparent"] != given["traceparent"]
+        assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-01", answer.headers["traceparent"])
+
+
+def test_the_correlation_id_and_trace_of_a_request_are_in_its_events(user: SignedIn) -> None:
+    given = {"X-Correlation-ID": "a-request-of-mine", "traceparent": A_TRACE}
+
+    Api(user).post("/api/tasks", {"title": "Buy milk"}, headers=given)
+
+    created = log_of(user.user_id)[-1]
+    assert (created.correlation_id, created.traceparent) == ("a-request-of-mine", A_TRACE)
+    assert created.actor == user.user_id
+
+
+# Junk
+
+NOT_JSON = [
+    b'{"title": "Buy mil',
+    b'""x',
+    b"{'title': 'x'}",
+    b'{"title": "x",}',
+    b'{"title": NaN}',
+    b'{"metadata": {"a": -Infinity}}',
+    b'{"title": "\xff\xfe"}',
+    '{"title": "x"}'.encode("utf-16"),
+    b'{"title": "\xed\xa0\x80"}',
+    b'\xef\xbb\xbf{"title": "x"}',
+    b"\0",
+    b"[" * 100_000,
+    b'{"a":' * 100_000,
+    b'{"title": ' + b"9" * 5_000 + b"}",
+]
+
+
+@each(takes_body)
+def test_what_is_not_json_is_bad_syntax(case: Case, senders: Senders) -> None:
+    for raw in NOT_JSON:
+        answer = _send_raw(case, senders, raw)
+
+        assert_refused(answer, 400, "not-json")
+
+
+@each(takes_body)
+def test_json_that_is_no_object_is_wrong_content(case: Case, senders: Senders) -> None:
+    for raw in (b"[]", b'"text"', b"1", b"true", b"null", b'[{"title": "x"}]'):
+        answer = _send_raw(case, senders, raw)
+
+        problem = assert_invalid(answer, "")
+        assert problem["errors"][0]["detail"] == "must be a JSON object"
+
+
+@each(takes_body)
+def test_a_field_that_nobody_knows_is_wrong_content(case: Case, senders: Senders) -> None:
+    unknown = ["surprise", "__class__", "model_config", "Title", "a/b~c", "", "\0", "ü" * 1000]
+
+    answer = _send_raw(case, senders, json.dumps(dict.fromkeys(unknown, 1)).encode())
+
+    problem = assert_refused(answer, 422, "invalid-content")
+    named = {error["pointer"]: error["detail"] for error in problem["errors"]}
+    for name in unknown:
+        pointer = "/" + name.replace("~", "~0").replace("/", "~1")
+        assert named[pointer] == "is not a known field"
+
+
+@each(takes_body)
+def test_a_field_that_utf_8_cannot_name_is_wrong_content(case: Case, senders: Senders) -> None:
+    answer = _send_raw(case, senders, b'{"\\ud800": 1}')
+
+    assert_refused(answer, 422, "invalid-content")
+
+
+@each(takes_body)
+def test_another_media_type_is_not_taken(case: Case, senders: Senders) -> None:
+    for media_type in ("text/plain", "application/x-www-form-urlencoded", "text/json", "", "x"):
+        answer = _send_raw(case, senders, b"{}", **{"Content-Type": media_type})
+
+        assert_refused(answer, 415, "not-json")
+
+
+@each(takes_body)
+def test_every_media_type_of_json_is_taken(case: Case, senders: Senders) -> None:
+    json_types = ("application/json; charset=utf-8", "Application/JSON", "application/x+json")
+    for media_type in json_types:
+        answer = _send_raw(case, senders, b'{"surprise": 1}', **{"Content-Type": media_type})
+
+        assert_refused(answer, 422, "invalid-content")
+
+
+@each()
+def test_a_body_over_the_limit_is_too_large(case: Case, senders: Senders) -> None:
+    answer = _send_raw(case, senders, b" " * (5 * 1024 * 1024))
+
+    assert_refused(answer, 413, "body-too-large")
+
+
+@each()
+def test_a_body_over_the_limit_that_comes_in_chunks_is_too_large(
+    case: Case, senders: Senders
+) -> None:
+    endless = io.BytesIO(b" " * (BODY_MAX_BYTES + 1))
+
+    answer = _send(
+        case,
+        senders.of(case),
+        input_stream=endless,
+        environ_overrides={"wsgi.input_terminated": True},
+        headers={**JSON_TYPE, "Transfer-Encoding": "chunked"},
+    )
+
+    assert_refused(answer, 413, "body-too-large")
+
+
+@each(takes_body)
+def test_a_body_at_the_limit_is_read(case: Case, senders: Senders) -> None:
+    answer = _send_raw(case, senders, b'{"surprise": 1}'.ljust(BODY_MAX_BYTES))
+
+    assert_refused(answer, 422, "invalid-content")
+
+
+@each(takes_body)
+def test_a_body_that_comes_in_chunks_is_read(case: Case, senders: Senders) -> None:
+    answer = _send(
+        case,
+        senders.of(case),
+        input_stream=io.BytesIO(b'{"surprise": 1}'),
+        environ_overrides={"wsgi.input_terminated": True},
+        headers={**JSON_TYPE, "Transfer-Encoding": "chunked"},
+    )
+
+    assert_refused(answer, 422, "invalid-content")
+
+
+@each(takes_body)
+def test_a_body_that_is_shorter_than_it_says_is_cut_off(case: Case, senders: Senders) -> None:
+    signed = senders.of(case)
+    builder = EnvironBuilder(
+        path=case.path(user_id=signed.user_id),
+        method=case.route.method,
+        headers=Headers({**signed.headers, **JSON_TYPE}),
+    )
+    environ = builder.get_environ()
+    environ |= {"CONTENT_LENGTH": "100", "wsgi.input": io.BytesIO(b"{}")}
+
+    answer = Response.from_app(case.function.app, environ)
+
+    assert_refused(answer, 400, "body-cut-off")
+
+
+@each()
+def test_a_query_parameter_that_nobody_knows_is_wrong_content(case: Case, senders: Senders) -> None:
+    answer = _send(case, senders.of(case), case.path() + "?surprise=1&limit=0")
+
+    problem = assert_refused(answer, 422, "invalid-content")
+    assert "/surprise" in {error["pointer"] for error in problem["errors"]}
+
+
+@each(takes_body)
+def test_a_null_character_or_half_a_surrogate_pair_is_wrong_content(
+    case: Case, senders: Senders
+) -> None:
+    valid = VALID_BODIES[case.name]
+
+    for name in [name for name, value in valid.items() if isinstance(value, str)]:
+        for text in ("a\0b", "\0", "a\ud800b", "\udfff"):
+            answer = _send_raw(case, senders, json.dumps({**valid, name: text}).encode())
+
+            assert_invalid(answer, f"/{name}")
+
+
+@each(has_an_id)
+def test_what_is_no_id_is_no_path(case: Case, senders: Senders) -> None:
+    for wrong_id in ("1", "not-an-id", "%00", "%F0%9F%A6%89", "..", "0" * 500):
+        path = re.sub(r"\{(?!user_id)\w+\}", wrong_id, case.route.template)
+
+        answer = _send_valid(case, senders.of(case), path)
+
+        assert_refused(answer, 404, "no-such-path")
+
+
+@each(has_a_user)
+def test_a_bad_idempotency_key_is_refused(case: Case, user: SignedIn) -> None:
+    task = a_stored_task(user.user_id)
+    # Those that store no answer do not read the key.
+    reads_key = case.route.method != "GET" and case.name != "issue-socket-ticket"
+
+    for key in ("", "x" * 256, "ünïcode", "tab\there"):
+        path, headers = case.path(task_id=task.id), {"Idempotency-Key": key}
+        answer = _send_valid(case, user, path, headers=headers)
+
+        if reads_key:
+            assert_refused(answer, 400, "bad-idempotency-key")
+        else:
+            assert answer.status_code < 300
+
+    assert _stored(task) == task
+
+
+# Methods and paths
+
+
+@pytest.mark.parametrize("function", all_functions(), ids=lambda function: function.name)
+@pytest.mark.parametrize("path", HEALTH)
+def test_every_function_tells_its_health_without_a_token(function: Function, path: str) -> None:
+    answer = Client(function.app, use_cookies=False).get(path)
+
+    assert answer.status_code == 200
+    assert answer.json is not None
+    assert answer.json["status"] == "ok"
+    assert ("parts" in answer.json) == (path != "/health/liveness")
+
+
+@pytest.mark.parametrize("function", all_functions(), ids=lambda function: function.name)
+def test_every_function_shows_its_metrics_without_a_token(function: Function) -> None:
+    answer = Client(function.app, use_cookies=False).get("/metrics")
+
+    assert answer.status_code == 200
+    assert answer.mimetype == "text/plain"
+    assert "taskflow_http_requests_total" in answer.text
+
+
+@pytest.mark.parametrize("path", HEALTH)
+def test_the_router_tells_the_health_too(path: str) -> None:
+    answer = Api().get(path)
+
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/api",
+        "/api/",
+        "/api/tasks/1/2/3/4",
+        "/nowhere",
+        "/health/x",
+        "/api//tasks",
+        "/API/tasks",
+        "/api/%00",
+        "/api/%FF",
+        "/api/auth",
+        "/api/auth/login/x",
+        "/robots.txt",
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS", "BREW"])
+def test_a_path_that_no_function_takes_is_not_found(user: SignedIn, path: str, method: str) -> None:
+    answer = Api(user).request(method, path)
+
+    assert_refused(answer, 404, "no-such-path")
+
+
+@pytest.mark.parametrize("function", SERVING, ids=lambda function: function.name)
+def test_a_function_takes_no_path_but_its_own(function: Function) -> None:
+    answer = Client(function.app, use_cookies=False).get("/api/nowhere/at/all")
+
+    assert_refused(answer, 404, "no-such-path")
+
+
+@each()
+def test_a_method_that_no_function_takes_is_told_those_that_are(case: Case, user: SignedIn) -> None:
+    answer = Api(user).request("BREW", case.path())
+
+    assert_refused(answer, 405, "method-not-allowed")
+    allowed = answer.headers["Allow"].split(", ")
+    assert {case.route.method, "OPTIONS"} <= set(allowed)
+    assert ("HEAD" in allowed) == ("GET" in allowed)
+    taken = {each.route.method for each in CASES if each.route.template == case.route.template}
+    assert set(allowed) - {"HEAD", "OPTIONS"} == taken
+
+
+@each(has_a_user, lambda case: case.route.method == "GET")
+def test_head_is_get_without_its_body(case: Case, user: SignedIn) -> None:
+    task = a_stored_task(user.user_id)
+    path = case.path(task_id=task.id)
+
+    head, get = Api(user).request("HEAD", path), Api(user).get(path)
+
+    assert head.status_code == get.status_code == 200
+    assert head.data == b""
+    for name in ("Content-Type", "Content-Length", "ETag"):
+        assert head.headers.get(name) == get.headers.get(name)
+
+
+@each()
+def test_a_browser_may_ask_first_what_it_may_ask(case: Case) -> None:
+    with configured(cors_origins=("https://app.example",)):
+        answer = Api().request(
+            "OPTIONS",
+            case.path(),
+            headers={
+                "Origin": "https://app.example",
+                "Access-Control-Request-Method": case.route.method,
+                "Access-Control-Request-Headers": "authorization, if-match, idempotency-key",
+            },
+        )
+
+    assert answer.status_code == 204
+    assert answer.data == b""
+    assert answer.headers["Access-Control-Allow-Origin"] == "https://app.example"
+    assert case.route.method in answer.headers["Access-Control-Allow-Methods"].split(", ")
+    allowed = {name.lower() for name in answer.headers["Access-Control-Allow-Headers"].split(", ")}
+    assert {"authorization", "content-type", "if-match", "idempotency-key"} <= allowed
+
+
+@each()
+def test_a_page_of_a_configured_origin_may_read_every_answer(case: Case, senders: Senders) -> None:
+    origin = {"Origin": "https://app.example"}
+
+    with configured(cors_origins=("https://app.example", "https://other.example")):
+        answers = _answers_of_all_kinds(case, senders, origin)
+
+    for answer in answers:
+        assert answer.headers["Access-Control-Allow-Origin"] == "https://app.example"
+        assert answer.headers["Access-Control-Expose-Headers"] == (
+            "ETag, Link, Location, Retry-After, X-Correlation-ID"
+        )
+        assert "Origin" in answer.headers["Vary"]
+        assert "Access-Control-Allow-Credentials" not in answer.headers
+
+
+@each()
+def test_a_page_of_another_origin_may_read_nothing(case: Case, senders: Senders) -> None:
+    origin = {"Origin": "https://evil.example"}
+
+    with configured(cors_origins=("https://app.example",)):
+        answers = _answers_of_all_kinds(case, senders, origin)
+
+    for answer in answers:
+        assert "Access-Control-Allow-Origin" not in answer.headers
+        assert "Access-Control-Expose-Headers" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("origins", "origin"),
+    [
+        ((), "https://app.example"),
+        (("https://app.example",), "https://app.example.evil.example"),
+        (("https://app.example",), "https://evil.example/https://app.example"),
+        (("https://app.example",), "http://app.example"),
+        (("https://app.example",), "https://app.example:8443"),
+        (("https://app.example",), "null"),
+        (("https://app.example",), "*"),
+    ],
+)
+def test_an_origin_is_compared_as_a_whole(
+    senders: Senders, origins: tuple[str, ...], origin: str
+) -> None:
+    with configured(cors_origins=origins):
+        answer = Api(senders.user).get("/api/tasks", headers={"Origin": origin})
+
+    assert answer.status_code == 200
+    assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+# Limits and logs
+
+
+@each(is_private)
+def test_a_user_who_asks_too_often_is_told_when_to_come_back(
+    case: Case, senders: Senders, other: SignedIn
+) -> None:
+    own = senders.of(case)
+
+    with configured(rate_limit_user_per_s=0.001, rate_limit_user_burst=1):
+        first = _send_valid(case, own, case.path())
+        second = _send_valid(case, own, case.path())
+        of_another = Api(other).get("/api/tasks")
+
+    assert first.status_code != 429
+    assert_refused(second, 429, "too-many-requests")
+    assert 900 <= int(second.headers["Retry-After"]) <= 1000
+    assert of_another.status_code == 200
+
+
+@each(lambda case: not is_private(case))
+def test_an_address_that_signs_in_too_often_is_told_when_to_come_back(case: Case) -> None:
+    with configured(rate_limit_auth_per_min=2):
+        answers = [_send(case, None, json={"surprise": 1}) for _ in range(3)]
+        elsewhere = _send(
+            case, None, json={"surprise": 1}, environ_overrides={"REMOTE_ADDR": "192.0.2.1"}
+        )
+        spoofed = _send(case, None, json={}, headers={"X-Forwarded-For": "192.0.2.2"})
+
+    assert [answer.status_code for answer in answers] == [422, 422, 429]
+    assert 1 <= int(answers[-1].headers["Retry-After"]) <= 30
+    assert elsewhere.status_code == 422
+    assert spoofed.status_code == 429
+
+
+@each()
+def test_logs_hold_no_token_no_password_and_no_body(
+    case: Case, user: SignedIn, senders: Senders, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    task = a_stored_task(user.user_id, title="what-was-stored")
+    own = senders.of(case)
+
+    _send_valid(case, own, case.path(task_id=task.id))
+    _send(
+        case,
+        own,
+        data=b'{"title": "what-was-sent", "password": "what-was-sent"',
+        headers={**JSON_TYPE, "Cookie": "taskflow_refresh=what-was-sent"},
+    )
+    _send(case, bearing(own, "what-was-sent"), json={"refresh_token": "what-was-sent"})
+
+    assert caplog.records
+    logged = caplog.text + repr([record.__dict__ for record in caplog.records])
+    for secret in (own.token, "what-was-sent", "what-was-stored", "Buy milk", "a long password"):
+        assert secret not in logged
+
+
+def test_every_answer_that_shows_a_task_shows_all_its_fields(user: SignedIn) -> None:
+    task = a_stored_task(user.user_id)
+
+    shown = [
+        _send_valid(case, user, case.path(task_id=task.id))
+        for case in CASES
+        if has_a_user(case) and case.name in {"get-task", "update-task", "complete-task"}
+    ]
+
+    for answer in shown:
+        assert answer.status_code == 200
+        assert set(content(answer)) == set(tasks.represent(task))

@@ -1,0 +1,94 @@
+"""Where a request comes from: its correlation id, its trace, its address and client (A10, E2)."""
+
+import re
+import uuid
+
+import pytest
+from flask import Request
+from werkzeug.datastructures import Headers
+from werkzeug.test import EnvironBuilder
+
+from taskflow.serving import tracing
+
+A_TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def _request(**headers: str) -> Request:
+    named = Headers({name.replace("_", "-"): value for name, value in headers.items()})
+    environ = EnvironBuilder(headers=named).get_environ()
+    environ["REMOTE_ADDR"] = "192.0.2.1"
+    return Request(environ)
+
+
+@pytest.mark.parametrize("given", ["x", "a-b.c:d/e", "!~", "x" * 128, str(uuid.UUID(int=1))])
+def test_a_correlation_id_is_taken(given: str) -> None:
+    assert tracing.correlation_id_of(_request(X_Correlation_ID=given)) == given
+
+
+@pytest.mark.parametrize("given", ["", " ", "a b", "x" * 129, "ü", "a\tb", "\x7f"])
+def test_one_that_is_not_printable_is_replaced(given: str) -> None:
+    uuid.UUID(tracing.correlation_id_of(_request(X_Correlation_ID=given)))
+
+
+@pytest.mark.parametrize("given", [A_TRACE, A_TRACE[:-2] + "00", "cc" + A_TRACE[2:]])
+def test_a_trace_is_taken(given: str) -> None:
+    assert tracing.traceparent_of(_request(traceparent=given)) == given
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "x",
+        "ff" + A_TRACE[2:],
+        A_TRACE.upper(),
+        A_TRACE + "-01",
+        A_TRACE[:-1],
+        f"00-{'0' * 32}-00f067aa0ba902b7-01",
+        f"00-4bf92f3577b34da6a3ce929d0e0e4736-{'0' * 16}-01",
+    ],
+)
+def test_a_wrong_trace_is_replaced_by_a_new_sampled_one(given: str) -> None:
+    made = tracing.traceparent_of(_request(traceparent=given))
+
+    assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-01", made)
+    assert made != tracing.traceparent_of(_request(traceparent=given))
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "trusted", "address"),
+    [
+        (None, 0, "192.0.2.1"),
+        ("203.0.113.9", 0, "192.0.2.1"),
+        ("203.0.113.9", 1, "203.0.113.9"),
+        ("spoofed, 203.0.113.9", 1, "203.0.113.9"),
+        ("spoofed, 203.0.113.9, 10.0.0.1", 2, "203.0.113.9"),
+        ("203.0.113.9", 2, "192.0.2.1"),
+        (None, 1, "192.0.2.1"),
+        ("", 1, "192.0.2.1"),
+        ("a,", 1, "192.0.2.1"),
+        ("2001:db8::1", 1, "2001:db8::1"),
+    ],
+)
+def test_only_proxies_of_ours_are_believed(
+    forwarded: str | None, trusted: int, address: str
+) -> None:
+    headers = {} if forwarded is None else {"X_Forwarded_For": forwarded}
+
+    assert tracing.address_of(_request(**headers), trusted_proxies=trusted) == address
+
+
+@pytest.mark.parametrize(
+    ("agent", "origin"),
+    [
+        (None, "192.0.2.1"),
+        ("", "192.0.2.1"),
+        ("curl/8", "192.0.2.1 curl/8"),
+        ("a\x0bb\x85c", "192.0.2.1 a b c"),
+        ("x" * 1000, "192.0.2.1 " + "x" * 200),
+    ],
+)
+def test_the_origin_is_one_line_of_address_and_client(agent: str | None, origin: str) -> None:
+    headers = {} if agent is None else {"User_Agent": agent}
+
+    assert tracing.origin_of(_request(**headers), trusted_proxies=0) == origin

@@ -1,0 +1,82 @@
+"""A deliverer at work, from the real queue in the database of this process."""
+
+import threading
+from collections.abc import Collection, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from prometheus_client import REGISTRY
+from sqlalchemy import select
+
+from taskflow.domain.events import EventType
+from taskflow.standalone.database_queue import DatabaseQueue
+from taskflow.standalone.deliverer import Deliverer
+from taskflow.standalone.post import Poster
+from taskflow.storage import transaction
+from taskflow.storage.tables import DELIVERIES
+from tests.support.accounts import A_CAUSE
+from tests.support.eventually import eventually
+
+SINK = "a-sink"
+ALL_TYPES = frozenset(event_type.value for event_type in EventType)
+ENDED_WITHIN_S = 20
+
+
+@dataclass(frozen=True)
+class Delivering:
+    """A deliverer that runs in a thread of its own."""
+
+    consumer: str
+    queue: DatabaseQueue
+    deliverer: Deliverer
+    thread: threading.Thread
+
+    def stop(self) -> None:
+        """Tell it to stop, and wait for it."""
+        self.deliverer.stop()
+        self.thread.join(timeout=ENDED_WITHIN_S)
+        assert not self.thread.is_alive()
+
+
+@contextmanager
+def delivering(
+    socket: Path, consumer: str, *, types: Collection[str] = ALL_TYPES, sink: str = SINK
+) -> Generator[Delivering]:
+    """Deliver to a consumer behind a socket, for the length of the block."""
+    queue = DatabaseQueue(consumer, types)
+    deliverer = Deliverer(consumer, sink, queue, Poster(socket))
+    running = Delivering(consumer, queue, deliverer, threading.Thread(target=deliverer.run))
+    running.thread.start()
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+def progress_of(consumer: str, user_id: str) -> int:
+    """Return the `seq` up to which a consumer was brought a user's events."""
+    with transaction(A_CAUSE) as tx:
+        return (
+            tx.connection.execute(
+                select(DELIVERIES.c.seq).where(
+                    DELIVERIES.c.consumer == consumer, DELIVERIES.c.user_id == user_id
+                )
+            ).scalar_one_or_none()
+            or 0
+        )
+
+
+def attempts(consumer: str, outcome: str) -> float:
+    """Return how many of a consumer's deliveries ended so."""
+    labels = {"consumer": consumer, "outcome": outcome}
+    return REGISTRY.get_sample_value("taskflow_deliveries_total", labels) or 0
+
+
+def wait_for_attempts(consumer: str, outcome: str, count: int) -> None:
+    """Wait until so many of a consumer's deliveries have ended so."""
+
+    def check() -> None:
+        assert attempts(consumer, outcome) >= count
+
+    eventually(check, within_s=ENDED_WITHIN_S)

@@ -46,5 +46,7 @@ def _read(
         newest = events.newest_seq(tx, user_id)
         start = resume(since, newest=newest)
         found = events.after(tx, user_id, start.seq, limit=limit)
-    # More may have been committed since the newest was looked up.
-    return start, max(newest, found[-1].seq) if found else newest, found
+    if found and (len(found) == limit or found[-1].seq > newest):
+        # Where the client goes on: there may be more, or it was committed after the look-up.
+        newest = found[-1].seq
+    return start, newest, found

@@ -6,7 +6,7 @@ from flask import Request, Response
 
 from taskflow.domain.errors import TaskNotFound
 from taskflow.serving import Caller, PageQuery, http_function, page, read_cursor, write_cursor
-from taskflow.storage import Transaction, events
+from taskflow.storage import Transaction, events, task_store
 
 
 @http_function("GET /api/{user_id}/tasks/{task_id}/history", permission="tasks:read")
@@ -14,11 +14,11 @@ def list_task_history(
     caller: Caller, task_id: UUID, request: Request, query: PageQuery, tx: Transaction
 ) -> Response:
     [after_seq] = [0] if query.cursor is None else read_cursor(query.cursor, "history", int)
+    if task_store.owner(tx, task_id) != caller.user_id:
+        raise TaskNotFound
     found = events.history(
         tx, caller.user_id, str(task_id), after_seq=after_seq, limit=query.limit + 1
     )
-    if not found:
-        raise TaskNotFound
     shown, more = found[: query.limit], len(found) > query.limit
     next_cursor = write_cursor("history", shown[-1].seq) if more else None
     return page(request, [event.record_json() for event in shown], next_cursor)

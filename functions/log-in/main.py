@@ -22,5 +22,5 @@ def log_in(credentials: Credentials, cause: Cause) -> Response:
     refresh_token = tokens.new_secret()
     with transaction(cause) as tx:
         session_store.forgive_attempts(tx, credentials.email, now=now)
-        session_store.open_session(tx, account.id, refresh_token, now=now)
-    return signed_in(account, refresh_token, now=now)
+        session = session_store.open_session(tx, account.id, refresh_token, now=now)
+    return signed_in(account, refresh_token, session_id=session.id, now=now)

@@ -1,16 +1,20 @@
-"""POST /api/auth/logout: end the session of a refresh token."""
+"""POST /api/auth/logout: end one's session, and its refresh tokens with it."""
 
 from flask import Request, Response
 
 from taskflow import clock
 from taskflow.domain.accounts import RefreshRequest
-from taskflow.serving import browser, http_function, signed_out
+from taskflow.serving import Caller, browser, http_function, signed_out
 from taskflow.storage import Transaction, session_store
 
 
-@http_function("POST /api/auth/logout", public=True)
-def log_out(request: Request, body: RefreshRequest, tx: Transaction) -> Response:
-    refresh_token = browser.refresh_token_of(request, body)
-    if refresh_token is not None:
-        session_store.close_session(tx, refresh_token, now=clock.now())
+@http_function("POST /api/auth/logout")
+def log_out(request: Request, caller: Caller, body: RefreshRequest, tx: Transaction) -> Response:
+    session_store.close_session(
+        tx,
+        caller.user_id,
+        refresh_token=browser.refresh_token_of(request, body),
+        session_id=caller.session_id,
+        now=clock.now(),
+    )
     return signed_out()

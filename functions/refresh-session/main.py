@@ -19,8 +19,8 @@ def refresh_session(request: Request, body: RefreshRequest, cause: Cause) -> Res
     successor = tokens.new_secret()
     # The revocation of a session whose token was used again must commit, and so must not raise.
     with transaction(cause) as tx:
-        user_id = session_store.rotate(tx, refresh_token, successor, now=now)
-        account = None if user_id is None else account_store.get(tx, user_id)
-    if account is None:
+        session = session_store.rotate(tx, refresh_token, successor, now=now)
+        account = None if session is None else account_store.get(tx, session.user_id)
+    if session is None or account is None:
         raise RefreshTokenIsInvalid
-    return signed_in(account, successor, now=now)
+    return signed_in(account, successor, session_id=session.id, now=now)

@@ -21,5 +21,5 @@ def register_user(registration: Registration, cause: Cause) -> Response:
         account_store.add(tx, account, password_hash=password_hash)
         events.open_stream(tx, account.id)
         events.append(tx, [registered])
-        session_store.open_session(tx, account.id, refresh_token, now=now)
-    return signed_in(account, refresh_token, now=now, status=201)
+        session = session_store.open_session(tx, account.id, refresh_token, now=now)
+    return signed_in(account, refresh_token, session_id=session.id, now=now, status=201)

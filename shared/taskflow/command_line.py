@@ -1,8 +1,9 @@
 """The command `taskflow`: run the system, migrate the database, appoint an administrator."""
 
 import argparse
+import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 from taskflow import config, logs
 from taskflow.config import WrongSetting
@@ -50,11 +51,8 @@ def _parser() -> argparse.ArgumentParser:
 def _up(_given: argparse.Namespace) -> None:
     from taskflow.standalone import supervisor
 
-    settings = config.read(defaults=config.LOCAL)
-    try:
-        supervisor.up(settings)
-    except supervisor.PROBLEMS as problem:
-        raise SystemExit(str(problem)) from None
+    with _problems_told():
+        supervisor.up(config.read(defaults=config.LOCAL))
 
 
 def _migrate(given: argparse.Namespace) -> None:
@@ -63,7 +61,8 @@ def _migrate(given: argparse.Namespace) -> None:
 
     config.use(supervisor.reach(config.read(defaults=config.LOCAL)))
     logs.configure(config.settings().log_level)
-    applied = runner.apply(given.phase)
+    with _problems_told():
+        applied = runner.apply(given.phase)
     print("\n".join(applied) if applied else "Nothing is pending.")
 
 
@@ -73,9 +72,20 @@ def _grant(given: argparse.Namespace) -> None:
 
     config.use(supervisor.reach(config.read(defaults=config.LOCAL)))
     cause = Cause(correlation_id="taskflow admin grant", traceparent="", actor="", origin="")
-    with transaction(cause) as tx:
+    with _problems_told(), transaction(cause) as tx:
         account_store.grant(tx, given.email.lower(), [Role.USER, Role.ADMIN])
     print(f"{given.email} is an administrator from the next log-in or refresh on.")
+
+
+@contextlib.contextmanager
+def _problems_told() -> Generator[None]:
+    """End with a sentence where what is in the way is not the code's fault."""
+    from taskflow.standalone import supervisor
+
+    try:
+        yield
+    except supervisor.PROBLEMS as problem:
+        raise SystemExit(str(problem) or problem.__doc__) from None
 
 
 if __name__ == "__main__":

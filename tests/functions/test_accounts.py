@@ -65,6 +65,11 @@ def _refresh(token: str) -> TestResponse:
     return Api().post("/api/auth/refresh", {"refresh_token": token})
 
 
+def _log_out(signed_in: TestResponse, body: object) -> TestResponse:
+    token = content(signed_in)["access_token"]
+    return Api().post("/api/auth/logout", body, headers={"Authorization": f"Bearer {token}"})
+
+
 def _token(answer: TestResponse) -> str:
     assert answer.status_code in {200, 201}, answer.text
     return str(content(answer)["refresh_token"])
@@ -120,6 +125,7 @@ def test_an_access_token_says_who_and_what_and_how_long(email: str) -> None:
         "exp": claims["iat"] + 900,
         "roles": ["user"],
         "permissions": ["tasks:read", "tasks:write"],
+        "sid": claims["sid"],
     }
 
 
@@ -454,10 +460,8 @@ def test_the_cookie_counts_for_no_other_origin(email: str, origin: str | None) -
 
     with configured(cors_origins=("http://evil.example",)):
         refreshed = _with_cookie("/api/auth/refresh", token, **headers)
-        logged_out = _with_cookie("/api/auth/logout", token, **headers)
 
     assert_refused(refreshed, 401, "refresh-token-is-invalid")
-    assert logged_out.status_code == 204
     assert _refresh(token).status_code == 200, "the session goes on"
 
 
@@ -485,10 +489,11 @@ def test_the_cookie_is_no_access_token(email: str) -> None:
 
 
 def test_to_log_out_ends_the_session_and_takes_the_cookie_away(email: str) -> None:
-    first = _token(_register(email))
+    registered = _register(email)
+    first = _token(registered)
     second, other_device = _token(_refresh(first)), _token(_log_in(email))
 
-    answer = Api().post("/api/auth/logout", {"refresh_token": second})
+    answer = _log_out(registered, {"refresh_token": second})
 
     assert (answer.status_code, answer.data) == (204, b"")
     cookie = _cookie(answer)
@@ -499,20 +504,43 @@ def test_to_log_out_ends_the_session_and_takes_the_cookie_away(email: str) -> No
     assert _refresh(other_device).status_code == 200
 
 
-def test_a_page_of_ours_logs_out_by_its_cookie(email: str) -> None:
+@pytest.mark.parametrize("body", [None, {}, {"refresh_token": None}])
+def test_without_a_refresh_token_the_session_of_the_access_token_ends(
+    email: str, body: object
+) -> None:
+    registered = _register(email)
+    other_device = _token(_log_in(email))
+
+    answer = _log_out(registered, body)
+
+    assert answer.status_code == 204
+    assert_refused(_refresh(_token(registered)), 401)
+    assert _refresh(other_device).status_code == 200
+
+
+def test_to_log_out_of_a_session_that_is_not_there_is_done_already(email: str) -> None:
+    answer = _log_out(_register(email), {"refresh_token": "unknown"})
+
+    assert answer.status_code == 204
+
+
+def test_nobody_logs_another_out(email: str) -> None:
+    token = _token(_register(email))
+    somebody_else = _register(f"else-{email}")
+
+    answer = _log_out(somebody_else, {"refresh_token": token})
+
+    assert answer.status_code == 204
+    assert _refresh(token).status_code == 200
+
+
+def test_a_stranger_logs_nobody_out(email: str) -> None:
     token = _token(_register(email))
 
-    answer = _with_cookie("/api/auth/logout", token, **OWN_ORIGIN)
+    answer = Api().post("/api/auth/logout", {"refresh_token": token})
 
-    assert answer.status_code == 204
-    assert_refused(_refresh(token), 401)
-
-
-@pytest.mark.parametrize("body", [None, {}, {"refresh_token": "unknown"}, {"refresh_token": None}])
-def test_to_log_out_of_no_session_is_done_already(body: object) -> None:
-    answer = Api().post("/api/auth/logout", body)
-
-    assert answer.status_code == 204
+    assert_refused(answer, 401)
+    assert _refresh(token).status_code == 200
 
 
 def test_to_log_in_refresh_and_log_out_changes_nothing_that_events_tell(email: str) -> None:
@@ -520,7 +548,7 @@ def test_to_log_in_refresh_and_log_out_changes_nothing_that_events_tell(email: s
     user_id = content(registered)["user"]["id"]
 
     with assert_events_explain_the_change(user_id) as happened:
-        token = _token(_refresh(_token(_log_in(email))))
-        Api().post("/api/auth/logout", {"refresh_token": token})
+        logged_in = _log_in(email)
+        _log_out(logged_in, {"refresh_token": _token(_refresh(_token(logged_in)))})
 
     assert happened == []

@@ -323,3 +323,25 @@ def test_one_sees_ones_own_messages_alone(user: SignedIn, other: SignedIn) -> No
 )
 def test_a_wrong_query_of_messages_is_named(api: Api, query: str, pointers: Sequence[str]) -> None:
     assert_invalid(api.get(f"{PATH}?{query}"), *pointers)
+
+
+def test_a_client_that_goes_on_from_the_answers_seq_misses_nothing(user: SignedIn) -> None:
+    api = Api(user)
+    for number in range(5):
+        a_stored_task(user.user_id, title=f"task {number}")
+    received: list[int] = []
+
+    since = 0
+    while page := _messages(api, f"?since={since}&limit=4"):
+        received += [item["seq"] for item in page["items"]]
+        if not page["items"]:
+            break
+        since = page["seq"]
+
+    assert received == [1, 2, 3, 4, 5, 6]
+
+
+def test_ones_own_account_has_no_task_history(user: SignedIn) -> None:
+    answer = Api(user).get(f"/api/{{user_id}}/tasks/{user.user_id}/history")
+
+    assert_refused(answer, 404)

@@ -1046,3 +1046,36 @@ def test_the_cursor_of_another_shows_only_ones_own(
     answer = api.get(f"/api/tasks?limit=1&sort=title&cursor={of_another['next_cursor']}")
 
     assert [item["id"] for item in content(answer)["items"]] in ([], [str(own.id)])
+
+
+def test_completed_alone_creates_a_completed_task(user: SignedIn) -> None:
+    with assert_events_explain_the_change(user.user_id) as happened:
+        task = _created(Api(user), completed=True)
+
+    assert (task["status"], task["completed_at"]) == ("completed", task["created_at"])
+    assert _types(happened) == [("task.created", 1)]
+
+
+def test_a_status_that_contradicts_completed_creates_nothing(user: SignedIn) -> None:
+    answer = Api(user).post("/api/tasks", {"title": "x", "status": "pending", "completed": True})
+
+    assert_invalid(answer, "/completed")
+
+
+def test_a_status_that_is_cleared_is_pending(user: SignedIn) -> None:
+    task = a_stored_task(user.user_id, status="in_progress")
+
+    with assert_events_explain_the_change(user.user_id) as happened:
+        answer = Api(user).patch(f"/api/tasks/{task.id}", {"status": None})
+
+    assert content(answer)["status"] == "pending"
+    assert _types(happened) == [("task.updated", 2)]
+
+
+def test_all_that_only_the_stored_task_tells_is_named_at_once(user: SignedIn) -> None:
+    task = a_stored_task(user.user_id)
+    wrong = {"version": True, "is_recurring": 0, "status": "cancelled", "completed": True}
+
+    answer = Api(user).patch(f"/api/tasks/{task.id}", wrong)
+
+    assert_invalid(answer, "/is_recurring", "/version", "/completed")

@@ -213,6 +213,7 @@ def test_our_own_tokens_carry_the_issuer_and_audience_that_are_configured() -> N
         "aud": "taskflow",
         "roles": ["user"],
         "permissions": ["tasks:read", "tasks:write"],
+        "sid": claims["sid"],
     }
 
 
@@ -275,3 +276,11 @@ def test_the_token_of_an_account_that_is_gone_can_do_nothing_to_it(user: SignedI
     assert_refused(gone.post("/api/tasks", {"title": "Buy milk"}), 401, "account-not-found")
     assert_refused(gone.get("/api/settings"), 401, "account-not-found")
     assert_refused(gone.get("/api/events"), 401, "account-not-found")
+
+
+def test_no_audience_counts_where_none_is_configured(user: SignedIn) -> None:
+    token = a_token(user.user_id, aud="somebody")
+
+    answer = Api(bearing(user, token)).get("/api/tasks")
+
+    assert answer.status_code == 200

@@ -11,6 +11,7 @@ REFRESH_BEFORE_S = 60
 
 TIMEOUT_S = 30
 NOT_ALLOWED = 401
+NOT_NOW = frozenset({429, *range(500, 600)})
 
 
 class LogInFailed(Exception):
@@ -38,9 +39,9 @@ class Session:
         self._sign_in("login", {"email": email, "password": password})
 
     def log_out(self) -> None:
-        """End the session at the server. Raises requests.RequestException."""
+        """End the session at the server. Raises LogInFailed, requests.RequestException."""
         body = {"refresh_token": self._refresh_token}
-        requests.post(f"{self.url}/api/auth/logout", json=body, timeout=TIMEOUT_S)
+        self.request("POST", "/api/auth/logout", json=body)
 
     def token(self) -> str:
         """Return an access token that lasts a while. Raises LogInFailed, RequestException."""
@@ -70,6 +71,9 @@ class Session:
 
     def _sign_in(self, how: str, body: dict[str, str]) -> None:
         answer = requests.post(f"{self.url}/api/auth/{how}", json=body, timeout=TIMEOUT_S)
+        if how == "refresh" and answer.status_code in NOT_NOW:
+            # Nothing is wrong with our token: whoever follows a stream tries again.
+            answer.raise_for_status()
         if not answer.ok:
             raise LogInFailed(_detail(answer))
         given = answer.json()

@@ -112,6 +112,9 @@ class Stream:
             compression=None,
         ) as socket:
             self._socket = socket
+            if self._stopping.is_set():
+                # It was closed before there was a socket to close.
+                socket.close()
             try:
                 for text in socket:
                     yield from self._heard(json.loads(text))

@@ -83,7 +83,8 @@ class TaskDraft(_Content):
 
     title: Title
     description: Description | None = None
-    status: StatusField = Status.PENDING
+    status: StatusField | None = None
+    completed: bool | None = None
     priority: PriorityField | None = None
     tags: Tags | None = None
     metadata: Metadata | None = None
@@ -102,8 +103,8 @@ class TaskChanges(_Content):
 
     title: Title = ""
     description: Description | None = None
-    status: StatusField = Status.PENDING
-    completed: bool = False
+    status: StatusField | None = None
+    completed: bool | None = None
     priority: PriorityField | None = None
     tags: Tags | None = None
     metadata: Metadata | None = None
@@ -206,18 +207,21 @@ def represent(task: Task) -> JsonObject:
 
 
 def create(draft: TaskDraft, *, user_id: str, now: datetime) -> tuple[Task, Sequence[NewEvent]]:
-    """Make a new task of a user."""
+    """Make a new task of a user. Raises InvalidContent where `status` and `completed` disagree."""
+    status = draft.status or (Status.COMPLETED if draft.completed else Status.PENDING)
+    if draft.completed is not None and draft.completed != (status is Status.COMPLETED):
+        raise InvalidContent(_contradiction(status))
     task = Task(
         id=new_id(now),
         user_id=user_id,
         title=draft.title,
         description=draft.description,
-        status=draft.status,
+        status=status,
         priority=draft.priority or Priority.MEDIUM,
         tags=tuple(draft.tags or ()),
         metadata=draft.metadata or {},
         due_date=draft.due_date,
-        completed_at=now if draft.status is Status.COMPLETED else None,
+        completed_at=now if status is Status.COMPLETED else None,
         created_at=now,
         updated_at=now,
         version=1,
@@ -230,7 +234,7 @@ def update(task: Task, changes: TaskChanges, *, now: datetime) -> Changed:
 
     Raises InvalidContent where a read-only field differs, or `status` and `completed` disagree.
     """
-    _refuse_read_only(task, changes)
+    _refuse(task, changes)
     return _merge(task, changes, now=now)
 
 
@@ -239,7 +243,7 @@ def correct(task: Task, changes: TaskChanges, *, now: datetime) -> Changed:
 
     Raises InvalidContent where a read-only field differs, or `status` and `completed` disagree.
     """
-    _refuse_read_only(task, changes)
+    _refuse(task, changes)
     fields = {**_named(changes), **_status_fields(_wanted_status(task, changes), now)}
     return _changed(EventType.TASK_CORRECTED, task, fields, now=now)
 
@@ -294,18 +298,17 @@ def _status_fields(status: Status, now: datetime) -> JsonObject:
 
 
 def _wanted_status(task: Task, changes: TaskChanges) -> Status:
+    """Return the status that `status` and `completed` ask for, if they do not contradict."""
     named = changes.model_fields_set
-    status = changes.status if "status" in named else task.status
-    if "completed" not in named or changes.completed == task.completed:
+    status = (changes.status or Status.PENDING) if "status" in named else task.status
+    completed = bool(changes.completed)
+    if "completed" not in named or completed == task.completed or status is not task.status:
         return status
-    wanted = Status.COMPLETED if changes.completed else Status.PENDING
-    if status is task.status:
-        return wanted
-    if changes.completed != (status is Status.COMPLETED):
-        raise InvalidContent(
-            FieldError("/completed", f"contradicts the status {status.value!r} beside it")
-        )
-    return status
+    return Status.COMPLETED if completed else Status.PENDING
+
+
+def _contradiction(status: Status) -> FieldError:
+    return FieldError("/completed", f"contradicts the status {status.value!r} beside it")
 
 
 def _named(changes: TaskChanges) -> JsonObject:
@@ -326,13 +329,19 @@ def _differ(old: object, new: object) -> bool:
     return compact_json(old) != compact_json(cast("JsonObject", new))
 
 
-def _refuse_read_only(task: Task, changes: TaskChanges) -> None:
+def _refuse(task: Task, changes: TaskChanges) -> None:
     current = represent(task)
+    named = changes.model_fields_set
     errors = [
         FieldError(f"/{name}", "is read-only and differs from its present value")
-        for name in sorted(changes.model_fields_set & READ_ONLY)
-        if getattr(changes, name) != current[name]
+        for name in sorted(named & READ_ONLY)
+        # As JSON: to Python, true is 1.
+        if compact_json(getattr(changes, name)) != compact_json(current[name])
     ]
+    wanted = _wanted_status(task, changes)
+    completed = bool(changes.completed) if "completed" in named else task.completed
+    if completed not in (task.completed, wanted is Status.COMPLETED):
+        errors.append(_contradiction(wanted))
     if errors:
         raise InvalidContent(*errors)
 

@@ -1,5 +1,6 @@
 """The frame of the dead letter sink: it takes whatever could not be delivered, as it is."""
 
+import hashlib
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -18,6 +19,9 @@ ERROR_DESTINATION = "knativeerrordest"
 ERROR_CODE = "knativeerrorcode"
 ERROR_DATA = "knativeerrordata"
 ERROR_TEXT_MAX_CHARS = 1024
+NAME_MAX_CHARS = 255
+"""Of what is indexed; PostgreSQL takes no more than some 2,700 bytes into an index."""
+
 
 Handler = Callable[[DeadLetter, Transaction], None]
 
@@ -51,7 +55,6 @@ def dead_letter_function() -> Callable[[Handler], Callable[[Request], Response]]
 
 
 def _letter(attributes: dict[str, str], body: bytes) -> DeadLetter:
-    destination = urlsplit(attributes.get(ERROR_DESTINATION, "")).hostname or "unknown"
     code = attributes.get(ERROR_CODE, "")
     try:
         event = envelope.read(attributes, body)
@@ -60,12 +63,13 @@ def _letter(attributes: dict[str, str], body: bytes) -> DeadLetter:
         user_id, seq = None, None
     now = clock.now()
     clean = {name: value.replace("\0", "\ufffd") for name, value in attributes.items()}
+    # Two events without an id are two dead letters; one that comes twice is one.
+    event_id = clean.get("id") or f"unknown-{hashlib.sha256(body).hexdigest()}"
     return DeadLetter(
         id=new_id(now),
-        # In a cluster the destination is a service: function.namespace.svc.cluster.local.
-        consumer=destination.partition(".")[0],
-        event_id=clean.get("id", "unknown"),
-        event_type=clean.get("type", "unknown"),
+        consumer=_function_at(clean.get(ERROR_DESTINATION, "")),
+        event_id=event_id[:NAME_MAX_CHARS],
+        event_type=clean.get("type", "unknown")[:NAME_MAX_CHARS],
         user_id=user_id,
         seq=seq,
         attributes=dict(clean),
@@ -76,3 +80,12 @@ def _letter(attributes: dict[str, str], body: bytes) -> DeadLetter:
         received_at=now,
         deaths=1,
     )
+
+
+def _function_at(destination: str) -> str:
+    try:
+        host = urlsplit(destination).hostname or "unknown"
+    except ValueError:
+        host = "unknown"
+    # In a cluster the destination is a service: function.namespace.svc.cluster.local.
+    return host.partition(".")[0][:NAME_MAX_CHARS]

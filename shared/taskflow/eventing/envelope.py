@@ -1,5 +1,6 @@
 """Events as CloudEvents 1.0 in HTTP binary mode: attributes as headers, the event as the body."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, unquote
@@ -8,6 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from taskflow.domain.events import SCHEMA_VERSION, Event
+from taskflow.domain.text import Text
 from taskflow.domain.times import Time, rfc3339
 
 SPEC_VERSION = "1.0"
@@ -17,7 +19,8 @@ SEQUENCE_DIGITS = 19
 """As many as the largest bigint has, so that `ce_sequence` sorts as text."""
 
 _PREFIX = "ce-"
-_UNENCODED = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%') + " "
+_UNENCODED = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
+_INTEGER_MAX, _BIGINT_MAX = (1 << 31) - 1, (1 << 63) - 1
 
 
 class MalformedEvent(Exception):
@@ -30,15 +33,15 @@ class DeliveredEvent(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
 
     event_id: UUID = Field(strict=False)
-    event_type: str
-    user_id: str = Field(min_length=1)
-    aggregate_id: str
+    event_type: Text
+    user_id: Text = Field(min_length=1)
+    aggregate_id: Text
     timestamp: Time
-    correlation_id: str
+    correlation_id: Text
     data: dict[str, Any]
-    version: int = Field(ge=1)
+    version: int = Field(ge=1, le=_INTEGER_MAX)
     schema_version: int = Field(ge=1)
-    seq: int = Field(ge=1)
+    seq: int = Field(ge=1, le=_BIGINT_MAX)
 
 
 def attributes_of(event: Event) -> dict[str, str]:
@@ -67,10 +70,17 @@ def headers_of(attributes: Mapping[str, str]) -> dict[str, str]:
 def attributes_in(headers: Mapping[str, str]) -> dict[str, str]:
     """Read the attributes from HTTP headers; their names come out in lower case."""
     return {
-        name.lower().removeprefix(_PREFIX): unquote(value)
+        name.lower().removeprefix(_PREFIX): unquote(_unquoted(value))
         for name, value in headers.items()
         if name.lower().startswith(_PREFIX)
     }
+
+
+def _unquoted(value: str) -> str:
+    # As versions before 1.0.2 wrote what holds a space; now no value begins with a quote.
+    if len(value) > 1 and value.startswith('"') and value.endswith('"'):
+        return re.sub(r"\\(.)", r"\1", value[1:-1])
+    return value
 
 
 def read(attributes: Mapping[str, str], body: bytes) -> DeliveredEvent:

@@ -69,7 +69,7 @@ def _accept_sockets(app: Flask, endpoint: Endpoint, handler: SocketHandler) -> N
     sock: Any = Sock(app)
 
     @app.before_request
-    def ready() -> Response | None:  # pyright: ignore[reportUnusedFunction] - flask calls it
+    def ready() -> Response | None:
         if is_broken_upgrade():
             return endpoint.answer(request)
         prepare()

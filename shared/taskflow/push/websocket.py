@@ -74,7 +74,7 @@ def abort(ws: Server) -> None:
 
 
 def is_broken_upgrade() -> bool:
-    """Say whether the request asks for a WebSocket by what is no opening handshake (RFC 6455, 4.1)."""
+    """Say whether a request asks for a WebSocket, but not as RFC 6455, 4.1 has it."""
     asks = request.headers.get("Upgrade", "").lower() == "websocket"
     return asks and not (
         request.method == "GET"

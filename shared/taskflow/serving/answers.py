@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from http import HTTPStatus
+from uuid import UUID
 
 from flask import Response
 
@@ -56,14 +57,19 @@ def created(task: Task) -> Response:
 
 
 def signed_in(
-    account: Account, refresh_token: str, *, now: datetime, status: int = HTTPStatus.OK
+    account: Account,
+    refresh_token: str,
+    *,
+    session_id: UUID,
+    now: datetime,
+    status: int = HTTPStatus.OK,
 ) -> Response:
     """Answer with an account's tokens; the refresh token is a browser's cookie too."""
     settings = config.settings()
     response = as_json(
         {
             "user": accounts.represent(account),
-            "access_token": tokens.issue(account, now=now),
+            "access_token": tokens.issue(account, now=now, session_id=session_id),
             "refresh_token": refresh_token,
             "token_type": "Bearer",
             "expires_in": settings.access_token_lifetime_s,

@@ -18,12 +18,15 @@ class Caller:
     roles: frozenset[str]
     permissions: frozenset[Permission]
     expires_at: datetime
+    session_id: str | None = None
 
     @classmethod
     def of_token(cls, token: str) -> "Caller":
         """Return the caller of a token. Raises tokens.InvalidToken."""
         claims = tokens.verify(token)
-        return cls(claims.user_id, claims.roles, claims.permissions, claims.expires_at)
+        return cls(
+            claims.user_id, claims.roles, claims.permissions, claims.expires_at, claims.session_id
+        )
 
     def must_be(self, user_id: str) -> None:
         """Check a path's user id. Raises Problem 403, the same whether or not that user exists."""

@@ -5,6 +5,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
+from uuid import UUID
 
 import jwt
 
@@ -29,10 +30,11 @@ class Claims:
     roles: frozenset[str]
     permissions: frozenset[Permission]
     expires_at: datetime
+    session_id: str | None
 
 
-def issue(account: Account, *, now: datetime) -> str:
-    """Write an access token for an account."""
+def issue(account: Account, *, now: datetime, session_id: UUID | None = None) -> str:
+    """Write an access token for an account; `session_id` is the log-in that it comes from."""
     settings = config.settings()
     claims: dict[str, Any] = {
         "sub": account.id,
@@ -41,6 +43,8 @@ def issue(account: Account, *, now: datetime) -> str:
         "roles": list(account.roles),
         "permissions": sorted(permissions_of(account.roles)),
     }
+    if session_id is not None:
+        claims["sid"] = str(session_id)
     if settings.jwt_issuer:
         claims["iss"] = settings.jwt_issuer
     if settings.jwt_audience:
@@ -65,6 +69,7 @@ def verify(token: str) -> Claims:
                 "verify_exp": False,
                 "verify_iat": False,
                 "verify_nbf": False,
+                "verify_aud": settings.jwt_audience is not None,
             },
         )
         expires_at = datetime.fromtimestamp(claims["exp"], UTC)
@@ -102,7 +107,14 @@ def _claims(claims: dict[str, Any], expires_at: datetime) -> Claims:
         permissions = frozenset(allowed for allowed in Permission if allowed.value in named)
     else:
         permissions = permissions_of(roles)
-    return Claims(user_id, roles, permissions, expires_at)
+    session_id = claims.get("sid")
+    return Claims(
+        user_id,
+        roles,
+        permissions,
+        expires_at,
+        session_id if isinstance(session_id, str) and "\0" not in session_id else None,
+    )
 
 
 def _strings(value: object) -> frozenset[str]:

@@ -13,6 +13,9 @@ CHECK_S = 2.0
 """How often everyone is looked at; in between, only those whose commit was heard of."""
 
 EVENTS_MAX = 500
+BEHIND_MAX = 10_000
+"""How many users who are behind one look finds; those for whom there is no lane yet wait here."""
+
 _AGAIN = "again:"
 
 _CAUSE = Cause(correlation_id="deliverer", traceparent="", actor="", origin="")
@@ -36,7 +39,10 @@ class DatabaseQueue:
 
     def fetch(self, busy: Collection[str], lanes_max: int) -> Sequence[Delivery]:
         """Return what comes next for users who are behind, and what was asked for again."""
-        hinted = [user_id for user_id in self._hinted.copy() if user_id not in busy]
+        free = [user_id for user_id in self._hinted.copy() if user_id not in busy]
+        hinted = free[:lanes_max]
+        if len(free) > lanes_max:
+            self._woken.set()
         check_all = clock.monotonic_s() >= self._checked_s + CHECK_S
         if check_all:
             self._checked_s = clock.monotonic_s()
@@ -82,14 +88,14 @@ class DatabaseQueue:
         busy: Collection[str],
         lanes_max: int,
     ) -> Sequence[Delivery]:
-        behind = delivery_store.behind(
-            tx, self._consumer, user_ids=user_ids, limit=lanes_max + len(busy)
-        )
-        behind = {user_id: seq for user_id, seq in behind.items() if user_id not in busy}
+        everyone = delivery_store.behind(tx, self._consumer, user_ids=user_ids, limit=BEHIND_MAX)
+        waiting = [user_id for user_id in everyone if user_id not in busy]
+        behind = {user_id: everyone[user_id] for user_id in waiting[:lanes_max]}
         found = events.after_each(tx, behind, limit=EVENTS_MAX) if behind else []
         deliveries = [self._delivery(event, event.user_id) for event in found]
-        if len(found) == EVENTS_MAX or len(behind) >= lanes_max:
-            # Some were left out: look again at once.
+        # Some were left out: look again at once.
+        self._hinted.update(waiting[lanes_max:])
+        if len(found) == EVENTS_MAX:
             self._hinted.update(behind)
         if user_ids is None:
             for event in delivery_store.asked_again(tx, self._consumer, limit=lanes_max):

@@ -2,7 +2,8 @@
 
 Events of a lane (a user, or a partition) are delivered one at a time, in order; lanes do not wait
 for each other. What is to be retried waits without holding a thread. What can't be delivered goes
-to the dead letter sink, and if that fails too, it is tried until it does not.
+to the dead letter sink. If that fails too, so does probably all else: what the consumer did not
+refuse is brought to it again first, and none is given up before somebody has taken it.
 """
 
 import heapq
@@ -77,8 +78,8 @@ Post = Callable[[str, dict[str, str], bytes], Answer]
 class _Lane:
     waiting: deque[Delivery]
     attempt: int = 0
-    failed: Answer | None = None
-    """The answer for which the first one waiting goes to the dead letters."""
+    refused: Answer | None = None
+    """The answer for which the first one waiting goes to the dead letters and nowhere else."""
     done: Delivery | None = None
 
 
@@ -112,6 +113,10 @@ class Deliverer:
                 fetched = self._start_lanes()
             except DatabaseUnavailable:
                 _log.warning("%s: the source can't be read; trying again", self._consumer)
+                fetched = False
+                threading.Event().wait(OUTAGE_PAUSE_S)
+            except Exception:  # noqa: BLE001 - nobody would start this thread again
+                _log.exception("%s: the source failed; trying again", self._consumer)
                 fetched = False
                 threading.Event().wait(OUTAGE_PAUSE_S)
             wait_s = self._start_retries()
@@ -178,35 +183,39 @@ class Deliverer:
             if wait is not None:
                 return wait
             lane.done = lane.waiting.popleft()
-            lane.attempt, lane.failed = 0, None
+            lane.attempt, lane.refused = 0, None
         return None
 
     def _attempt(self, lane: _Lane, delivery: Delivery) -> timedelta | None:
         """Deliver to the consumer, or else to the sink; return how long to wait if that failed."""
         lane.attempt += 1
-        if lane.failed is None:
-            answer = self._post(self._consumer, delivery.attributes, delivery.body)
-            metrics.DELIVERIES.labels(self._consumer, answer.outcome.value).inc()
-            if answer.outcome is Outcome.DONE:
+        failed = lane.refused
+        if failed is None:
+            failed = self._post(self._consumer, delivery.attributes, delivery.body)
+            metrics.DELIVERIES.labels(self._consumer, failed.outcome.value).inc()
+            if failed.outcome is Outcome.DONE:
                 return None
-            if answer.outcome is Outcome.AGAIN and lane.attempt <= RETRIES:
+            if failed.outcome is Outcome.AGAIN and lane.attempt <= RETRIES:
                 return backoff(lane.attempt)
-            _log.warning(
-                "%s: %s goes to the dead letters after %d attempts: %s %s",
-                self._consumer,
-                delivery.attributes.get("id"),
-                lane.attempt,
-                answer.status,
-                answer.text[:200],
-            )
-            metrics.DELIVERIES.labels(self._consumer, "dead").inc()
-            lane.attempt, lane.failed = 1, answer
+            if failed.outcome is Outcome.NEVER:
+                lane.refused = failed
         errors = {
             ERROR_DESTINATION: f"http://{self._consumer}/",
-            ERROR_CODE: str(lane.failed.status or ""),
-            ERROR_DATA: lane.failed.text[:ERROR_TEXT_MAX_CHARS],
+            ERROR_CODE: str(failed.status or ""),
+            ERROR_DATA: failed.text[:ERROR_TEXT_MAX_CHARS],
         }
         attributes = {**delivery.attributes, **errors}
-        if self._post(self._sink, attributes, delivery.body).outcome is Outcome.DONE:
+        taken = self._post(self._sink, attributes, delivery.body).outcome is Outcome.DONE
+        _log.warning(
+            "%s: %s %s the dead letters after %d attempts: %s %s",
+            self._consumer,
+            delivery.attributes.get("id"),
+            "goes to" if taken else "is not taken even by",
+            lane.attempt,
+            failed.status,
+            failed.text[:200],
+        )
+        if taken:
+            metrics.DELIVERIES.labels(self._consumer, "dead").inc()
             return None
         return min(backoff(min(lane.attempt, RETRIES)), SINK_RETRY_MAX)

@@ -34,7 +34,6 @@ def main() -> None:
     [sink] = [endpoint for endpoint in endpoints if isinstance(endpoint, DeadLetterSink)]
     crons = [endpoint for endpoint in endpoints if isinstance(endpoint, CronFunction)]
     stopping = threading.Event()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda _number, _frame: stopping.set())
     wait_for_go()
     post = Poster(folder / CONSUMERS_SOCKET)

@@ -21,6 +21,10 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
 
+    def __del__(self) -> None:
+        # A thread that ends leaves its connection behind.
+        self.close()
+
 
 class Poster:
     """Posts to the subscribers behind one socket; each thread keeps a connection."""
@@ -61,4 +65,7 @@ class Poster:
         connection.request("POST", f"/{subscriber}/", body=body, headers=headers)
         response = connection.getresponse()
         text = response.read(ANSWER_MAX_BYTES).decode("utf-8", "replace")
+        if not response.isclosed():
+            # There is more than anyone will read: the connection is of no use any more.
+            connection.close()
         return Answer(response.status, text)

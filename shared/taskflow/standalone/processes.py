@@ -8,6 +8,7 @@ import signal
 import stat
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 CONSUMERS_SOCKET = "consumers.sock"
@@ -51,3 +52,8 @@ def wait_for_go() -> None:
     """Wait for the supervisor's word that the database is ready; end if it ends."""
     if sys.stdin.readline() != GO:
         raise SystemExit
+    # It may have ended before `end_with_parent` was there to be told: then this is the end.
+    os.set_blocking(sys.stdin.fileno(), False)
+    with suppress(BlockingIOError):
+        if not os.read(sys.stdin.fileno(), 1):
+            raise SystemExit

@@ -30,6 +30,8 @@ class Signals:
         self._heard = heard
         self._pending: dict[str, int] = {}
         self._woken = threading.Event()
+        # A process that had our number before may have been killed.
+        (folder / self._name).unlink(missing_ok=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(folder / self._name))
         for work in (self._listen, self._speak):

@@ -24,8 +24,9 @@ from taskflow.standalone.processes import (
     FolderIsNotOurs,
     make_meeting_folder,
 )
-from taskflow.storage import DatabaseUnavailable
+from taskflow.storage import DatabaseUnavailable, LockTimeout
 from taskflow.storage.migrations import runner
+from taskflow.storage.migrations.runner import MigrationOutOfPhase
 
 READY_WITHIN_S = 30
 STOPPED_WITHIN_S = 20
@@ -41,7 +42,14 @@ class DidNotStart(Exception):
     """The system did not start; the message says what is in the way."""
 
 
-PROBLEMS = (DidNotStart, FolderIsNotOurs, PostgresDidNotStart, DatabaseUnavailable)
+PROBLEMS = (
+    DidNotStart,
+    FolderIsNotOurs,
+    PostgresDidNotStart,
+    DatabaseUnavailable,
+    LockTimeout,
+    MigrationOutOfPhase,
+)
 """What may be in the way, besides a wrong setting."""
 
 
@@ -86,9 +94,15 @@ class _Child:
         self.process = self._spawn()
 
     def _spawn(self) -> subprocess.Popen[str]:
-        return subprocess.Popen(  # noqa: S603 - our own program
-            self._command, stdin=subprocess.PIPE, text=True, env=self._environment
-        )
+        # A terminal sends Ctrl-C to every process of the group, and only an orderly stop loses
+        # nothing: it is for the supervisor alone. A child inherits that it is blocked.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return subprocess.Popen(  # noqa: S603 - our own program
+                self._command, stdin=subprocess.PIPE, text=True, env=self._environment
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def begin(self) -> None:
         """Let it begin: the database is ready."""
@@ -170,8 +184,13 @@ class _System:
 
 @contextlib.contextmanager
 def _only_one(data_dir: Path) -> Generator[None]:
-    data_dir.mkdir(parents=True, exist_ok=True)
-    with (data_dir / "lock").open("w") as held:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock = (data_dir / "lock").open("w")
+    except OSError as refused:
+        message = f"TASKFLOW_DATA_DIR: {data_dir} can't be used ({refused.strerror})."
+        raise DidNotStart(message) from None
+    with lock as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -16,6 +16,7 @@ from werkzeug.exceptions import NotFound  # noqa: E402
 from werkzeug.middleware.dispatcher import DispatcherMiddleware  # noqa: E402
 
 from taskflow import config, logs, metrics  # noqa: E402
+from taskflow.config import WrongSetting  # noqa: E402
 from taskflow.eventing.frame import Subscriber  # noqa: E402
 from taskflow.push import feed  # noqa: E402
 from taskflow.serving import frame, passwords  # noqa: E402
@@ -58,8 +59,7 @@ class _Server(BaseApplication):
             "graceful_timeout": GRACEFUL_S,
             "timeout": HUNG_AFTER_S,
             "loglevel": "warning",
-            "when_ready": _leave_ctrl_c_to_the_supervisor,
-            "post_worker_init": self._start_worker,
+            "post_worker_init": self._worker_started,
             "child_exit": _forget_worker,
         }
         for name, value in options.items():
@@ -68,17 +68,16 @@ class _Server(BaseApplication):
     def load(self) -> Any:  # noqa: ANN401 - gunicorn's own type for a WSGI app is narrower
         return self._app
 
-    def _start_worker(self, worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
-        _leave_ctrl_c_to_the_supervisor(worker)
-        self._worker_started(worker)
-
 
 def main() -> None:
     """Load the functions, wait for the word that the database is ready, and serve."""
     end_with_parent(signal.SIGTERM)
     logs.configure(config.settings().log_level)
     role, folder = sys.argv[1], Path(sys.argv[2])
-    server = _api(folder) if role == API else _consumers(folder)
+    try:
+        server = _api(folder) if role == API else _consumers(folder)
+    except WrongSetting as wrong:
+        raise SystemExit(str(wrong)) from None
     wait_for_go()
     server.run()
 
@@ -114,11 +113,6 @@ def _consumers(folder: Path) -> _Server:
 
 def _forget_worker(_server: object, worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
     metrics.forget_process(worker.pid)
-
-
-def _leave_ctrl_c_to_the_supervisor(_process: object) -> None:
-    # A terminal sends it to every process of the group; only an orderly stop loses nothing.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _drain_at_the_end(worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types

@@ -17,6 +17,7 @@ from pg8000.core import Context
 from pg8000.dbapi import convert_paramstyle
 from pg8000.exceptions import DatabaseError
 from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
 
 STATEMENTS_KEPT = 1_000
 """How many statements are remembered with numbered placeholders; numbering one takes 0.1 ms."""
@@ -26,6 +27,9 @@ KEPT_STATEMENT_MAX_CHARS = 10_000
 
 # What pg8000's cursor tells apart by SQLSTATE; everything else is a ProgrammingError to it.
 ERRORS = {"23505": pg8000.IntegrityError, "28000": pg8000.InterfaceError}
+
+PASSED_ON = ("unix_sock", "application_name")
+"""The parameters of a URL that are pg8000's own too."""
 
 _int16, _int32 = Struct("!H").pack, Struct("!i").pack
 
@@ -55,11 +59,19 @@ def engine(
     """Make an engine on these connections; `startup_params` are PostgreSQL settings of each.
 
     Of libpq's parameters in the URL, `sslmode` is understood; `prefer` and `allow` as `disable`.
+    Others, such as the `channel_binding` of some providers, are passed over. Raises ValueError for
+    what is no URL, or names no user.
     """
-    target = make_url(url).set(drivername="postgresql+pg8000")
+    try:
+        target = make_url(url).set(drivername="postgresql+pg8000")
+    except ArgumentError as wrong:
+        raise ValueError(str(wrong)) from None
+    if not target.username:
+        raise ValueError("the URL names no user")
     ssl_mode = target.query.get("sslmode", "disable")
     made = create_engine(
-        target.difference_update_query(["sslmode"]),
+        # pg8000 refuses to connect with a parameter that it does not know.
+        target.set(query={name: target.query[name] for name in PASSED_ON if name in target.query}),
         connect_args={
             "startup_params": dict(startup_params or {}),
             "ssl_context": _ssl_context(str(ssl_mode)),

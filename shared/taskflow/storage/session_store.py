@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import case, or_, select
+from sqlalchemy import Text, case, cast, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from taskflow.domain.accounts import (
@@ -28,7 +28,15 @@ class Ticket:
     session_expires_at: datetime
 
 
-def open_session(tx: Transaction, user_id: str, refresh_token: str, *, now: datetime) -> None:
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A log-in on one device, and whose it is."""
+
+    id: UUID
+    user_id: str
+
+
+def open_session(tx: Transaction, user_id: str, refresh_token: str, *, now: datetime) -> Session:
     """Begin a session of the user with its first refresh token; forget the user's expired ones."""
     tx.connection.execute(
         SESSIONS.delete().where(
@@ -41,10 +49,11 @@ def open_session(tx: Transaction, user_id: str, refresh_token: str, *, now: date
     session_id = new_id(now)
     tx.connection.execute(SESSIONS.insert().values(id=session_id, user_id=user_id, created_at=now))
     _add_token(tx, session_id, refresh_token, now=now)
+    return Session(session_id, user_id)
 
 
-def rotate(tx: Transaction, refresh_token: str, successor: str, *, now: datetime) -> str | None:
-    """Trade a refresh token for `successor`: return the user id, or None where it is not valid.
+def rotate(tx: Transaction, refresh_token: str, successor: str, *, now: datetime) -> Session | None:
+    """Trade a refresh token for `successor`: return its session, or None where it is not valid.
 
     A token used again after REFRESH_TOKEN_GRACE may be stolen, and revokes its whole session.
     """
@@ -76,18 +85,26 @@ def rotate(tx: Transaction, refresh_token: str, successor: str, *, now: datetime
         _revoke(tx, found["id"], now=now)
         return None
     _add_token(tx, found["id"], successor, now=now)
-    return found["user_id"]
+    return Session(found["id"], found["user_id"])
 
 
-def close_session(tx: Transaction, refresh_token: str, *, now: datetime) -> None:
-    """End the session of this refresh token, if there is one."""
-    session_id = tx.connection.execute(
-        select(REFRESH_TOKENS.c.session_id).where(
+def close_session(
+    tx: Transaction,
+    user_id: str,
+    *,
+    refresh_token: str | None,
+    session_id: str | None,
+    now: datetime,
+) -> None:
+    """End the user's session of this refresh token, or else of this id, if there is one."""
+    query = SESSIONS.update().where(SESSIONS.c.user_id == user_id).values(revoked_at=now)
+    if refresh_token is not None:
+        of_token = select(REFRESH_TOKENS.c.session_id).where(
             REFRESH_TOKENS.c.token_hash == _hash(refresh_token)
         )
-    ).scalar_one_or_none()
-    if session_id is not None:
-        _revoke(tx, session_id, now=now)
+        tx.connection.execute(query.where(SESSIONS.c.id.in_(of_token)))
+    elif session_id is not None:
+        tx.connection.execute(query.where(cast(SESSIONS.c.id, Text) == session_id))
 
 
 def count_attempt(tx: Transaction, email: str, *, now: datetime) -> None:

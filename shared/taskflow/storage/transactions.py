@@ -77,18 +77,27 @@ def engine() -> Engine:
             if settings.database_url is None:
                 message = "DATABASE_URL: is needed to reach PostgreSQL"
                 raise config.WrongSetting(message)
-            _engine = driver.engine(
-                settings.database_url,
-                startup_params={
-                    "lock_timeout": str(LOCK_TIMEOUT_MS),
-                    "statement_timeout": str(STATEMENT_TIMEOUT_MS),
-                    "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_TIMEOUT_MS),
-                },
-                pool_size=settings.database_pool_size,
-                max_overflow=0,
-                pool_timeout=_POOL_TIMEOUT_S,
-            )
+            try:
+                _engine = _connected_by(settings.database_url, settings.database_pool_size)
+            except ValueError:
+                # What it says may hold the password.
+                message = "DATABASE_URL: is not like postgresql://user:password@host/taskflow"
+                raise config.WrongSetting(message) from None
         return _engine
+
+
+def _connected_by(url: str, pool_size: int) -> Engine:
+    return driver.engine(
+        url,
+        startup_params={
+            "lock_timeout": str(LOCK_TIMEOUT_MS),
+            "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+            "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_TIMEOUT_MS),
+        },
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=_POOL_TIMEOUT_S,
+    )
 
 
 @contextmanager
@@ -98,7 +107,7 @@ def transaction(cause: Cause) -> Generator[Transaction]:
     Raises DatabaseUnavailable or LockTimeout; after a failed commit it is not known whether it
     took effect.
     """
-    with _translated(), engine().connect() as connection:
+    with translated(), engine().connect() as connection:
         tx = Transaction(connection, cause)
         yield tx
         connection.commit()
@@ -122,7 +131,7 @@ def run(work: Callable[[Transaction], T], cause: Cause) -> T:
                 connection.commit()
         except DBAPIError as failed:
             if committing or attempt == ATTEMPTS or not _passes(failed):
-                with _translated():
+                with translated():
                     raise
             # Two that deadlocked must not meet again in step.
             time.sleep(random.uniform(0, 0.02 * attempt))  # noqa: S311 - jitter, no secret
@@ -137,7 +146,7 @@ def run(work: Callable[[Transaction], T], cause: Cause) -> T:
 def is_reachable() -> bool:
     """Say whether PostgreSQL answers."""
     try:
-        with _translated(), engine().connect() as connection:
+        with translated(), engine().connect() as connection:
             connection.execute(text("SELECT 1"))
     except DatabaseUnavailable:
         return False
@@ -151,7 +160,8 @@ def _announce(tx: Transaction) -> None:
 
 
 @contextmanager
-def _translated() -> Generator[None]:
+def translated() -> Generator[None]:
+    """Raise DatabaseUnavailable and LockTimeout in place of the driver's own errors."""
     try:
         yield
     except PoolTimeout as full:

@@ -16,7 +16,7 @@ from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from taskflow.storage.transactions import engine, is_lock_timeout
+from taskflow.storage.transactions import engine, is_lock_timeout, translated
 
 Phase = Literal["before-deploy", "after-deploy"]
 
@@ -41,10 +41,11 @@ def apply(phase: Phase | None = None) -> list[str]:
     """Apply what is pending, or the part of it that belongs to `phase`; return the revisions.
 
     A `before-deploy` run stops at the first revision that must wait for the deploy. Raises
-    MigrationOutOfPhase where such a one is left over from an earlier deploy.
+    MigrationOutOfPhase where such a one is left over from an earlier deploy, DatabaseUnavailable,
+    LockTimeout.
     """
     applied: list[str] = []
-    with engine().connect() as connection:
+    with translated(), engine().connect() as connection:
         # Another migrator, or a large table, may take longer than a request is allowed to.
         connection.execute(text("SET lock_timeout = 0; SET statement_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _ONE_MIGRATOR})

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prometheus_client import REGISTRY
-from sqlalchemy import select
+from sqlalchemy import literal, select
 
 from taskflow.domain.events import EventType
 from taskflow.standalone.database_queue import DatabaseQueue
 from taskflow.standalone.deliverer import Deliverer
 from taskflow.standalone.post import Poster
 from taskflow.storage import transaction
-from taskflow.storage.tables import DELIVERIES
+from taskflow.storage.tables import DELIVERIES, STREAMS
 from tests.support.accounts import A_CAUSE
 from tests.support.eventually import eventually
 
@@ -52,6 +52,15 @@ def delivering(
         yield running
     finally:
         running.stop()
+
+
+def up_to_date(consumer: str) -> None:
+    """Have it that a consumer was brought all there is so far."""
+    everything = select(literal(consumer), STREAMS.c.user_id, STREAMS.c.seq)
+    with transaction(A_CAUSE) as tx:
+        tx.connection.execute(
+            DELIVERIES.insert().from_select(["consumer", "user_id", "seq"], everything)
+        )
 
 
 def progress_of(consumer: str, user_id: str) -> int:

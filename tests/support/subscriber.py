@@ -4,20 +4,21 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from socketserver import BaseServer, ThreadingMixIn, UnixStreamServer
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.serving import WSGIRequestHandler, make_server
-from werkzeug.wrappers import Request, Response
 
 from taskflow.eventing.envelope import attributes_in
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import WSGIApplication
 
 NO_CONTENT = (204, "")
 
@@ -56,7 +57,7 @@ Script = Callable[[Delivered], tuple[int, str]]
 
 
 class Scripted:
-    """An app that answers as its script says, by default that all is done, and remembers."""
+    """Subscribers that answer as the script says, by default that all is done, and remember."""
 
     def __init__(self, script: Script = lambda _: NO_CONTENT) -> None:
         self.script = script
@@ -73,23 +74,73 @@ class Scripted:
         """Return the `seq` of each delivery of a user's events, in the order they came."""
         return [one.seq for one in self.received(subscriber, user_id)]
 
-    def __call__(self, environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
-        """Answer a delivery."""
-        request = Request(environ)
-        delivered = Delivered(
-            subscriber=request.path.strip("/"),
-            attributes=attributes_in(dict(request.headers)),
-            body=request.get_data(),
-            at_s=time.monotonic(),
-        )
+    def answer(self, delivered: Delivered) -> tuple[int, str]:
+        """Remember a delivery and answer it. Raises HangUp."""
         with self._lock:
             self._received.append(delivered)
+        return self.script(delivered)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: "_Listener"
+
+    def do_POST(self) -> None:  # noqa: N802 - http.server's name
+        """Answer a delivery; the connection is kept."""
+        delivered = Delivered(
+            subscriber=self.path.strip("/"),
+            attributes=attributes_in(dict(self.headers)),
+            body=self.rfile.read(int(self.headers["Content-Length"])),
+            at_s=time.monotonic(),
+        )
         try:
-            status, answer = self.script(delivered)
+            status, text = self.server.scripted.answer(delivered)
         except HangUp:
-            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
-            status, answer = NO_CONTENT
-        return Response(answer, status=HTTPStatus(status))(environ, start)
+            self.close_connection = True
+            return
+        encoded = text.encode()
+        self.send_response(status)
+        if status != HTTPStatus.NO_CONTENT:
+            self.send_header("Content-Length", str(len(encoded)))
+        self.end_headers()
+        with suppress(OSError):
+            self.wfile.write(encoded)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
+        """Say nothing: what came is what the test looks at."""
+
+
+class _Listener(ThreadingMixIn, UnixStreamServer):
+    # Those that hang are left to end by themselves.
+    daemon_threads = True
+    request_queue_size = 100
+
+    def __init__(self, path: Path, scripted: Scripted) -> None:
+        self.scripted = scripted
+        self.open: set[socket.socket] = set()
+        super().__init__(str(path), _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's own
+        self.open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - as above
+        self.open.discard(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: a peer that is killed, or does not wait, is what the tests are about."""
+
+
+@contextmanager
+def listening(scripted: Scripted, path: Path) -> Generator[None]:
+    """Have a scripted subscriber listen at a Unix socket, for the length of the block."""
+    server = _Listener(path, scripted)
+    with _running(server, path):
+        yield
+        for connection in server.open.copy():
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 class _Quiet(WSGIRequestHandler):
@@ -106,10 +157,14 @@ class _Quiet(WSGIRequestHandler):
 
 @contextmanager
 def serving(app: "WSGIApplication", path: Path) -> Generator[None]:
-    """Serve an app at a Unix socket, a thread for each connection, for the length of the block."""
+    """Serve an app at a Unix socket, without keeping connections, for the length of the block."""
     server = make_server(f"unix://{path}", 0, app, threaded=True, request_handler=_Quiet)
-    # Those that hang are left to end by themselves.
-    server.daemon_threads = True
+    with _running(server, path):
+        yield
+
+
+@contextmanager
+def _running(server: BaseServer, path: Path) -> Generator[None]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

@@ -1,0 +1,448 @@
+"""`taskflow up` through its life: started, stopped, misused, and with each of its parts killed (D1, D2)."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import jwt
+import psutil
+import pytest
+import requests
+
+from taskflow import config
+from tests.support.accounts import SignedIn
+from tests.support.eventually import eventually
+from tests.support.remote import Remote, a_new_user, signed_in
+from tests.support.sockets import Follower, seqs
+from tests.support.system import ROOT, STARTED_WITHIN_S, System, a_free_port
+
+STOPPED_WITHIN_S = 15
+STOPPED_AT_ONCE_S = 8
+"""What an orderly stop takes by itself is 2 s; the server's patience with its clients is 10 s."""
+
+RECOVERED_WITHIN_S = 15
+A_SHORT_SECRET = "too short a secret"
+
+
+def _taskflow(
+    *arguments: str, data_dir: Path, within_s: float = 60, **settings: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "taskflow.command_line", *arguments],
+        env={
+            **config.environment(),
+            "TASKFLOW_DATA_DIR": str(data_dir),
+            "FUNCTIONS_DIR": str(ROOT / "functions"),
+            **settings,
+        },
+        capture_output=True,
+        text=True,
+        timeout=within_s,
+        check=False,
+    )
+
+
+def _permissions(user: SignedIn, system: System) -> tuple[list[str], int]:
+    """Return the roles in a user's token, and what a route for administrators answers it."""
+    answer = requests.get(f"{system.url}/api/admin/audit", headers=user.headers, timeout=10)
+    claims = jwt.decode(user.token, options={"verify_signature": False})
+    return claims["roles"], answer.status_code
+
+
+def _postmaster(system: System) -> psutil.Process:
+    [found] = [
+        child
+        for child in psutil.Process(system.process.pid).children()
+        if child.name() == "postgres"
+    ]
+    return found
+
+
+def _servers(system: System) -> Sequence[psutil.Process]:
+    """Return what the supervisor runs beside PostgreSQL."""
+    children = psutil.Process(system.process.pid).children()
+    return [child for child in children if child.name() != "postgres"]
+
+
+def _api_master(system: System) -> psutil.Process:
+    [found] = [child for child in _servers(system) if "api" in child.cmdline()]
+    return found
+
+
+def _api_workers(system: System) -> Sequence[psutil.Process]:
+    return _api_master(system).children()
+
+
+def _nothing_is_left(system: System) -> None:
+    assert [str(found) for found in system.processes()] == []
+
+
+def _persistently(remote: Remote, *, within_s: float = RECOVERED_WITHIN_S) -> float:
+    """Create a task, again and again until it is acknowledged; return how long that took."""
+    began_s = time.monotonic()
+
+    def create() -> None:
+        try:
+            answer = remote.request("POST", "tasks", {"title": "persistent"}, timeout_s=5)
+        except requests.RequestException as gone:
+            raise AssertionError("no answer") from gone
+        assert answer.status_code == 201, answer.text
+
+    eventually(create, within_s=within_s)
+    return time.monotonic() - began_s
+
+
+def _titles(remote: Remote) -> set[str]:
+    """Return the titles of all tasks of a user, and check that none comes twice."""
+    found: list[str] = []
+    cursor = ""
+    while cursor is not None:
+        answer = remote.request("GET", f"tasks?limit=200&cursor={cursor}".removesuffix("&cursor="))
+        assert answer.status_code == 200, answer.text
+        found += [task["title"] for task in answer.json()["items"]]
+        cursor = answer.json()["next_cursor"]
+    own = [title for title in found if title != "persistent"]
+    assert len(own) == len(set(own))
+    return set(own)
+
+
+# Starting
+
+
+def test_it_says_where_it_is_and_how_to_log_in(system: System) -> None:
+    def banner() -> str:
+        text = system.log.read_text()
+        assert "Ctrl-C stops it" in text
+        return text
+
+    text = eventually(banner)
+
+    assert f"{system.url}/api" in text
+    assert system.ws_url in text
+    assert str(system.data_dir.resolve() / "postgres") in text
+    assert f"{system.url}/api/auth/register" in text
+    assert '{"email": "you@example.com", "password": "a long password"}' in text
+    # Not `-d '{{`, which an f-string may leave: what is shown can be pasted.
+    assert "{{" not in text
+    assert "Traceback" not in text
+
+
+def test_what_it_says_how_to_log_in_works(system: System) -> None:
+    eventually(lambda: _has(system.log, "Ctrl-C"))
+    shown = system.log.read_text().split("Bearer …`:")[1].split("Ctrl-C")[0]
+
+    answer = subprocess.run(["bash", "-c", shown], capture_output=True, text=True, check=True)
+
+    assert '"access_token"' in answer.stdout
+
+
+def _has(log: Path, words: str) -> None:
+    assert words in log.read_text()
+
+
+def test_it_answers_on_loopback_only(system: System) -> None:
+    listening = {
+        connection.laddr.ip
+        for found in system.processes()
+        for connection in found.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+
+    assert listening == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"JWT_SECRET": A_SHORT_SECRET}, "JWT_SECRET: "),
+        ({"PORT": "abc"}, "PORT: "),
+        ({"PORT": "0"}, "PORT: "),
+        ({"PORT": "65536"}, "PORT: "),
+        ({"CORS_ORIGINS": "app.example"}, "CORS_ORIGINS: "),
+        ({"CORS_ORIGINS": "https://a.example,https://b.example/path"}, "CORS_ORIGINS: "),
+        ({"CORS_ORIGINS": "*"}, "CORS_ORIGINS: "),
+        ({"DATABASE_URL": "mysql://root@localhost/taskflow"}, "DATABASE_URL"),
+        ({"DATABASE_URL": "sqlite:///taskflow.db"}, "DATABASE_URL"),
+        ({"DATABASE_URL": "taskflow"}, "DATABASE_URL"),
+        ({"DATABASE_URL": "postgresql://localhost/taskflow"}, "DATABASE_URL: "),
+        ({"DATABASE_URL": "postgresql://u:p@127.0.0.1:1/x?connect_timeout=1"}, "PostgreSQL can't be reached"),
+        ({"DATABASE_URL": "postgresql://u@127.0.0.1:port/taskflow"}, "DATABASE_URL"),
+        ({"ENVIRONMENT": "production"}, "JWT_SECRET"),
+        ({"ENVIRONMENT": "staging"}, "ENVIRONMENT: "),
+        ({"AUTH": "kerberos"}, "AUTH: "),
+        ({"ACCESS_TOKEN_LIFETIME_S": "forever"}, "ACCESS_TOKEN_LIFETIME_S: "),
+        ({"LOG_LEVEL": "loud"}, "LOG_LEVEL: "),
+        ({"WEB_CONCURRENCY": "0"}, "WEB_CONCURRENCY: "),
+        ({"FUNCTIONS_DIR": "/nowhere"}, "FUNCTIONS_DIR: "),
+        ({"HOST": "192.0.2.1"}, "192.0.2.1"),
+        ({"HOST": "no such host"}, "no such host"),
+        ({"TASKFLOW_DATA_DIR": "/dev/null/x"}, "TASKFLOW_DATA_DIR"),
+    ],
+    ids=str,
+)
+def test_a_wrong_setting_is_told_in_a_sentence(
+    tmp_path: Path, settings: dict[str, str], sentence: str
+) -> None:
+    data_dir = Path(settings.get("TASKFLOW_DATA_DIR", str(tmp_path / "data")))
+    others = {"PORT": str(a_free_port()), **settings}
+    others.pop("TASKFLOW_DATA_DIR", None)
+
+    ended = _taskflow("up", data_dir=data_dir, **others)
+
+    assert ended.returncode not in {0, None}
+    assert sentence in ended.stderr
+    assert "Traceback" not in ended.stderr
+    # No setting is repeated that may hold a secret.
+    assert A_SHORT_SECRET not in ended.stderr
+    assert "u:p@" not in ended.stderr
+
+
+def test_all_wrong_settings_are_told_at_once(tmp_path: Path) -> None:
+    ended = _taskflow("up", data_dir=tmp_path, PORT="abc", JWT_SECRET="short", LOG_LEVEL="loud")
+
+    assert ended.returncode != 0
+    assert all(name in ended.stderr for name in ("PORT: ", "JWT_SECRET: ", "LOG_LEVEL: "))
+
+
+def test_an_empty_setting_counts_as_none(system: System) -> None:
+    ended = _taskflow("migrate", data_dir=system.data_dir, DATABASE_URL="", JWT_SECRET=" ")
+
+    assert (ended.returncode, ended.stdout) == (0, "Nothing is pending.\n")
+
+
+def test_a_second_one_on_the_same_data_gives_way(system: System) -> None:
+    ended = _taskflow("up", data_dir=system.data_dir, PORT=str(a_free_port()))
+
+    assert ended.returncode != 0
+    assert "already runs" in ended.stderr
+    assert "TASKFLOW_DATA_DIR" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert requests.get(f"{system.url}/health/readiness", timeout=5).status_code == 200
+
+
+def test_a_port_that_is_taken_is_told(system: System, tmp_path: Path) -> None:
+    ended = _taskflow("up", data_dir=tmp_path / "data", PORT=str(system.port))
+
+    assert ended.returncode != 0
+    assert f"PORT: 127.0.0.1:{system.port} can't be had" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+# Commands beside it
+
+
+def test_migrating_a_running_system_again_changes_nothing(system: System) -> None:
+    ended = [_taskflow("migrate", data_dir=system.data_dir) for _ in range(2)]
+
+    assert [(one.returncode, one.stdout) for one in ended] == [(0, "Nothing is pending.\n")] * 2
+
+
+@pytest.mark.parametrize("command", [["migrate"], ["admin", "grant", "somebody@example.com"]])
+def test_a_command_without_a_running_system_says_so(tmp_path: Path, command: list[str]) -> None:
+    ended = _taskflow(*command, data_dir=tmp_path)
+
+    assert ended.returncode != 0
+    assert "Traceback" not in ended.stderr
+    assert ended.stderr.startswith("PostgreSQL can't be reached")
+
+
+def test_an_administrator_is_appointed_and_is_one_from_the_next_log_in(system: System) -> None:
+    before = a_new_user(system)
+
+    granted = _taskflow("admin", "grant", before.email.upper(), data_dir=system.data_dir)
+    after = signed_in(system, "login", before.email)
+
+    assert (granted.returncode, granted.stderr) == (0, "")
+    assert before.email in granted.stdout.lower()
+    assert _permissions(before, system) == (["user"], 403)
+    assert _permissions(after, system) == (["user", "admin"], 200)
+
+
+def test_appointing_nobody_is_told(system: System) -> None:
+    ended = _taskflow("admin", "grant", "nobody@example.com", data_dir=system.data_dir)
+
+    assert ended.returncode != 0
+    assert ended.stderr == "There is no account with the email nobody@example.com.\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["down"], ["admin"], ["admin", "grant"]])
+def test_a_wrong_command_is_told_its_use(tmp_path: Path, arguments: list[str]) -> None:
+    ended = _taskflow(*arguments, data_dir=tmp_path)
+
+    assert ended.returncode == 2
+    assert "usage: taskflow" in ended.stderr
+
+
+# Parts that are killed
+
+
+def test_a_worker_that_is_killed_is_replaced_and_clients_go_on(system: System) -> None:
+    user = a_new_user(system)
+    with Follower(system, user) as follower, Remote(system, user) as remote:
+        remote.create("before")
+        workers = _api_workers(system)
+
+        for worker in workers:
+            worker.kill()
+            _persistently(remote)
+
+        def check() -> None:
+            now = _api_workers(system)
+            assert len(now) == len(workers)
+            assert not set(now) & set(workers)
+
+        eventually(check)
+        remote.create("after")
+        assert _titles(remote) == {"before", "after"}
+        newest = remote.request("GET", "events").json()["seq"]
+        follower.wait_for(newest, within_s=RECOVERED_WITHIN_S)
+    assert seqs(follower.messages) == list(range(1, newest + 1))
+    assert follower.resyncs == 0
+
+
+def test_servers_that_are_killed_are_replaced_and_clients_go_on(system: System) -> None:
+    user = a_new_user(system)
+    with Follower(system, user) as follower, Remote(system, user) as remote:
+        before = eventually(lambda: _all_servers(system))
+        workers = [worker for server in before for worker in server.children()]
+        for server in before:
+            server.kill()
+
+        def check() -> None:
+            assert not set(_all_servers(system)) & set(before)
+            assert not any(worker.is_running() for worker in workers)
+
+        eventually(check, within_s=RECOVERED_WITHIN_S)
+        recovered_s = _persistently(remote, within_s=STARTED_WITHIN_S)
+        sys.stdout.write(f"\nAll servers killed: answered again after {recovered_s:.1f} s\n")
+        newest = remote.request("GET", "events").json()["seq"]
+        follower.wait_for(newest, within_s=RECOVERED_WITHIN_S)
+    assert seqs(follower.messages) == list(range(1, newest + 1))
+
+
+def _all_servers(system: System) -> Sequence[psutil.Process]:
+    found = _servers(system)
+    assert len(found) == 3
+    return found
+
+
+def test_postgresql_that_is_killed_is_started_again_and_nothing_acknowledged_is_lost(
+    system: System,
+) -> None:
+    user = a_new_user(system)
+    acknowledged: set[str] = set()
+    statuses: set[int] = set()
+    with Follower(system, user) as follower, Remote(system, user) as remote:
+        for round_ in range(3):
+            _postmaster(system).kill()
+            began_s = time.monotonic()
+            answered = 0
+            while answered < 20:
+                assert time.monotonic() - began_s < RECOVERED_WITHIN_S
+                title = f"task {round_}-{len(acknowledged)}"
+                answer = remote.request("POST", "tasks", {"title": title})
+                statuses.add(answer.status_code)
+                if answer.status_code == 201:
+                    acknowledged.add(title)
+                    answered += 1
+                else:
+                    assert answer.headers["Retry-After"]
+            sys.stdout.write(
+                f"\nPostgreSQL killed: all well again after {time.monotonic() - began_s:.1f} s\n"
+            )
+
+        # A write whose commit was cut off may be there; one that was acknowledged must be.
+        assert _titles(remote) >= acknowledged
+        assert statuses <= {201, 503}
+        newest = remote.request("GET", "events").json()["seq"]
+        follower.wait_for(newest, within_s=RECOVERED_WITHIN_S)
+    assert seqs(follower.messages) == list(range(1, newest + 1))
+
+
+# Stopping
+
+
+def test_it_stops_in_order_and_what_was_written_is_there_after_a_restart(
+    own_system: System,
+) -> None:
+    began_s = time.monotonic()
+    own_system.start()
+    first_s = time.monotonic() - began_s
+    user = a_new_user(own_system)
+    secret = (own_system.data_dir / "jwt-secret").stat()
+    # The connections stay open, as those of a browser do.
+    with Follower(own_system, user) as follower, Remote(own_system, user) as remote:
+        remote.create("kept")
+        follower.wait_for(2, within_s=10)
+
+        began_s = time.monotonic()
+        by_sigterm = own_system.stop(signal.SIGTERM)
+        stopped_s = time.monotonic() - began_s
+        _nothing_is_left(own_system)
+
+        began_s = time.monotonic()
+        own_system.start()
+        again_s = time.monotonic() - began_s
+        assert _titles(remote) == {"kept"}
+        remote.create("kept too")
+        follower.wait_for(3, within_s=10)
+
+        # As a terminal does on Ctrl-C: everybody in the group is told.
+        os.killpg(own_system.process.pid, signal.SIGINT)
+        by_ctrl_c = own_system.process.wait(timeout=STOPPED_WITHIN_S)
+        _nothing_is_left(own_system)
+
+    sys.stdout.write(
+        f"\nReady after {first_s:.1f} s the first time, {again_s:.1f} s again;"
+        f" stopped in {stopped_s:.1f} s\n"
+    )
+    log = own_system.log.read_text()
+    assert (by_sigterm, by_ctrl_c) == (0, 0)
+    assert stopped_s < STOPPED_AT_ONCE_S
+    assert log.count("TaskFlow has stopped.") == 2
+    assert "Traceback" not in log
+    assert '"level": "error"' not in log
+    assert secret.st_mode & 0o077 == 0
+    assert seqs(follower.messages) == [1, 2, 3]
+
+
+def test_a_stop_while_it_starts_is_a_stop(own_system: System) -> None:
+    own_system.spawn()
+    eventually(lambda: _is_there(own_system.data_dir / "postgres.log"), within_s=30)
+
+    ended = own_system.stop(signal.SIGTERM)
+
+    assert ended == 0
+    _nothing_is_left(own_system)
+    assert "Traceback" not in own_system.log.read_text()
+
+
+def _is_there(path: Path) -> None:
+    assert path.exists()
+
+
+def test_a_supervisor_that_is_killed_leaves_nothing_behind_and_a_restart_works(
+    own_system: System,
+) -> None:
+    own_system.start()
+    user = a_new_user(own_system)
+    with Follower(own_system, user) as follower:
+        follower.wait_for(1, within_s=10)
+        with Remote(own_system, user) as remote:
+            remote.create("kept")
+            own_system.process.kill()
+            own_system.process.wait()
+            began_s = time.monotonic()
+
+            eventually(lambda: _nothing_is_left(own_system), within_s=STOPPED_WITHIN_S)
+
+            sys.stdout.write(f"\nAll gone {time.monotonic() - began_s:.1f} s after the supervisor\n")
+        own_system.start()
+        with Remote(own_system, user) as remote:
+            assert _titles(remote) == {"kept"}
+        follower.wait_for(2, within_s=10)
+    assert own_system.stop() == 0

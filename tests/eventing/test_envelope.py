@@ -1,0 +1,304 @@
+"""Events as CloudEvents: what is written can be read, by us and by others, and nothing else is."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+from cloudevents.conversion import to_dict
+from cloudevents.http import from_http
+from hypothesis import given
+from hypothesis import strategies as st
+
+from taskflow.domain.events import Event
+from taskflow.eventing.envelope import (
+    DeliveredEvent,
+    MalformedEvent,
+    attributes_in,
+    attributes_of,
+    headers_of,
+    read,
+)
+
+TEXTS = [
+    "plain",
+    "Zażółć gęślą jaźń 🐘",
+    "auth0|5f7c8ec7c33c6c004bbafe82",
+    "100% \"quoted\" \\ 'single'",
+    "%41 is no A",
+    '"wholly quoted"',
+    " spaces around ",
+    "two  spaces",
+    "a/b?c=d&e#f,g;h:i",
+    "ASCII from ! to ~",
+    "line\r\nce-type: forged",
+    "tab\tand\x7f",
+    "é",
+    "ffi",
+]
+
+
+def an_event(**fields: Any) -> Event:  # noqa: ANN401 - what an event holds
+    default: dict[str, Any] = {
+        "event_id": UUID("01938b0a-7c50-7000-8000-00000000abcd"),
+        "event_type": "task.created",
+        "user_id": "somebody",
+        "aggregate_id": "01938b0a-7c50-7000-8000-000000001234",
+        "seq": 12,
+        "version": 3,
+        "schema_version": 1,
+        "timestamp": datetime(2026, 3, 1, 9, 0, 0, 1, tzinfo=UTC),
+        "correlation_id": "a-request",
+        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "actor": "a secret actor",
+        "origin": "10.9.8.7 secret",
+        "data_json": '{"title":"Zażółć 🐘"}',
+    }
+    return Event(**{**default, **fields})
+
+
+def body_of(**changed: Any) -> bytes:  # noqa: ANN401 - what JSON may hold
+    """Write the body of an event in which some members are others; None leaves one out."""
+    record = {**json.loads(an_event().record_json()), **changed}
+    kept = {name: value for name, value in record.items() if value is not None}
+    return json.dumps(kept).encode()
+
+
+# Round trips
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_any_text_survives_the_headers(text: str) -> None:
+    attributes = attributes_of(an_event(user_id=text, correlation_id=text, aggregate_id=text))
+
+    headers = headers_of(attributes)
+
+    assert attributes_in(headers) == attributes
+    for value in headers.values():
+        assert value.isascii()
+        assert value.isprintable()
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_all_text_survives_the_headers(text: str) -> None:
+    assert attributes_in(headers_of({"userid": text})) == {"userid": text}
+
+
+def test_what_the_standard_wants_encoded_is_encoded() -> None:
+    """CloudEvents' HTTP binding 1.0.2, 3.1.3.2; its own example is the last one here."""
+    headers = headers_of({"a": 'x "%\x7f\x1f', "b": "!#$&'()*+,-./:;<=>?@[\\]^_`{|}~", "c": "Euro € 😀"})
+
+    assert headers["ce-a"] == "x%20%22%25%7F%1F"
+    assert headers["ce-b"] == "!#$&'()*+,-./:;<=>?@[\\]^_`{|}~"
+    assert headers["ce-c"] == "Euro%20%E2%82%AC%20%F0%9F%98%80"
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ('"with a space"', "with a space"),
+        (r'"a \"quote\" and \\"', 'a "quote" and \\'),
+        ('"100%25"', "100%"),
+        ("with a space", "with a space"),
+        ("%e2%82%ac", "€"),
+        ('"', '"'),
+        ("%zz%", "%zz%"),
+        ("%FF%00", "\ufffd\0"),
+    ],
+)
+def test_what_older_or_careless_senders_write_is_read(written: str, meant: str) -> None:
+    assert attributes_in({"Ce-Subject": written}) == {"subject": meant}
+
+
+def test_only_headers_with_the_prefix_are_attributes_and_their_names_are_in_lower_case() -> None:
+    headers = {"Ce-Id": "1", "CE-TYPE": "t", "Content-Type": "application/json", "X-Ce-Id": "2"}
+
+    assert attributes_in(headers) == {"id": "1", "type": "t"}
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_others_read_what_we_write(text: str) -> None:
+    event = an_event(user_id=text)
+
+    theirs = to_dict(from_http(headers_of(attributes_of(event)), event.record_json().encode()))
+
+    assert theirs["specversion"] == "1.0"
+    assert theirs["id"] == str(event.event_id)
+    assert theirs["type"] == "task.created"
+    assert theirs["source"] == "/taskflow"
+    assert theirs["time"] == "2026-03-01T09:00:00.000001Z"
+    assert theirs["sequence"] == "0000000000000000012"
+    assert theirs["data"]["user_id"] == text
+
+
+def test_the_attributes_are_those_that_kafka_has_in_its_headers() -> None:
+    attributes = attributes_of(an_event())
+
+    assert attributes == {
+        "specversion": "1.0",
+        "id": "01938b0a-7c50-7000-8000-00000000abcd",
+        "type": "task.created",
+        "source": "/taskflow",
+        "subject": "01938b0a-7c50-7000-8000-000000001234",
+        "time": "2026-03-01T09:00:00.000001Z",
+        "partitionkey": "somebody",
+        "sequence": "0000000000000000012",
+        "correlationid": "a-request",
+        "userid": "somebody",
+        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    }
+    assert all(name.isalnum() and name.islower() for name in attributes), "CloudEvents 1.0, 3"
+
+
+def test_sequences_sort_as_text() -> None:
+    seqs = [1, 9, 10, 99, 100, 12_345, (1 << 63) - 1]
+
+    written = [attributes_of(an_event(seq=seq))["sequence"] for seq in seqs]
+
+    assert written == sorted(written)
+    assert [int(text) for text in written] == seqs
+
+
+def test_who_and_from_where_is_not_told() -> None:
+    event = an_event()
+
+    assert "secret" not in str(headers_of(attributes_of(event))) + event.record_json()
+
+
+def test_an_event_is_read_as_it_was_written() -> None:
+    event = an_event(user_id="Zażółć 🐘")
+
+    found = read(attributes_in(headers_of(attributes_of(event))), event.record_json().encode())
+
+    assert found == DeliveredEvent(
+        event_id=event.event_id,
+        event_type="task.created",
+        user_id="Zażółć 🐘",
+        aggregate_id=event.aggregate_id,
+        timestamp=event.timestamp,
+        correlation_id="a-request",
+        data={"title": "Zażółć 🐘"},
+        version=3,
+        schema_version=1,
+        seq=12,
+    )
+
+
+def test_what_a_newer_version_adds_is_passed_over() -> None:
+    found = read(
+        {**attributes_of(an_event()), "newer": "1"}, body_of(surprise=[1], data={"more": 1})
+    )
+
+    assert found.data == {"more": 1}
+
+
+# What is malformed
+
+
+@pytest.mark.parametrize("name", ["specversion", "id", "type", "source"])
+@pytest.mark.parametrize("value", [None, ""])
+def test_an_attribute_that_every_event_has_must_not_be_missing(
+    name: str, value: str | None
+) -> None:
+    attributes = {k: v for k, v in attributes_of(an_event()).items() if k != name}
+    if value is not None:
+        attributes[name] = value
+
+    with pytest.raises(MalformedEvent, match=name):
+        read(attributes, body_of())
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"specversion": "0.3"},
+        {"specversion": "1.1"},
+        {"id": "01938b0a-7c50-7000-8000-00000000abce"},
+        {"id": "01938B0A-7C50-7000-8000-00000000ABCD"},
+        {"id": "partition:0/offset:12"},
+        {"type": "task.updated"},
+        {"type": "dev.knative.kafka.event"},
+    ],
+    ids=str,
+)
+def test_attributes_that_are_not_those_of_the_body_are_malformed(changed: dict[str, str]) -> None:
+    with pytest.raises(MalformedEvent):
+        read({**attributes_of(an_event()), **changed}, body_of())
+
+
+REQUIRED = list(DeliveredEvent.model_fields)
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_a_body_that_lacks_a_member_is_malformed(name: str) -> None:
+    with pytest.raises(MalformedEvent, match=name):
+        read(attributes_of(an_event()), body_of(**{name: None}))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b'"task.created"',
+        b"{",
+        b"{}",
+        b"not JSON",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        body_of()[:-1],
+        body_of() + b"x",
+    ],
+    ids=lambda body: repr(body[:12]) + str(len(body)),
+)
+def test_a_body_that_is_no_event_is_malformed(body: bytes) -> None:
+    with pytest.raises(MalformedEvent):
+        read(attributes_of(an_event()), body)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("event_id", "1"),
+        ("event_id", 1),
+        ("event_type", 1),
+        ("event_type", "task.\0created"),
+        ("user_id", ""),
+        ("user_id", 7),
+        ("user_id", "null\0character"),
+        ("aggregate_id", "\0"),
+        ("aggregate_id", {}),
+        ("correlation_id", "\0"),
+        ("timestamp", "2026-03-01T09:00:00"),
+        ("timestamp", 1_772_355_600),
+        ("timestamp", "yesterday"),
+        ("data", []),
+        ("data", "{}"),
+        ("version", 0),
+        ("version", "1"),
+        ("version", 1.5),
+        ("version", True),
+        ("version", 1 << 31),
+        ("seq", 0),
+        ("seq", -1),
+        ("seq", "12"),
+        ("seq", 1 << 63),
+        ("seq", 10**40),
+        ("schema_version", 2),
+        ("schema_version", 0),
+    ],
+    ids=ascii,
+)
+def test_a_member_that_is_not_what_it_must_be_is_malformed(name: str, value: object) -> None:
+    with pytest.raises(MalformedEvent):
+        read(attributes_of(an_event()), body_of(**{name: value}))
+
+
+def test_the_message_names_what_is_wrong_and_does_not_repeat_it() -> None:
+    with pytest.raises(MalformedEvent) as malformed:
+        read(attributes_of(an_event()), body_of(seq="a secret"))
+
+    assert "seq" in str(malformed.value)
+    assert "a secret" not in str(malformed.value)

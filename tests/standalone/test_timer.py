@@ -1,0 +1,148 @@
+"""The timer: at the start and at the full minutes, each cron function gets its tick."""
+
+import threading
+import uuid
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from taskflow import clock
+from taskflow.eventing.cron import CronFunction
+from taskflow.eventing.delivery import RETRIES
+from taskflow.standalone.post import Poster
+from taskflow.standalone.timer import Timer
+from tests.support.api import all_functions
+from tests.support.eventually import eventually
+from tests.support.subscriber import NO_CONTENT, Delivered, Scripted
+
+CRONS = [
+    function.endpoint
+    for function in all_functions()
+    if isinstance(function.endpoint, CronFunction)
+]
+SOON_S = 15
+JUST_BEFORE = timedelta(seconds=-0.3)
+
+ClockAt = Callable[[datetime], None]
+
+
+@pytest.fixture
+def clock_at(monkeypatch: pytest.MonkeyPatch) -> ClockAt:
+    """Return what sets the clock, which then goes on."""
+
+    def set_to(at: datetime) -> None:
+        started_s = clock.monotonic_s()
+        monkeypatch.setattr(
+            clock, "now", lambda: at + timedelta(seconds=clock.monotonic_s() - started_s)
+        )
+
+    return set_to
+
+
+@contextmanager
+def ticking(socket: Path) -> Generator[None]:
+    timer = Timer(CRONS, Poster(socket))
+    thread = threading.Thread(target=timer.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        timer.stop()
+        thread.join(timeout=SOON_S)
+        assert not thread.is_alive()
+
+
+def ticked(subscriber: Scripted, times: dict[str, int]) -> Callable[[], None]:
+    """Return a check that the functions got just so many ticks."""
+
+    def check() -> None:
+        assert {cron.name: len(subscriber.received(cron.name)) for cron in CRONS} == times
+
+    return check
+
+
+def test_there_are_functions_for_the_hour_and_for_five_minutes() -> None:
+    assert {cron.name: cron.every_min for cron in CRONS} == {
+        "purge-expired": 60,
+        "reconcile-consumers": 5,
+    }
+
+
+@pytest.mark.parametrize(
+    ("minute", "times"),
+    [
+        (datetime(2026, 3, 1, 12, 5, tzinfo=UTC), {"purge-expired": 1, "reconcile-consumers": 2}),
+        (datetime(2026, 3, 1, 13, 0, tzinfo=UTC), {"purge-expired": 2, "reconcile-consumers": 2}),
+        (datetime(2026, 3, 1, 12, 6, tzinfo=UTC), {"purge-expired": 1, "reconcile-consumers": 1}),
+    ],
+    ids=["five past", "the hour", "six past"],
+)
+def test_each_function_is_woken_at_the_start_and_at_its_minutes(
+    served: Path,
+    subscriber: Scripted,
+    clock_at: ClockAt,
+    minute: datetime,
+    times: dict[str, int],
+) -> None:
+    clock_at(minute + JUST_BEFORE)
+
+    with ticking(served):
+        eventually(lambda: _reached(minute), within_s=SOON_S)
+        eventually(ticked(subscriber, times), within_s=SOON_S)
+
+
+def _reached(minute: datetime) -> None:
+    assert clock.now() > minute + timedelta(seconds=0.2)
+
+
+def test_a_tick_is_a_cloud_event_without_a_body(served: Path, subscriber: Scripted) -> None:
+    with ticking(served):
+        eventually(lambda: _has_all(subscriber), within_s=SOON_S)
+
+    for cron in CRONS:
+        [tick] = subscriber.received(cron.name)
+        assert tick.body == b""
+        assert tick.attributes["specversion"] == "1.0"
+        assert tick.attributes["type"] == "dev.knative.sources.ping"
+        assert uuid.UUID(tick.attributes["id"])
+
+
+def _has_all(subscriber: Scripted) -> None:
+    assert all(subscriber.received(cron.name) for cron in CRONS)
+
+
+@pytest.mark.usefixtures("short_waits")
+def test_a_tick_that_is_not_taken_is_sent_again_a_few_times(
+    served: Path, subscriber: Scripted
+) -> None:
+    def script(delivered: Delivered) -> tuple[int, str]:
+        if delivered.subscriber == "purge-expired":
+            return 503, "never"
+        tried = len(subscriber.received("reconcile-consumers"))
+        return NO_CONTENT if tried == 3 else (503, "not now")
+
+    subscriber.script = script
+
+    with ticking(served):
+        expected = {"purge-expired": RETRIES, "reconcile-consumers": 3}
+        eventually(ticked(subscriber, expected), within_s=SOON_S)
+
+
+def test_a_function_that_hangs_holds_up_no_other_and_not_the_end(
+    served: Path, subscriber: Scripted
+) -> None:
+    released = threading.Event()
+
+    def script(delivered: Delivered) -> tuple[int, str]:
+        if delivered.subscriber == "purge-expired":
+            released.wait(SOON_S)
+        return NO_CONTENT
+
+    subscriber.script = script
+
+    with ticking(served):
+        eventually(lambda: _has_all(subscriber), within_s=SOON_S)
+    released.set()

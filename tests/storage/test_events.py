@@ -1,0 +1,405 @@
+"""The event log: gap-free in commit order, immutable, chained, read back byte for byte (E1, E2)."""
+
+import json
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, ProgrammingError
+
+from taskflow import clock
+from taskflow.domain.errors import AccountNotFound
+from taskflow.domain.events import Event, EventType, NewEvent
+from taskflow.storage import Transaction, events, run, transaction
+from tests.support.accounts import A_CAUSE, SignedIn
+from tests.support.builders import a_stored_task, append, log_of
+
+WRITERS = 20
+EACH = 25
+OTHER_COLUMNS = (
+    "user_id, event_id, event_type, aggregate_id, version, schema_version, timestamp,"
+    " correlation_id, traceparent, actor, origin, data, hash"
+)
+
+
+def _an_event(user_id: str, aggregate_id: str = "", **data: Any) -> NewEvent:  # noqa: ANN401 - what JSON may hold
+    return NewEvent(
+        event_type=EventType.TASK_CREATED,
+        user_id=user_id,
+        aggregate_id=aggregate_id or str(uuid4()),
+        version=1,
+        timestamp=clock.now(),
+        data=data,
+    )
+
+
+def _append_many(user_id: str, count: int) -> None:
+    append(*(_an_event(user_id, number=number) for number in range(count)))
+
+
+def _broken_link(user_id: str) -> int | None:
+    with transaction(A_CAUSE) as tx:
+        return events.broken_link(tx, user_id)
+
+
+@contextmanager
+def _tampered(user: SignedIn, *statements: str) -> Generator[None]:
+    """Have a superuser change the log of a user, `:u`, for the length of the block."""
+    mine = {"u": user.user_id}
+    unguarded = text("SET LOCAL session_replication_role = replica")
+    with transaction(A_CAUSE) as tx:
+        for table in ("events", "streams"):
+            tx.connection.execute(
+                text(f"CREATE TABLE was_{table} AS SELECT * FROM {table} WHERE user_id = :u"), mine
+            )
+        tx.connection.execute(unguarded)
+        for statement in statements:
+            assert tx.connection.execute(text(statement), mine).rowcount >= 1
+    yield
+    with transaction(A_CAUSE) as tx:
+        tx.connection.execute(unguarded)
+        for table in ("events", "streams"):
+            tx.connection.execute(text(f"DELETE FROM {table} WHERE user_id = :u"), mine)
+            tx.connection.execute(
+                text(f"INSERT INTO {table} OVERRIDING SYSTEM VALUE SELECT * FROM was_{table}")
+            )
+            tx.connection.execute(text(f"DROP TABLE was_{table}"))
+
+
+def _seqs(found: Sequence[Event]) -> list[int]:
+    return [event.seq for event in found]
+
+
+# Order and gaps
+
+
+def test_twenty_writers_of_one_user_leave_no_gap_and_no_broken_link(user: SignedIn) -> None:
+    def write(_writer: int) -> list[tuple[str, int]]:
+        written: list[tuple[str, int]] = []
+        for _ in range(EACH):
+            aggregate_id = str(uuid4())
+            with transaction(A_CAUSE) as tx:
+                events.append(tx, [_an_event(user.user_id, aggregate_id)])
+                written.append((aggregate_id, tx.appended[user.user_id]))
+        return written
+
+    with ThreadPoolExecutor(WRITERS) as pool:
+        written = dict(pair for pairs in pool.map(write, range(WRITERS)) for pair in pairs)
+
+    log = log_of(user.user_id)
+    assert _seqs(log) == list(range(1, WRITERS * EACH + 2))
+    assert {event.aggregate_id: event.seq for event in log[1:]} == written
+    assert _broken_link(user.user_id) is None
+
+
+def test_who_sees_an_event_sees_all_before_it(user: SignedIn) -> None:
+    # Commit order is seq order: no reader ever finds 5 without 4.
+    def write(_writer: int) -> None:
+        for _ in range(EACH):
+            with transaction(A_CAUSE) as tx:
+                events.append(tx, [_an_event(user.user_id), _an_event(user.user_id)])
+
+    snapshots: list[list[int]] = []
+    with ThreadPoolExecutor(5) as pool:
+        writers = [pool.submit(write, writer) for writer in range(4)]
+        while not all(writer.done() for writer in writers):
+            snapshots.append(_seqs(log_of(user.user_id)))
+        for writer in writers:
+            writer.result()
+
+    assert len(snapshots) > 1
+    assert all(seqs == list(range(1, len(seqs) + 1)) for seqs in snapshots)
+    assert all(len(seqs) % 2 == 1 for seqs in snapshots), "half of a transaction was seen"
+
+
+def test_what_is_rolled_back_leaves_no_gap(user: SignedIn) -> None:
+    class ChangedMyMind(Exception):
+        pass
+
+    for _ in range(3):
+        with pytest.raises(ChangedMyMind), transaction(A_CAUSE) as tx:
+            events.append(tx, [_an_event(user.user_id), _an_event(user.user_id)])
+            raise ChangedMyMind
+    _append_many(user.user_id, 2)
+
+    assert _seqs(log_of(user.user_id)) == [1, 2, 3]
+    assert _broken_link(user.user_id) is None
+
+
+def test_users_do_not_wait_for_one_another(user: SignedIn, other: SignedIn) -> None:
+    with transaction(A_CAUSE) as tx:
+        events.append(tx, [_an_event(user.user_id)])
+        _append_many(other.user_id, 1)
+
+    assert _seqs(log_of(other.user_id)) == [1, 2]
+    assert _seqs(log_of(user.user_id)) == [1, 2]
+
+
+def test_two_events_of_one_version_of_a_task_are_refused(user: SignedIn) -> None:
+    task_id = str(uuid4())
+    append(_an_event(user.user_id, task_id))
+
+    with pytest.raises(DBAPIError, match="23505"):
+        append(_an_event(user.user_id, task_id))
+
+    assert _seqs(log_of(user.user_id)) == [1, 2]
+
+
+def test_a_user_without_a_stream_has_no_log(database: object) -> None:  # noqa: ARG001 - it must run
+    with pytest.raises(AccountNotFound):
+        append(_an_event("nobody"))
+    with pytest.raises(AccountNotFound):
+        run(lambda tx: events.newest_seq(tx, "nobody"), A_CAUSE)
+
+
+# What is kept
+
+
+def test_the_text_of_the_data_comes_back_byte_for_byte(user: SignedIn) -> None:
+    data: dict[str, Any] = {
+        "z": 1.0,
+        "a": 10**30,
+        "é": "Zażółć 🐘 \u2028 \\ \" \n\t",
+        "tiny": 1e-300,
+        "twice": {"b": [1, [], {}], "a": None},
+        "": True,
+    }
+
+    append(_an_event(user.user_id, **data))
+
+    [_, event] = log_of(user.user_id)
+    assert event.data_json == json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    assert json.loads(event.message_json())["data"] == data
+    assert _broken_link(user.user_id) is None
+
+
+def test_an_event_keeps_who_caused_it_and_shows_it_to_no_socket(user: SignedIn) -> None:
+    append(_an_event(user.user_id))
+
+    [_, event] = log_of(user.user_id)
+    shown = json.loads(event.message_json())
+    assert (event.actor, event.origin) == (A_CAUSE.actor, A_CAUSE.origin)
+    assert event.correlation_id == shown["correlation_id"] == A_CAUSE.correlation_id
+    assert event.traceparent == A_CAUSE.traceparent
+    assert set(shown) == {"type", "data", "timestamp", "correlation_id", "seq", "event_id"}
+
+
+def test_event_ids_are_uuid7_and_sort_in_the_order_of_the_log(user: SignedIn) -> None:
+    for _ in range(5):
+        _append_many(user.user_id, 1)
+
+    ids = [event.event_id for event in log_of(user.user_id)]
+    assert {UUID(str(event_id)).version for event_id in ids} == {7}
+    assert sorted(ids) == ids
+
+
+# Immutability
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE events SET data = '{}'",
+        "UPDATE events SET origin = origin",
+        "DELETE FROM events",
+        "TRUNCATE events",
+        "TRUNCATE events CASCADE",
+        "MERGE INTO events USING streams ON events.user_id = streams.user_id"
+        " WHEN MATCHED THEN DELETE",
+        f"INSERT INTO events (seq, {OTHER_COLUMNS}) SELECT seq, {OTHER_COLUMNS} FROM events"
+        " ON CONFLICT (user_id, seq) DO UPDATE SET data = '{}'",
+    ],
+)
+def test_the_database_refuses_to_change_events_even_to_a_superuser(
+    user: SignedIn, statement: str
+) -> None:
+    before = log_of(user.user_id)
+    with transaction(A_CAUSE) as tx:
+        assert tx.connection.execute(text("SHOW is_superuser")).scalar_one() == "on"
+
+    with pytest.raises(ProgrammingError, match="immutable: .* refused"), transaction(A_CAUSE) as tx:
+        tx.connection.execute(text(statement))
+
+    assert log_of(user.user_id) == before
+
+
+def test_a_user_can_not_be_rid_of_events_by_way_of_the_account(user: SignedIn) -> None:
+    with transaction(A_CAUSE) as tx:
+        tx.connection.execute(text("DELETE FROM users WHERE id = :id"), {"id": user.user_id})
+
+    assert _seqs(log_of(user.user_id)) == [1]
+
+
+# The chain
+
+
+@pytest.mark.parametrize(
+    ("tamper", "found_at"),
+    [
+        ("UPDATE events SET data = '{\"number\"\\: 7}' WHERE user_id = :u AND seq = 4", 4),
+        # The same JSON, written otherwise.
+        ("UPDATE events SET data = '{\"number\"\\: 2}' WHERE user_id = :u AND seq = 4", 4),
+        ("UPDATE events SET actor = 'somebody else' WHERE user_id = :u AND seq = 2", 2),
+        ("UPDATE events SET origin = 'elsewhere' WHERE user_id = :u AND seq = 2", 2),
+        ("UPDATE events SET timestamp = timestamp - interval '1 us' WHERE user_id = :u AND seq = 3", 3),
+        ("UPDATE events SET event_type = 'task.deleted' WHERE user_id = :u AND seq = 3", 3),
+        ("UPDATE events SET version = 2 WHERE user_id = :u AND seq = 3", 3),
+        ("UPDATE events SET correlation_id = 'x' WHERE user_id = :u AND seq = 5", 5),
+        ("UPDATE events SET hash = sha256('x') WHERE user_id = :u AND seq = 5", 5),
+        ("DELETE FROM events WHERE user_id = :u AND seq = 1", 1),
+        ("DELETE FROM events WHERE user_id = :u AND seq = 4", 4),
+        ("DELETE FROM events WHERE user_id = :u AND seq = 6", 6),
+        ("DELETE FROM events WHERE user_id = :u AND seq > 3", 4),
+        ("DELETE FROM events WHERE user_id = :u", 1),
+        ("UPDATE streams SET seq = seq - 1 WHERE user_id = :u", 7),
+        ("UPDATE streams SET seq = seq + 1 WHERE user_id = :u", 7),
+        ("UPDATE streams SET hash = sha256('x') WHERE user_id = :u", 7),
+    ],
+)
+def test_tampering_with_the_log_is_found(user: SignedIn, tamper: str, found_at: int) -> None:
+    _append_many(user.user_id, 5)
+    whole = _broken_link(user.user_id)
+
+    with _tampered(user, tamper):
+        broken = _broken_link(user.user_id)
+
+    assert (whole, broken) == (None, found_at)
+    assert _broken_link(user.user_id) is None
+
+
+@pytest.mark.parametrize("with_their_hashes", [True, False])
+def test_events_that_changed_places_are_found(user: SignedIn, with_their_hashes: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    _append_many(user.user_id, 5)
+    swap = [
+        "UPDATE events SET seq = -1 WHERE user_id = :u AND seq = 3",
+        "UPDATE events SET seq = 3 WHERE user_id = :u AND seq = 4",
+        "UPDATE events SET seq = 4 WHERE user_id = :u AND seq = -1",
+    ]
+    leave_the_hashes = (
+        "UPDATE events SET hash = was.hash FROM was_events was"
+        " WHERE events.user_id = :u AND was.seq = events.seq"
+    )
+
+    with _tampered(user, *swap, *([] if with_their_hashes else [leave_the_hashes])):
+        broken = _broken_link(user.user_id)
+
+    assert broken == 3
+
+
+def test_an_event_pushed_in_at_the_end_is_found(user: SignedIn) -> None:
+    _append_many(user.user_id, 2)
+    others = OTHER_COLUMNS.replace("event_id", "gen_random_uuid()").replace(" version,", " 9,")
+
+    with _tampered(
+        user,
+        f"INSERT INTO events (seq, {OTHER_COLUMNS})"
+        f" SELECT 4, {others} FROM events WHERE user_id = :u AND seq = 3",
+    ):
+        broken = _broken_link(user.user_id)
+
+    assert broken == 4
+
+
+def test_a_log_longer_than_a_read_is_verified_to_its_end(user: SignedIn) -> None:
+    _append_many(user.user_id, events.READ_MAX + 1)
+    last = events.READ_MAX + 2
+    whole = _broken_link(user.user_id)
+
+    with _tampered(user, f"UPDATE events SET actor = 'x' WHERE user_id = :u AND seq = {last}"):
+        broken = _broken_link(user.user_id)
+
+    assert (whole, broken) == (None, last)
+
+
+def test_of_all_chains_just_the_broken_are_named(user: SignedIn, other: SignedIn) -> None:
+    _append_many(user.user_id, 3)
+    _append_many(other.user_id, 3)
+
+    with (
+        _tampered(user, "UPDATE events SET origin = 'x' WHERE user_id = :u AND seq = 2"),
+        transaction(A_CAUSE) as tx,
+    ):
+        broken = events.broken_links(tx)
+
+    assert broken == {user.user_id: 2}
+
+
+# Reading
+
+
+def test_reading_after_a_seq_is_ascending_and_bounded(user: SignedIn, other: SignedIn) -> None:
+    _append_many(user.user_id, 9)
+    _append_many(other.user_id, 3)
+
+    with transaction(A_CAUSE) as tx:
+        first = events.after(tx, user.user_id, 0, limit=4)
+        second = events.after(tx, user.user_id, first[-1].seq, limit=4)
+        rest = events.after(tx, user.user_id, second[-1].seq)
+        none = events.after(tx, user.user_id, 10)
+        beyond = events.after(tx, user.user_id, (1 << 63) - 1)
+
+    assert [_seqs(found) for found in (first, second, rest)] == [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10]]
+    assert {event.user_id for event in (*first, *second, *rest)} == {user.user_id}
+    assert none == beyond == []
+
+
+def test_a_read_takes_no_more_than_its_bound(user: SignedIn) -> None:
+    _append_many(user.user_id, events.READ_MAX + 5)
+
+    with transaction(A_CAUSE) as tx:
+        found = events.after(tx, user.user_id, 0)
+
+    assert _seqs(found) == list(range(1, events.READ_MAX + 1))
+
+
+def test_reading_for_several_users_takes_of_each_what_is_new_to_it(
+    user: SignedIn, other: SignedIn
+) -> None:
+    _append_many(user.user_id, 5)
+    _append_many(other.user_id, 3)
+    positions = {user.user_id: 4, other.user_id: 0, "nobody": 0}
+
+    with transaction(A_CAUSE) as tx:
+        found = events.after_each(tx, positions)
+        newest = events.newest_seqs(tx, list(positions))
+        nothing = events.after_each(tx, {})
+
+    assert [event.seq for event in found if event.user_id == user.user_id] == [5, 6]
+    assert [event.seq for event in found if event.user_id == other.user_id] == [1, 2, 3, 4]
+    assert len(found) == 6
+    assert newest == {user.user_id: 6, other.user_id: 4}
+    assert nothing == []
+
+
+def test_reading_for_several_users_in_parts_comes_to_the_whole(
+    user: SignedIn, other: SignedIn
+) -> None:
+    _append_many(user.user_id, 7)
+    _append_many(other.user_id, 4)
+    positions = {user.user_id: 0, other.user_id: 0}
+    read: dict[str, list[int]] = {user.user_id: [], other.user_id: []}
+
+    for _ in range(5):
+        with transaction(A_CAUSE) as tx:
+            for event in events.after_each(tx, positions, limit=3):
+                read[event.user_id].append(event.seq)
+                positions[event.user_id] = event.seq
+
+    assert read == {user.user_id: list(range(1, 9)), other.user_id: list(range(1, 6))}
+
+
+def test_the_history_of_a_task_is_its_own_events_in_pages(user: SignedIn, other: SignedIn) -> None:
+    task = a_stored_task(user.user_id)
+    _append_many(user.user_id, 2)
+
+    with transaction(A_CAUSE) as tx:
+        mine = events.history(tx, user.user_id, str(task.id), after_seq=0, limit=10)
+        later = events.history(tx, user.user_id, str(task.id), after_seq=2, limit=10)
+        theirs = events.history(tx, other.user_id, str(task.id), after_seq=0, limit=10)
+
+    assert _seqs(mine) == [2]
+    assert later == theirs == []

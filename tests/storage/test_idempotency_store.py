@@ -1,0 +1,142 @@
+"""Idempotency keys: one claim, a repeat that waits, an end after 24 hours (A5)."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from taskflow.storage import Transaction, idempotency_store, run, transaction
+from taskflow.storage.idempotency_store import KEPT, KeyIsHeld, StoredAnswer
+from tests.support.accounts import A_CAUSE, SignedIn
+from tests.support.builders import A_TIME
+from tests.support.eventually import eventually
+
+KEY = "a key"
+ANSWER = StoredAnswer(
+    b"print", 201, {"ETag": '"1"', "Location": "/api/ü"}, b'{"title":"\xc3\xa9\x00"}'
+)
+WAIT_S = 10
+
+
+def _claim(user: SignedIn, key: str = KEY, *, after: timedelta = timedelta()) -> StoredAnswer | None:
+    return run(lambda tx: _claim_in(tx, user, key, after=after), A_CAUSE)
+
+
+def _claim_in(
+    tx: Transaction, user: SignedIn, key: str = KEY, *, after: timedelta = timedelta()
+) -> StoredAnswer | None:
+    found = idempotency_store.claim(tx, user.user_id, key, b"print", now=A_TIME + after)
+    if found is None:
+        idempotency_store.settle(tx, user.user_id, key, ANSWER)
+    return found
+
+
+def _assert_waits(done: Future[StoredAnswer | None]) -> None:
+    with transaction(A_CAUSE) as tx:
+        waiting = tx.connection.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+        assert waiting.scalar_one() == 1 or done.done()
+
+
+def test_the_first_takes_the_key_and_a_repeat_is_given_its_answer(user: SignedIn) -> None:
+    first = _claim(user)
+
+    repeats = [_claim(user) for _ in range(2)]
+
+    assert first is None
+    assert repeats == [ANSWER, ANSWER]
+
+
+def test_keys_are_each_users_own(user: SignedIn, other: SignedIn) -> None:
+    _claim(user)
+
+    assert _claim(other) is None
+    assert _claim(user, "another key") is None
+
+
+def test_a_claim_that_was_rolled_back_never_was(user: SignedIn) -> None:
+    with pytest.raises(LookupError), transaction(A_CAUSE) as tx:
+        _claim_in(tx, user)
+        raise LookupError
+
+    assert _claim(user) is None
+
+
+def test_a_repeat_that_comes_while_the_first_runs_waits_and_is_given_its_answer(
+    user: SignedIn,
+) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with transaction(A_CAUSE) as first:
+            _claim_in(first, user)
+            repeat = pool.submit(_claim, user)
+            eventually(lambda: _assert_waits(repeat))
+            assert not repeat.done()
+
+        assert repeat.result(WAIT_S) == ANSWER
+
+
+def test_a_repeat_takes_the_key_when_the_first_fails(user: SignedIn) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with pytest.raises(LookupError), transaction(A_CAUSE) as first:
+            _claim_in(first, user)
+            repeat = pool.submit(_claim, user)
+            eventually(lambda: _assert_waits(repeat))
+            raise LookupError
+
+        assert repeat.result(WAIT_S) is None
+
+
+def test_of_many_at_once_one_takes_the_key(user: SignedIn) -> None:
+    with ThreadPoolExecutor(10) as pool:
+        found = list(pool.map(lambda _: _claim(user), range(10)))
+
+    assert found.count(None) == 1
+    assert found.count(ANSWER) == 9
+
+
+def test_a_first_that_runs_too_long_is_told_to_the_repeat(user: SignedIn) -> None:
+    with transaction(A_CAUSE) as first:
+        _claim_in(first, user)
+
+        with pytest.raises(KeyIsHeld), transaction(A_CAUSE) as repeat:
+            repeat.connection.execute(text("SET LOCAL lock_timeout = 50"))
+            _claim_in(repeat, user)
+
+    assert _claim(user) == ANSWER
+
+
+def test_a_key_is_kept_for_24_hours_and_not_longer(user: SignedIn) -> None:
+    _claim(user)
+
+    just_before = _claim(user, after=KEPT - timedelta(microseconds=1))
+    then = _claim(user, after=KEPT)
+    after_that = _claim(user, after=KEPT)
+
+    assert (just_before, then, after_that) == (ANSWER, None, ANSWER)
+
+
+def test_old_keys_are_forgotten_when_another_is_used(user: SignedIn, other: SignedIn) -> None:
+    for number in range(3):
+        _claim(user, f"old {number}")
+    _claim(other, "theirs")
+
+    _claim(user, "new", after=KEPT)
+
+    with transaction(A_CAUSE) as tx:
+        keys = tx.connection.execute(
+            text("SELECT key FROM idempotency_keys WHERE user_id IN (:a, :b) ORDER BY key"),
+            {"a": user.user_id, "b": other.user_id},
+        )
+        assert list(keys.scalars()) == ["new", "theirs"]
+
+
+def test_old_keys_that_many_forget_at_once_deadlock_nobody(user: SignedIn) -> None:
+    for number in range(20):
+        _claim(user, f"old {number}")
+
+    with ThreadPoolExecutor(10) as pool:
+        found = list(
+            pool.map(lambda number: _claim(user, f"new {number}", after=KEPT), range(20))
+        )
+
+    assert found == [None] * 20

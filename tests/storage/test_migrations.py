@@ -1,0 +1,207 @@
+"""Migrations: from nothing, again, by two at once, before and after a deploy, while serving."""
+
+import shutil
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
+
+from taskflow.storage import transaction
+from taskflow.storage.migrations import runner
+from taskflow.storage.migrations.runner import MigrationOutOfPhase
+from taskflow.storage.tables import METADATA
+from tests.support.accounts import A_CAUSE, a_user
+from tests.support.builders import a_stored_task, log_of
+from tests.support.eventually import eventually
+
+SCRIPT = '''
+from alembic import op
+
+revision = "{revision}"
+down_revision = {below!r}
+
+PHASE = "{phase}"
+
+
+def upgrade() -> None:
+    op.execute("{statement}")
+'''
+WAIT_S = 20
+
+pytestmark = pytest.mark.usefixtures("empty_database")
+
+Writer = Callable[[str, str, str], None]
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Writer:
+    """Return what writes one more migration (revision, phase, statement) after the real ones."""
+    folder = tmp_path / "migrations"
+    shutil.copytree(Path(runner.__file__).parent, folder, ignore=shutil.ignore_patterns("*.pyc"))
+    monkeypatch.setattr(runner, "__file__", str(folder / "runner.py"))
+    newest = [_real()[-1]]
+
+    def write_one(revision: str, phase: str, statement: str) -> None:
+        script = SCRIPT.format(
+            revision=revision, below=newest[-1], phase=phase, statement=statement
+        )
+        (folder / "versions" / f"{revision}.py").write_text(script)
+        newest.append(revision)
+
+    return write_one
+
+
+def _real() -> list[str]:
+    versions = Path(runner.__file__).parent / "versions"
+    return sorted(path.stem for path in versions.glob("[0-9]*.py"))
+
+
+def _all(statement: str) -> list[object]:
+    with transaction(A_CAUSE) as tx:
+        return list(tx.connection.execute(text(statement)).scalars())
+
+
+def test_from_nothing_all_is_applied_and_the_tables_are_as_the_code_sees_them() -> None:
+    applied = runner.apply()
+
+    columns = _all(
+        "SELECT table_name || '.' || column_name FROM information_schema.columns"
+        " WHERE table_schema = 'public'"
+    )
+    seen = {f"{table.name}.{column.name}" for table in METADATA.sorted_tables for column in table.c}
+    assert applied == _real()
+    assert seen <= set(columns)
+
+
+def test_a_second_time_nothing_is_pending_and_nothing_changes() -> None:
+    runner.apply()
+    user = a_user()
+
+    again = runner.apply()
+
+    assert again == []
+    assert len(log_of(user.user_id)) == 1
+
+
+def test_of_two_at_once_one_applies_and_the_other_waits_for_it() -> None:
+    together = threading.Barrier(2)
+
+    def apply() -> list[str]:
+        together.wait(WAIT_S)
+        return runner.apply()
+
+    with ThreadPoolExecutor(2) as pool:
+        applied = [done.result(WAIT_S) for done in [pool.submit(apply), pool.submit(apply)]]
+
+    assert sorted(applied) == [[], _real()]
+
+
+def test_a_migrator_waits_for_another_longer_than_a_request_would(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("taskflow.storage.transactions.LOCK_TIMEOUT_MS", 100)
+    monkeypatch.setattr("taskflow.storage.transactions.STATEMENT_TIMEOUT_MS", 100)
+    key = runner._ONE_MIGRATOR  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    with ThreadPoolExecutor(1) as pool, transaction(A_CAUSE) as tx:
+        tx.connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+        waiting = pool.submit(runner.apply)
+
+        eventually(
+            lambda: _assert_someone_waits_for(0.3),
+        )
+        tx.connection.rollback()
+
+        assert waiting.result(WAIT_S) == _real()
+
+
+def test_the_connection_goes_back_with_the_limits_of_a_request() -> None:
+    runner.apply()
+
+    assert _all("SHOW lock_timeout") == ["10s"]
+    assert _all("SHOW statement_timeout") == ["30s"]
+
+
+def test_a_migration_that_fails_leaves_those_before_it_and_nothing_of_itself(
+    write: Writer,
+) -> None:
+    write("9001_good", "before-deploy", "CREATE TABLE good (n int)")
+    write("9002_bad", "before-deploy", "CREATE TABLE bad (n int); SELECT 1 / 0")
+
+    with pytest.raises(ProgrammingError, match="division by zero"):
+        runner.apply()
+
+    assert _all("SELECT to_regclass('good') IS NOT NULL") == [True]
+    assert _all("SELECT to_regclass('bad') IS NOT NULL") == [False]
+    assert _all("SELECT version_num FROM alembic_version") == ["9001_good"]
+
+
+def test_before_the_deploy_only_what_the_old_code_can_bear_is_applied(write: Writer) -> None:
+    write("9001_add", "before-deploy", "CREATE TABLE added (n int)")
+    write("9002_drop", "after-deploy", "DROP TABLE IF EXISTS nothing")
+
+    before = runner.apply("before-deploy")
+    again = runner.apply("before-deploy")
+    after = runner.apply("after-deploy")
+
+    assert before == [*_real_without_made_up(), "9001_add"]
+    assert again == []
+    assert after == ["9002_drop"]
+
+
+def test_after_the_deploy_nothing_that_belongs_before_it_is_applied(write: Writer) -> None:
+    write("9001_add", "before-deploy", "CREATE TABLE added (n int)")
+
+    assert runner.apply("after-deploy") == []
+
+
+def test_what_an_earlier_deploy_left_undone_is_told(write: Writer) -> None:
+    write("9001_drop", "after-deploy", "DROP TABLE IF EXISTS nothing")
+    write("9002_add", "before-deploy", "CREATE TABLE added (n int)")
+
+    with pytest.raises(MigrationOutOfPhase, match="9001_drop"):
+        runner.apply("before-deploy")
+
+    assert _all("SELECT to_regclass('users') IS NOT NULL") == [False]
+    assert runner.apply() == [*_real_without_made_up(), "9001_drop", "9002_add"]
+
+
+def test_requests_are_served_while_a_migration_waits_for_its_lock(
+    write: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "LOCK_WAIT_MS", 200)
+    runner.apply()
+    user = a_user()
+    write("9001_add", "before-deploy", "ALTER TABLE tasks ADD COLUMN extra text")
+    served = 0
+    with ThreadPoolExecutor(1) as pool, transaction(A_CAUSE) as reader:
+        # A long read holds the table, the migration waits for it, and all others behind that.
+        reader.connection.execute(text("SELECT count(*) FROM tasks"))
+        migrating = pool.submit(runner.apply)
+        eventually(lambda: _assert_someone_waits_for(0))
+
+        while served < 3:
+            a_stored_task(user.user_id)
+            served += 1
+        assert not migrating.done()
+        reader.connection.rollback()
+
+        assert migrating.result(WAIT_S) == ["9001_add"]
+    a_stored_task(user.user_id)
+    assert len(log_of(user.user_id)) == 1 + served + 1
+
+
+def _assert_someone_waits_for(at_least_s: float) -> None:
+    waiting = _all(
+        "SELECT extract(epoch FROM max(clock_timestamp() - waitstart)) FROM pg_locks"
+        " WHERE NOT granted"
+    )
+    assert waiting != [None]
+    assert float(str(waiting[0])) >= at_least_s
+
+
+def _real_without_made_up() -> list[str]:
+    return [revision for revision in _real() if revision < "9"]

@@ -1,0 +1,229 @@
+"""Sessions: rotation and theft, tickets used once, attempts counted, only hashes stored (S1, L1)."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from taskflow.domain.accounts import (
+    LOGIN_ATTEMPTS_MAX,
+    LOGIN_ATTEMPTS_WINDOW,
+    REFRESH_TOKEN_GRACE,
+    REFRESH_TOKEN_LIFETIME,
+)
+from taskflow.domain.errors import TooManyAttempts
+from taskflow.serving import tokens
+from taskflow.storage import run, session_store, transaction
+from taskflow.storage.session_store import Ticket
+from tests.support.accounts import A_CAUSE, SignedIn
+from tests.support.builders import A_TIME
+
+A_MOMENT = timedelta(seconds=1)
+
+
+def _open(user: SignedIn) -> str:
+    token = tokens.new_secret()
+    run(lambda tx: session_store.open_session(tx, user.user_id, token, now=A_TIME), A_CAUSE)
+    return token
+
+
+def _rotate(token: str, *, after: timedelta = timedelta()) -> tuple[str | None, str]:
+    successor = tokens.new_secret()
+    now = A_TIME + after
+    return (
+        run(lambda tx: session_store.rotate(tx, token, successor, now=now), A_CAUSE),
+        successor,
+    )
+
+
+def _secrets_in(rows: Iterator[Any]) -> str:
+    return repr([tuple(row) for row in rows])
+
+
+def test_a_refresh_token_is_traded_for_its_successor(user: SignedIn) -> None:
+    first = _open(user)
+
+    whose, second = _rotate(first)
+    whose_again, _ = _rotate(second)
+
+    assert whose == whose_again == user.user_id
+
+
+def test_a_token_that_is_unknown_or_expired_is_refused(user: SignedIn) -> None:
+    token = _open(user)
+
+    assert _rotate("never given out")[0] is None
+    assert _rotate(token, after=REFRESH_TOKEN_LIFETIME)[0] is None
+    assert _rotate(token, after=REFRESH_TOKEN_LIFETIME - A_MOMENT)[0] == user.user_id
+
+
+def test_a_used_token_is_still_heard_for_a_moment_and_all_successors_are_good(
+    user: SignedIn,
+) -> None:
+    first = _open(user)
+    _, second = _rotate(first)
+
+    whose, third = _rotate(first, after=REFRESH_TOKEN_GRACE)
+
+    assert whose == user.user_id
+    assert [_rotate(token)[0] for token in (second, third)] == [user.user_id] * 2
+
+
+def test_a_token_used_again_later_ends_its_whole_family_and_no_other(user: SignedIn) -> None:
+    elsewhere = _open(user)
+    first = _open(user)
+    _, second = _rotate(first)
+
+    whose, third = _rotate(first, after=REFRESH_TOKEN_GRACE + A_MOMENT)
+
+    assert whose is None
+    assert [_rotate(token)[0] for token in (first, second, third)] == [None] * 3
+    assert _rotate(elsewhere)[0] == user.user_id
+
+
+def test_a_token_that_two_use_at_once_serves_both(user: SignedIn) -> None:
+    token = _open(user)
+
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda _: _rotate(token), range(8)))
+
+    assert [whose for whose, _ in results] == [user.user_id] * 8
+    assert [_rotate(successor)[0] for _, successor in results] == [user.user_id] * 8
+
+
+def test_a_closed_session_is_over_for_all_its_tokens(user: SignedIn) -> None:
+    first = _open(user)
+    _, second = _rotate(first)
+    elsewhere = _open(user)
+
+    run(lambda tx: session_store.close_session(tx, second, now=A_TIME), A_CAUSE)
+    run(lambda tx: session_store.close_session(tx, "unknown", now=A_TIME), A_CAUSE)
+
+    assert [_rotate(token)[0] for token in (first, second)] == [None, None]
+    assert _rotate(elsewhere)[0] == user.user_id
+
+
+def test_a_new_session_forgets_the_expired_ones_of_its_user(
+    user: SignedIn, other: SignedIn
+) -> None:
+    _open(user)
+    _open(other)
+    later = A_TIME + REFRESH_TOKEN_LIFETIME
+    token = tokens.new_secret()
+
+    run(lambda tx: session_store.open_session(tx, user.user_id, token, now=later), A_CAUSE)
+
+    with transaction(A_CAUSE) as tx:
+        kept = tx.connection.execute(
+            text("SELECT user_id FROM sessions WHERE user_id IN (:a, :b)"),
+            {"a": user.user_id, "b": other.user_id},
+        )
+        assert sorted(kept.scalars()) == sorted([user.user_id, other.user_id])
+    assert _rotate(token, after=REFRESH_TOKEN_LIFETIME)[0] == user.user_id
+
+
+def test_a_ticket_is_good_once_and_until_it_expires(user: SignedIn) -> None:
+    of = Ticket(user.user_id, A_TIME + timedelta(minutes=15))
+    expires_at = A_TIME + timedelta(seconds=30)
+    for ticket in ("used", "late"):
+        run(
+            lambda tx, ticket=ticket: session_store.add_ticket(
+                tx, ticket, of, expires_at=expires_at, now=A_TIME
+            ),
+            A_CAUSE,
+        )
+
+    taken = [
+        run(lambda tx: session_store.take_ticket(tx, "used", now=A_TIME), A_CAUSE) for _ in range(2)
+    ]
+    late = run(lambda tx: session_store.take_ticket(tx, "late", now=expires_at), A_CAUSE)
+    unknown = run(lambda tx: session_store.take_ticket(tx, "unknown", now=A_TIME), A_CAUSE)
+
+    assert taken == [of, None]
+    assert (late, unknown) == (None, None)
+
+
+def test_a_ticket_that_many_take_at_once_is_given_to_one(user: SignedIn) -> None:
+    of = Ticket(user.user_id, A_TIME)
+    ticket = tokens.new_secret()
+    expires_at = A_TIME + A_MOMENT
+    run(
+        lambda tx: session_store.add_ticket(tx, ticket, of, expires_at=expires_at, now=A_TIME),
+        A_CAUSE,
+    )
+
+    def take(_: int) -> Ticket | None:
+        return run(lambda tx: session_store.take_ticket(tx, ticket, now=A_TIME), A_CAUSE)
+
+    with ThreadPoolExecutor(8) as pool:
+        taken = list(pool.map(take, range(8)))
+
+    assert taken.count(of) == 1
+    assert taken.count(None) == 7
+
+
+def test_attempts_are_heard_up_to_the_limit_and_again_when_the_window_is_over() -> None:
+    email = f"{tokens.new_secret()}@example.com"
+
+    def attempt(after: timedelta = timedelta()) -> None:
+        run(lambda tx: session_store.count_attempt(tx, email, now=A_TIME + after), A_CAUSE)
+
+    for _ in range(LOGIN_ATTEMPTS_MAX):
+        attempt()
+    with pytest.raises(TooManyAttempts) as refused:
+        attempt(timedelta(minutes=5))
+    attempt(LOGIN_ATTEMPTS_WINDOW)
+
+    assert refused.value.retry_after_s == 600
+
+
+def test_attempts_at_once_are_heard_no_more_often_than_the_limit() -> None:
+    email = f"{tokens.new_secret()}@example.com"
+
+    def attempt(_: int) -> bool:
+        try:
+            with transaction(A_CAUSE) as tx:
+                session_store.count_attempt(tx, email, now=A_TIME)
+        except TooManyAttempts:
+            return False
+        return True
+
+    with ThreadPoolExecutor(10) as pool:
+        heard = list(pool.map(attempt, range(3 * LOGIN_ATTEMPTS_MAX)))
+
+    assert heard.count(True) == LOGIN_ATTEMPTS_MAX
+
+
+def test_a_log_in_forgives_its_own_attempts_and_no_others() -> None:
+    mine, theirs = (f"{tokens.new_secret()}@example.com" for _ in range(2))
+    for email in (mine, theirs):
+        for _ in range(LOGIN_ATTEMPTS_MAX):
+            run(
+                lambda tx, email=email: session_store.count_attempt(tx, email, now=A_TIME), A_CAUSE
+            )
+
+    run(lambda tx: session_store.forgive_attempts(tx, mine, now=A_TIME), A_CAUSE)
+
+    run(lambda tx: session_store.count_attempt(tx, mine, now=A_TIME), A_CAUSE)
+    with pytest.raises(TooManyAttempts):
+        run(lambda tx: session_store.count_attempt(tx, theirs, now=A_TIME), A_CAUSE)
+
+
+@pytest.mark.parametrize("table", ["refresh_tokens", "socket_tickets", "login_attempts"])
+def test_no_secret_stands_in_the_database(user: SignedIn, table: str) -> None:
+    refresh_token = _open(user)
+    email = f"{tokens.new_secret()}@example.com"
+    ticket = tokens.new_secret()
+    of = Ticket(user.user_id, A_TIME)
+    with transaction(A_CAUSE) as tx:
+        session_store.count_attempt(tx, email, now=A_TIME)
+        session_store.add_ticket(tx, ticket, of, expires_at=A_TIME + A_MOMENT, now=A_TIME)
+
+    with transaction(A_CAUSE) as tx:
+        stored = _secrets_in(iter(tx.connection.execute(text(f"SELECT * FROM {table}"))))  # noqa: S608 - of the list above
+
+    assert stored != "[]"
+    assert all(secret not in stored for secret in (refresh_token, ticket, email))

@@ -801,7 +801,9 @@ def test_an_upgrade_by_another_method_is_refused(
     assert answer.headers["X-Correlation-ID"]
 
 
-def test_an_upgrade_elsewhere_is_the_clients_error_and_not_ours(system: System, user: SignedIn) -> None:
+def test_an_upgrade_elsewhere_is_the_clients_error_and_not_ours(
+    system: System, user: SignedIn
+) -> None:
     headers = {**UPGRADE, **user.headers}
 
     listed = requests.get(f"{system.url}/api/tasks", headers=headers, timeout=WAIT_S)
@@ -818,9 +820,11 @@ def test_clients_that_vanish_in_the_handshake_leave_nothing_behind(
 
     before = open_files()
     for number in range(40):
-        with _raw(system, user) if number % 2 else socket.create_connection(
-            ("127.0.0.1", system.port)
-        ) as raw:
+        with (
+            _raw(system, user)
+            if number % 2
+            else socket.create_connection(("127.0.0.1", system.port)) as raw
+        ):
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
     def check() -> None:
@@ -836,5 +840,3 @@ def test_a_follower_resumes_by_itself(system: System, user: SignedIn) -> None:
         follower.wait_for(6, within_s=WAIT_S)
 
     assert seqs(follower.messages) == list(range(1, 7))
-
-

@@ -6,15 +6,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from uuid import UUID
 
 import jwt
 import psutil
 import pytest
 import requests
+from sqlalchemy import text
 
 from taskflow import config
-from tests.support.accounts import SignedIn
+from taskflow.storage import task_store, transaction
+from tests.support.accounts import A_CAUSE, SignedIn
+from tests.support.attached import attached_to
+from tests.support.builders import log_of
 from tests.support.eventually import eventually
 from tests.support.remote import Remote, a_new_user, signed_in
 from tests.support.sockets import Follower, seqs
@@ -169,7 +175,10 @@ def test_it_answers_on_loopback_only(system: System) -> None:
         ({"DATABASE_URL": "sqlite:///taskflow.db"}, "DATABASE_URL"),
         ({"DATABASE_URL": "taskflow"}, "DATABASE_URL"),
         ({"DATABASE_URL": "postgresql://localhost/taskflow"}, "DATABASE_URL: "),
-        ({"DATABASE_URL": "postgresql://u:p@127.0.0.1:1/x?connect_timeout=1"}, "PostgreSQL can't be reached"),
+        (
+            {"DATABASE_URL": "postgresql://u:p@127.0.0.1:1/x?connect_timeout=1"},
+            "PostgreSQL can't be reached",
+        ),
         ({"DATABASE_URL": "postgresql://u@127.0.0.1:port/taskflow"}, "DATABASE_URL"),
         ({"ENVIRONMENT": "production"}, "JWT_SECRET"),
         ({"ENVIRONMENT": "staging"}, "ENVIRONMENT: "),
@@ -363,6 +372,52 @@ def test_postgresql_that_is_killed_is_started_again_and_nothing_acknowledged_is_
     assert seqs(follower.messages) == list(range(1, newest + 1))
 
 
+def test_a_key_whose_first_sender_was_killed_is_free_as_soon_as_its_transaction_ends(
+    system: System,
+) -> None:
+    """A5: the worker dies while its transaction, which has claimed the key, waits for a lock."""
+    user = a_new_user(system)
+    change = {"title": "changed"}
+    with Remote(system, user) as remote, attached_to(system), ThreadPoolExecutor(2) as pool:
+        task = remote.create()
+        path = f"tasks/{task['id']}"
+        with transaction(A_CAUSE) as holder:
+            task_store.lock(holder, user.user_id, UUID(task["id"]))
+            with Remote(system, user) as first:
+                sent = pool.submit(first.request, "PATCH", path, change, key="a key")
+                eventually(lambda: _assert_waiting(1))
+                for worker in _api_workers(system):
+                    worker.kill()
+                with pytest.raises(requests.ConnectionError):
+                    sent.result(RECOVERED_WITHIN_S)
+            _persistently(remote)
+            repeat = pool.submit(remote.request, "PATCH", path, change, key="a key")
+            # The dead worker's transaction waits for the lock, and the repeat for its key.
+            eventually(lambda: _assert_waiting(2))
+        began_s = time.monotonic()
+
+        answer = repeat.result(RECOVERED_WITHIN_S)
+
+        waited_s = time.monotonic() - began_s
+        again = remote.request("PATCH", path, change, key="a key")
+        log = log_of(user.user_id)
+    assert (answer.status_code, answer.json()["version"]) == (200, 2)
+    assert again.json() == answer.json()
+    assert [event.event_type for event in log if event.aggregate_id == task["id"]] == [
+        "task.created",
+        "task.updated",
+    ]
+    assert waited_s < 2
+
+
+def _assert_waiting(count: int) -> None:
+    with transaction(A_CAUSE) as tx:
+        waiting = tx.connection.execute(
+            text("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")
+        )
+        assert waiting.scalar_one() == count
+
+
 # Stopping
 
 
@@ -440,7 +495,9 @@ def test_a_supervisor_that_is_killed_leaves_nothing_behind_and_a_restart_works(
 
             eventually(lambda: _nothing_is_left(own_system), within_s=STOPPED_WITHIN_S)
 
-            sys.stdout.write(f"\nAll gone {time.monotonic() - began_s:.1f} s after the supervisor\n")
+            sys.stdout.write(
+                f"\nAll gone {time.monotonic() - began_s:.1f} s after the supervisor\n"
+            )
         own_system.start()
         with Remote(own_system, user) as remote:
             assert _titles(remote) == {"kept"}

@@ -1,26 +1,29 @@
-"""The whole process group is killed a hundred times under load, at other moments each time."""
+"""A hundred kills in the middle of the load, as `tests/end_to_end/test_kills.py` has three."""
 
-import secrets
-from pathlib import Path
+import sys
+from secrets import randbits
 
 import pytest
 
-from tests.support.kill_rounds import LASTS_THE_TEST, kill_rounds
+from tests.support.load import Load
 from tests.support.system import System
 
 ROUNDS = 100
 
 
 @pytest.mark.soak
-def test_a_hundred_kills_lose_and_double_nothing(tmp_path: Path) -> None:
-    seed = secrets.randbits(32)
-    print(f"\nseed {seed}")
-    system = System(tmp_path / "data", **LASTS_THE_TEST)
+def test_what_was_acknowledged_survives_a_hundred_kills(own_system: System) -> None:
+    seed = randbits(32)
+    sys.stdout.write(f"\nSeed {seed}\n")
+    load = Load(own_system, seed=seed)
+    own_system.start()
 
-    try:
-        reckoning = kill_rounds(system, rounds=ROUNDS, seed=seed)
-    finally:
-        system.kill()
+    with load.on():
+        for number in range(ROUNDS):
+            load.kill()
+            sys.stdout.write(f"{number + 1} ")
+            sys.stdout.flush()
 
-    print(reckoning)
-    assert reckoning.counts["writes acknowledged"] > ROUNDS
+    sys.stdout.write(f"\n{load.account}\n")
+    assert load.account.counts["kills"] == ROUNDS
+    assert own_system.stop() == 0

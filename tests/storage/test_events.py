@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, ProgrammingError
 from taskflow import clock
 from taskflow.domain.errors import AccountNotFound
 from taskflow.domain.events import Event, EventType, NewEvent
-from taskflow.storage import Transaction, events, run, transaction
+from taskflow.storage import events, run, transaction
 from tests.support.accounts import A_CAUSE, SignedIn
 from tests.support.builders import a_stored_task, append, log_of
 
@@ -163,7 +163,7 @@ def test_the_text_of_the_data_comes_back_byte_for_byte(user: SignedIn) -> None:
     data: dict[str, Any] = {
         "z": 1.0,
         "a": 10**30,
-        "é": "Zażółć 🐘 \u2028 \\ \" \n\t",
+        "é": 'Zażółć 🐘 \u2028 \\ " \n\t',
         "tiny": 1e-300,
         "twice": {"b": [1, [], {}], "a": None},
         "": True,
@@ -245,7 +245,10 @@ def test_a_user_can_not_be_rid_of_events_by_way_of_the_account(user: SignedIn) -
         ("UPDATE events SET data = '{\"number\"\\: 2}' WHERE user_id = :u AND seq = 4", 4),
         ("UPDATE events SET actor = 'somebody else' WHERE user_id = :u AND seq = 2", 2),
         ("UPDATE events SET origin = 'elsewhere' WHERE user_id = :u AND seq = 2", 2),
-        ("UPDATE events SET timestamp = timestamp - interval '1 us' WHERE user_id = :u AND seq = 3", 3),
+        (
+            "UPDATE events SET timestamp = timestamp - interval '1 us' WHERE user_id = :u AND seq = 3",
+            3,
+        ),
         ("UPDATE events SET event_type = 'task.deleted' WHERE user_id = :u AND seq = 3", 3),
         ("UPDATE events SET version = 2 WHERE user_id = :u AND seq = 3", 3),
         ("UPDATE events SET correlation_id = 'x' WHERE user_id = :u AND seq = 5", 5),
@@ -342,7 +345,11 @@ def test_reading_after_a_seq_is_ascending_and_bounded(user: SignedIn, other: Sig
         none = events.after(tx, user.user_id, 10)
         beyond = events.after(tx, user.user_id, (1 << 63) - 1)
 
-    assert [_seqs(found) for found in (first, second, rest)] == [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10]]
+    assert [_seqs(found) for found in (first, second, rest)] == [
+        [1, 2, 3, 4],
+        [5, 6, 7, 8],
+        [9, 10],
+    ]
     assert {event.user_id for event in (*first, *second, *rest)} == {user.user_id}
     assert none == beyond == []
 

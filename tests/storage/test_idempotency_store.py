@@ -19,7 +19,9 @@ ANSWER = StoredAnswer(
 WAIT_S = 10
 
 
-def _claim(user: SignedIn, key: str = KEY, *, after: timedelta = timedelta()) -> StoredAnswer | None:
+def _claim(
+    user: SignedIn, key: str = KEY, *, after: timedelta = timedelta()
+) -> StoredAnswer | None:
     return run(lambda tx: _claim_in(tx, user, key, after=after), A_CAUSE)
 
 
@@ -135,8 +137,6 @@ def test_old_keys_that_many_forget_at_once_deadlock_nobody(user: SignedIn) -> No
         _claim(user, f"old {number}")
 
     with ThreadPoolExecutor(10) as pool:
-        found = list(
-            pool.map(lambda number: _claim(user, f"new {number}", after=KEPT), range(20))
-        )
+        found = list(pool.map(lambda number: _claim(user, f"new {number}", after=KEPT), range(20)))
 
     assert found == [None] * 20

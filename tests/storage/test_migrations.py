@@ -18,7 +18,7 @@ from tests.support.accounts import A_CAUSE, a_user
 from tests.support.builders import a_stored_task, log_of
 from tests.support.eventually import eventually
 
-SCRIPT = '''
+SCRIPT = """
 from alembic import op
 
 revision = "{revision}"
@@ -29,7 +29,7 @@ PHASE = "{phase}"
 
 def upgrade() -> None:
     op.execute("{statement}")
-'''
+"""
 WAIT_S = 20
 
 pytestmark = pytest.mark.usefixtures("empty_database")

@@ -201,9 +201,7 @@ def test_a_log_in_forgives_its_own_attempts_and_no_others() -> None:
     mine, theirs = (f"{tokens.new_secret()}@example.com" for _ in range(2))
     for email in (mine, theirs):
         for _ in range(LOGIN_ATTEMPTS_MAX):
-            run(
-                lambda tx, email=email: session_store.count_attempt(tx, email, now=A_TIME), A_CAUSE
-            )
+            run(lambda tx, email=email: session_store.count_attempt(tx, email, now=A_TIME), A_CAUSE)
 
     run(lambda tx: session_store.forgive_attempts(tx, mine, now=A_TIME), A_CAUSE)
 

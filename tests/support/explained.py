@@ -37,7 +37,11 @@ def fold(state: State, happened: Sequence[Event]) -> State:
     for event in happened:
         data = json.loads(event.data_json)
         if event.event_type == "user.registered":
-            settings = {"timezone": data["timezone"], "notification_channels": [], "quiet_hours": None}
+            settings = {
+                "timezone": data["timezone"],
+                "notification_channels": [],
+                "quiet_hours": None,
+            }
             state[event.aggregate_id] = settings
             continue
         changes = data.pop("changes", None)

@@ -1,4 +1,4 @@
-"""Writers and followers of a system that is killed under them, round after round, and the reckoning."""
+"""Writers and followers of a system that is killed under them, and the reckoning."""
 
 import json
 import random
@@ -24,7 +24,7 @@ from tests.support.sockets import Follower
 from tests.support.system import System
 
 WRITERS = 8
-LOAD_MIN_S, LOAD_MAX_S = 0.2, 1.2
+LOAD_MIN_S, LOAD_MAX_S = 0.2, 2.0
 ANSWER_WITHIN_S = 15
 CAUGHT_UP_WITHIN_S = 60
 RETRIES_MAX = 50
@@ -155,9 +155,8 @@ class Reckoning:
             assert events.broken_link(tx, user_id) is None, "the chain is broken"
         assert fold({}, log) == state_of(user_id), "the events do not explain the state"
 
-        recorded = {
-            (event.aggregate_id, event.version): json.loads(event.data_json) for event in log
-        }
+        data_of = {event.event_id: json.loads(event.data_json) for event in log}
+        recorded = {(event.aggregate_id, event.version): data_of[event.event_id] for event in log}
         deleted = {event.aggregate_id for event in log if event.event_type == "task.deleted"}
         for write in writer.acknowledged:
             if write.task is None:
@@ -167,9 +166,7 @@ class Reckoning:
             data.pop("changes", None)
             assert data == write.task, "an acknowledged write is lost, or not as it was answered"
         created = Counter(
-            json.loads(event.data_json)["title"]
-            for event in log
-            if event.event_type == "task.created"
+            data_of[event.event_id]["title"] for event in log if event.event_type == "task.created"
         )
         assert set(created.values()) == {1}, "a create had its effect twice"
         answered = {write.title for write in writer.acknowledged if write.method == "POST"}
@@ -197,10 +194,9 @@ class Reckoning:
     def __str__(self) -> str:
         """Write the counts."""
         lines = [f"{number:>8}  {name}" for name, number in self.counts.items()]
-        restarts = (
-            f"{statistics.median(self.restarts_s):.2f} s median, {max(self.restarts_s):.2f} s max"
-        )
-        return "\n".join([f"{self.rounds:>8}  kills", *lines, f"restarts: {restarts}"])
+        median_s, max_s = statistics.median(self.restarts_s), max(self.restarts_s)
+        restarts = f"restarts: {median_s:.2f} s median, {max_s:.2f} s max"
+        return "\n".join([f"{self.rounds:>8}  kills", *lines, restarts])
 
 
 def kill_rounds(system: System, *, rounds: int, seed: int) -> Reckoning:

@@ -74,6 +74,8 @@ class System:
             "FUNCTIONS_DIR": str(ROOT / "functions"),
             "RATE_LIMIT_AUTH_PER_MIN": "0",
             "RATE_LIMIT_USER_PER_S": "0",
+            # A load lasts longer than a token of 15 minutes.
+            "ACCESS_TOKEN_LIFETIME_S": "86400",
             **self._settings,
         }
         with self.log.open("ab") as log:
@@ -104,11 +106,20 @@ class System:
         except (psutil.Error, ProcessLookupError):
             return False
 
-    def kill(self) -> None:
-        """End its whole process group with SIGKILL."""
+    def kill(self, *, with_postgresql: bool = False) -> None:
+        """End its whole process group with SIGKILL; PostgreSQL, in its own, ends by itself or so too."""
+        server = [found for found in self.processes() if found.name() == "postgres"]
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
+        if with_postgresql:
+            for found in server:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    found.kill()
         self.process.wait(timeout=STOPPED_WITHIN_S)
+        eventually(self._check_group_has_ended, within_s=STOPPED_WITHIN_S)
+
+    def _check_group_has_ended(self) -> None:
+        assert all(found.name() == "postgres" for found in self.processes())
 
     def _check_ready(self) -> None:
         assert self.process.poll() is None, f"it ended:\n{self.log.read_text()[-4000:]}"

@@ -1,0 +1,464 @@
+"""The audit: what an administrator is shown, and that no tampering goes unseen (E6)."""
+
+from collections.abc import Generator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+
+from taskflow import clock
+from taskflow.domain.events import EventType, NewEvent
+from taskflow.domain.times import rfc3339
+from taskflow.serving.pages import write_cursor
+from taskflow.standalone.postgres import EmbeddedPostgres
+from taskflow.storage import audit_store, claims, delivery_store, transaction
+from tests.support.accounts import A_CAUSE, SignedIn, a_user, an_administrator
+from tests.support.api import Api
+from tests.support.builders import a_stored_task, append, log_of
+from tests.support.consumers import assert_taken, deliver, tick
+from tests.support.databases import a_database, tamper
+from tests.support.forged import a_token, bearing
+from tests.support.refused import assert_invalid, assert_refused
+
+CONSUMER = "record-audit-entry"
+AUDIT, VERIFY = "/api/admin/audit", "/api/admin/audit/verify?settled=true"
+AN_ID = "01938b0a-7c50-7000-8000-00000000abcd"
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _own_database(audited_database: None) -> None:  # pyright: ignore[reportUnusedFunction] - pytest uses it
+    """Tamper with nobody else's log."""
+
+
+@pytest.fixture(scope="module")
+def audited_database(database: EmbeddedPostgres) -> Generator[None]:
+    with a_database(database):
+        yield
+
+
+@pytest.fixture
+def user(audited_database: None) -> SignedIn:  # noqa: ARG001 - it must be there
+    return a_user()
+
+
+@pytest.fixture
+def other(audited_database: None) -> SignedIn:  # noqa: ARG001 - it must be there
+    return a_user()
+
+
+@pytest.fixture
+def admin(audited_database: None) -> Api:  # noqa: ARG001 - it must be there
+    return Api(an_administrator())
+
+
+def audit(*user_ids: str) -> None:
+    """Bring the consumer what it has not had of these users."""
+    for user_id in user_ids:
+        for event in log_of(user_id):
+            assert_taken(deliver(CONSUMER, event))
+
+
+def settle(admin: Api) -> None:
+    """Bring the consumer everything, so that a whole log can be verified."""
+    with transaction(A_CAUSE) as tx:
+        missing = audit_store.differing(tx, user_id=None, before=clock.now(), limit=1000)
+    audit(*{user_id for user_id, _ in missing})
+    assert verified(admin)["ok"]
+
+
+def verified(admin: Api, query: str = "") -> dict[str, Any]:
+    answer = admin.get(VERIFY + query)
+    assert answer.status_code == 200, answer.text
+    return answer.json or {}
+
+
+def listed(admin: Api, query: str) -> list[dict[str, Any]]:
+    answer = admin.get(AUDIT + query)
+    assert answer.status_code == 200, answer.text
+    return (answer.json or {})["items"]
+
+
+def seqs(items: list[dict[str, Any]]) -> list[int]:
+    return [item["seq"] for item in items]
+
+
+def a_log(user_id: str, *times: datetime) -> None:
+    """Append an event of the account at each of these times."""
+    known = len(log_of(user_id))
+    append(
+        *(
+            NewEvent(
+                event_type=EventType.USER_SETTINGS_CHANGED,
+                user_id=user_id,
+                aggregate_id=user_id,
+                version=known + number,
+                timestamp=at,
+                data={},
+            )
+            for number, at in enumerate(times, start=1)
+        )
+    )
+
+
+# What is listed
+
+
+def test_an_entry_says_who_did_what_when_from_where_and_why(user: SignedIn, admin: Api) -> None:
+    given = {"User-Agent": "a-telling-client", "X-Correlation-ID": "a-request-of-mine"}
+    task = Api(user).post("/api/tasks", {"title": "Buy milk"}, headers=given).json or {}
+    audit(user.user_id)
+    created = log_of(user.user_id)[1]
+
+    [entry, _] = listed(admin, f"?user_id={user.user_id}")
+
+    assert entry == {
+        "event_id": str(created.event_id),
+        "event_type": "task.created",
+        "user_id": user.user_id,
+        "aggregate_id": task["id"],
+        "task_id": task["id"],
+        "timestamp": rfc3339(created.timestamp),
+        "correlation_id": "a-request-of-mine",
+        "version": 1,
+        "seq": 2,
+        "actor": user.user_id,
+        "origin": "unknown a-telling-client",
+    }
+
+
+def test_what_an_administrator_does_is_said_to_be_the_administrators(
+    user: SignedIn, admin: Api
+) -> None:
+    task = a_stored_task(user.user_id)
+    admin.post(f"/api/admin/tasks/{task.id}/correct", {"priority": "high"})
+    audit(user.user_id)
+
+    entry = listed(admin, f"?user_id={user.user_id}")[0]
+
+    assert entry["event_type"] == "task.corrected"
+    assert admin.user is not None
+    assert entry["actor"] == admin.user.user_id
+
+
+def test_an_entry_of_an_account_is_of_no_task(user: SignedIn, admin: Api) -> None:
+    audit(user.user_id)
+
+    [entry] = listed(admin, f"?user_id={user.user_id}")
+
+    assert (entry["task_id"], entry["aggregate_id"]) == (None, user.user_id)
+
+
+def test_the_newest_comes_first(user: SignedIn, admin: Api) -> None:
+    for _ in range(4):
+        a_stored_task(user.user_id)
+    audit(user.user_id)
+
+    assert seqs(listed(admin, f"?user_id={user.user_id}")) == [5, 4, 3, 2, 1]
+
+
+def test_the_list_is_narrowed_by_user_task_and_type(
+    user: SignedIn, other: SignedIn, admin: Api
+) -> None:
+    task, _ = a_stored_task(user.user_id), a_stored_task(user.user_id)
+    Api(user).post(f"/api/tasks/{task.id}/complete")
+    a_stored_task(other.user_id)
+    audit(user.user_id, other.user_id)
+
+    assert seqs(listed(admin, f"?user_id={user.user_id}")) == [4, 3, 2, 1]
+    assert seqs(listed(admin, f"?task_id={task.id}")) == [4, 2]
+    assert seqs(listed(admin, f"?user_id={user.user_id}&type=task.created")) == [3, 2]
+    assert seqs(listed(admin, f"?user_id={other.user_id}&type=task.completed")) == []
+    assert seqs(listed(admin, f"?user_id={other.user_id}&task_id={task.id}")) == []
+    assert listed(admin, "?user_id=nobody") == []
+    assert listed(admin, f"?task_id={uuid4()}") == []
+
+
+def test_the_list_is_narrowed_by_time_from_since_to_before_until(
+    user: SignedIn, admin: Api
+) -> None:
+    a_log(user.user_id, *(NOON + timedelta(hours=hour) for hour in range(4)))
+    audit(user.user_id)
+    mine = f"?user_id={user.user_id}&type=user.settings_changed"
+
+    def between(since: str, until: str) -> list[int]:
+        return seqs(listed(admin, f"{mine}{since}{until}"))
+
+    assert between("&since=2026-03-01T13:00:00Z", "") == [5, 4, 3]
+    assert between("", "&until=2026-03-01T13:00:00Z") == [2]
+    assert between("&since=2026-03-01T13:00:00Z", "&until=2026-03-01T15:00:00Z") == [4, 3]
+    assert between("&since=2026-03-01T15:00:00%2B02:00", "&until=2026-03-01T14:00:00Z") == [3]
+    assert between("&since=2026-03-01T15:00:00Z", "&until=2026-03-01T13:00:00Z") == []
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 200])
+def test_the_pages_are_all_of_it_also_where_times_are_equal(
+    user: SignedIn, admin: Api, limit: int
+) -> None:
+    a_log(user.user_id, *[NOON] * 5, NOON - timedelta(hours=1))
+    audit(user.user_id)
+    mine = f"?user_id={user.user_id}&limit={limit}"
+    seen: list[str] = []
+    query: str | None = mine
+
+    while query:
+        answer = admin.get(AUDIT + query)
+        page = answer.json or {}
+        seen += [item["event_id"] for item in page["items"]]
+        query = f"{mine}&cursor={page['next_cursor']}" if page["next_cursor"] else None
+        assert len(page["items"]) <= limit
+        assert ("Link" in answer.headers) == (page["next_cursor"] is not None)
+
+    assert sorted(seen) == sorted(str(event.event_id) for event in log_of(user.user_id))
+    assert seen == [item["event_id"] for item in listed(admin, f"?user_id={user.user_id}")]
+
+
+@pytest.mark.parametrize(
+    ("query", "pointers"),
+    [
+        ("limit=0", ["/limit"]),
+        ("limit=201&surprise=1", ["/limit", "/surprise"]),
+        ("task_id=1&type=task.invented", ["/task_id", "/type"]),
+        ("since=2026-03-01T12:00:00&until=yesterday", ["/since", "/until"]),
+        ("user_id=%00", ["/user_id"]),
+        ("cursor=garbage", ["/cursor"]),
+        (f"cursor={write_cursor('dead', rfc3339(NOON), AN_ID)}", ["/cursor"]),
+        (f"cursor={write_cursor('audit', 'yesterday', AN_ID)}", ["/cursor"]),
+        (f"cursor={write_cursor('audit', rfc3339(NOON), 'x')}", ["/cursor"]),
+        (f"cursor={write_cursor('audit', rfc3339(NOON))}", ["/cursor"]),
+    ],
+)
+def test_a_wrong_query_is_named(admin: Api, query: str, pointers: list[str]) -> None:
+    assert_invalid(admin.get(f"{AUDIT}?{query}"), *pointers)
+
+
+@pytest.mark.parametrize("path", [AUDIT, VERIFY])
+def test_the_audit_is_for_those_who_may_read_it(user: SignedIn, admin: Api, path: str) -> None:
+    auditor = bearing(user, a_token(user.user_id, permissions=["audit:read"]))
+    writer = bearing(user, a_token(user.user_id, permissions=["tasks:read", "events:replay"]))
+
+    assert admin.get(path).status_code == 200
+    assert Api(auditor).get(path).status_code == 200
+    assert_refused(Api(writer).get(path), 403, "missing-permission")
+    assert_refused(Api(user).get(path), 403, "missing-permission")
+    assert_refused(Api().get(path), 401)
+
+
+# What is verified
+
+
+def test_a_whole_log_with_all_its_entries_is_in_order(user: SignedIn, admin: Api) -> None:
+    a_stored_task(user.user_id)
+    settle(admin)
+
+    found = verified(admin)
+
+    assert found["ok"] is True
+    assert found["events"] == found["entries"] > 2
+    assert found["broken_chains"] == found["differing_entries"] == []
+    assert verified(admin, f"&user_id={user.user_id}")["events"] == 2
+
+
+def test_an_event_without_its_entry_is_found_once_it_is_not_on_its_way_any_more(
+    user: SignedIn, admin: Api
+) -> None:
+    settle(admin)
+    a_stored_task(user.user_id)
+    a_log(user.user_id, clock.now() - timedelta(minutes=6))
+
+    on_its_way = admin.get(VERIFY.partition("?")[0]).json or {}
+    settled = verified(admin)
+
+    assert on_its_way["differing_entries"] == [{"user_id": user.user_id, "seq": 3}]
+    assert settled["differing_entries"] == [
+        {"user_id": user.user_id, "seq": 2},
+        {"user_id": user.user_id, "seq": 3},
+    ]
+    assert settled["ok"] is False
+    assert settled["broken_chains"] == []
+
+
+CHANGES = {
+    "its data": "UPDATE events SET data = '[7]' WHERE {it}",
+    "its type": "UPDATE events SET event_type = 'task.deleted' WHERE {it}",
+    "its time": "UPDATE events SET timestamp = timestamp - interval '1 us' WHERE {it}",
+    "who": "UPDATE events SET actor = 'somebody else' WHERE {it}",
+    "from where": "UPDATE events SET origin = '' WHERE {it}",
+    "its hash": "UPDATE events SET hash = sha256(hash) WHERE {it}",
+    "its absence": "DELETE FROM events WHERE {it}",
+}
+
+
+@pytest.mark.parametrize("statement", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize("seq", [1, 2, 3])
+def test_a_changed_event_is_found_by_whoever_verifies_all_and_by_who_verifies_its_user(
+    user: SignedIn, other: SignedIn, admin: Api, statement: str, seq: int
+) -> None:
+    for _ in range(2):
+        a_stored_task(user.user_id)
+    settle(admin)
+    here = {"user_id": user.user_id, "seq": seq}
+
+    tamper(statement.format(it="user_id = :user_id AND seq = :seq"), **here)
+
+    found = verified(admin)
+    assert found["ok"] is False
+    assert found["broken_chains"][0]["user_id"] == user.user_id
+    assert found["broken_chains"][0]["seq"] <= seq
+    assert verified(admin, f"&user_id={user.user_id}")["ok"] is False
+    assert verified(admin, f"&user_id={other.user_id}")["ok"] is True
+    _forget(user.user_id)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "user_id = 'somebody else'",
+        "seq = 99",
+        "event_type = 'task.deleted'",
+        "aggregate_id = 'another'",
+        "version = 99",
+        "timestamp = timestamp - interval '1 us'",
+        "correlation_id = 'another'",
+        "actor = 'somebody else'",
+        "origin = ''",
+    ],
+)
+def test_a_changed_entry_is_found(user: SignedIn, admin: Api, change: str) -> None:
+    a_stored_task(user.user_id)
+    settle(admin)
+    here = {"user_id": user.user_id}
+
+    tamper(f"UPDATE audit_entries SET {change} WHERE user_id = :user_id AND seq = 2", **here)
+
+    found = verified(admin)
+    assert found["ok"] is False
+    assert found["broken_chains"] == []
+    assert found["differing_entries"] == [{**here, "seq": 2}]
+    _forget(user.user_id)
+
+
+def test_a_deleted_entry_is_found(user: SignedIn, admin: Api) -> None:
+    settle(admin)
+
+    tamper("DELETE FROM audit_entries WHERE user_id = :user_id", user_id=user.user_id)
+
+    assert verified(admin)["differing_entries"] == [{"user_id": user.user_id, "seq": 1}]
+    _forget(user.user_id)
+
+
+def test_an_entry_without_its_event_is_found(user: SignedIn, admin: Api) -> None:
+    """The last event taken back with all that points at it leaves its entry to tell of it."""
+    a_stored_task(user.user_id)
+    settle(admin)
+    mine = {"user_id": user.user_id}
+
+    tamper("DELETE FROM events WHERE user_id = :user_id AND seq = 2", **mine)
+    tamper(
+        "UPDATE streams SET seq = 1, hash ="
+        " (SELECT hash FROM events WHERE user_id = :user_id) WHERE user_id = :user_id",
+        **mine,
+    )
+
+    found = verified(admin)
+    assert found["ok"] is False
+    assert found["differing_entries"] == [{**mine, "seq": 2}]
+    _forget(user.user_id)
+
+
+def _forget(user_id: str) -> None:
+    """Take a user whose log was tampered with out of what the other tests verify."""
+    with transaction(A_CAUSE) as tx:
+        tx.connection.execute(text("SET LOCAL session_replication_role = replica"))
+        for table in ("events", "audit_entries", "streams"):
+            for whose in (user_id, "somebody else"):
+                tx.connection.execute(
+                    text(f"DELETE FROM {table} WHERE user_id = :user_id"), {"user_id": whose}
+                )
+
+
+# What is mended
+
+
+def asked_again() -> list[tuple[str, int]]:
+    with transaction(A_CAUSE) as tx:
+        found = delivery_store.asked_again(tx, CONSUMER, limit=1000)
+    return [(event.user_id, event.seq) for event in found]
+
+
+def an_hour_ago() -> datetime:
+    return clock.now() - timedelta(hours=1)
+
+
+def test_what_was_never_claimed_is_brought_again_once_it_is_overdue(
+    user: SignedIn, admin: Api
+) -> None:
+    settle(admin)
+    a_log(user.user_id, an_hour_ago(), clock.now() - timedelta(minutes=4), an_hour_ago())
+
+    assert_taken(tick("reconcile-consumers"))
+
+    mine = [(user_id, seq) for user_id, seq in asked_again() if user_id == user.user_id]
+    assert mine == [(user.user_id, 2), (user.user_id, 4)]
+
+
+def test_what_was_claimed_is_not_brought_again(user: SignedIn, admin: Api) -> None:
+    a_log(user.user_id, an_hour_ago())
+    settle(admin)
+
+    tick("reconcile-consumers")
+
+    assert (user.user_id, 2) not in asked_again()
+
+
+def test_claims_and_entries_that_were_lost_are_had_again(user: SignedIn, admin: Api) -> None:
+    a_log(user.user_id, *[an_hour_ago() for _ in range(3)])
+    settle(admin)
+    events = log_of(user.user_id)
+    for event in events[1:]:
+        lost = {"event_id": event.event_id}
+        tamper("DELETE FROM claims WHERE event_id = CAST(:event_id AS uuid)", **lost)
+        tamper("DELETE FROM audit_entries WHERE event_id = CAST(:event_id AS uuid)", **lost)
+    assert not verified(admin)["ok"]
+
+    tick("reconcile-consumers")
+    again = [seq for user_id, seq in asked_again() if user_id == user.user_id]
+    for event in events[1:]:
+        assert_taken(deliver(CONSUMER, event))
+
+    assert again == [2, 3, 4]
+    assert verified(admin)["ok"]
+
+
+def test_more_than_a_batch_is_asked_for_in_one_run(user: SignedIn, admin: Api) -> None:
+    settle(admin)
+    a_log(user.user_id, *[an_hour_ago()] * 1001)
+
+    tick("reconcile-consumers")
+
+    with transaction(A_CAUSE) as tx:
+        count = tx.connection.execute(
+            text("SELECT count(*) FROM redeliveries WHERE user_id = :user_id"),
+            {"user_id": user.user_id},
+        ).scalar_one()
+    assert count == 1001
+    _forget(user.user_id)
+
+
+def test_claims_are_kept_as_long_as_dead_letters_and_no_longer(user: SignedIn) -> None:
+    [event] = log_of(user.user_id)
+    old, young = uuid4(), uuid4()
+    with transaction(A_CAUSE) as tx:
+        claims.claim(tx, "a-test", old, now=clock.now() - claims.KEPT - timedelta(minutes=1))
+        claims.claim(tx, "a-test", young, now=clock.now() - claims.KEPT + timedelta(minutes=1))
+        claims.claim(tx, "a-test", event.event_id, now=clock.now())
+
+    assert_taken(tick("purge-expired"))
+
+    with transaction(A_CAUSE) as tx:
+        kept = tx.connection.execute(
+            text("SELECT event_id FROM claims WHERE consumer = 'a-test'")
+        ).scalars()
+        assert set(kept) == {young, event.event_id}

@@ -1,0 +1,438 @@
+"""Dead letters: whatever could not be delivered is kept, shown, sent again or given up (E5, E8)."""
+
+import json
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from taskflow import clock
+from taskflow.domain.events import Event
+from taskflow.domain.times import rfc3339
+from taskflow.eventing.envelope import attributes_of
+from taskflow.serving.pages import write_cursor
+from taskflow.standalone.postgres import EmbeddedPostgres
+from taskflow.storage import dead_letter_store, delivery_store, transaction
+from tests.support.accounts import A_CAUSE, SignedIn, a_user, an_administrator
+from tests.support.api import Api
+from tests.support.builders import a_stored_task, log_of
+from tests.support.consumers import SINK, assert_taken, client_of, post, tick
+from tests.support.databases import a_database
+from tests.support.forged import a_token, bearing
+from tests.support.refused import assert_invalid, assert_refused
+
+LETTERS = "/api/admin/dead-letters"
+CONSUMER = "record-audit-entry"
+AN_ID = "01938b0a-7c50-7000-8000-00000000abcd"
+SUMMARY = {
+    *("id", "consumer", "event_id", "event_type", "user_id", "seq", "error_code", "error_text"),
+    *("state", "received_at", "deaths"),
+}
+
+
+@pytest.fixture(scope="module")
+def letters_database(database: EmbeddedPostgres) -> Generator[None]:
+    with a_database(database):
+        yield
+
+
+@pytest.fixture
+def user(letters_database: None) -> SignedIn:  # noqa: ARG001 - it must be there
+    return a_user()
+
+
+@pytest.fixture
+def admin(letters_database: None) -> Api:  # noqa: ARG001 - it must be there
+    return Api(an_administrator())
+
+
+def errors_of(consumer: str, code: str = "503", text: str = "the mail server is away") -> dict[str, str]:
+    """Return what a source adds to an event that a consumer did not take."""
+    return {
+        "knativeerrordest": f"http://{consumer}.taskflow.svc.cluster.local/",
+        "knativeerrorcode": code,
+        "knativeerrordata": text,
+    }
+
+
+def died(event: Event, consumer: str = CONSUMER, **errors: str) -> None:
+    """Have it that an event did not get through to a consumer."""
+    attributes = {**attributes_of(event), **errors_of(consumer, **errors)}
+    assert_taken(post(SINK.name, attributes, event.record_json().encode()))
+
+
+def a_letter(admin: Api, user: SignedIn, **errors: str) -> str:
+    """Have an event of a user's die; return the letter's id."""
+    a_stored_task(user.user_id)
+    event = log_of(user.user_id)[-1]
+    died(event, **errors)
+    [letter] = [one for one in listed(admin, "?limit=1") if one["event_id"] == str(event.event_id)]
+    return letter["id"]
+
+
+def listed(admin: Api, query: str = "") -> list[dict[str, Any]]:
+    answer = admin.get(LETTERS + query)
+    assert answer.status_code == 200, answer.text
+    return (answer.json or {})["items"]
+
+
+def shown(admin: Api, letter_id: str) -> dict[str, Any]:
+    answer = admin.get(f"{LETTERS}/{letter_id}")
+    assert answer.status_code == 200, answer.text
+    return answer.json or {}
+
+
+def asked_again(consumer: str = CONSUMER) -> list[tuple[str, int]]:
+    with transaction(A_CAUSE) as tx:
+        found = delivery_store.asked_again(tx, consumer, limit=1000)
+    return [(event.user_id, event.seq) for event in found]
+
+
+# What is kept
+
+
+def test_a_dead_letter_says_what_died_where_and_why(user: SignedIn, admin: Api) -> None:
+    [event] = log_of(user.user_id)
+    before = clock.now()
+
+    died(event, text="Zażółć\nno mail today")
+
+    [letter] = [one for one in listed(admin) if one["event_id"] == str(event.event_id)]
+    assert set(letter) == SUMMARY
+    assert rfc3339(before) <= letter.pop("received_at") <= rfc3339(clock.now())
+    assert letter == {
+        "id": letter["id"],
+        "consumer": CONSUMER,
+        "event_id": str(event.event_id),
+        "event_type": "user.registered",
+        "user_id": user.user_id,
+        "seq": 1,
+        "error_code": 503,
+        "error_text": "Zażółć\nno mail today",
+        "state": "dead",
+        "deaths": 1,
+    }
+
+
+def test_a_dead_letter_can_be_inspected_with_all_that_was_sent(
+    user: SignedIn, admin: Api
+) -> None:
+    letter_id = a_letter(admin, user)
+    event = log_of(user.user_id)[-1]
+
+    letter = shown(admin, letter_id)
+
+    assert set(letter) == SUMMARY | {"attributes", "body"}
+    assert letter["body"] == event.record_json()
+    assert letter["attributes"] == {**attributes_of(event), **errors_of(CONSUMER)}
+
+
+def test_a_letter_that_comes_twice_is_one_that_died_twice(user: SignedIn, admin: Api) -> None:
+    letter_id = a_letter(admin, user)
+    event = log_of(user.user_id)[-1]
+
+    died(event, code="400", text="another reason")
+    died(event, consumer="send-notification")
+
+    mine = [one for one in listed(admin) if one["event_id"] == str(event.event_id)]
+    assert {(one["consumer"], one["deaths"], one["error_text"]) for one in mine} == {
+        (CONSUMER, 2, "another reason"),
+        ("send-notification", 1, "the mail server is away"),
+    }
+    assert shown(admin, letter_id)["deaths"] == 2
+
+
+NASTY: dict[str, tuple[dict[str, str], bytes]] = {
+    "nothing at all": ({}, b""),
+    "no event": ({"id": "1", "type": "t", "source": "s", "specversion": "1.0"}, b"\x00\xff\xfe"),
+    "a Kafka record": ({"id": "partition:0/offset:1", "type": "dev.knative.kafka.event"}, b"x"),
+    "null characters": (
+        {"id": "a\0b", "type": "\0", "knativeerrordest": "http://a\0b/", "knativeerrordata": "\0"},
+        b"\0",
+    ),
+    "null characters in an event": (
+        {"id": AN_ID, "type": "task.created", "source": "s", "specversion": "1.0"},
+        json.dumps(
+            {
+                "event_id": AN_ID,
+                "event_type": "task.created",
+                "user_id": "a\0b",
+                "aggregate_id": "\0",
+                "timestamp": "2026-03-01T12:00:00Z",
+                "correlation_id": "\0",
+                "data": {},
+                "version": 1,
+                "schema_version": 1,
+                "seq": 1,
+            }
+        ).encode(),
+    ),
+    "a broken destination": ({"id": "2", "knativeerrordest": "http://[::1"}, b""),
+    "no destination": ({"id": "3", "knativeerrordest": "///"}, b""),
+    "a strange code": ({"id": "4", "knativeerrorcode": "-1"}, b""),
+    "a long code": ({"id": "5", "knativeerrorcode": "9" * 4000}, b""),
+    "a code of other digits": ({"id": "6", "knativeerrorcode": "٥٠٣"}, b""),
+    "a long text": ({"id": "7", "knativeerrordata": "Ż" * 1000}, b""),
+    "a long id": ({"id": "".join(f"{n:x}" for n in range(1200))}, b""),
+    "a long destination": ({"id": "8", "knativeerrordest": f"http://{'x' * 5000}.svc/"}, b""),
+    "a large body": ({"id": "9"}, b"\xff" * 1_000_000),
+}
+
+
+@pytest.mark.parametrize("name", NASTY)
+@pytest.mark.usefixtures("user")
+def test_the_sink_takes_whatever_it_is_sent(name: str, admin: Api) -> None:
+    attributes, body = NASTY[name]
+    before = {letter["id"] for letter in listed(admin, "?limit=200")}
+
+    assert_taken(post(SINK.name, attributes, body))
+
+    [new] = [one for one in listed(admin, "?limit=200") if one["id"] not in before]
+    assert new["state"] == "dead"
+    assert (new["user_id"], new["seq"]) == (None, None)
+    assert shown(admin, new["id"])["body"] == body.decode("utf-8", "replace")
+
+
+@pytest.mark.usefixtures("user")
+def test_the_sink_takes_headers_that_are_not_encoded(admin: Api) -> None:
+    headers = {"ce-id": "Zażółć".encode().decode("latin-1"), "CE-Type": '"a type"', "ce-": "x"}
+
+    assert_taken(client_of(SINK.name).post("/", headers=headers, data=b"x"))
+
+    assert listed(admin, "?limit=1")[0]["event_type"] == "a type"
+
+
+@pytest.mark.usefixtures("user")
+def test_two_letters_without_an_id_are_two(admin: Api) -> None:
+    before = len(listed(admin, "?limit=200"))
+
+    for body in (b"one", b"two", b"two"):
+        assert_taken(post(SINK.name, errors_of(CONSUMER), body))
+
+    new = listed(admin, "?limit=200")[: len(listed(admin, "?limit=200")) - before]
+    assert {shown(admin, one["id"])["body"] for one in new} == {"one", "two"}
+
+
+# What is listed
+
+
+def test_letters_are_listed_newest_first_by_state_and_consumer(user: SignedIn, admin: Api) -> None:
+    first, second, third = (a_letter(admin, user) for _ in range(3))
+    other = a_letter(admin, user, consumer="another-consumer")
+    admin.delete(f"{LETTERS}/{second}")
+    admin.post(f"{LETTERS}/{third}/resend")
+
+    def ids(query: str) -> list[str]:
+        mine = {first, second, third, other}
+        return [one["id"] for one in listed(admin, f"?limit=200{query}") if one["id"] in mine]
+
+    assert ids("") == [other, third, second, first]
+    assert ids("&state=dead") == [other, first]
+    assert ids("&state=discarded") == [second]
+    assert ids("&state=resent") == [third]
+    assert ids("&consumer=another-consumer") == [other]
+    assert ids(f"&consumer={CONSUMER}&state=dead") == [first]
+    assert ids("&consumer=nobody") == []
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_the_pages_are_all_of_it(user: SignedIn, admin: Api, limit: int) -> None:
+    consumer = f"consumer-{uuid4().hex}"
+    expected = [a_letter(admin, user, consumer=consumer) for _ in range(4)][::-1]
+    seen: list[str] = []
+    query: str | None = f"?consumer={consumer}&limit={limit}"
+
+    while query:
+        page = admin.get(LETTERS + query).json or {}
+        seen += [one["id"] for one in page["items"]]
+        cursor = page["next_cursor"]
+        query = f"?consumer={consumer}&limit={limit}&cursor={cursor}" if cursor else None
+
+    assert seen == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "pointers"),
+    [
+        ("limit=0&state=alive", ["/limit", "/state"]),
+        ("consumer=%00", ["/consumer"]),
+        ("surprise=1", ["/surprise"]),
+        ("cursor=garbage", ["/cursor"]),
+        (f"cursor={write_cursor('audit', '2026-03-01T12:00:00Z', AN_ID)}", ["/cursor"]),
+        (f"cursor={write_cursor('dead', 'yesterday', AN_ID)}", ["/cursor"]),
+    ],
+)
+def test_a_wrong_query_is_named(admin: Api, query: str, pointers: list[str]) -> None:
+    assert_invalid(admin.get(f"{LETTERS}?{query}"), *pointers)
+
+
+def test_a_letter_that_is_not_there_is_not_found(admin: Api) -> None:
+    path = f"{LETTERS}/{uuid4()}"
+
+    for answer in (admin.get(path), admin.delete(path), admin.post(f"{path}/resend")):
+        assert_refused(answer, 404, "dead-letter-not-found")
+
+
+def test_letters_are_for_those_who_may_replay(user: SignedIn, admin: Api) -> None:
+    path = f"{LETTERS}/{a_letter(admin, user)}"
+    operator = Api(bearing(user, a_token(user.user_id, permissions=["events:replay"])))
+    auditor = Api(bearing(user, a_token(user.user_id, permissions=["audit:read", "tasks:write"])))
+
+    for refused in (auditor, Api(user)):
+        assert_refused(refused.get(LETTERS), 403, "missing-permission")
+        assert_refused(refused.get(path), 403, "missing-permission")
+        assert_refused(refused.delete(path), 403, "missing-permission")
+        assert_refused(refused.post(f"{path}/resend"), 403, "missing-permission")
+    assert operator.get(LETTERS).status_code == 200
+    assert operator.get(path).status_code == 200
+    assert operator.delete(path).status_code == 204
+
+
+# Sending again, and giving up
+
+
+def test_a_letter_is_sent_again(user: SignedIn, admin: Api) -> None:
+    letter_id = a_letter(admin, user)
+
+    answer = admin.post(f"{LETTERS}/{letter_id}/resend")
+
+    assert answer.status_code == 202
+    assert answer.json == {**shown_summary(admin, letter_id), "state": "resent"}
+    assert asked_again().count((user.user_id, 2)) == 1
+
+
+def shown_summary(admin: Api, letter_id: str) -> dict[str, Any]:
+    return {name: value for name, value in shown(admin, letter_id).items() if name in SUMMARY}
+
+
+def test_a_letter_is_discarded_and_stays_to_be_looked_at(user: SignedIn, admin: Api) -> None:
+    letter_id = a_letter(admin, user)
+
+    answer = admin.delete(f"{LETTERS}/{letter_id}")
+
+    assert (answer.status_code, answer.data) == (204, b"")
+    assert shown(admin, letter_id)["state"] == "discarded"
+    assert (user.user_id, 2) not in asked_again()
+
+
+@pytest.mark.parametrize("first", ["resend", "discard"])
+@pytest.mark.parametrize("second", ["resend", "discard"])
+def test_what_is_settled_is_not_settled_again(
+    user: SignedIn, admin: Api, first: str, second: str
+) -> None:
+    path = f"{LETTERS}/{a_letter(admin, user)}"
+    settle = {
+        "resend": lambda: admin.post(f"{path}/resend"),
+        "discard": lambda: admin.delete(path),
+    }
+    assert settle[first]().status_code in {202, 204}
+    before = admin.get(path).text
+
+    answer = settle[second]()
+
+    assert_refused(answer, 409)
+    assert admin.get(path).text == before
+
+
+def test_of_many_who_settle_a_letter_at_once_one_does(user: SignedIn, admin: Api) -> None:
+    path = f"{LETTERS}/{a_letter(admin, user)}"
+
+    def settle(number: int) -> int:
+        answer = admin.post(f"{path}/resend") if number % 2 else admin.delete(path)
+        return answer.status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        statuses = sorted(pool.map(settle, range(8)))
+
+    assert statuses[0] in {202, 204}
+    assert statuses[1:] == [409] * 7
+
+
+def test_a_resend_under_a_key_is_answered_again_and_done_once(user: SignedIn, admin: Api) -> None:
+    path = f"{LETTERS}/{a_letter(admin, user)}/resend"
+    key = {"Idempotency-Key": f'"{uuid4()}"'}
+
+    answers = [admin.post(path, headers=key) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert answers[0].json == answers[1].json
+    assert asked_again().count((user.user_id, 2)) == 1
+
+
+def test_a_letter_that_was_sent_again_and_died_again_is_dead_again(
+    user: SignedIn, admin: Api
+) -> None:
+    letter_id = a_letter(admin, user)
+    admin.post(f"{LETTERS}/{letter_id}/resend")
+
+    died(log_of(user.user_id)[-1])
+
+    letter = shown(admin, letter_id)
+    assert (letter["state"], letter["deaths"]) == ("dead", 2)
+    assert admin.post(f"{LETTERS}/{letter_id}/resend").status_code == 202
+
+
+def test_what_is_no_event_of_the_log_can_not_be_sent_again(user: SignedIn, admin: Api) -> None:
+    [event] = log_of(user.user_id)
+    another = str(uuid4())
+    forged = attributes_of(event) | {"id": another} | errors_of(CONSUMER)
+    body = event.record_json().replace(str(event.event_id), another).encode()
+    assert_taken(post(SINK.name, forged, body))
+    letter_of_forged = listed(admin, "?limit=1")[0]
+    assert_taken(post(SINK.name, {"id": str(uuid4()), **errors_of(CONSUMER)}, b"no event"))
+    letter_of_nothing = listed(admin, "?limit=1")[0]
+
+    for letter in (letter_of_forged, letter_of_nothing):
+        answer = admin.post(f"{LETTERS}/{letter['id']}/resend")
+
+        assert_refused(answer, 409, "not-an-event-of-ours")
+        assert shown(admin, letter["id"])["state"] == "dead"
+    assert (user.user_id, 1) not in asked_again()
+
+
+def test_what_lies_dead_or_was_discarded_is_not_brought_again_by_itself(
+    user: SignedIn, admin: Api, set_clock: Any
+) -> None:
+    dead, discarded = a_letter(admin, user), a_letter(admin, user)
+    admin.delete(f"{LETTERS}/{discarded}")
+    set_clock(clock.now() + timedelta(hours=1))
+
+    tick("reconcile-consumers")
+
+    assert shown_state(dead) == "dead"
+    assert [seq for user_id, seq in asked_again() if user_id == user.user_id] == [1]
+
+
+def shown_state(letter_id: str) -> str:
+    with transaction(A_CAUSE) as tx:
+        [letter] = [
+            one
+            for one in dead_letter_store.list_of(
+                tx, state=None, consumer=None, after=None, limit=1000
+            )
+            if str(one.id) == letter_id
+        ]
+    return letter.state
+
+
+def test_letters_are_kept_for_ninety_days(user: SignedIn, admin: Api, set_clock: Any) -> None:
+    letter_id = a_letter(admin, user)
+    received = clock.now()
+
+    set_clock(received + timedelta(days=90) - timedelta(minutes=1))
+    tick("purge-expired")
+    kept = letter_id in _all_ids()
+    set_clock(received + timedelta(days=90) + timedelta(minutes=1))
+    tick("purge-expired")
+
+    assert kept
+    assert letter_id not in _all_ids()
+
+
+def _all_ids() -> set[str]:
+    with transaction(A_CAUSE) as tx:
+        found = dead_letter_store.list_of(tx, state=None, consumer=None, after=None, limit=1000)
+    return {str(letter.id) for letter in found}

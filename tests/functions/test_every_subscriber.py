@@ -1,0 +1,340 @@
+"""What every function that events are delivered to promises, checked over all of them (E5)."""
+
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+
+from taskflow.domain.events import Event, EventType
+from taskflow.eventing.consumer import REMINDERS_TOPIC, TASKS_TOPIC, Consumer
+from taskflow.eventing.envelope import attributes_of, headers_of
+from taskflow.eventing.subscriptions import SUBSCRIPTIONS
+from taskflow.standalone.postgres import EmbeddedPostgres
+from taskflow.storage import transaction
+from tests.support.accounts import A_CAUSE, a_user, an_administrator
+from tests.support.api import Api
+from tests.support.attached import database_at
+from tests.support.builders import log_of
+from tests.support.consumers import (
+    CONSUMERS,
+    CRONS,
+    SINK,
+    SUBSCRIBERS,
+    assert_never,
+    assert_taken,
+    client_of,
+    deliver,
+    post,
+    tick,
+)
+from tests.support.databases import a_database
+from tests.support.refused import assert_refused
+from tests.support.snapshot import assert_nothing_changed, snapshot
+
+NOWHERE = "postgresql+pg8000://postgres@/taskflow?unix_sock=/nowhere/at/all"
+
+each_subscriber = pytest.mark.parametrize("name", sorted(SUBSCRIBERS))
+each_consumer = pytest.mark.parametrize("consumer", CONSUMERS, ids=lambda one: one.name)
+each_cron = pytest.mark.parametrize("name", [cron.name for cron in CRONS])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_database(database: EmbeddedPostgres) -> Generator[None]:  # pyright: ignore[reportUnusedFunction] - pytest uses it
+    """Have nobody else write, so that all of the database can be compared."""
+    with a_database(database):
+        yield
+
+
+@pytest.fixture(scope="module")
+def log(_own_database: None) -> list[Event]:
+    """Return events of every type there is, from a life that had them all."""
+    user = a_user()
+    api = Api(user)
+    path = f"/api/tasks/{(api.post('/api/tasks', {'title': 'Buy milk'}).json or {})['id']}"
+    api.patch(path, {"title": "Buy bread"})
+    api.put(f"{path}/due-date", {"due_date": "2026-05-01T09:00:00Z"})
+    api.post(f"{path}/complete")
+    api.post(f"{path}/complete", {"completed": False})
+    Api(an_administrator()).post(
+        path.replace("/api/", "/api/admin/") + "/correct", {"priority": "low"}
+    )
+    api.delete(path)
+    api.post(f"{path}/restore")
+    api.put("/api/settings", {"timezone": "Europe/Warsaw"})
+    found = list(log_of(user.user_id))
+    assert {event.event_type for event in found} == {event_type.value for event_type in EventType}
+    return found
+
+
+@pytest.fixture
+def fresh(log: list[Event]) -> list[Event]:
+    """Return events like those of the log, of a user whose none was delivered anywhere."""
+    del log
+    user = a_user()
+    Api(user).post("/api/tasks", {"title": "Buy milk"})
+    return list(log_of(user.user_id))
+
+
+# Deliveries
+
+
+@each_consumer
+def test_a_delivery_is_answered_with_204_and_nothing(consumer: Consumer, log: list[Event]) -> None:
+    for event in log:
+        assert_taken(deliver(consumer.name, event))
+
+
+@each_consumer
+def test_a_second_delivery_changes_nothing(consumer: Consumer, log: list[Event]) -> None:
+    for event in log:
+        deliver(consumer.name, event)
+    before = snapshot()
+
+    for event in [*log, *reversed(log)]:
+        assert_taken(deliver(consumer.name, event))
+
+    assert_nothing_changed(before)
+
+
+@each_consumer
+def test_deliveries_at_the_same_time_have_the_effect_once(
+    consumer: Consumer, fresh: list[Event]
+) -> None:
+    event = next(event for event in fresh if event.event_type in consumer.types)
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: deliver(consumer.name, event), range(16)))
+
+    for answer in answers:
+        assert_taken(answer)
+    before = snapshot()
+    assert [row for row in before["claims"] if str(event.event_id) in row and consumer.name in row]
+    assert_taken(deliver(consumer.name, event))
+    assert_nothing_changed(before)
+
+
+@each_consumer
+def test_a_delivery_from_kafka_has_more_attributes(consumer: Consumer, fresh: list[Event]) -> None:
+    extensions = {"knativekafkapartition": "3", "knativekafkaoffset": "12", "key": "somebody"}
+
+    assert_taken(deliver(consumer.name, fresh[0], **extensions))
+
+
+@each_consumer
+def test_a_type_that_is_not_taken_is_answered_with_204_and_leaves_no_trace(
+    consumer: Consumer, fresh: list[Event]
+) -> None:
+    event = replace(fresh[0], event_type="something.else")
+    before = snapshot()
+
+    assert_taken(deliver(consumer.name, event))
+
+    assert_nothing_changed(before)
+
+
+@each_consumer
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"specversion": ""},
+        {"specversion": "0.3"},
+        {"id": ""},
+        {"id": "another"},
+        {"type": ""},
+        {"type": "dev.knative.kafka.event"},
+        {"source": ""},
+    ],
+    ids=str,
+)
+def test_what_is_malformed_is_refused_and_leaves_no_trace(
+    consumer: Consumer, fresh: list[Event], changed: dict[str, str]
+) -> None:
+    before = snapshot()
+
+    assert_never(deliver(consumer.name, fresh[0], **changed))
+
+    assert_nothing_changed(before)
+
+
+@each_consumer
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{}", b"\xff", b"[" * 100_000, b'{"user_id":"\\u0000"}', b"x" * 2_000_000],
+    ids=lambda body: repr(body[:8]),
+)
+def test_a_body_that_is_no_event_is_refused_and_leaves_no_trace(
+    consumer: Consumer, fresh: list[Event], body: bytes
+) -> None:
+    before = snapshot()
+
+    assert_never(post(consumer.name, attributes_of(fresh[0]), body))
+
+    assert_nothing_changed(before)
+
+
+@each_consumer
+def test_an_event_whose_numbers_no_database_holds_is_refused(
+    consumer: Consumer, fresh: list[Event]
+) -> None:
+    event = replace(fresh[0], seq=10**30)
+
+    assert_never(deliver(consumer.name, event))
+
+
+def test_what_the_domain_refuses_is_refused_and_not_claimed(fresh: list[Event]) -> None:
+    forged = replace(fresh[0], event_id=uuid4())
+    elsewhere = replace(fresh[0], user_id="nobody at all")
+    before = snapshot()
+
+    for event in (forged, elsewhere):
+        assert_never(deliver("record-audit-entry", event))
+
+    assert_nothing_changed(before)
+
+
+@each_subscriber
+def test_while_the_database_is_away_deliveries_are_wanted_again(
+    name: str, fresh: list[Event]
+) -> None:
+    with database_at(NOWHERE):
+        answer = deliver(name, fresh[0])
+
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"]
+
+
+# Ticks
+
+
+@each_cron
+def test_a_tick_is_answered_with_204_and_nothing(name: str) -> None:
+    assert_taken(tick(name))
+
+
+@each_cron
+def test_a_second_tick_changes_nothing(name: str, fresh: list[Event]) -> None:
+    del fresh
+    tick(name)
+    before = snapshot()
+
+    assert_taken(tick(name))
+
+    assert_nothing_changed(before)
+
+
+@each_cron
+def test_a_function_that_ticks_wake_does_not_care_what_the_tick_says(name: str) -> None:
+    assert_taken(client_of(name).post("/"))
+    assert_taken(client_of(name).post("/", headers={"ce-id": "\xff" * 5000}, data=b"\xff" * 5000))
+
+
+# Health, methods, and who can reach them
+
+
+@each_subscriber
+@pytest.mark.parametrize("path", ["/health", "/health/liveness", "/health/readiness", "/metrics"])
+def test_it_answers_after_its_health(name: str, path: str) -> None:
+    assert client_of(name).get(path).status_code == 200
+
+
+@each_subscriber
+def test_without_the_database_it_lives_and_is_not_ready(name: str) -> None:
+    with database_at(NOWHERE):
+        alive = client_of(name).get("/health/liveness")
+        ready = client_of(name).get("/health/readiness")
+
+    assert (alive.status_code, ready.status_code) == (200, 503)
+
+
+@each_subscriber
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"])
+def test_other_methods_than_post_are_refused(name: str, method: str) -> None:
+    answer = client_of(name).open("/", method=method)
+
+    assert answer.status_code == 405
+    assert answer.headers["Allow"] == "POST"
+
+
+@each_subscriber
+def test_a_client_of_the_api_can_not_reach_it(name: str, fresh: list[Event]) -> None:
+    headers = headers_of(attributes_of(fresh[0]))
+    body = fresh[0].record_json().encode()
+    administrator = an_administrator()
+    before = snapshot()
+
+    for path in (f"/{name}", f"/{name}/", "/", f"/api/{name}", f"/consumers/{name}/"):
+        for asking in (None, administrator):
+            answer = Api(asking).request("POST", path, headers=headers, data=body)
+
+            assert_refused(answer, 404, "no-such-path")
+
+    assert_nothing_changed(before)
+
+
+# What others know of them
+
+
+def test_the_subscriptions_are_what_the_consumers_say() -> None:
+    assert {consumer.name: consumer.types for consumer in CONSUMERS} == SUBSCRIPTIONS
+
+
+@each_consumer
+def test_a_consumer_listens_where_its_types_travel(consumer: Consumer) -> None:
+    def topic(event_type: str) -> str:
+        about_reminders = event_type.startswith(("reminder.", "notification."))
+        return REMINDERS_TOPIC if about_reminders else TASKS_TOPIC
+
+    assert {topic(event_type) for event_type in consumer.types} <= set(consumer.topics)
+
+
+def test_there_is_one_dead_letter_sink() -> None:
+    assert SINK.name == "store-dead-letter"
+
+
+def test_a_subscriber_counts_what_came_of_its_deliveries(fresh: list[Event]) -> None:
+    name = "record-audit-entry"
+
+    def counted(outcome: str) -> float:
+        text = client_of(name).get("/metrics").text
+        line = f'taskflow_consumed_events_total{{consumer="{name}",outcome="{outcome}"}} '
+        return float(text.partition(line)[2].partition("\n")[0] or 0)
+
+    outcomes = ("done", "duplicate", "not-taken", "refused", "later")
+    before = [counted(outcome) for outcome in outcomes]
+    deliver(name, fresh[0])
+    deliver(name, fresh[0])
+    deliver(name, replace(fresh[0], event_type="something.else"))
+    deliver(name, fresh[0], id="another")
+    with database_at(NOWHERE):
+        deliver(name, fresh[0])
+
+    assert [counted(outcome) for outcome in outcomes] == [count + 1 for count in before]
+
+
+def test_an_effect_that_fails_leaves_no_claim_and_is_wanted_again(fresh: list[Event]) -> None:
+    before = snapshot()
+    with _refusing_rows("audit_entries"):
+        failed = deliver("record-audit-entry", fresh[0])
+    assert_nothing_changed(before)
+
+    answer = deliver("record-audit-entry", fresh[0])
+
+    assert failed.status_code == 503
+    assert_taken(answer)
+    assert len(snapshot()["audit_entries"]) == len(before["audit_entries"]) + 1
+
+
+@contextmanager
+def _refusing_rows(table: str) -> Generator[None]:
+    _run(f"ALTER TABLE {table} ADD CONSTRAINT nothing CHECK (false) NOT VALID")
+    yield
+    _run(f"ALTER TABLE {table} DROP CONSTRAINT nothing")
+
+
+def _run(statement: str) -> None:
+    with transaction(A_CAUSE) as tx:
+        tx.connection.execute(text(statement))

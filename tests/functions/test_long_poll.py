@@ -1,0 +1,210 @@
+"""The long-poll: waits for the first message, wakes at once, and holds nothing meanwhile (L4)."""
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from taskflow.standalone.postgres import EmbeddedPostgres
+from taskflow.storage import transaction
+from tests.support.accounts import A_CAUSE, SignedIn, a_user
+from tests.support.api import Api
+from tests.support.attached import database_at
+from tests.support.builders import a_stored_task
+from tests.support.databases import a_database
+from tests.support.eventually import eventually
+from tests.support.refused import assert_invalid
+
+LONG_S = 50
+SOON_S = 20
+"""Much less than LONG_S: whoever answers in this time was woken."""
+
+Poll = Callable[[SignedIn, str], "Future[dict[str, Any]]"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _own_database(database: EmbeddedPostgres) -> Generator[str]:  # pyright: ignore[reportUnusedFunction] - pytest uses it
+    with a_database(database) as url:
+        yield url
+
+
+@pytest.fixture
+def user(_own_database: str) -> SignedIn:
+    return a_user()
+
+
+@pytest.fixture
+def other(_own_database: str) -> SignedIn:
+    return a_user()
+
+
+@pytest.fixture
+def poll() -> Generator[Poll]:
+    """Return what begins a long-poll in the background."""
+    with ThreadPoolExecutor(40) as pool:
+        yield lambda user, query: pool.submit(polled, user, query)
+
+
+def polled(user: SignedIn, query: str) -> dict[str, Any]:
+    answer = Api(user).get(f"/api/{{user_id}}/events?{query}")
+    assert answer.status_code == 200, answer.text
+    return answer.json or {}
+
+
+def seqs(answer: dict[str, Any]) -> Sequence[int]:
+    return [message["seq"] for message in answer["items"]]
+
+
+def wait_for_waiting(count: int) -> None:
+    """Wait until so many have begun to wait."""
+    from taskflow.push import feed  # noqa: PLC0415 - made for the database of this module
+
+    def check() -> None:
+        channels = feed()._channels.values()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - nothing else tells
+        assert sum(len(channel.listeners) for channel in channels) >= count
+
+    eventually(check, within_s=SOON_S)
+
+
+def test_what_is_there_already_is_answered_at_once(user: SignedIn) -> None:
+    a_stored_task(user.user_id)
+    began_s = time.monotonic()
+
+    answer = polled(user, f"since=0&wait={LONG_S}")
+
+    assert (seqs(answer), answer["seq"], answer["resync"]) == ([1, 2], 2, False)
+    assert time.monotonic() - began_s < SOON_S
+
+
+def test_it_waits_for_the_first_message_and_is_woken_by_it(user: SignedIn, poll: Poll) -> None:
+    began_s = time.monotonic()
+    waiting = poll(user, f"since=1&wait={LONG_S}")
+    wait_for_waiting(1)
+    assert not waiting.done()
+
+    task = a_stored_task(user.user_id)
+
+    answer = waiting.result(SOON_S)
+    assert (seqs(answer), answer["seq"], answer["resync"]) == ([2], 2, False)
+    assert answer["items"][0]["data"]["id"] == str(task.id)
+    assert time.monotonic() - began_s < LONG_S
+
+
+def test_without_since_it_waits_for_what_comes_from_now_on(user: SignedIn, poll: Poll) -> None:
+    waiting = poll(user, f"wait={LONG_S}")
+    wait_for_waiting(1)
+
+    a_stored_task(user.user_id)
+
+    assert seqs(waiting.result(SOON_S)) == [2]
+
+
+def test_a_commit_of_which_nobody_told_wakes_it_too(
+    user: SignedIn, poll: Poll, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = poll(user, f"since=1&wait={LONG_S}")
+    wait_for_waiting(1)
+    # As another replica would: this process announces nothing.
+    monkeypatch.setattr("taskflow.storage.transactions._listeners", [])
+
+    a_stored_task(user.user_id)
+
+    assert seqs(waiting.result(SOON_S)) == [2]
+
+
+def test_when_nothing_comes_the_answer_is_empty_and_not_early(
+    user: SignedIn, other: SignedIn, poll: Poll
+) -> None:
+    began_s = time.monotonic()
+    waiting = poll(user, "since=1&wait=1.2")
+    wait_for_waiting(1)
+
+    a_stored_task(other.user_id)
+
+    assert waiting.result(SOON_S) == {"items": [], "seq": 1, "resync": False}
+    assert time.monotonic() - began_s >= 1.2
+
+
+def test_one_who_knows_of_more_than_there_is_does_not_wait(user: SignedIn) -> None:
+    began_s = time.monotonic()
+
+    answer = polled(user, f"since=7&wait={LONG_S}")
+
+    assert answer == {"items": [], "seq": 1, "resync": True}
+    assert time.monotonic() - began_s < SOON_S
+
+
+def test_all_who_wait_for_a_user_are_woken_and_nobody_else(
+    user: SignedIn, other: SignedIn, poll: Poll
+) -> None:
+    waiting = [poll(user, f"since=1&wait={LONG_S}") for _ in range(10)]
+    elsewhere = poll(other, "since=1&wait=3")
+    wait_for_waiting(11)
+
+    a_stored_task(user.user_id)
+
+    assert [seqs(future.result(SOON_S)) for future in waiting] == [[2]] * 10
+    assert elsewhere.result(SOON_S)["items"] == []
+
+
+def test_polling_again_and_again_misses_nothing_and_nothing_comes_twice(
+    user: SignedIn, poll: Poll
+) -> None:
+    def follow() -> list[int]:
+        seen = [1]
+        while seen[-1] < 101:
+            seen += seqs(polled(user, f"since={seen[-1]}&wait={LONG_S}"))
+        return seen
+
+    with ThreadPoolExecutor(3) as pool:
+        followers = [pool.submit(follow) for _ in range(3)]
+        for _ in range(100):
+            a_stored_task(user.user_id)
+        found = [follower.result(LONG_S) for follower in followers]
+
+    assert found == [list(range(1, 102))] * 3
+
+
+def test_those_who_wait_hold_no_connection_to_the_database(
+    _own_database: str, user: SignedIn, poll: Poll
+) -> None:
+    with database_at(_own_database, pool_size=2):
+        waiting = [poll(user, f"since=1&wait={LONG_S}") for _ in range(30)]
+        wait_for_waiting(30)
+
+        for _ in range(10):
+            assert Api(user).get("/api/settings").status_code == 200
+        a_stored_task(user.user_id)
+
+        assert [seqs(future.result(SOON_S)) for future in waiting] == [[2]] * 30
+
+
+def test_a_feed_that_fails_in_a_way_nobody_foresaw_goes_on(
+    user: SignedIn, poll: Poll, caplog: pytest.LogCaptureFixture
+) -> None:
+    waiting = poll(user, f"since=1&wait={LONG_S}")
+    wait_for_waiting(1)
+    _run("ALTER TABLE events RENAME TO elsewhere")
+    eventually(lambda: _logged(caplog, "the feed failed"), within_s=SOON_S)
+    _run("ALTER TABLE elsewhere RENAME TO events")
+
+    a_stored_task(user.user_id)
+
+    assert seqs(waiting.result(SOON_S)) == [2]
+
+
+def _run(statement: str) -> None:
+    with transaction(A_CAUSE) as tx:
+        tx.connection.execute(text(statement))
+
+
+def _logged(caplog: pytest.LogCaptureFixture, words: str) -> None:
+    assert [record for record in caplog.records if words in record.getMessage()]
+
+
+@pytest.mark.parametrize("wait", ["-1", "55.1", "x", "", "inf", "nan", "1e3"])
+def test_a_wait_that_is_none_is_refused(user: SignedIn, wait: str) -> None:
+    assert_invalid(Api(user).get(f"/api/{{user_id}}/events?wait={wait}"), "/wait")

@@ -1,5 +1,7 @@
 """Fixtures for all levels: one PostgreSQL for the run, and a clock that a test can set."""
 
+import shutil
+import tempfile
 from collections.abc import Callable, Generator
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +20,18 @@ config.use(Settings(environment="test"))
 
 # Tests run on a throw-away database, whose data need not survive a power cut.
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the run a temporary folder of its own.
+
+    Every run of pytest closes the folder that runs share to all but its owner. PostgreSQL, which
+    must not be root, would lose its data under its feet.
+    """
+    if config.option.basetemp is None:
+        config.option.basetemp = tempfile.mkdtemp(prefix="taskflow-tests-")
+        folder = config.option.basetemp
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,1 @@
+"""What is measured, one module each; nothing is asserted against time."""

@@ -1,0 +1,36 @@
+"""`make bench`: run the benchmarks, or only those named, one after the other."""
+
+import os
+import platform
+import subprocess
+import sys
+from multiprocessing import get_context
+
+from benchmarks import cold_start, create_task, socket_latency
+from taskflow.standalone.postgres import BINARIES
+
+BENCHMARKS = {
+    "create_task": create_task.main,
+    "socket_latency": socket_latency.main,
+    "cold_start": cold_start.main,
+}
+
+
+def main() -> None:
+    """Say on which machine, then run each in a process, and with a database, of its own."""
+    postgres = subprocess.check_output([BINARIES / "postgres", "--version"], text=True).strip()
+    print(
+        f"{os.cpu_count()} cores, {platform.machine()}, load {os.getloadavg()[0]:.1f} before; "
+        f"Python {platform.python_version()}, {postgres}"
+    )
+    for name in sys.argv[1:] or BENCHMARKS:
+        print(flush=True)
+        process = get_context("spawn").Process(target=BENCHMARKS[name])
+        process.start()
+        process.join()
+        if process.exitcode:
+            sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

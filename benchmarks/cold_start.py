@@ -1,0 +1,76 @@
+"""The cold start of each function, beside one that only says hello."""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import psutil
+import requests
+
+from benchmarks.figures import show
+from benchmarks.rig import SECRET
+from taskflow import config
+from tests.support.eventually import eventually
+from tests.support.system import ROOT, a_free_port
+
+RUNS = 3
+STARTED_WITHIN_S = 30
+HELLO = 'def hello(request):\n    return "hello"\n'
+
+
+def main() -> None:
+    """Start each in turn, several times over, and print the medians."""
+    with tempfile.TemporaryDirectory() as folder:
+        hello = Path(folder) / "hello" / "main.py"
+        hello.parent.mkdir()
+        hello.write_text(HELLO)
+        sources = [hello, *sorted((ROOT / "functions").glob("*/main.py"))]
+        # An image has its modules compiled; here the first runs do that, and no median is theirs.
+        compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": f"{folder}/compiled"}
+        environment = {**config.environment(), **compiled, "JWT_SECRET": SECRET}
+        runs = [[_start(source, environment) for source in sources] for _ in range(RUNS)]
+    medians = [tuple(map(median, zip(*starts, strict=True))) for starts in zip(*runs, strict=True)]
+    rows = [
+        (source.parent.name, f"{ms:.0f}", ms / medians[0][0], f"{mb:.0f}")
+        for source, (ms, mb) in zip(sources, medians, strict=True)
+    ]
+    show(
+        f"Cold start, from a process's start to its first answer: medians of {RUNS}",
+        [("", "ms", "÷ hello", "MB"), *rows],
+    )
+
+
+def _start(source: Path, environment: Mapping[str, str]) -> tuple[float, float]:
+    """Start a function as the cluster does; return its ms until it answers, and its MB then."""
+    port = a_free_port()
+    command = [sys.executable, "-m", "functions_framework", f"--port={port}", f"--source={source}"]
+    command.append(f"--target={source.parent.name.replace('-', '_')}")
+    started_s = time.perf_counter()
+    server = psutil.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        eventually(partial(_check_it_answers, port), within_s=STARTED_WITHIN_S)
+        took_ms = (time.perf_counter() - started_s) * 1000
+        return took_ms, sum(map(_used_mb, (server, *server.children())))
+    finally:
+        # An orderly stop takes as long as the start, and there is nothing to put in order.
+        for process in (server, *server.children()):
+            process.kill()
+        server.wait(STARTED_WITHIN_S)
+
+
+def _check_it_answers(port: int) -> None:
+    try:
+        requests.get(f"http://127.0.0.1:{port}/health/liveness", timeout=10).raise_for_status()
+    except requests.ConnectionError as refused:
+        raise AssertionError from refused
+
+
+def _used_mb(process: psutil.Process) -> float:
+    memory = process.memory_full_info()
+    # Pages that a fork shares count once; only Linux tells.
+    return getattr(memory, "pss", memory.rss) / 1e6

@@ -8,7 +8,7 @@ from taskflow import clock
 from taskflow.domain.errors import DeadLetterIsSettled, NotAnEventOfOurs
 from taskflow.serving import as_json, http_function
 from taskflow.serving.dead_letters import summary
-from taskflow.storage import Transaction, dead_letter_store, delivery_store
+from taskflow.storage import Transaction, dead_letter_store, delivery_store, events
 
 
 @http_function("POST /api/admin/dead-letters/{letter_id}/resend", permission="events:replay")
@@ -18,7 +18,8 @@ def resend_dead_letter(letter_id: UUID, tx: Transaction) -> Response:
         raise DeadLetterIsSettled
     if letter.user_id is None or letter.seq is None:
         raise NotAnEventOfOurs
-    wanted = [(letter.user_id, letter.seq)]
+    event = events.get(tx, letter.user_id, letter.seq, event_id=UUID(letter.event_id))
+    wanted = [(event.user_id, event.seq)]
     delivery_store.ask_again(tx, letter.consumer, wanted, now=clock.now())
     dead_letter_store.set_state(tx, letter_id, "resent")
     return as_json(summary(dead_letter_store.get(tx, letter_id)), 202)

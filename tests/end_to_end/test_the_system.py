@@ -1,4 +1,4 @@
-"""`taskflow up` through its life: started, stopped, misused, and with each of its parts killed (D1, D2)."""
+"""`taskflow up` through its life: started, stopped, misused, its parts killed (D1, D2, A5)."""
 
 import os
 import signal
@@ -26,6 +26,7 @@ from tests.support.remote import Remote, a_new_user, signed_in
 from tests.support.sockets import Follower, seqs
 from tests.support.system import ROOT, STARTED_WITHIN_S, System, a_free_port
 
+COMMAND_WITHIN_S = 60
 STOPPED_WITHIN_S = 15
 STOPPED_AT_ONCE_S = 8
 """What an orderly stop takes by itself is 2 s; the server's patience with its clients is 10 s."""
@@ -34,9 +35,7 @@ RECOVERED_WITHIN_S = 15
 A_SHORT_SECRET = "too short a secret"
 
 
-def _taskflow(
-    *arguments: str, data_dir: Path, within_s: float = 60, **settings: str
-) -> subprocess.CompletedProcess[str]:
+def _taskflow(*arguments: str, data_dir: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "taskflow.command_line", *arguments],
         env={
@@ -47,7 +46,7 @@ def _taskflow(
         },
         capture_output=True,
         text=True,
-        timeout=within_s,
+        timeout=COMMAND_WITHIN_S,
         check=False,
     )
 

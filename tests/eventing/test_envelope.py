@@ -87,7 +87,9 @@ def test_all_text_survives_the_headers(text: str) -> None:
 
 def test_what_the_standard_wants_encoded_is_encoded() -> None:
     """CloudEvents' HTTP binding 1.0.2, 3.1.3.2; its own example is the last one here."""
-    headers = headers_of({"a": 'x "%\x7f\x1f', "b": "!#$&'()*+,-./:;<=>?@[\\]^_`{|}~", "c": "Euro € 😀"})
+    headers = headers_of(
+        {"a": 'x "%\x7f\x1f', "b": "!#$&'()*+,-./:;<=>?@[\\]^_`{|}~", "c": "Euro € 😀"}
+    )
 
     assert headers["ce-a"] == "x%20%22%25%7F%1F"
     assert headers["ce-b"] == "!#$&'()*+,-./:;<=>?@[\\]^_`{|}~"

@@ -49,7 +49,9 @@ def admin(letters_database: None) -> Api:  # noqa: ARG001 - it must be there
     return Api(an_administrator())
 
 
-def errors_of(consumer: str, code: str = "503", text: str = "the mail server is away") -> dict[str, str]:
+def errors_of(
+    consumer: str, code: str = "503", text: str = "the mail server is away"
+) -> dict[str, str]:
     """Return what a source adds to an event that a consumer did not take."""
     return {
         "knativeerrordest": f"http://{consumer}.taskflow.svc.cluster.local/",
@@ -117,9 +119,7 @@ def test_a_dead_letter_says_what_died_where_and_why(user: SignedIn, admin: Api) 
     }
 
 
-def test_a_dead_letter_can_be_inspected_with_all_that_was_sent(
-    user: SignedIn, admin: Api
-) -> None:
+def test_a_dead_letter_can_be_inspected_with_all_that_was_sent(user: SignedIn, admin: Api) -> None:
     letter_id = a_letter(admin, user)
     event = log_of(user.user_id)[-1]
 

@@ -175,7 +175,9 @@ def test_what_was_asked_for_again_is_brought_again_once(
     with delivering(served, consumer):
         eventually(brought(consumer, user.user_id, 3), within_s=SOON_S)
         with transaction(A_CAUSE) as tx:
-            delivery_store.ask_again(tx, consumer, [(user.user_id, 2)], now=log_of(user.user_id)[0].timestamp)
+            delivery_store.ask_again(
+                tx, consumer, [(user.user_id, 2)], now=log_of(user.user_id)[0].timestamp
+            )
         eventually(lambda: _asked_again(consumer, []), within_s=SOON_S)
 
     assert subscriber.seqs(consumer, user.user_id) == [1, 2, 3, 2]

@@ -13,7 +13,7 @@ from taskflow.eventing.delivery import Answer, Outcome, backoff
 from taskflow.standalone.post import ANSWER_MAX_BYTES, Poster
 from tests.support.subscriber import NO_CONTENT, Delivered, HangUp, Scripted, listening
 
-ATTRIBUTES = {"id": "1", "subject": "Zażółć 100% \"🐘\"\r\nce-id: 2", "userid": " a b "}
+ATTRIBUTES = {"id": "1", "subject": 'Zażółć 100% "🐘"\r\nce-id: 2', "userid": " a b "}
 SOON_S = 10
 
 

@@ -19,9 +19,7 @@ from tests.support.eventually import eventually
 from tests.support.subscriber import NO_CONTENT, Delivered, Scripted
 
 CRONS = [
-    function.endpoint
-    for function in all_functions()
-    if isinstance(function.endpoint, CronFunction)
+    function.endpoint for function in all_functions() if isinstance(function.endpoint, CronFunction)
 ]
 SOON_S = 15
 JUST_BEFORE = timedelta(seconds=-0.3)

@@ -2,6 +2,7 @@
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import text
@@ -34,6 +35,11 @@ def _claim_in(
     return found
 
 
+def _claim_and_fail(tx: Transaction, user: SignedIn) -> None:
+    _claim_in(tx, user)
+    raise LookupError
+
+
 def _assert_waits(done: Future[StoredAnswer | None]) -> None:
     with transaction(A_CAUSE) as tx:
         waiting = tx.connection.execute(text("SELECT count(*) FROM pg_locks WHERE NOT granted"))
@@ -57,9 +63,8 @@ def test_keys_are_each_users_own(user: SignedIn, other: SignedIn) -> None:
 
 
 def test_a_claim_that_was_rolled_back_never_was(user: SignedIn) -> None:
-    with pytest.raises(LookupError), transaction(A_CAUSE) as tx:
-        _claim_in(tx, user)
-        raise LookupError
+    with pytest.raises(LookupError):
+        run(partial(_claim_and_fail, user=user), A_CAUSE)
 
     assert _claim(user) is None
 
@@ -79,18 +84,18 @@ def test_a_repeat_that_comes_while_the_first_runs_waits_and_is_given_its_answer(
 
 def test_a_repeat_takes_the_key_when_the_first_fails(user: SignedIn) -> None:
     with ThreadPoolExecutor(1) as pool:
-        with pytest.raises(LookupError), transaction(A_CAUSE) as first:
+        with transaction(A_CAUSE) as first:
             _claim_in(first, user)
             repeat = pool.submit(_claim, user)
             eventually(lambda: _assert_waits(repeat))
-            raise LookupError
+            first.connection.rollback()
 
         assert repeat.result(WAIT_S) is None
 
 
 def test_of_many_at_once_one_takes_the_key(user: SignedIn) -> None:
     with ThreadPoolExecutor(10) as pool:
-        found = list(pool.map(lambda _: _claim(user), range(10)))
+        found = list(pool.map(_claim, [user] * 10))
 
     assert found.count(None) == 1
     assert found.count(ANSWER) == 9
@@ -100,9 +105,11 @@ def test_a_first_that_runs_too_long_is_told_to_the_repeat(user: SignedIn) -> Non
     with transaction(A_CAUSE) as first:
         _claim_in(first, user)
 
-        with pytest.raises(KeyIsHeld), transaction(A_CAUSE) as repeat:
+        with transaction(A_CAUSE) as repeat:
             repeat.connection.execute(text("SET LOCAL lock_timeout = 50"))
-            _claim_in(repeat, user)
+            with pytest.raises(KeyIsHeld):
+                _claim_in(repeat, user)
+            repeat.connection.rollback()
 
     assert _claim(user) == ANSWER
 
@@ -136,7 +143,8 @@ def test_old_keys_that_many_forget_at_once_deadlock_nobody(user: SignedIn) -> No
     for number in range(20):
         _claim(user, f"old {number}")
 
+    new = [f"new {number}" for number in range(20)]
     with ThreadPoolExecutor(10) as pool:
-        found = list(pool.map(lambda number: _claim(user, f"new {number}", after=KEPT), range(20)))
+        found = list(pool.map(partial(_claim, user, after=KEPT), new))
 
     assert found == [None] * 20

@@ -1,9 +1,10 @@
-"""Sessions: rotation and theft, tickets used once, attempts counted, only hashes stored (S1, L1)."""
+"""Sessions: rotation and theft, tickets used once, attempts counted, only hashes kept (S1, L1)."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
@@ -33,10 +34,19 @@ def _open(user: SignedIn) -> str:
 def _rotate(token: str, *, after: timedelta = timedelta()) -> tuple[str | None, str]:
     successor = tokens.new_secret()
     now = A_TIME + after
-    return (
-        run(lambda tx: session_store.rotate(tx, token, successor, now=now), A_CAUSE),
-        successor,
-    )
+    session = run(lambda tx: session_store.rotate(tx, token, successor, now=now), A_CAUSE)
+    return None if session is None else session.user_id, successor
+
+
+def _close(user: SignedIn, *, token: str | None = None, session_id: UUID | None = None) -> None:
+    with transaction(A_CAUSE) as tx:
+        session_store.close_session(
+            tx,
+            user.user_id,
+            refresh_token=token,
+            session_id=None if session_id is None else str(session_id),
+            now=A_TIME,
+        )
 
 
 def _secrets_in(rows: Iterator[Any]) -> str:
@@ -88,7 +98,7 @@ def test_a_token_that_two_use_at_once_serves_both(user: SignedIn) -> None:
     token = _open(user)
 
     with ThreadPoolExecutor(8) as pool:
-        results = list(pool.map(lambda _: _rotate(token), range(8)))
+        results = list(pool.map(_rotate, [token] * 8))
 
     assert [whose for whose, _ in results] == [user.user_id] * 8
     assert [_rotate(successor)[0] for _, successor in results] == [user.user_id] * 8
@@ -99,11 +109,29 @@ def test_a_closed_session_is_over_for_all_its_tokens(user: SignedIn) -> None:
     _, second = _rotate(first)
     elsewhere = _open(user)
 
-    run(lambda tx: session_store.close_session(tx, second, now=A_TIME), A_CAUSE)
-    run(lambda tx: session_store.close_session(tx, "unknown", now=A_TIME), A_CAUSE)
+    _close(user, token=second)
+    _close(user, token="unknown")
+    _close(user)
 
     assert [_rotate(token)[0] for token in (first, second)] == [None, None]
     assert _rotate(elsewhere)[0] == user.user_id
+
+
+def test_a_session_is_closed_by_its_id_too_but_only_by_its_own_user(
+    user: SignedIn, other: SignedIn
+) -> None:
+    token = tokens.new_secret()
+    session = run(
+        lambda tx: session_store.open_session(tx, user.user_id, token, now=A_TIME), A_CAUSE
+    )
+
+    _close(other, session_id=session.id)
+    _close(other, token=token)
+    still_open = _rotate(token)[0]
+    _close(user, session_id=session.id)
+
+    assert still_open == user.user_id
+    assert _rotate(token)[0] is None
 
 
 def test_a_new_session_forgets_the_expired_ones_of_its_user(

@@ -229,7 +229,7 @@ def test_connections_that_were_all_lost_do_not_hurt_the_next_transactions(
     def five_at_once() -> list[int]:
         tried.clear()
         with ThreadPoolExecutor(5) as pool:
-            return list(pool.map(lambda _: run(work, A_CAUSE), range(5)))
+            return [done.result() for done in [pool.submit(run, work, A_CAUSE) for _ in range(5)]]
 
     with database_at(database.url, pool_size=5):
         five = five_at_once()

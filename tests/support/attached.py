@@ -13,14 +13,14 @@ from tests.support.system import System
 
 @contextmanager
 def attached_to(system: System) -> Generator[None]:
-    """Make the database of a running system the one of this process, for the length of the block."""
+    """Make the database of a running system this process's own, for the length of the block."""
     with database_at(EmbeddedPostgres(system.data_dir).url):
         yield
 
 
 @contextmanager
 def database_at(url: str, *, pool_size: int = 10) -> Generator[None]:
-    """Make another database the one of this process, for the length of the block."""
+    """Make another database this process's own, for the length of the block."""
     settings = Settings(
         environment="test",
         database_url=url,

@@ -215,7 +215,7 @@ class Load:
                 self._settle()
 
     def kill(self) -> None:
-        """End the whole process group at some moment, half of the times PostgreSQL with it, and restart it."""
+        """Kill the whole process group at some moment, and at times PostgreSQL; restart it."""
         threading.Event().wait(self.random.uniform(*LOADED_S))
         with_postgresql = self.random.random() < 0.5
         self.system.kill(with_postgresql=with_postgresql)

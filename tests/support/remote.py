@@ -1,6 +1,6 @@
 """A client of a running system, which speaks HTTP as any other."""
 
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 import requests
@@ -72,7 +72,7 @@ class Remote:
         """Close the connection."""
         self._session.close()
 
-    def __enter__(self) -> "Remote":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlencode
 
 from websockets import ConnectionClosed, Subprotocol, WebSocketException
@@ -30,8 +30,11 @@ def opened(
     subprotocols: Sequence[str] = (SUBPROTOCOL,),
     **query: object,
 ) -> Generator[ClientConnection]:
-    """Open a socket below `/ws`, as a stranger unless `headers` say otherwise."""
-    encoded = urlencode(query)
+    """Open a socket below `/ws`, as a stranger unless `headers` say otherwise.
+
+    A parameter of the query that is None is left out.
+    """
+    encoded = urlencode({name: value for name, value in query.items() if value is not None})
     with connect(
         f"{system.ws_url}{path}{'?' if encoded else ''}{encoded}",
         additional_headers=headers,
@@ -51,8 +54,7 @@ def following(
     system: System, user: SignedIn, *, since: int | None = None
 ) -> Generator[ClientConnection]:
     """Open a socket of a user and read its first message."""
-    query = {} if since is None else {"since": since}
-    with opened(system, headers=user.headers, **query) as socket:
+    with opened(system, headers=user.headers, since=since) as socket:
         first = heard(socket)
         assert first["type"] == "task.sync", first
         yield socket
@@ -100,7 +102,7 @@ class Follower:
         self._thread = threading.Thread(target=self._follow, name="follower", daemon=True)
         self._thread.start()
 
-    def __enter__(self) -> "Follower":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -107,7 +107,7 @@ class System:
             return False
 
     def kill(self, *, with_postgresql: bool = False) -> None:
-        """End its whole process group with SIGKILL; PostgreSQL, in its own, ends by itself or so too."""
+        """End its process group with SIGKILL; PostgreSQL, in its own, then ends by itself."""
         server = [found for found in self.processes() if found.name() == "postgres"]
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)

@@ -125,8 +125,11 @@ class Connection:
     def check(self) -> bool:
         """Read what the client has sent, and close if that is due; say whether to go on."""
         try:
-            while self._ws.connected and (received := self._ws.receive(timeout=0)) is not None:
-                self._hear(received)
+            # Asking an empty buffer for a message would cost a turn of gevent's loop.
+            while self._ws.connected and self._ws.input_buffer:
+                received = self._ws.receive(timeout=0)
+                if received is not None:
+                    self._hear(received)
         except ConnectionClosed:
             return False
         if self._closing is None and clock.now() >= self._expires_at:

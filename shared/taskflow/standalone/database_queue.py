@@ -1,7 +1,9 @@
 """The database queue: the event log itself as the source of deliveries."""
 
+import math
 import threading
 from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
 
 from taskflow import clock
 from taskflow.domain.events import Cause, Event
@@ -12,9 +14,13 @@ from taskflow.storage import Transaction, delivery_store, events, run
 CHECK_S = 2.0
 """How often everyone is looked at; in between, only those whose commit was heard of."""
 
+RECORD_S = 0.5
+"""How often progress is recorded. What was delivered and not recorded is delivered again after a
+crash, and finds its claim."""
+
 EVENTS_MAX = 500
-BEHIND_MAX = 10_000
-"""How many users who are behind one look finds; those for whom there is no lane yet wait here."""
+KNOWN_MAX = 10_000
+"""Users whose progress is remembered, so that it need not be asked for."""
 
 _AGAIN = "again:"
 
@@ -28,46 +34,47 @@ class DatabaseQueue:
         """Deliver events of `types`, and pass the others over."""
         self._consumer = consumer
         self._types = types
+        self._lock = threading.Lock()
         self._hinted: set[str] = set()
-        self._checked_s = -CHECK_S
+        self._known: dict[str, int] = {}
+        self._unrecorded: dict[str, int] = {}
+        self._checked_s = self._recorded_s = -math.inf
         self._woken = threading.Event()
 
     def hint(self, newest: Mapping[str, int]) -> None:
         """Say that these users' streams have grown, from any thread."""
-        self._hinted.update(newest)
+        with self._lock:
+            self._hinted.update(newest)
         self._woken.set()
 
     def fetch(self, busy: Collection[str], lanes_max: int) -> Sequence[Delivery]:
         """Return what comes next for users who are behind, and what was asked for again."""
-        free = [user_id for user_id in self._hinted.copy() if user_id not in busy]
-        hinted = free[:lanes_max]
-        if len(free) > lanes_max:
-            self._woken.set()
-        check_all = clock.monotonic_s() >= self._checked_s + CHECK_S
+        now_s = clock.monotonic_s()
+        if now_s >= self._recorded_s + RECORD_S:
+            self._recorded_s = now_s
+            self._record()
+        check_all = now_s >= self._checked_s + CHECK_S
+        with self._lock:
+            hinted = [user_id for user_id in self._hinted if user_id not in busy]
+            self._hinted.difference_update(hinted)
         if check_all:
-            self._checked_s = clock.monotonic_s()
+            self._checked_s = now_s
         elif not hinted:
             return ()
-        self._hinted.difference_update(hinted)
-        return run(
-            lambda tx: self._read(tx, None if check_all else hinted, busy, lanes_max), _CAUSE
-        )
+        try:
+            return run(lambda tx: self._read(tx, hinted, busy, lanes_max, check_all), _CAUSE)
+        except BaseException:
+            self.hint(dict.fromkeys(hinted, 0))
+            raise
 
     def settle(self, delivery: Delivery) -> None:
         """Move the consumer's progress on, or strike what was asked for again."""
-        user_id = delivery.attributes["userid"]
+        user_id, seq = delivery.attributes["userid"], delivery.place
         if delivery.lane.startswith(_AGAIN):
-            run(
-                lambda tx: delivery_store.brought_again(
-                    tx, self._consumer, user_id, delivery.place
-                ),
-                _CAUSE,
-            )
-        else:
-            run(
-                lambda tx: delivery_store.advance(tx, self._consumer, user_id, delivery.place),
-                _CAUSE,
-            )
+            run(lambda tx: delivery_store.brought_again(tx, self._consumer, user_id, seq), _CAUSE)
+            return
+        with self._lock:
+            self._known[user_id] = self._unrecorded[user_id] = seq
             # There may be more than one fetch took.
             self._hinted.add(user_id)
 
@@ -81,28 +88,68 @@ class DatabaseQueue:
         """Have `wait` return."""
         self._woken.set()
 
+    def close(self) -> None:
+        """Record what has been delivered."""
+        self._record()
+
+    def _record(self) -> None:
+        with self._lock:
+            reached, self._unrecorded = self._unrecorded, {}
+        if not reached:
+            return
+        try:
+            run(lambda tx: delivery_store.advance(tx, self._consumer, reached), _CAUSE)
+        except BaseException:
+            with self._lock:
+                self._unrecorded = {**reached, **self._unrecorded}
+            raise
+        with self._lock:
+            if len(self._known) > KNOWN_MAX:
+                self._known = dict(self._unrecorded)
+
     def _read(
         self,
         tx: Transaction,
-        user_ids: Sequence[str] | None,
+        hinted: Sequence[str],
         busy: Collection[str],
         lanes_max: int,
+        check_all: bool,  # noqa: FBT001 - of fetch alone
     ) -> Sequence[Delivery]:
-        everyone = delivery_store.behind(tx, self._consumer, user_ids=user_ids, limit=BEHIND_MAX)
-        waiting = [user_id for user_id in everyone if user_id not in busy]
-        behind = {user_id: everyone[user_id] for user_id in waiting[:lanes_max]}
-        found = events.after_each(tx, behind, limit=EVENTS_MAX) if behind else []
-        deliveries = [self._delivery(event, event.user_id) for event in found]
-        # Some were left out: look again at once.
-        self._hinted.update(waiting[lanes_max:])
-        if len(found) == EVENTS_MAX:
-            self._hinted.update(behind)
-        if user_ids is None:
+        with self._lock:
+            known = {user_id: self._known[user_id] for user_id in hinted if user_id in self._known}
+        asked = None if check_all else [user_id for user_id in hinted if user_id not in known]
+        behind, is_cut = known, False
+        if asked is None or asked:
+            most = lanes_max + len(busy)
+            found = delivery_store.behind(tx, self._consumer, user_ids=asked, limit=most)
+            is_cut = len(found) == most
+            with self._lock:
+                # What is recorded may be older than what was delivered since.
+                found = {user: max(seq, self._known.get(user, 0)) for user, seq in found.items()}
+            behind = {**known, **found}
+        behind = {user_id: seq for user_id, seq in behind.items() if user_id not in busy}
+        taken = dict(islice(behind.items(), lanes_max))
+        happened = events.after_each(tx, taken, limit=EVENTS_MAX) if taken else []
+        deliveries = [self._delivery(event, event.user_id) for event in happened]
+        # Who was left out is looked at again at once.
+        left_out = behind if len(happened) == EVENTS_MAX else behind.keys() - taken.keys()
+        if left_out:
+            self.hint(dict.fromkeys(left_out, 0))
+        if is_cut:
+            self._look_again(asked)
+        if check_all:
             for event in delivery_store.asked_again(tx, self._consumer, limit=lanes_max):
                 lane = f"{_AGAIN}{event.user_id}:{event.seq}"
                 if lane not in busy:
                     deliveries.append(self._delivery(event, lane))
         return deliveries
+
+    def _look_again(self, asked: Sequence[str] | None) -> None:
+        if asked is None:
+            self._checked_s = -math.inf
+            self._woken.set()
+        else:
+            self.hint(dict.fromkeys(asked, 0))
 
     def _delivery(self, event: Event, lane: str) -> Delivery:
         return Delivery(

@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
@@ -69,6 +70,10 @@ class Source(Protocol):
         """Have `wait` return."""
         ...
 
+    def close(self) -> None:
+        """Record what was settled, if that was put off."""
+        ...
+
 
 Post = Callable[[str, dict[str, str], bytes], Answer]
 """Sends attributes and body to the subscriber of this name; returns its answer."""
@@ -123,6 +128,9 @@ class Deliverer:
             if not fetched:
                 self._source.wait(min(wait_s, IDLE_S))
         self._pool.shutdown(wait=True)
+        with suppress(DatabaseUnavailable):
+            # It is delivered again, then, and finds its claim.
+            self._source.close()
 
     def stop(self) -> None:
         """End once what is on its way has been answered; the rest is delivered next time."""

@@ -29,6 +29,7 @@ from taskflow.standalone.processes import (  # noqa: E402
 )
 from taskflow.standalone.router import Router  # noqa: E402
 from taskflow.standalone.signals import Signals  # noqa: E402
+from taskflow.standalone.worker import Worker  # noqa: E402
 from taskflow.storage import on_commit  # noqa: E402
 
 CONNECTIONS_MAX = 20_000
@@ -37,7 +38,6 @@ GRACEFUL_S = 10
 """How long a stopping worker waits for the requests that it has begun."""
 
 HUNG_AFTER_S = 60
-LOOK_S = 0.05
 
 API, CONSUMERS = "api", "consumers"
 
@@ -53,7 +53,7 @@ class _Server(BaseApplication):
         options: dict[str, Any] = {
             "bind": self._address,
             "workers": config.settings().web_concurrency,
-            "worker_class": "gevent",
+            "worker_class": Worker,
             "worker_connections": CONNECTIONS_MAX,
             "keepalive": KEEP_ALIVE_S,
             "graceful_timeout": GRACEFUL_S,
@@ -89,10 +89,9 @@ def _api(folder: Path) -> _Server:
     frame.user_limit()
     frame.address_limit()
 
-    def worker_started(worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
+    def worker_started(_worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
         passwords.run_aside(gevent.get_hub().threadpool.apply)
         on_commit(Signals(folder / SIGNALS_FOLDER, feed().hint).tell)
-        gevent.spawn(_drain_at_the_end, worker)
 
     return _Server(router, f"{settings.host}:{settings.port}", worker_started)
 
@@ -113,12 +112,6 @@ def _consumers(folder: Path) -> _Server:
 
 def _forget_worker(_server: object, worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
     metrics.forget_process(worker.pid)
-
-
-def _drain_at_the_end(worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
-    while worker.alive:
-        gevent.sleep(LOOK_S)
-    feed().drain()
 
 
 if __name__ == "__main__":

@@ -51,10 +51,13 @@ class AuditFilter:
     until: datetime | None = None
 
 
+_INSERT = insert(AUDIT_ENTRIES).on_conflict_do_nothing()
+
+
 def add(tx: Transaction, entry: AuditEntry) -> None:
     """Store an entry; the one of an event is stored once, even where the claim was lost."""
     values = {column.name: getattr(entry, column.name) for column in AUDIT_ENTRIES.columns}
-    tx.connection.execute(insert(AUDIT_ENTRIES).values(values).on_conflict_do_nothing())
+    tx.connection.execute(_INSERT, values)
 
 
 def list_of(
@@ -84,7 +87,8 @@ def differing(
 ) -> list[tuple[str, int]]:
     """Return events, as (user id, seq), whose entry is missing or says something else.
 
-    Those appended after `before` may still be on their way.
+    Those appended after `before` may still be on their way. Entries that have no event, which can
+    only have been taken out of the log, are returned too.
     """
     same = and_(*(EVENTS.c[name] == AUDIT_ENTRIES.c[name] for name in _COMPARED))
     query = (
@@ -95,9 +99,19 @@ def differing(
         .order_by(EVENTS.c.user_id, EVENTS.c.seq)
         .limit(limit)
     )
+    recorded = select(EVENTS.c.event_id).where(EVENTS.c.event_id == AUDIT_ENTRIES.c.event_id)
+    orphans = (
+        select(AUDIT_ENTRIES.c.user_id, AUDIT_ENTRIES.c.seq)
+        .where(~recorded.exists())
+        .order_by(AUDIT_ENTRIES.c.user_id, AUDIT_ENTRIES.c.seq)
+        .limit(limit)
+    )
     if user_id is not None:
         query = query.where(EVENTS.c.user_id == user_id)
-    return [(row.user_id, row.seq) for row in tx.connection.execute(query)]
+        orphans = orphans.where(AUDIT_ENTRIES.c.user_id == user_id)
+    found = [(row.user_id, row.seq) for row in tx.connection.execute(query)]
+    found += [(row.user_id, row.seq) for row in tx.connection.execute(orphans)]
+    return sorted(found)[:limit]
 
 
 def counts(tx: Transaction, *, user_id: str | None) -> tuple[int, int]:

@@ -16,16 +16,16 @@ KEPT = timedelta(days=90)
 """At least as long as dead letters, which may be sent again as late."""
 
 
+_CLAIM = insert(CLAIMS).on_conflict_do_nothing().returning(CLAIMS.c.event_id)
+
+
 def claim(tx: Transaction, consumer: str, event_id: UUID, *, now: datetime) -> bool:
     """Claim an event for a consumer, in the transaction of its effect; False if it had it before.
 
     Where another transaction is claiming it, this waits for its end.
     """
     claimed = tx.connection.execute(
-        insert(CLAIMS)
-        .values(consumer=consumer, event_id=event_id, claimed_at=now)
-        .on_conflict_do_nothing()
-        .returning(CLAIMS.c.event_id)
+        _CLAIM, {"consumer": consumer, "event_id": event_id, "claimed_at": now}
     ).scalar_one_or_none()
     return claimed is not None
 

@@ -3,7 +3,7 @@
 Each consumer has its own progress, so that one that fails does not hold up another.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import BigInteger, Text, and_, bindparam, func, literal, select
@@ -14,6 +14,35 @@ from taskflow.storage import events
 from taskflow.storage.tables import DELIVERIES, EVENTS, REDELIVERIES, STREAMS
 from taskflow.storage.transactions import Transaction
 
+_PROGRESS = func.coalesce(DELIVERIES.c.seq, 0, type_=BigInteger)
+_BEHIND = (
+    select(STREAMS.c.user_id, _PROGRESS.label("seq"))
+    .outerjoin(
+        DELIVERIES,
+        and_(
+            DELIVERIES.c.consumer == bindparam("consumer"),
+            DELIVERIES.c.user_id == STREAMS.c.user_id,
+        ),
+    )
+    .where(STREAMS.c.seq > _PROGRESS)
+    .limit(bindparam("most"))
+)
+_BEHIND_OF = _BEHIND.where(STREAMS.c.user_id == func.any(bindparam("users", type_=ARRAY(Text))))
+_REACHED = (
+    func.unnest(bindparam("users", type_=ARRAY(Text)), bindparam("seqs", type_=ARRAY(BigInteger)))
+    .table_valued("user_id", "seq")
+    .render_derived("reached")
+)
+_NEW = insert(DELIVERIES).from_select(
+    ["consumer", "user_id", "seq"],
+    select(bindparam("consumer", type_=Text), _REACHED.c.user_id, _REACHED.c.seq),
+)
+_ADVANCE = _NEW.on_conflict_do_update(
+    index_elements=[DELIVERIES.c.consumer, DELIVERIES.c.user_id],
+    set_={"seq": _NEW.excluded.seq},
+    where=DELIVERIES.c.seq < _NEW.excluded.seq,
+)
+
 
 def behind(
     tx: Transaction, consumer: str, *, user_ids: Sequence[str] | None = None, limit: int
@@ -22,33 +51,20 @@ def behind(
 
     Of all users, or of `user_ids` alone; at most `limit`.
     """
-    progress = func.coalesce(DELIVERIES.c.seq, 0, type_=BigInteger)
-    query = (
-        select(STREAMS.c.user_id, progress.label("seq"))
-        .outerjoin(
-            DELIVERIES,
-            and_(DELIVERIES.c.consumer == consumer, DELIVERIES.c.user_id == STREAMS.c.user_id),
-        )
-        .where(STREAMS.c.seq > progress)
-        .limit(limit)
-    )
-    if user_ids is not None:
-        query = query.where(
-            STREAMS.c.user_id == func.any(bindparam("user_ids", list(user_ids), ARRAY(Text)))
-        )
-    return {row.user_id: row.seq for row in tx.connection.execute(query)}
+    parameters = {"consumer": consumer, "most": limit}
+    if user_ids is None:
+        rows = tx.connection.execute(_BEHIND, parameters)
+    else:
+        rows = tx.connection.execute(_BEHIND_OF, {**parameters, "users": list(user_ids)})
+    return {row.user_id: row.seq for row in rows}
 
 
-def advance(tx: Transaction, consumer: str, user_id: str, seq: int) -> None:
-    """Record that the consumer was brought the user's events up to `seq`; never goes back."""
+def advance(tx: Transaction, consumer: str, reached: Mapping[str, int]) -> None:
+    """Record up to which `seq` the consumer was brought each user's events; never goes back."""
+    users = sorted(reached)
     tx.connection.execute(
-        insert(DELIVERIES)
-        .values(consumer=consumer, user_id=user_id, seq=seq)
-        .on_conflict_do_update(
-            index_elements=[DELIVERIES.c.consumer, DELIVERIES.c.user_id],
-            set_={"seq": seq},
-            where=DELIVERIES.c.seq < seq,
-        )
+        _ADVANCE,
+        {"consumer": consumer, "users": users, "seqs": [reached[user] for user in users]},
     )
 
 

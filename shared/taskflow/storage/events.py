@@ -94,6 +94,39 @@ COLUMNS = [
 ]
 
 
+_ORDER = (EVENTS.c.user_id, EVENTS.c.seq)
+
+# Made once, and given their values as parameters: building one costs more than sending it.
+_NEWEST_SEQ = select(STREAMS.c.seq).where(STREAMS.c.user_id == bindparam("user"))
+_NEWEST_SEQS = select(STREAMS.c.user_id, STREAMS.c.seq).where(
+    STREAMS.c.user_id == func.any(bindparam("users", type_=ARRAY(Text)))
+)
+_AFTER = (
+    select(*COLUMNS)
+    .where(EVENTS.c.user_id == bindparam("user"), EVENTS.c.seq > bindparam("since"))
+    .order_by(*_ORDER)
+    .limit(bindparam("most"))
+)
+_WANTED = (
+    func.unnest(
+        bindparam("users", type_=ARRAY(Text)), bindparam("seqs", type_=ARRAY(EVENTS.c.seq.type))
+    )
+    .table_valued("user_id", "seq")
+    .render_derived("wanted")
+)
+_AFTER_EACH = (
+    select(*COLUMNS)
+    .join(_WANTED, (EVENTS.c.user_id == _WANTED.c.user_id) & (EVENTS.c.seq > _WANTED.c.seq))
+    .order_by(*_ORDER)
+    .limit(bindparam("most"))
+)
+_ONE = select(*COLUMNS).where(
+    EVENTS.c.user_id == bindparam("user"),
+    EVENTS.c.seq == bindparam("place"),
+    EVENTS.c.event_id == bindparam("id"),
+)
+
+
 def open_stream(tx: Transaction, user_id: str) -> None:
     """Give a new user an empty stream; nothing can be appended before."""
     tx.connection.execute(STREAMS.insert().values(user_id=user_id, seq=0, hash=CHAIN_START))
@@ -149,9 +182,7 @@ def newest_seq(tx: Transaction, user_id: str) -> int:
 
     Raises AccountNotFound.
     """
-    seq = tx.connection.execute(
-        select(STREAMS.c.seq).where(STREAMS.c.user_id == user_id)
-    ).scalar_one_or_none()
+    seq = tx.connection.execute(_NEWEST_SEQ, {"user": user_id}).scalar_one_or_none()
     if seq is None:
         raise AccountNotFound
     return seq
@@ -159,17 +190,13 @@ def newest_seq(tx: Transaction, user_id: str) -> int:
 
 def newest_seqs(tx: Transaction, user_ids: Sequence[str]) -> dict[str, int]:
     """Return the `seq` of the newest event of each of the users that have a stream."""
-    rows = tx.connection.execute(
-        select(STREAMS.c.user_id, STREAMS.c.seq).where(
-            STREAMS.c.user_id == func.any(bindparam("user_ids", list(user_ids), ARRAY(Text)))
-        )
-    )
+    rows = tx.connection.execute(_NEWEST_SEQS, {"users": list(user_ids)})
     return {user_id: seq for user_id, seq in rows}  # noqa: C416 - a Row is no pair to pyright
 
 
 def after(tx: Transaction, user_id: str, seq: int, *, limit: int = READ_MAX) -> list[Event]:
     """Return the user's events after `seq`, ascending, at most `limit`."""
-    return read(tx, select(*COLUMNS).where(EVENTS.c.user_id == user_id, EVENTS.c.seq > seq), limit)
+    return _events(tx, _AFTER, {"user": user_id, "since": seq, "most": limit})
 
 
 def after_each(
@@ -179,30 +206,13 @@ def after_each(
 
     Ascending by `seq` within a user; at most `limit` in all, so that a user's may be cut short.
     """
-    wanted = (
-        func.unnest(
-            bindparam("user_ids", list(positions), ARRAY(Text)),
-            bindparam("seqs", list(positions.values()), ARRAY(EVENTS.c.seq.type)),
-        )
-        .table_valued("user_id", "seq")
-        .render_derived("wanted")
-    )
-    return read(
-        tx,
-        select(*COLUMNS).join(
-            wanted,
-            (EVENTS.c.user_id == wanted.c.user_id) & (EVENTS.c.seq > wanted.c.seq),
-        ),
-        limit,
-    )
+    parameters = {"users": list(positions), "seqs": list(positions.values()), "most": limit}
+    return _events(tx, _AFTER_EACH, parameters)
 
 
 def get(tx: Transaction, user_id: str, seq: int, *, event_id: UUID) -> Event:
     """Return one event. Raises NotAnEventOfOurs where the log has another there, or none."""
-    query = select(*COLUMNS).where(
-        EVENTS.c.user_id == user_id, EVENTS.c.seq == seq, EVENTS.c.event_id == event_id
-    )
-    found = read(tx, query, 1)
+    found = _events(tx, _ONE, {"user": user_id, "place": seq, "id": event_id})
     if not found:
         raise NotAnEventOfOurs
     return found[0]
@@ -297,8 +307,13 @@ def _digest(event: Event) -> bytes:
 
 def read(tx: Transaction, query: Select[*tuple[object, ...]], limit: int) -> list[Event]:
     """Return the events that a query of COLUMNS finds, ascending within a user, at most `limit`."""
-    rows = tx.connection.execute(query.order_by(EVENTS.c.user_id, EVENTS.c.seq).limit(limit))
-    return [Event(**row) for row in rows.mappings()]
+    return _events(tx, query.order_by(*_ORDER).limit(limit), {})
+
+
+def _events(
+    tx: Transaction, query: Select[*tuple[object, ...]], parameters: Mapping[str, object]
+) -> list[Event]:
+    return [Event(**row) for row in tx.connection.execute(query, parameters).mappings()]
 
 
 def _with_hashes(tx: Transaction, user_id: str | None) -> Iterator[tuple[Event, bytes]]:

@@ -1,0 +1,43 @@
+"""Minutes of kills under load, as `tests/end_to_end/test_delivery.py` has half of one."""
+
+import random
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from secrets import randbits
+
+import pytest
+
+from tests.support.ordeal import JWT_SECRET, VICTIMS, Ordeal
+from tests.support.roles import postgresql
+from tests.support.system import System
+
+USERS = 200
+KILLS_OF_EACH = 10
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Generator[System]:
+    running = System(tmp_path / "data", JWT_SECRET=JWT_SECRET, WEB_CONCURRENCY="2")
+    running.start()
+    yield running
+    running.kill()
+
+
+@pytest.mark.soak
+def test_what_was_acknowledged_reaches_the_log_the_audit_and_every_client_once(
+    system: System,
+) -> None:
+    seed = randbits(32)
+    sys.stdout.write(f"\nSeed {seed}\n")
+    rng = random.Random(seed)
+    victims = [*VICTIMS * KILLS_OF_EACH, postgresql, postgresql]
+    rng.shuffle(victims)
+    ordeal = Ordeal(USERS, [(rng.uniform(0.5, 8), victim) for victim in victims])
+
+    try:
+        ordeal.run(system, rng)
+    finally:
+        ordeal.show()
+
+    assert system.stop() == 0

@@ -6,12 +6,13 @@ import subprocess
 import sys
 from multiprocessing import get_context
 
-from benchmarks import cold_start, create_task, socket_latency
+from benchmarks import cold_start, create_task, many_sockets, socket_latency
 from taskflow.standalone.postgres import BINARIES
 
 BENCHMARKS = {
     "create_task": create_task.main,
     "socket_latency": socket_latency.main,
+    "many_sockets": many_sockets.main,
     "cold_start": cold_start.main,
 }
 

@@ -49,14 +49,17 @@ class Rig:
 
 
 @contextmanager
-def running(options: Mapping[str, str] | None = None) -> Generator[Rig]:
-    """Run one, with this process on its database too; `options` are PostgreSQL settings."""
+def running(options: Mapping[str, str] | None = None, **settings: str) -> Generator[Rig]:
+    """Run one, with this process on its database too.
+
+    `options` are PostgreSQL settings, `settings` environment variables.
+    """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="taskflow-")))
         postgres = EmbeddedPostgres(folder / "database", options=options)
         stack.callback(postgres.stop)
         postgres.start()
-        system = System(folder / "system", DATABASE_URL=postgres.url, JWT_SECRET=SECRET)
+        system = System(folder / "system", DATABASE_URL=postgres.url, JWT_SECRET=SECRET, **settings)
         stack.callback(system.stop)
         system.start()
         config.use(Settings(environment="test", database_url=postgres.url, jwt_secret=SECRET))

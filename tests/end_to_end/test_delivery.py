@@ -1,26 +1,138 @@
-"""Every process is killed under load; every write is in the log, the audit and on every client."""
+"""Delivery in the whole system: what was lost is mended, what is killed loses nothing (E5, E8)."""
 
 import random
 import sys
 from collections.abc import Generator
-from pathlib import Path
+from datetime import timedelta
 from secrets import randbits
+from uuid import UUID
 
 import pytest
+import requests
 
+from taskflow import clock
+from taskflow.domain.events import Event, EventType, NewEvent
+from taskflow.domain.identifiers import new_id
+from taskflow.eventing.envelope import attributes_of
+from taskflow.storage import audit_store, dead_letter_store, transaction
+from taskflow.storage.audit_store import AuditFilter
+from taskflow.storage.dead_letter_store import DeadLetter
+from tests.support.accounts import A_CAUSE, SignedIn, a_user, an_administrator
+from tests.support.attached import attached_to
+from tests.support.builders import append, log_of
+from tests.support.databases import tamper
+from tests.support.eventually import eventually
 from tests.support.ordeal import JWT_SECRET, VICTIMS, Ordeal
-from tests.support.roles import postgresql
+from tests.support.roles import delivery, postgresql, wait_for
 from tests.support.system import System
 
 USERS = 20
+CONSUMER = "record-audit-entry"
+SOON_S = 60
 
 
-@pytest.fixture
-def system(tmp_path: Path) -> Generator[System]:
-    running = System(tmp_path / "data", JWT_SECRET=JWT_SECRET, WEB_CONCURRENCY="2")
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Generator[System]:
+    running = System(
+        tmp_path_factory.mktemp("system") / "data", JWT_SECRET=JWT_SECRET, WEB_CONCURRENCY="2"
+    )
     running.start()
     yield running
     running.kill()
+
+
+def _a_user_with_a_log_of_an_hour_ago() -> SignedIn:
+    user = a_user()
+    append(
+        *(
+            NewEvent(
+                event_type=EventType.USER_SETTINGS_CHANGED,
+                user_id=user.user_id,
+                aggregate_id=user.user_id,
+                version=version,
+                timestamp=clock.now() - timedelta(hours=1),
+                data={},
+            )
+            for version in (2, 3, 4)
+        )
+    )
+    return user
+
+
+def _audited(user: SignedIn, *expected: int) -> None:
+    with transaction(A_CAUSE) as tx:
+        found = audit_store.list_of(tx, AuditFilter(user_id=user.user_id), after=None, limit=100)
+    assert sorted(entry.seq for entry in found) == list(expected)
+
+
+def _lose(event: Event) -> None:
+    """Have it that a consumer never had this event."""
+    here = {"event_id": event.event_id}
+    tamper("DELETE FROM claims WHERE event_id = CAST(:event_id AS uuid)", **here)
+    tamper("DELETE FROM audit_entries WHERE event_id = CAST(:event_id AS uuid)", **here)
+
+
+def test_effects_that_were_lost_are_had_again_once(system: System) -> None:
+    with attached_to(system):
+        user = _a_user_with_a_log_of_an_hour_ago()
+        eventually(lambda: _audited(user, 1, 2, 3, 4), within_s=SOON_S)
+        for event in log_of(user.user_id)[1:3]:
+            _lose(event)
+        _audited(user, 1, 4)
+
+        # The timer wakes every cron function when it starts.
+        [process] = wait_for(delivery, system)
+        process.kill()
+
+        eventually(lambda: _audited(user, 1, 2, 3, 4), within_s=SOON_S)
+
+
+def test_a_dead_letter_that_is_sent_again_has_its_effect(system: System) -> None:
+    with attached_to(system):
+        user, administrator = a_user(), an_administrator()
+        eventually(lambda: _audited(user, 1), within_s=SOON_S)
+        [event] = log_of(user.user_id)
+        _lose(event)
+        letter_id = _a_dead_letter(event)
+
+        answer = requests.post(
+            f"{system.url}/api/admin/dead-letters/{letter_id}/resend",
+            headers=administrator.headers,
+            timeout=SOON_S,
+        )
+
+        assert answer.status_code == 202, answer.text
+        eventually(lambda: _audited(user, 1), within_s=SOON_S)
+        _forget(letter_id)
+
+
+def _a_dead_letter(event: Event) -> UUID:
+    letter_id = new_id(clock.now())
+    with transaction(A_CAUSE) as tx:
+        dead_letter_store.add(
+            tx,
+            DeadLetter(
+                id=letter_id,
+                consumer=CONSUMER,
+                event_id=str(event.event_id),
+                event_type=event.event_type,
+                user_id=event.user_id,
+                seq=event.seq,
+                attributes=dict(attributes_of(event)),
+                body=event.record_json().encode(),
+                error_code=503,
+                error_text="a test",
+                state="dead",
+                received_at=clock.now(),
+                deaths=1,
+            ),
+        )
+    return letter_id
+
+
+def _forget(letter_id: UUID) -> None:
+    """Leave no dead letter to the test that wants none."""
+    tamper("DELETE FROM dead_letters WHERE id = CAST(:id AS uuid)", id=letter_id)
 
 
 @pytest.mark.timeout(600)

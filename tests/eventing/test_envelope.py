@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 from cloudevents.conversion import to_dict
-from cloudevents.http import from_http
+from cloudevents.http import from_http  # pyright: ignore[reportUnknownVariableType]
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -1,9 +1,9 @@
 """Dead letters: whatever could not be delivered is kept, shown, sent again or given up (E5, E8)."""
 
 import json
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -23,6 +23,8 @@ from tests.support.consumers import SINK, assert_taken, client_of, post, tick
 from tests.support.databases import a_database
 from tests.support.forged import a_token, bearing
 from tests.support.refused import assert_invalid, assert_refused
+
+SetClock = Callable[[datetime], None]
 
 LETTERS = "/api/admin/dead-letters"
 CONSUMER = "record-audit-entry"
@@ -78,7 +80,8 @@ def a_letter(admin: Api, user: SignedIn, **errors: str) -> str:
 def listed(admin: Api, query: str = "") -> list[dict[str, Any]]:
     answer = admin.get(LETTERS + query)
     assert answer.status_code == 200, answer.text
-    return (answer.json or {})["items"]
+    page: dict[str, Any] = answer.json or {}
+    return page["items"]
 
 
 def shown(admin: Api, letter_id: str) -> dict[str, Any]:
@@ -246,7 +249,7 @@ def test_the_pages_are_all_of_it(user: SignedIn, admin: Api, limit: int) -> None
     query: str | None = f"?consumer={consumer}&limit={limit}"
 
     while query:
-        page = admin.get(LETTERS + query).json or {}
+        page: dict[str, Any] = admin.get(LETTERS + query).json or {}
         seen += [one["id"] for one in page["items"]]
         cursor = page["next_cursor"]
         query = f"?consumer={consumer}&limit={limit}&cursor={cursor}" if cursor else None
@@ -394,7 +397,7 @@ def test_what_is_no_event_of_the_log_can_not_be_sent_again(user: SignedIn, admin
 
 
 def test_what_lies_dead_or_was_discarded_is_not_brought_again_by_itself(
-    user: SignedIn, admin: Api, set_clock: Any
+    user: SignedIn, admin: Api, set_clock: SetClock
 ) -> None:
     dead, discarded = a_letter(admin, user), a_letter(admin, user)
     admin.delete(f"{LETTERS}/{discarded}")
@@ -418,7 +421,7 @@ def shown_state(letter_id: str) -> str:
     return letter.state
 
 
-def test_letters_are_kept_for_ninety_days(user: SignedIn, admin: Api, set_clock: Any) -> None:
+def test_letters_are_kept_for_ninety_days(user: SignedIn, admin: Api, set_clock: SetClock) -> None:
     letter_id = a_letter(admin, user)
     received = clock.now()
 

@@ -43,7 +43,7 @@ each_cron = pytest.mark.parametrize("name", [cron.name for cron in CRONS])
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _own_database(database: EmbeddedPostgres) -> Generator[None]:  # pyright: ignore[reportUnusedFunction] - pytest uses it
+def _own_database(database: EmbeddedPostgres) -> Generator[None]:
     """Have nobody else write, so that all of the database can be compared."""
     with a_database(database):
         yield
@@ -107,7 +107,7 @@ def test_deliveries_at_the_same_time_have_the_effect_once(
     event = next(event for event in fresh if event.event_type in consumer.types)
 
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: deliver(consumer.name, event), range(16)))
+        answers = list(pool.map(deliver, [consumer.name] * 16, [event] * 16))
 
     for answer in answers:
         assert_taken(answer)

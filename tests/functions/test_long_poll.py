@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from taskflow.push import feed
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import transaction
 from tests.support.accounts import A_CAUSE, SignedIn, a_user
@@ -26,18 +27,18 @@ Poll = Callable[[SignedIn, str], "Future[dict[str, Any]]"]
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _own_database(database: EmbeddedPostgres) -> Generator[str]:  # pyright: ignore[reportUnusedFunction] - pytest uses it
+def own_database(database: EmbeddedPostgres) -> Generator[str]:
     with a_database(database) as url:
         yield url
 
 
 @pytest.fixture
-def user(_own_database: str) -> SignedIn:
+def user(own_database: str) -> SignedIn:  # noqa: ARG001 - it must be there
     return a_user()
 
 
 @pytest.fixture
-def other(_own_database: str) -> SignedIn:
+def other(own_database: str) -> SignedIn:  # noqa: ARG001 - it must be there
     return a_user()
 
 
@@ -60,7 +61,6 @@ def seqs(answer: dict[str, Any]) -> Sequence[int]:
 
 def wait_for_waiting(count: int) -> None:
     """Wait until so many have begun to wait."""
-    from taskflow.push import feed  # noqa: PLC0415 - made for the database of this module
 
     def check() -> None:
         channels = feed()._channels.values()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - nothing else tells
@@ -150,9 +150,7 @@ def test_all_who_wait_for_a_user_are_woken_and_nobody_else(
     assert elsewhere.result(SOON_S)["items"] == []
 
 
-def test_polling_again_and_again_misses_nothing_and_nothing_comes_twice(
-    user: SignedIn, poll: Poll
-) -> None:
+def test_polling_again_and_again_misses_nothing_and_nothing_comes_twice(user: SignedIn) -> None:
     def follow() -> list[int]:
         seen = [1]
         while seen[-1] < 101:
@@ -169,9 +167,9 @@ def test_polling_again_and_again_misses_nothing_and_nothing_comes_twice(
 
 
 def test_those_who_wait_hold_no_connection_to_the_database(
-    _own_database: str, user: SignedIn, poll: Poll
+    own_database: str, user: SignedIn, poll: Poll
 ) -> None:
-    with database_at(_own_database, pool_size=2):
+    with database_at(own_database, pool_size=2):
         waiting = [poll(user, f"since=1&wait={LONG_S}") for _ in range(30)]
         wait_for_waiting(30)
 

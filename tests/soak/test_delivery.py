@@ -31,7 +31,11 @@ def test_what_was_acknowledged_reaches_the_log_the_audit_and_every_client_once(
     seed = randbits(32)
     sys.stdout.write(f"\nSeed {seed}\n")
     rng = random.Random(seed)
-    victims = [*VICTIMS * KILLS_OF_EACH, postgresql, postgresql]
+    victims = [
+        *(victim for victim in VICTIMS for _ in range(KILLS_OF_EACH)),
+        postgresql,
+        postgresql,
+    ]
     rng.shuffle(victims)
     ordeal = Ordeal(USERS, [(rng.uniform(0.5, 8), victim) for victim in victims])
 

@@ -1,4 +1,4 @@
-"""The process that delivers, killed at the worst moment: after the effect, before it is recorded."""
+"""The process that delivers, killed when it is worst: after the effect, before it is recorded."""
 
 import signal
 import subprocess

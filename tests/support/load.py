@@ -30,7 +30,7 @@ RETRY_PAUSE_S = 0.05
 RUNNING_WITHIN_S = 120
 ANSWERED_WITHIN_S = 20
 FOLLOWED_WITHIN_S = 60
-LOADED_S = (0.2, 3.0)
+LOADED_S = (0.2, 5.0)
 """How long the load runs before it is cut off: from the first requests to the thick of it."""
 
 TASKS_MAX = 30

@@ -60,7 +60,7 @@ class Scripted:
     """Subscribers that answer as the script says, by default that all is done, and remember."""
 
     def __init__(self, script: Script = lambda _: NO_CONTENT) -> None:
-        self.script = script
+        self.script: Script = script
         self._received: list[Delivered] = []
         self._lock = threading.Lock()
 
@@ -83,7 +83,11 @@ class Scripted:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: "_Listener"
+
+    @property
+    def _scripted(self) -> Scripted:
+        assert isinstance(self.server, _Listener)
+        return self.server.scripted
 
     def do_POST(self) -> None:
         """Answer a delivery; the connection is kept."""
@@ -94,7 +98,7 @@ class _Handler(BaseHTTPRequestHandler):
             at_s=time.monotonic(),
         )
         try:
-            status, text = self.server.scripted.answer(delivered)
+            status, text = self._scripted.answer(delivered)
         except HangUp:
             self.close_connection = True
             return

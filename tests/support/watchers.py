@@ -1,4 +1,4 @@
-"""Many clients that follow their users' streams by the rules of `taskflow.client`, in one thread."""
+"""Many clients in one thread that follow their users' streams by the rules of our own client."""
 
 import asyncio
 import json

@@ -4,18 +4,21 @@ import json
 import math
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import IntEnum
+from itertools import islice
 from typing import cast
 
 from simple_websocket import ConnectionClosed, Server
+from wsproto.events import TextMessage
 from wsproto.frame_protocol import CloseReason
 
 from taskflow import clock, metrics
+from taskflow.domain.events import Event
 from taskflow.domain.text import compact_json
 from taskflow.domain.times import rfc3339
-from taskflow.push.websocket import abort
+from taskflow.push.websocket import abort, is_stuck, whole_sends
 
 QUEUE_MAX_MESSAGES = 1000
 QUEUE_MAX_BYTES = 4 * 1024 * 1024
@@ -24,6 +27,8 @@ QUEUE_MAX_BYTES = 4 * 1024 * 1024
 ABORT_AFTER_S = 10
 """How long a reader that is too slow may take to be told so, before the socket is cut."""
 
+
+SENT_AT_ONCE = 64
 
 LOOK_UP_S = 3600
 """How long a handler sleeps at a stretch; a token may last longer than a lock can be waited for."""
@@ -81,11 +86,11 @@ class Connection:
         }
         self._ws.send(compact_json(message))
 
-    def send(self, seq: int, text: str) -> None:
-        """Send an event now, from the handler's thread. Raises ConnectionClosed."""
-        self._ws.send(text)
-        metrics.SOCKET_MESSAGES.inc()
-        self.position = seq
+    def send(self, happened: Sequence[Event]) -> None:
+        """Send events now, from the handler's thread. Raises ConnectionClosed, OSError."""
+        if happened:
+            self._send([event.message_json() for event in happened])
+            self.position = happened[-1].seq
 
     def offer(self, seq: int, text: str) -> None:
         """Queue an event to be sent, from any thread; what has been sent already is dropped."""
@@ -119,7 +124,8 @@ class Connection:
     def abort_if_stuck(self) -> None:
         """Cut a socket whose reader is too slow even to be told so, from any thread."""
         since_s = self._overflowed_at_s
-        if since_s is not None and clock.monotonic_s() - since_s > ABORT_AFTER_S:
+        is_deaf = since_s is not None and clock.monotonic_s() - since_s > ABORT_AFTER_S
+        if is_deaf or is_stuck(self._ws):
             abort(self._ws)
 
     def check(self) -> bool:
@@ -144,15 +150,28 @@ class Connection:
         """Send what is offered, as it comes, until the socket closes."""
         while self.check():
             while self._queue:
-                text = self._queue.popleft()
-                self._queued_bytes -= len(text)
-                self._ws.send(text)
-                metrics.SOCKET_MESSAGES.inc()
+                waiting = list(islice(self._queue, SENT_AT_ONCE))
+                self._send(waiting)
+                for text in waiting:
+                    # Overflowing empties the queue, from another thread.
+                    if self._queue:
+                        self._queue.popleft()
+                    self._queued_bytes -= len(text)
             if self._closing is None:
                 token_s = (self._expires_at - clock.now()).total_seconds()
                 rotate_s = self._rotate_at_s - clock.monotonic_s()
                 self._ws.event.wait(timeout=max(0.0, min(token_s, rotate_s, LOOK_UP_S)))
                 self._ws.event.clear()
+
+    def _send(self, texts: Sequence[str]) -> None:
+        for first in range(0, len(texts), SENT_AT_ONCE):
+            if not self._ws.connected:
+                raise ConnectionClosed
+            some = texts[first : first + SENT_AT_ONCE]
+            # As Server.send does, but frames in one go: a system call costs more than a frame.
+            frames = b"".join(self._ws.ws.send(TextMessage(data=text)) for text in some)
+            whole_sends(self._ws).send(frames)
+            metrics.SOCKET_MESSAGES.inc(len(some))
 
     def _hear(self, received: str | bytes) -> None:
         # A client may send a newer token before the old one expires; all else has no meaning yet.

@@ -31,6 +31,10 @@ DRAIN_MAX_S = 3.0
 """On a restart clients are sent away at this rate, but within this time: each comes back with a
 query or two, and must be back within 5 s."""
 
+READERS = 4
+"""Listeners that may read the log at once. Of thousands that come back together the others wait
+here, and not for a connection to the database that requests need too."""
+
 _CAUSE = Cause(correlation_id="feed", traceparent="", actor="", origin="")
 
 _log = logging.getLogger(__name__)
@@ -113,6 +117,7 @@ class Feed:
         self._hints: dict[str, int] = {}
         self._woken = threading.Event()
         self._thread: threading.Thread | None = None
+        self._readers = threading.BoundedSemaphore(READERS)
         self._draining = False
         self._poll_s = poll_s
         self._poll = _Poll()
@@ -134,7 +139,7 @@ class Feed:
         channel = self._join(user_id, connection)
         metrics.SOCKETS.inc()
         try:
-            newest = self._newest(user_id, channel)
+            newest, missed = self._standing(user_id, channel, since)
             start = resume(since, newest=newest)
             connection.send_sync(
                 newest=newest,
@@ -143,6 +148,7 @@ class Feed:
                 correlation_id=logs.correlation_id.get() or "",
             )
             connection.position = start.seq
+            connection.send(missed)
             if self._catch_up(user_id, channel, connection):
                 connection.pump()
         finally:
@@ -158,7 +164,8 @@ class Feed:
         waiter = _Waiter()
         channel = self._join(user_id, waiter)
         try:
-            if self._newest(user_id, channel) <= since:
+            newest, _ = self._standing(user_id, channel, None)
+            if newest <= since:
                 waiter.woken.wait(timeout_s)
         finally:
             self._leave(user_id, channel, waiter)
@@ -192,14 +199,24 @@ class Feed:
                 del self._channels[user_id]
                 self._hints.pop(user_id, None)
 
-    def _newest(self, user_id: str, channel: _Channel) -> int:
-        newest = run(lambda tx: events.newest_seq(tx, user_id), _CAUSE)
+    def _standing(
+        self, user_id: str, channel: _Channel, since: int | None
+    ) -> tuple[int, list[Event]]:
+        """Return the user's newest `seq`, and the first of the events missed since `since`."""
+
+        def read(tx: Transaction) -> tuple[int, list[Event]]:
+            newest = events.newest_seq(tx, user_id)
+            start = resume(since, newest=newest)
+            return newest, events.after(tx, user_id, start.seq) if start.seq < newest else []
+
+        with self._readers:
+            newest, missed = run(read, _CAUSE)
         with self._lock:
             if channel.position is None:
                 channel.position = newest
         # A hint that came before the position was known is still there.
         self._woken.set()
-        return newest
+        return newest, missed
 
     def _catch_up(self, user_id: str, channel: _Channel, connection: Connection) -> bool:
         """Send from the log until the feed itself can go on; say whether the socket is open."""
@@ -208,8 +225,9 @@ class Feed:
                 if connection.position >= (channel.position or 0):
                     connection.is_live = True
                     return True
-            for event in _after(user_id, connection.position):
-                connection.send(event.seq, event.message_json())
+            with self._readers:
+                missed = _after(user_id, connection.position)
+            connection.send(missed)
         return False
 
     def _read_on(self) -> None:

@@ -20,6 +20,7 @@ from taskflow.push.connection import CloseCode, Connection, close, token_in
 from taskflow.push.websocket import (
     HANDSHAKE_ERRORS,
     SERVER_OPTIONS,
+    bound,
     is_broken_upgrade,
     prepare,
 )
@@ -93,6 +94,7 @@ def _accept_sockets(app: Flask, endpoint: Endpoint, handler: SocketHandler) -> N
 
 
 def _serve(ws: Server, path_user_id: str | None, handler: SocketHandler) -> None:
+    bound(ws)
     try:
         caller = _admitted(_caller(ws), path_user_id)
         connection = Connection(

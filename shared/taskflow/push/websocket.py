@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from collections.abc import Callable
 from typing import Any, cast
 
 from flask import request
@@ -9,10 +10,18 @@ from simple_websocket import ConnectionError as Rejected
 from simple_websocket import Server
 from wsproto.utilities import ProtocolError
 
+from taskflow import clock
+
 SUBPROTOCOL = "taskflow.v1"
 PING_INTERVAL_S = 25
 MESSAGE_MAX_BYTES = 64 * 1024
 UNACKNOWLEDGED_MAX_MS = 60_000
+UNREAD_MAX_S = 60
+UNHEARD_MAX_BYTES = 1024 * 1024
+"""What may come from a client while its handler is busy; simple-websocket would keep any amount."""
+
+OVERHEAD_BYTES = 100
+"""About what a message costs besides its content."""
 
 SERVER_OPTIONS = {
     "subprotocols": [SUBPROTOCOL],
@@ -37,6 +46,8 @@ class WholeSends:
         """Wrap a connected TCP socket."""
         self._wrapped = wrapped
         self._lock = threading.Lock()
+        self.sending_since_s: float | None = None
+        self.unheard_bytes: Callable[[], int] = lambda: 0
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             # A peer that is gone is noticed even while a send to it waits.
             wrapped.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MAX_MS)
@@ -45,11 +56,17 @@ class WholeSends:
     def send(self, data: bytes) -> int:
         """Send all of `data`."""
         with self._lock:
-            self._wrapped.sendall(data)
+            self.sending_since_s = clock.monotonic_s()
+            try:
+                self._wrapped.sendall(data)
+            finally:
+                self.sending_since_s = None
         return len(data)
 
     def recv(self, size: int) -> bytes:
-        """Receive up to `size` bytes."""
+        """Receive up to `size` bytes. Raises ConnectionAbortedError where nobody hears them."""
+        if self.unheard_bytes() > UNHEARD_MAX_BYTES:
+            raise ConnectionAbortedError
         return self._wrapped.recv(size)
 
     def fileno(self) -> int:
@@ -68,9 +85,26 @@ class WholeSends:
         self._wrapped.close()
 
 
+def whole_sends(ws: Server) -> WholeSends:
+    """Return the socket below an accepted WebSocket, as `prepare` has wrapped it."""
+    return cast("WholeSends", ws.sock)
+
+
+def bound(ws: Server) -> None:
+    """Have an accepted socket cut off that sends on and on while its handler can't listen."""
+    socket_ = whole_sends(ws)
+    socket_.unheard_bytes = lambda: sum(len(one) + OVERHEAD_BYTES for one in ws.input_buffer)
+
+
+def is_stuck(ws: Server) -> bool:
+    """Say whether one frame has been on its way for too long: the client lives, but never reads."""
+    since_s = whole_sends(ws).sending_since_s
+    return since_s is not None and clock.monotonic_s() - since_s > UNREAD_MAX_S
+
+
 def abort(ws: Server) -> None:
     """Cut an accepted socket off, whoever waits on it."""
-    cast("WholeSends", ws.sock).abort()
+    whole_sends(ws).abort()
 
 
 def is_broken_upgrade() -> bool:

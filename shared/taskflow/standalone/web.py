@@ -24,6 +24,7 @@ from taskflow.standalone.discovery import discover  # noqa: E402
 from taskflow.standalone.processes import (  # noqa: E402
     CONSUMERS_SOCKET,
     SIGNALS_FOLDER,
+    allow_many_sockets,
     end_with_parent,
     wait_for_go,
 )
@@ -72,6 +73,7 @@ class _Server(BaseApplication):
 def main() -> None:
     """Load the functions, wait for the word that the database is ready, and serve."""
     end_with_parent(signal.SIGTERM)
+    allow_many_sockets()
     logs.configure(config.settings().log_level)
     role, folder = sys.argv[1], Path(sys.argv[2])
     try:

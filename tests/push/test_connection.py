@@ -1,0 +1,275 @@
+"""One socket: what it sends and drops, when it closes, and what it does about bad readers (L6, L7)."""
+
+import threading
+import time
+from collections.abc import Callable, Generator
+from datetime import datetime, timedelta
+
+import pytest
+
+from taskflow.push import connection as module
+from taskflow.push import websocket
+from taskflow.push.connection import QUEUE_MAX_BYTES, QUEUE_MAX_MESSAGES, CloseCode, Connection
+from tests.support.builders import A_TIME
+from tests.support.eventually import eventually
+from tests.support.sockets import close_code
+from tests.support.wire import Wire, a_wire
+
+AN_HOUR = timedelta(hours=1)
+WAIT_S = 10
+SetClock = Callable[[datetime], None]
+
+
+@pytest.fixture
+def wire(set_clock: SetClock) -> Generator[Wire]:
+    set_clock(A_TIME)
+    with a_wire() as made:
+        yield made
+
+
+@pytest.fixture
+def narrow_wire(set_clock: SetClock) -> Generator[Wire]:
+    """Connect a client that takes in next to nothing."""
+    set_clock(A_TIME)
+    with a_wire(receive_buffer_bytes=4096) as made:
+        yield made
+
+
+def _nobody(_token: str) -> datetime | None:
+    return None
+
+
+def _a_connection(
+    wire: Wire, renew: Callable[[str], datetime | None] = _nobody, **options: float
+) -> Connection:
+    return Connection(wire.server, A_TIME + AN_HOUR, renew, **options)
+
+
+def _pumping(connection: Connection) -> threading.Thread:
+    thread = threading.Thread(target=connection.pump)
+    thread.start()
+    return thread
+
+
+def test_what_is_offered_is_sent_in_order_and_what_was_sent_before_is_dropped(wire: Wire) -> None:
+    connection = _a_connection(wire)
+    connection.position = 3
+    pumping = _pumping(connection)
+
+    for seq in (2, 3, 4, 4, 5, 1, 6):
+        connection.offer(seq, f"event {seq}")
+    received = [wire.client.recv(timeout=WAIT_S) for _ in range(3)]
+    connection.close_soon(CloseCode.SERVICE_RESTART)
+
+    assert received == ["event 4", "event 5", "event 6"]
+    assert close_code(wire.client) == CloseCode.SERVICE_RESTART
+    pumping.join(WAIT_S)
+    assert not pumping.is_alive()
+
+
+def test_what_comes_from_several_threads_is_not_lost(wire: Wire) -> None:
+    connection = _a_connection(wire)
+    pumping = _pumping(connection)
+    lock = threading.Lock()
+    offered = 0
+
+    def offer() -> None:
+        nonlocal offered
+        for _ in range(100):
+            with lock:
+                offered += 1
+                connection.offer(offered, str(offered))
+
+    threads = [threading.Thread(target=offer) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    received = [wire.client.recv(timeout=WAIT_S) for _ in range(400)]
+    connection.close_soon(CloseCode.SERVICE_RESTART)
+    pumping.join(WAIT_S)
+
+    assert received == [str(number) for number in range(1, 401)]
+
+
+@pytest.mark.parametrize(
+    ("count", "length"),
+    [(QUEUE_MAX_MESSAGES + 1, 10), (5, QUEUE_MAX_BYTES // 4)],
+    ids=["too many", "too much"],
+)
+def test_more_than_may_wait_closes_the_socket_with_4429(
+    wire: Wire, count: int, length: int
+) -> None:
+    connection = _a_connection(wire)
+
+    for seq in range(1, count):
+        connection.offer(seq, "x" * length)
+    was_open = connection.check()
+    connection.offer(count, "x" * length)
+    is_open = connection.check()
+
+    assert (was_open, is_open) == (True, False)
+    assert close_code(wire.client) == CloseCode.TOO_SLOW
+
+
+def test_a_closing_socket_takes_no_more(wire: Wire) -> None:
+    connection = _a_connection(wire)
+
+    connection.close_soon(CloseCode.TOO_SLOW)
+    connection.close_soon(CloseCode.SERVICE_RESTART)
+    connection.offer(1, "late")
+    connection.pump()
+
+    assert close_code(wire.client) == CloseCode.TOO_SLOW
+
+
+def test_a_token_that_expires_closes_the_socket(wire: Wire, set_clock: SetClock) -> None:
+    connection = _a_connection(wire)
+    before = connection.check()
+
+    set_clock(A_TIME + AN_HOUR)
+
+    assert (before, connection.check()) == (True, False)
+    assert close_code(wire.client) == CloseCode.BAD_TOKEN
+
+
+def test_a_newer_token_prolongs_and_a_bad_one_ends_it(wire: Wire, set_clock: SetClock) -> None:
+    tokens = {"newer": A_TIME + 2 * AN_HOUR}
+    connection = _a_connection(wire, tokens.get)
+    wire.client.send('{"type": "auth", "token": "newer"}')
+    eventually(lambda: _has_come(wire))
+    connection.check()
+
+    set_clock(A_TIME + AN_HOUR)
+    still_open = connection.check()
+    wire.client.send('{"type": "auth", "token": "bad"}')
+    eventually(lambda: _has_come(wire))
+
+    assert (still_open, connection.check()) == (True, False)
+    assert close_code(wire.client) == CloseCode.BAD_TOKEN
+
+
+def _has_come(wire: Wire) -> None:
+    assert wire.server.input_buffer
+
+
+def test_a_socket_is_closed_when_its_life_is_over_and_not_before_four_fifths_of_it(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskflow.clock.monotonic_s", lambda: 0.0)
+    connection = _a_connection(wire, lifetime_s=100)
+
+    monkeypatch.setattr("taskflow.clock.monotonic_s", lambda: 79.0)
+    young = connection.check()
+    monkeypatch.setattr("taskflow.clock.monotonic_s", lambda: 100.0)
+    old = connection.check()
+
+    assert (young, old) == (True, False)
+    assert close_code(wire.client) == CloseCode.SERVICE_RESTART
+
+
+def test_a_socket_that_is_sent_away_goes_within_the_time_given(wire: Wire) -> None:
+    connection = _a_connection(wire)
+    pumping = _pumping(connection)
+
+    connection.rotate_within(0.2)
+
+    assert close_code(wire.client) == CloseCode.SERVICE_RESTART
+    pumping.join(WAIT_S)
+    assert not pumping.is_alive()
+
+
+def test_a_client_that_leaves_ends_the_handler(wire: Wire) -> None:
+    pumping = _pumping(_a_connection(wire))
+
+    wire.client.close()
+
+    pumping.join(WAIT_S)
+    assert not pumping.is_alive()
+
+
+def test_a_reader_too_slow_even_to_be_told_so_is_cut_off(
+    narrow_wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ABORT_AFTER_S", 0.1)
+    connection = _a_connection(narrow_wire)
+    pumping = _pumping_to_the_end(connection)
+    connection.abort_if_stuck()
+
+    # So much that it does not fit into the buffers of the system, and then too much.
+    for seq in range(1, 100):
+        connection.offer(seq, "x" * 500_000)
+        eventually(lambda: _is_taken_or_full(connection))
+
+    def check() -> None:
+        connection.abort_if_stuck()
+        assert not pumping.is_alive()
+
+    eventually(check)
+
+
+def _is_taken_or_full(connection: Connection) -> None:
+    taken = not connection._queue  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    assert taken or connection._ws.sock.sending_since_s is not None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+
+
+def _pumping_to_the_end(connection: Connection) -> threading.Thread:
+    def pump() -> None:
+        with pytest.raises(OSError):  # noqa: PT011 - whichever it is, the handler is free
+            connection.pump()
+            raise ConnectionResetError
+
+    thread = threading.Thread(target=pump)
+    thread.start()
+    return thread
+
+
+def test_a_reader_that_stops_in_the_middle_of_what_it_missed_is_cut_off(
+    narrow_wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(websocket, "UNREAD_MAX_S", 0.2)
+    connection = _a_connection(narrow_wire)
+
+    def catch_up() -> None:
+        with pytest.raises(OSError):  # noqa: PT011 - whichever it is, the handler is free
+            for seq in range(1, 100):
+                connection.send(seq, "x" * 500_000)
+
+    catching_up = threading.Thread(target=catch_up)
+    catching_up.start()
+
+    def check() -> None:
+        connection.abort_if_stuck()
+        assert not catching_up.is_alive()
+
+    eventually(check)
+
+
+def test_a_reader_that_is_slow_but_reads_is_not_cut_off(
+    narrow_wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(websocket, "UNREAD_MAX_S", 2)
+    connection = _a_connection(narrow_wire)
+    sending = threading.Thread(
+        target=lambda: [connection.send(seq, "x" * 200_000) for seq in range(1, 50)]
+    )
+    sending.start()
+
+    for _ in range(1, 50):
+        assert narrow_wire.client.recv(timeout=WAIT_S) == "x" * 200_000
+        connection.abort_if_stuck()
+
+    sending.join(WAIT_S)
+    assert not sending.is_alive()
+
+
+def test_a_client_that_sends_while_nobody_listens_is_cut_off(wire: Wire) -> None:
+    began_s = time.monotonic()
+
+    with pytest.raises(OSError):  # noqa: PT011, PT012 - websockets has its own for each case
+        while time.monotonic() - began_s < WAIT_S:
+            try:
+                wire.client.send("x" * 60_000)
+            except Exception as closed:
+                raise ConnectionResetError from closed
+
+    kept = sum(len(message) for message in wire.server.input_buffer)
+    assert kept < 2 * websocket.UNHEARD_MAX_BYTES

@@ -1,0 +1,242 @@
+"""The feed: what is committed reaches its listeners once and in order, whatever it is told (L3–L7)."""
+
+import json
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from taskflow import clock
+from taskflow.domain import tasks
+from taskflow.push.connection import CloseCode, Connection
+from taskflow.push.feed import CHECK_S, Feed
+from taskflow.storage import events, transaction
+from tests.support.accounts import A_CAUSE, SignedIn
+from tests.support.builders import a_draft, a_stored_task
+from tests.support.eventually import eventually
+from tests.support.sockets import Message, close_code, heard, heard_up_to, seqs
+from tests.support.wire import Wire, a_wire
+
+WAIT_S = 10
+SOON_S = CHECK_S / 2
+POLL_S = 0.02
+
+
+@contextmanager
+def _following(feed: Feed, user: SignedIn, *, since: int | None = None) -> Generator[Wire]:
+    """Follow a user by a socket of one's own, the first message of which is read."""
+    with a_wire() as wire:
+        connection = Connection(wire.server, clock.now() + timedelta(hours=1), lambda _: None)
+        thread = threading.Thread(target=feed.follow, args=(user.user_id, since, connection))
+        thread.start()
+        assert heard(wire.client)["type"] == "task.sync"
+        yield wire
+        connection.close_soon(CloseCode.SERVICE_RESTART)
+        thread.join(WAIT_S)
+        assert not thread.is_alive()
+
+
+def _heard_within(wire: Wire, within_s: float) -> list[Message]:
+    found: list[Message] = []
+    deadline_s = time.monotonic() + within_s
+    while (left_s := deadline_s - time.monotonic()) > 0:
+        try:
+            found.append(json.loads(wire.client.recv(timeout=left_s)))
+        except TimeoutError:
+            break
+    return found
+
+
+def test_what_it_is_told_of_is_heard_at_once(user: SignedIn) -> None:
+    feed = Feed(poll_s=0)
+    with _following(feed, user) as wire:
+        task = a_stored_task(user.user_id)
+
+        feed.hint({user.user_id: 2})
+
+        message = heard(wire.client, within_s=SOON_S)
+    assert (message["seq"], message["data"]["id"]) == (2, str(task.id))
+
+
+def test_what_nobody_told_of_is_heard_after_a_moment(user: SignedIn) -> None:
+    with _following(Feed(poll_s=0), user) as wire:
+        a_stored_task(user.user_id)
+
+        assert heard(wire.client, within_s=3 * CHECK_S)["seq"] == 2
+
+
+def test_a_feed_that_polls_hears_of_all_commits_at_once(user: SignedIn, other: SignedIn) -> None:
+    feed = Feed(poll_s=POLL_S)
+    with _following(feed, user) as mine, _following(feed, other) as theirs:
+        for number in range(20):
+            a_stored_task((user if number % 2 else other).user_id)
+            began_s = time.monotonic()
+            heard((mine if number % 2 else theirs).client)
+            assert time.monotonic() - began_s < SOON_S
+
+
+def test_a_poll_finds_what_commits_after_what_came_later(user: SignedIn, other: SignedIn) -> None:
+    """The older position becomes visible last: what a poll has seen is looked at again."""
+    feed = Feed(poll_s=POLL_S)
+    with _following(feed, user) as mine, _following(feed, other) as theirs:
+        with transaction(A_CAUSE) as slow:
+            task, happened = tasks.create(a_draft(), user_id=user.user_id, now=clock.now())
+            events.append(slow, happened)
+            a_stored_task(other.user_id)
+            assert heard(theirs.client)["seq"] == 2
+        began_s = time.monotonic()
+
+        message = heard(mine.client)
+
+        assert time.monotonic() - began_s < SOON_S
+    assert (message["seq"], message["data"]["id"]) == (2, str(task.id))
+
+
+@pytest.mark.parametrize("hints", [[2, 2, 2], [1, 2, 1], [99, 2], [2, 99, 99], [0, -1, 2]], ids=str)
+def test_hints_that_are_doubled_late_or_wrong_change_nothing(
+    user: SignedIn, hints: list[int]
+) -> None:
+    feed = Feed(poll_s=0)
+    with _following(feed, user) as wire:
+        a_stored_task(user.user_id)
+        for seq in hints:
+            feed.hint({user.user_id: seq, "nobody": 7})
+        first = _heard_within(wire, SOON_S)
+        a_stored_task(user.user_id)
+        feed.hint({user.user_id: 3})
+        second = _heard_within(wire, SOON_S)
+
+    assert (seqs(first), seqs(second)) == ([2], [3])
+
+
+def test_all_sockets_of_a_user_hear_the_same_and_those_of_others_nothing(
+    user: SignedIn, other: SignedIn
+) -> None:
+    feed = Feed(poll_s=0)
+    with (
+        _following(feed, user) as one,
+        _following(feed, user, since=0) as two,
+        _following(feed, other) as theirs,
+    ):
+        for number in range(5):
+            a_stored_task(user.user_id)
+            feed.hint({user.user_id: number + 2})
+        found = [heard_up_to(one.client, 6), heard_up_to(two.client, 6)]
+        nothing = _heard_within(theirs, 2 * CHECK_S)
+
+    assert [seqs(messages) for messages in found] == [[2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6]]
+    assert found[0] == found[1][1:]
+    assert nothing == []
+
+
+def test_sockets_that_come_while_events_are_written_miss_and_double_nothing(
+    user: SignedIn,
+) -> None:
+    feed = Feed(poll_s=0)
+
+    def write() -> None:
+        for number in range(100):
+            a_stored_task(user.user_id)
+            feed.hint({user.user_id: number + 2})
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    found: list[list[int]] = []
+    while len(found) < 20:
+        with _following(feed, user, since=0) as wire:
+            found.append(seqs(heard_up_to(wire.client, min(101, 5 * len(found) + 1))))
+    writing.join(WAIT_S)
+
+    assert all(run == list(range(1, len(run) + 1)) for run in found)
+
+
+def test_a_long_poll_is_woken_by_news_and_by_nothing_else(user: SignedIn, other: SignedIn) -> None:
+    feed = Feed(poll_s=0)
+    returned = threading.Event()
+
+    def wait() -> None:
+        feed.wait_for_news(user.user_id, 1, WAIT_S)
+        returned.set()
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    a_stored_task(other.user_id)
+    feed.hint({other.user_id: 2})
+    too_early = returned.wait(0.2)
+    a_stored_task(user.user_id)
+    feed.hint({user.user_id: 2})
+
+    assert not too_early
+    assert returned.wait(SOON_S)
+    waiting.join(WAIT_S)
+
+
+def test_a_long_poll_that_is_behind_does_not_wait(user: SignedIn) -> None:
+    began_s = time.monotonic()
+
+    Feed(poll_s=0).wait_for_news(user.user_id, 0, WAIT_S)
+
+    assert time.monotonic() - began_s < SOON_S
+
+
+def test_a_long_poll_waits_no_longer_than_it_said(user: SignedIn) -> None:
+    began_s = time.monotonic()
+
+    Feed(poll_s=0).wait_for_news(user.user_id, 1, 0.2)
+
+    assert 0.2 <= time.monotonic() - began_s < WAIT_S
+
+
+def test_a_feed_that_drains_sends_all_away_and_those_who_come_later_too(user: SignedIn) -> None:
+    feed = Feed(poll_s=0)
+    with _following(feed, user) as wire:
+        feed.drain()
+
+        assert close_code(wire.client) == CloseCode.SERVICE_RESTART
+        with _following(feed, user) as late:
+            assert close_code(late.client) == CloseCode.SERVICE_RESTART
+
+
+def test_a_feed_outlives_the_loss_of_its_connections(user: SignedIn) -> None:
+    feed = Feed(poll_s=POLL_S)
+    with _following(feed, user) as wire:
+        for seq in (2, 3):
+            _lose_all_connections()
+            a_stored_task(user.user_id)
+
+            assert heard(wire.client)["seq"] == seq
+
+
+def _lose_all_connections() -> None:
+    with transaction(A_CAUSE) as tx:
+        tx.connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )
+        tx.connection.invalidate()
+        tx.connection.rollback()
+
+
+def test_a_feed_that_nobody_follows_asks_the_database_nothing(
+    user: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = Feed(poll_s=POLL_S)
+    with _following(feed, user) as wire:
+        a_stored_task(user.user_id)
+        heard(wire.client)
+    asked: list[object] = []
+
+    def rest() -> None:
+        asked.clear()
+        threading.Event().wait(0.2)
+        assert asked == []
+
+    monkeypatch.setattr("taskflow.push.feed.run", lambda *work: asked.append(work) or {})
+
+    eventually(rest)

@@ -65,10 +65,12 @@ class _Socket(asyncio.Protocol):
             self._heard(*frame)
 
     def _frame(self) -> tuple[int, bytes] | None:
-        if len(self._buffer) < 4:
+        if len(self._buffer) < 2:
             return None
         length, start = self._buffer[1], 2
         if length == 126:
+            if len(self._buffer) < 4:
+                return None
             (length,), start = struct.unpack_from("!H", self._buffer, 2), 4
         if len(self._buffer) < start + length:
             return None

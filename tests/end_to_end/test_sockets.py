@@ -722,6 +722,16 @@ def test_a_client_that_floods_the_server_costs_no_more_than_a_bound(
     assert growth < 20_000_000
 
 
+def test_a_client_that_floods_and_does_not_read_is_cut_off(system: System, user: SignedIn) -> None:
+    with attached_to(system):
+        _append_many(user, 500, padding="x" * 20_000)
+
+    with _raw(system, user, path="/ws?since=0", receive_buffer_bytes=4096) as raw:
+        flood = _frame(TEXT, b"x" * 60_000) * 1000
+        with pytest.raises(ConnectionError):
+            raw.sendall(flood)
+
+
 def test_pings_are_answered_while_much_is_sent(system: System, user: SignedIn) -> None:
     with Remote(system, user) as remote, following(system, user) as listening:
         for _ in range(20):

@@ -1,15 +1,21 @@
-"""One socket: what it sends and drops, when it closes, and what it does about bad readers (L6, L7)."""
+"""One socket: what it sends and drops, when it closes, and how it bears bad readers (L6, L7)."""
 
 import threading
-import time
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import pytest
+from simple_websocket import ConnectionClosed
+from websockets import WebSocketException
 
+from taskflow.domain.events import Event
+from taskflow.domain.text import compact_json
 from taskflow.push import connection as module
 from taskflow.push import websocket
 from taskflow.push.connection import QUEUE_MAX_BYTES, QUEUE_MAX_MESSAGES, CloseCode, Connection
+from taskflow.push.websocket import whole_sends
 from tests.support.builders import A_TIME
 from tests.support.eventually import eventually
 from tests.support.sockets import close_code
@@ -17,6 +23,7 @@ from tests.support.wire import Wire, a_wire
 
 AN_HOUR = timedelta(hours=1)
 WAIT_S = 10
+A_LONG_TEXT = "x" * 1_000_000
 SetClock = Callable[[datetime], None]
 
 
@@ -31,7 +38,7 @@ def wire(set_clock: SetClock) -> Generator[Wire]:
 def narrow_wire(set_clock: SetClock) -> Generator[Wire]:
     """Connect a client that takes in next to nothing."""
     set_clock(A_TIME)
-    with a_wire(receive_buffer_bytes=4096) as made:
+    with a_wire(buffer_bytes=4096) as made:
         yield made
 
 
@@ -191,35 +198,14 @@ def test_a_reader_too_slow_even_to_be_told_so_is_cut_off(
 ) -> None:
     monkeypatch.setattr(module, "ABORT_AFTER_S", 0.1)
     connection = _a_connection(narrow_wire)
-    pumping = _pumping_to_the_end(connection)
+    pumping = _to_the_end(connection.pump)
+    connection.offer(1, A_LONG_TEXT)
+    eventually(lambda: _is_blocked(narrow_wire))
     connection.abort_if_stuck()
+    for seq in range(2, QUEUE_MAX_BYTES // len(A_LONG_TEXT) + 3):
+        connection.offer(seq, A_LONG_TEXT)
 
-    # So much that it does not fit into the buffers of the system, and then too much.
-    for seq in range(1, 100):
-        connection.offer(seq, "x" * 500_000)
-        eventually(lambda: _is_taken_or_full(connection))
-
-    def check() -> None:
-        connection.abort_if_stuck()
-        assert not pumping.is_alive()
-
-    eventually(check)
-
-
-def _is_taken_or_full(connection: Connection) -> None:
-    taken = not connection._queue  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    assert taken or connection._ws.sock.sending_since_s is not None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-
-
-def _pumping_to_the_end(connection: Connection) -> threading.Thread:
-    def pump() -> None:
-        with pytest.raises(OSError):  # noqa: PT011 - whichever it is, the handler is free
-            connection.pump()
-            raise ConnectionResetError
-
-    thread = threading.Thread(target=pump)
-    thread.start()
-    return thread
+    eventually(lambda: _is_cut_off(connection, pumping))
 
 
 def test_a_reader_that_stops_in_the_middle_of_what_it_missed_is_cut_off(
@@ -227,49 +213,70 @@ def test_a_reader_that_stops_in_the_middle_of_what_it_missed_is_cut_off(
 ) -> None:
     monkeypatch.setattr(websocket, "UNREAD_MAX_S", 0.2)
     connection = _a_connection(narrow_wire)
+    catching_up = _to_the_end(lambda: connection.send([_an_event(1, A_LONG_TEXT)]))
 
-    def catch_up() -> None:
-        with pytest.raises(OSError):  # noqa: PT011 - whichever it is, the handler is free
-            for seq in range(1, 100):
-                connection.send(seq, "x" * 500_000)
-
-    catching_up = threading.Thread(target=catch_up)
-    catching_up.start()
-
-    def check() -> None:
-        connection.abort_if_stuck()
-        assert not catching_up.is_alive()
-
-    eventually(check)
+    eventually(lambda: _is_cut_off(connection, catching_up))
 
 
 def test_a_reader_that_is_slow_but_reads_is_not_cut_off(
     narrow_wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(websocket, "UNREAD_MAX_S", 2)
+    monkeypatch.setattr(websocket, "UNREAD_MAX_S", 5)
     connection = _a_connection(narrow_wire)
-    sending = threading.Thread(
-        target=lambda: [connection.send(seq, "x" * 200_000) for seq in range(1, 50)]
-    )
-    sending.start()
+    missed = [_an_event(seq, "x" * 5_000) for seq in range(1, 21)]
+    catching_up = _to_the_end(lambda: connection.send(missed))
 
-    for _ in range(1, 50):
-        assert narrow_wire.client.recv(timeout=WAIT_S) == "x" * 200_000
+    for event in missed:
+        assert narrow_wire.client.recv(timeout=WAIT_S) == event.message_json()
         connection.abort_if_stuck()
 
-    sending.join(WAIT_S)
-    assert not sending.is_alive()
+    catching_up.join(WAIT_S)
+    assert connection.check()
 
 
 def test_a_client_that_sends_while_nobody_listens_is_cut_off(wire: Wire) -> None:
-    began_s = time.monotonic()
+    flood = "x" * 60_000
 
-    with pytest.raises(OSError):  # noqa: PT011, PT012 - websockets has its own for each case
-        while time.monotonic() - began_s < WAIT_S:
-            try:
-                wire.client.send("x" * 60_000)
-            except Exception as closed:
-                raise ConnectionResetError from closed
+    with pytest.raises(WebSocketException):
+        list(map(wire.client.send, [flood] * 1000))
 
-    kept = sum(len(message) for message in wire.server.input_buffer)
-    assert kept < 2 * websocket.UNHEARD_MAX_BYTES
+    assert sum(map(len, wire.server.input_buffer)) < 2 * websocket.UNHEARD_MAX_BYTES
+
+
+def _an_event(seq: int, text: str) -> Event:
+    return Event(
+        event_id=UUID(int=seq),
+        event_type="task.created",
+        user_id="somebody",
+        aggregate_id="a task",
+        seq=seq,
+        version=1,
+        schema_version=1,
+        timestamp=A_TIME,
+        correlation_id="a-test",
+        traceparent="",
+        actor="somebody",
+        origin="pytest",
+        data_json=compact_json({"text": text}),
+    )
+
+
+def _to_the_end(work: Callable[[], None]) -> threading.Thread:
+    """Do the work of a handler, which ends when its socket is cut off."""
+
+    def handle() -> None:
+        with suppress(OSError, ConnectionClosed):
+            work()
+
+    thread = threading.Thread(target=handle)
+    thread.start()
+    return thread
+
+
+def _is_blocked(wire: Wire) -> None:
+    assert whole_sends(wire.server).sending_since_s is not None
+
+
+def _is_cut_off(connection: Connection, handler: threading.Thread) -> None:
+    connection.abort_if_stuck()
+    assert not handler.is_alive()

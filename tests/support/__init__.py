@@ -1,1 +1,1 @@
-"""What the tests share: a database, accounts, builders, a running system, and the big assertions."""
+"""What the tests share: a database, accounts, builders, a running system, big assertions."""

@@ -37,7 +37,7 @@ def fold(state: State, happened: Sequence[Event]) -> State:
     for event in happened:
         data = json.loads(event.data_json)
         if event.event_type == "user.registered":
-            settings = {
+            settings: dict[str, Any] = {
                 "timezone": data["timezone"],
                 "notification_channels": [],
                 "quiet_hours": None,

@@ -3,13 +3,13 @@
 import socket
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from simple_websocket import ConnectionClosed, Server
+from simple_websocket import Server
 from websockets.sync.client import ClientConnection, connect
 
-from taskflow.push.websocket import SERVER_OPTIONS, WholeSends, bound
+from taskflow.push.websocket import SUBPROTOCOL, WholeSends, abort, bound
 
 
 @dataclass
@@ -21,13 +21,15 @@ class Wire:
 
 
 @contextmanager
-def a_wire(*, receive_buffer_bytes: int | None = None) -> Generator[Wire]:
-    """Connect a client to a server; with a small buffer, the client's system takes in little."""
+def a_wire(*, buffer_bytes: int | None = None) -> Generator[Wire]:
+    """Connect a client to a server; with small buffers, little is on the way between them."""
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as far:
-        if receive_buffer_bytes is not None:
-            far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+        if buffer_bytes is not None:
+            far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
         far.connect(listener.getsockname())
         near, _ = listener.accept()
+        if buffer_bytes is not None:
+            near.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer_bytes)
         made: list[Server] = []
         accepting = threading.Thread(target=lambda: made.append(_accept(near)))
         accepting.start()
@@ -37,8 +39,7 @@ def a_wire(*, receive_buffer_bytes: int | None = None) -> Generator[Wire]:
             accepting.join()
             [server] = made
             yield Wire(server, client)
-            _hang_up(server)
-        server.thread.join()
+            abort(server)
 
 
 def _accept(near: socket.socket) -> Server:
@@ -49,13 +50,6 @@ def _accept(near: socket.socket) -> Server:
     environ: dict[str, object] = {
         f"HTTP_{name.upper().replace('-', '_')}": value for name, value in headers.items()
     }
-    server = Server({**environ, "werkzeug.socket": WholeSends(near)}, **SERVER_OPTIONS)
+    server = Server({**environ, "werkzeug.socket": WholeSends(near)}, subprotocols=[SUBPROTOCOL])
     bound(server)
     return server
-
-
-def _hang_up(server: Server) -> None:
-    with suppress(ConnectionClosed, OSError):
-        server.close()
-    with suppress(OSError):
-        server.sock.abort()

@@ -149,6 +149,8 @@ class Feed:
             )
             connection.position = start.seq
             connection.send(missed)
+            # It would be kept, some megabytes at the most, for as long as the socket is open.
+            missed.clear()
             if self._catch_up(user_id, channel, connection):
                 connection.pump()
         finally:

@@ -1,5 +1,6 @@
 """Writers, followers and kills together, and the account of what came of every write."""
 
+import json
 import random
 import sys
 import threading
@@ -90,6 +91,7 @@ class Ordeal:
         self.figures["until the audit had all, s"] = round(clock.monotonic_s() - waited_s, 1)
         with attached_to(system):
             self._check_audit()
+        self.figures["errors logged"] = dict(_errors_logged(system))
         _assert_tampering_is_seen(system, administrator, users[0])
 
     def show(self) -> None:
@@ -116,6 +118,17 @@ class Ordeal:
         self.figures.update({"audit entries": entries, "dead letters": len(letters)})
         assert found == entries
         assert letters == []
+
+
+def _errors_logged(system: System) -> Counter[str]:
+    """Count what was logged as an error, by who logged it and how the message begins."""
+    lines = [line for line in system.log.read_text().splitlines() if line.startswith("{")]
+    found = [json.loads(line) for line in lines]
+    return Counter(
+        f"{line['logger'].rpartition('.')[2]}: {line['message'][:30]}"
+        for line in found
+        if line["level"] == "error"
+    )
 
 
 def _newest(users: Sequence[SignedIn]) -> dict[str, int]:

@@ -42,7 +42,7 @@ class Remote:
         self,
         method: str,
         path: str,
-        json: object = None,
+        json: Any = None,  # noqa: ANN401 - what JSON may hold
         *,
         key: str | None = None,
         timeout_s: float = ANSWERED_WITHIN_S,

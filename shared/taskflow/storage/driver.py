@@ -74,7 +74,8 @@ def engine(
         target.set(query={name: target.query[name] for name in PASSED_ON if name in target.query}),
         connect_args={
             "startup_params": dict(startup_params or {}),
-            "ssl_context": _ssl_context(str(ssl_mode)),
+            # PostgreSQL has no TLS on Unix sockets: asking for it would be a trip for nothing.
+            "ssl_context": False if "unix_sock" in target.query else _ssl_context(str(ssl_mode)),
         },
         **options,
     )
@@ -95,7 +96,11 @@ def _ssl_context(mode: str) -> ssl.SSLContext | None:
 
 
 def _connect(_dialect: object, _record: object, args: list[Any], options: dict[str, Any]) -> Any:  # noqa: ANN401 as SQLAlchemy has it
-    return Connection(*args, **options)
+    try:
+        return Connection(*args, **options)
+    except OSError as broken:
+        # pg8000 lets a server that goes away in the middle of the handshake through as it is.
+        raise pg8000.InterfaceError("network error") from broken
 
 
 class Connection(pg8000.Connection):
@@ -113,7 +118,9 @@ class Connection(pg8000.Connection):
     def close(self) -> None:
         """Close the connection, or leave it closed: one that broke is closed already."""
         if self._usock is not None:
-            super().close()
+            # To say goodbye to a server that has gone fails; closed it is all the same.
+            with suppress(pg8000.InterfaceError):
+                super().close()
 
     def execute_simple(self, statement: str) -> Context:
         """Run statements without parameters."""

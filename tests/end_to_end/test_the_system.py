@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -68,18 +69,22 @@ def _postmaster(system: System) -> psutil.Process:
 
 
 def _servers(system: System) -> Sequence[psutil.Process]:
-    """Return what the supervisor runs beside PostgreSQL."""
-    children = psutil.Process(system.process.pid).children()
-    return [child for child in children if child.name() != "postgres"]
-
-
-def _api_master(system: System) -> psutil.Process:
-    [found] = [child for child in _servers(system) if "api" in child.cmdline()]
+    """Return what the supervisor runs beside PostgreSQL; what ends meanwhile is left out."""
+    found: list[psutil.Process] = []
+    for child in psutil.Process(system.process.pid).children():
+        with suppress(psutil.NoSuchProcess):
+            if child.name() != "postgres":
+                found.append(child)
     return found
 
 
 def _api_workers(system: System) -> Sequence[psutil.Process]:
-    return _api_master(system).children()
+    """Return the workers of the API; raises AssertionError while it is being replaced."""
+    try:
+        [master] = [child for child in _servers(system) if "api" in child.cmdline()]
+        return master.children()
+    except (psutil.NoSuchProcess, ValueError) as gone:
+        raise AssertionError("the API is being replaced") from gone
 
 
 def _nothing_is_left(system: System) -> None:

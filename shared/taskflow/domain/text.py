@@ -35,12 +35,16 @@ Text = Annotated[str, AfterValidator(_storable_text)]
 NotBlank = Annotated[Text, AfterValidator(_not_blank)]
 
 
+# Made once: json.dumps makes an encoder at each call, which takes longer than an event's envelope.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
 def compact_json(value: object) -> str:
     """Write JSON with no white space and no line break; text stays readable, `NaN` is refused.
 
     Raises ValueError for what JSON can't hold.
     """
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _encode(value)
 
 
 def check_storable(value: object, *, depth: int = 0) -> None:

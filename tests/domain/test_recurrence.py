@@ -1,0 +1,488 @@
+"""Recurrence: rules as RFC 5545 has them, in local time across changes of clocks (R1-R8, T8)."""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from dateutil.rrule import rrulestr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError
+
+from taskflow.domain.recurrence import (
+    Fate,
+    Missed,
+    Mode,
+    Series,
+    due_occurrences,
+    in_new_zone,
+    local_time,
+    next_after_completion,
+    next_occurrence,
+    occurrences,
+    preview,
+    start_at,
+)
+from taskflow.domain.recurrence_days import Skip, plan_of
+from taskflow.domain.recurrence_rules import RULE_MAX_CHARS, RuleText, parse_rule
+from tests.support.random_rules import ZONES, a_rule, a_start
+
+RULE: TypeAdapter[str] = TypeAdapter(RuleText)
+VECTORS = json.loads((Path(__file__).parent / "recurrence_vectors.json").read_text())["cases"]
+
+
+def _series(rule: str, start: str, **fields: Any) -> Series:  # noqa: ANN401 - any field of a series
+    return Series(recurrence_rule=rule, start=datetime.fromisoformat(start), **fields)
+
+
+def _utc(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def _shown(times: Iterable[datetime]) -> list[str]:
+    return [at.strftime("%Y-%m-%d %H:%M") for at in times]
+
+
+# Rules
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "FREQ=DAILY",
+        "RRULE:FREQ=DAILY",
+        "rrule:freq=weekly;byday=mo,tu",
+        "INTERVAL=2;FREQ=MONTHLY;BYDAY=+1MO,-1FR,2TU",
+        "FREQ=YEARLY;BYDAY=53MO,-53SU;WKST=SU",
+        "FREQ=YEARLY;BYMONTH=1,12;BYMONTHDAY=-31,31;BYSETPOS=-366,366",
+        "FREQ=MONTHLY;BYDAY=MO,1MO;BYSETPOS=1",
+        "FREQ=DAILY;UNTIL=20261231",
+        "FREQ=DAILY;UNTIL=20261231T235959",
+        "FREQ=DAILY;UNTIL=20261231T235959Z",
+        "FREQ=DAILY;COUNT=1",
+        "FREQ=DAILY;INTERVAL=0002",
+    ],
+)
+def test_a_rule_is_taken_without_its_prefix(text: str) -> None:
+    assert RULE.validate_python(text) == text.removeprefix("RRULE:").removeprefix("rrule:")
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        *((f"FREQ={frequency}", "FREQ") for frequency in ("HOURLY", "MINUTELY", "SECONDLY", "X")),
+        ("INTERVAL=2", "FREQ"),
+        *(
+            (f"FREQ=YEARLY;{part}=1", part)
+            for part in ("BYHOUR", "BYMINUTE", "BYSECOND", "BYWEEKNO", "BYYEARDAY", "BYEASTER")
+        ),
+        ("FREQ=YEARLY;RSCALE=GREGORIAN", "RSCALE"),
+        ("FREQ=MONTHLY;SKIP=OMIT", "SKIP"),
+        ("FREQ=DAILY;X-WHAT=1", "X-WHAT"),
+        ("FREQ=DAILY;FREQ=DAILY", "FREQ"),
+        ("FREQ=DAILY;COUNT=1;COUNT=1", "COUNT"),
+        *(
+            (f"FREQ=DAILY;INTERVAL={n}", "INTERVAL")
+            for n in ("0", "-1", "+1", "1.5", "x", "\u0661")
+        ),
+        *((f"FREQ=DAILY;COUNT={n}", "COUNT") for n in ("0", "-1", "x")),
+        ("FREQ=DAILY;COUNT=2;UNTIL=20261231", "COUNT"),
+        *((f"FREQ=YEARLY;BYMONTH={n}", "BYMONTH") for n in ("0", "13", "-1", "1,", "+1", "5L")),
+        *((f"FREQ=MONTHLY;BYMONTHDAY={n}", "BYMONTHDAY") for n in ("0", "32", "-32", "1,x", "--1")),
+        ("FREQ=WEEKLY;BYMONTHDAY=1", "BYMONTHDAY"),
+        *((f"FREQ=MONTHLY;BYDAY={n}", "BYDAY") for n in ("X", "0MO", "54MO", "MO,", "MO1", "1 MO")),
+        ("FREQ=WEEKLY;BYDAY=1MO", "BYDAY"),
+        ("FREQ=DAILY;BYDAY=-1MO", "BYDAY"),
+        *((f"FREQ=MONTHLY;BYDAY=MO;BYSETPOS={n}", "BYSETPOS") for n in ("0", "367", "-367", "x")),
+        ("FREQ=MONTHLY;BYSETPOS=1", "BYSETPOS"),
+        *((f"FREQ=WEEKLY;WKST={day}", "WKST") for day in ("X", "1MO", "MO,TU")),
+        *(
+            (f"FREQ=DAILY;UNTIL={at}", "UNTIL")
+            for at in ("2026-12-31", "20261301", "20261231Z", "20261231T2400", "20261231T240000Z")
+        ),
+    ],
+)
+def test_what_is_wrong_or_not_supported_is_refused_by_its_name(text: str, part: str) -> None:
+    with pytest.raises(PydanticCustomError, match=f"^{part} "):
+        parse_rule(text)
+    with pytest.raises(ValidationError):
+        RULE.validate_python(text)
+
+
+@pytest.mark.parametrize("text", ["", " ", "daily", "FREQ=DAILY;", ";FREQ=DAILY", "FREQ", "FREQ="])
+def test_what_is_no_rule_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(PydanticCustomError, match="such as FREQ=WEEKLY"):
+        parse_rule(text)
+
+
+def test_a_rule_is_as_long_as_is_allowed() -> None:
+    longest = "FREQ=MONTHLY;BYMONTHDAY=1" + ",1" * 115
+
+    assert len(longest) == RULE_MAX_CHARS
+    assert RULE.validate_python(longest) == longest
+    with pytest.raises(ValidationError):
+        RULE.validate_python(f"{longest},1")
+
+
+@pytest.mark.parametrize(
+    "start", ["2026-01-01T00:00:00Z", "0001-01-01T00:00:00", "9999-12-31T00:00:00"]
+)
+def test_a_start_is_local_time_that_can_be_reckoned_with(start: str) -> None:
+    with pytest.raises(ValueError, match="start must"):
+        _series("FREQ=DAILY", start)
+
+
+# Occurrences
+
+
+def test_the_occurrences_are_those_of_the_vectors() -> None:
+    assert len(VECTORS) >= 300
+
+    for vector in VECTORS:
+        series = _series(
+            vector["rule"], vector["start"], timezone=vector["zone"], skip=Skip(vector["skip"])
+        )
+        times = occurrences(series, "UTC", limit=vector["limit"])
+        utc = [f"{at.replace(tzinfo=None).isoformat()}Z" for at in times]
+        local = [local_time(at, vector["zone"]).isoformat() for at in times]
+
+        assert (local, utc) == (vector["local"], vector["utc"]), vector["name"]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32))
+def test_days_are_those_of_dateutil_where_both_follow_the_rfc(seed: int) -> None:
+    rng = Random(seed)
+    start = a_start(rng)
+    parts = a_rule(rng, start).split(";")
+    kept = [part for part in parts if not part.startswith(("COUNT", "UNTIL", "BYSETPOS"))]
+    horizon = start + timedelta(days=2000)
+    series = Series(recurrence_rule=";".join(kept), start=start, timezone="UTC", skip=Skip.OMIT)
+
+    times = [at.replace(tzinfo=None) for at in occurrences(series, "UTC", limit=40)]
+
+    theirs = rrulestr(";".join([*kept, f"UNTIL={horizon:%Y%m%dT%H%M%S}"]), dtstart=start)
+    until = min(horizon, times[-1] if len(times) == 40 else horizon)
+    assert [at for at in times[1:] if at <= until] == [
+        at for at in theirs.between(start, until, inc=True) if at > start
+    ]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32))
+def test_from_anywhere_the_next_is_the_next(seed: int) -> None:
+    rng = Random(seed)
+    start = a_start(rng)
+    series = Series(
+        recurrence_rule=a_rule(rng, start),
+        start=start,
+        timezone=rng.choice(ZONES),
+        skip=rng.choice(list(Skip)),
+    )
+
+    times = occurrences(series, "UTC", limit=30)
+
+    assert times[0] == start_at(series, "UTC")
+    assert all(one < other for one, other in pairwise(times))
+    for one, other in pairwise(times):
+        between = one + (other - one) * rng.random()
+        assert next_occurrence(series, "UTC", after=one) == other
+        assert next_occurrence(series, "UTC", after=between) == other
+    assert next_occurrence(series, "UTC", after=times[0] - timedelta(days=9)) == times[0]
+    if len(times) < 30:
+        assert next_occurrence(series, "UTC", after=times[-1]) is None
+    assert [each.at for each in preview(series, "UTC", limit=30) if each.at] == times
+
+
+@pytest.mark.parametrize(
+    ("rule", "end"),
+    [
+        ("FREQ=DAILY;COUNT=20000", "2044-10-03 08:00"),
+        ("FREQ=WEEKLY;BYDAY=MO,WE;COUNT=4000", "2028-04-26 08:00"),
+        ("FREQ=MONTHLY;COUNT=600", "2039-12-01 09:00"),
+        ("FREQ=DAILY;BYDAY=MO,TU,WE,TH,FR;COUNT=10000", "2028-04-28 08:00"),
+    ],
+)
+def test_a_series_of_decades_knows_its_last_occurrence(rule: str, end: str) -> None:
+    series = _series(rule, "1990-01-01T10:00:00", timezone="Europe/Berlin")
+    last = _utc(end)
+
+    assert next_occurrence(series, "UTC", after=last - timedelta(minutes=1)) == last
+    assert next_occurrence(series, "UTC", after=last) is None
+
+
+def test_a_series_of_decades_is_not_walked_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    series = _series("FREQ=DAILY;COUNT=20000", "1990-01-01T09:00:00")
+    plan = plan_of(series.recurrence_rule, series.start.date(), series.skip)
+    looked_at: list[int] = []
+    days = plan.days
+
+    def look(period: int) -> Sequence[int] | None:
+        looked_at.append(period)
+        return days(period)
+
+    monkeypatch.setattr(plan, "days", look)
+
+    assert next_occurrence(series, "UTC", after=_utc("2026-01-01T12:00")) == _utc(
+        "2026-01-02T09:00"
+    )
+    assert len(looked_at) <= 6
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago"])
+def test_any_instant_can_be_asked_about(zone: str) -> None:
+    series = _series("FREQ=DAILY;UNTIL=99991231T235959Z", "2026-01-01T09:00:00", timezone=zone)
+    first = start_at(series, "UTC")
+
+    assert next_occurrence(series, "UTC", after=datetime.min.replace(tzinfo=UTC)) == first
+    assert next_occurrence(series, "UTC", after=datetime.max.replace(tzinfo=UTC)) is None
+
+
+def test_a_series_without_a_zone_follows_its_user() -> None:
+    series = _series("FREQ=WEEKLY", "2026-01-05T09:00:00")
+    fixed = _series("FREQ=WEEKLY", "2026-01-05T09:00:00", timezone="Asia/Kolkata")
+
+    assert _shown(occurrences(series, "Europe/Berlin", limit=1)) == ["2026-01-05 08:00"]
+    assert _shown(occurrences(series, "America/New_York", limit=1)) == ["2026-01-05 14:00"]
+    assert _shown(occurrences(fixed, "America/New_York", limit=1)) == ["2026-01-05 03:30"]
+
+
+def test_a_series_that_moves_with_its_user_neither_repeats_nor_loses_a_day() -> None:
+    series = _series("FREQ=DAILY", "2026-01-05T09:00:00")
+    spawned = _utc("2026-01-06T08:00")
+
+    west = in_new_zone(spawned, old="Europe/Berlin", new="America/New_York")
+    east = in_new_zone(spawned, old="Europe/Berlin", new="Asia/Tokyo")
+
+    to_the_west = next_occurrence(series, "America/New_York", after=west)
+    to_the_east = next_occurrence(series, "Asia/Tokyo", after=east)
+    assert (to_the_west, to_the_east) == (_utc("2026-01-07T14:00"), _utc("2026-01-07T00:00"))
+
+
+# After completion
+
+
+@pytest.mark.parametrize(
+    ("rule", "completed", "following"),
+    [
+        ("FREQ=DAILY;INTERVAL=3", "2026-01-08T20:00", "2026-01-11 09:00"),
+        ("FREQ=DAILY", "2026-01-08T07:00", "2026-01-09 09:00"),
+        ("FREQ=WEEKLY", "2026-01-08T20:00", "2026-01-15 09:00"),
+        ("FREQ=WEEKLY;BYDAY=MO", "2026-01-08T20:00", "2026-01-12 09:00"),
+        ("FREQ=WEEKLY;BYDAY=TH", "2026-01-08T07:00", "2026-01-15 09:00"),
+        ("FREQ=WEEKLY;INTERVAL=2;BYDAY=MO", "2026-01-08T20:00", "2026-01-19 09:00"),
+        ("FREQ=MONTHLY", "2026-01-31T20:00", "2026-02-28 09:00"),
+        ("FREQ=MONTHLY;BYMONTHDAY=1", "2026-01-08T20:00", "2026-02-01 09:00"),
+        ("FREQ=YEARLY", "2026-01-08T20:00", "2027-01-08 09:00"),
+        ("FREQ=DAILY;UNTIL=20260109", "2026-01-08T20:00", "2026-01-09 09:00"),
+        ("FREQ=DAILY;UNTIL=20260108", "2026-01-08T20:00", None),
+        ("FREQ=DAILY;COUNT=5", "2026-01-08T20:00", "2026-01-09 09:00"),
+        ("FREQ=DAILY;COUNT=4", "2026-01-08T20:00", None),
+    ],
+)
+def test_the_next_is_computed_from_the_completion(
+    rule: str, completed: str, following: str | None
+) -> None:
+    series = _series(rule, "2026-01-05T09:00:00", mode=Mode.AFTER_COMPLETION)
+
+    at = next_after_completion(
+        series, _utc(completed), "UTC", previous=_utc("2026-01-05T09:00"), number=4
+    )
+
+    assert (at and _shown([at])[0]) == following
+
+
+def test_the_day_of_a_completion_is_that_of_the_series() -> None:
+    series = _series("FREQ=DAILY", "2026-01-05T09:00:00", timezone="Asia/Tokyo")
+
+    at = next_after_completion(series, _utc("2026-01-08T20:00"), "UTC")
+
+    assert at == _utc("2026-01-10T00:00"), "it was the 9th in Tokyo"
+
+
+def test_what_is_completed_early_is_not_made_again() -> None:
+    series = _series("FREQ=WEEKLY;BYDAY=FR", "2026-01-09T09:00:00", mode=Mode.AFTER_COMPLETION)
+    due = _utc("2026-01-09T09:00")
+
+    assert next_after_completion(series, _utc("2026-01-05T12:00"), "UTC", previous=due) == _utc(
+        "2026-01-16T09:00"
+    )
+
+
+# What is due
+
+
+def _due(missed: Missed, now: str, **options: Any) -> list[str]:  # noqa: ANN401 - as due_occurrences
+    series = _series("FREQ=DAILY", "2026-01-01T09:00:00", timezone="UTC", missed=missed)
+    options.setdefault("since", _utc("2026-01-01T09:00"))
+    return _shown(due_occurrences(series, "UTC", now=_utc(now), **options))
+
+
+def test_after_an_outage_what_was_missed_follows_the_series() -> None:
+    all_days = ["2026-01-02 09:00", "2026-01-03 09:00", "2026-01-04 09:00"]
+
+    assert _due(Missed.ALL, "2026-01-04T12:00") == all_days
+    assert _due(Missed.LATEST, "2026-01-04T12:00") == all_days[-1:]
+    assert _due(Missed.SKIP, "2026-01-04T12:00") == []
+
+
+@pytest.mark.parametrize("missed", list(Missed))
+def test_what_comes_a_little_late_was_not_missed(missed: Missed) -> None:
+    assert _due(missed, "2026-01-02T09:00") == ["2026-01-02 09:00"]
+    assert _due(missed, "2026-01-02T09:05") == ["2026-01-02 09:00"]
+    assert _due(missed, "2026-01-02T08:59") == []
+
+
+def test_what_its_reminder_needs_early_is_due_early() -> None:
+    lead = timedelta(days=1)
+    early = ["2026-01-04 09:00"]
+
+    for missed, made_up in (
+        (Missed.ALL, ["2026-01-02 09:00", "2026-01-03 09:00"]),
+        (Missed.LATEST, ["2026-01-03 09:00"]),
+        (Missed.SKIP, []),
+    ):
+        assert _due(missed, "2026-01-03T10:00", lead=lead) == [*made_up, *early]
+
+
+def test_the_task_itself_is_not_created_again_and_what_was_is_not_either() -> None:
+    since = _utc("2025-12-01T00:00")
+
+    assert _due(Missed.ALL, "2026-01-01T09:00", since=since) == []
+    assert _due(Missed.ALL, "2026-01-02T09:00", since=since) == ["2026-01-02 09:00"]
+    assert _due(Missed.ALL, "2026-01-02T09:00", since=_utc("2026-01-02T09:00")) == []
+
+
+def test_many_missed_are_taken_in_turns() -> None:
+    taken: list[str] = []
+    since = _utc("2026-01-01T09:00")
+    while turn := _due(Missed.ALL, "2026-01-31T12:00", since=since, limit=7):
+        taken += turn
+        since = _utc(turn[-1])
+
+    assert taken == [f"2026-01-{day:02} 09:00" for day in range(2, 32)]
+
+
+def test_a_series_that_follows_completions_is_never_due_by_the_clock() -> None:
+    series = _series("FREQ=DAILY", "2026-01-01T09:00:00", mode=Mode.AFTER_COMPLETION)
+
+    assert (
+        due_occurrences(series, "UTC", since=start_at(series, "UTC"), now=_utc("2027-01-01")) == []
+    )
+
+
+# Preview
+
+
+def _rows(series: Series, limit: int = 4) -> list[tuple[str | None, str | None, str, str | None]]:
+    return [
+        (
+            each.local and each.local.isoformat(" ", "minutes"),
+            each.at and each.at.strftime("%d %H:%M"),
+            each.fate.value,
+            each.reason,
+        )
+        for each in preview(series, "UTC", limit=limit)
+    ]
+
+
+def test_a_preview_says_why_a_day_was_moved() -> None:
+    series = _series("FREQ=MONTHLY", "2026-01-31T09:00:00", timezone="Europe/Berlin")
+
+    assert _rows(series, 3) == [
+        ("2026-01-31 09:00", "31 08:00", "kept", None),
+        ("2026-02-28 09:00", "28 08:00", "moved", "2026-02 has no day 31"),
+        ("2026-03-31 09:00", "31 07:00", "kept", None),
+    ]
+
+
+def test_a_preview_says_why_a_day_was_left_out() -> None:
+    series = _series("FREQ=MONTHLY", "2026-01-31T09:00:00", skip=Skip.OMIT)
+
+    assert _rows(series, 2) == [
+        ("2026-01-31 09:00", "31 09:00", "kept", None),
+        (None, None, "skipped", "2026-02 has no day 31"),
+        ("2026-03-31 09:00", "31 09:00", "kept", None),
+    ]
+
+
+def test_a_preview_says_that_two_days_became_one() -> None:
+    series = _series("FREQ=MONTHLY;BYMONTHDAY=28,31", "2026-01-31T09:00:00")
+    taken = "2026-02 has no day 31, and 2026-02-28 is an occurrence already"
+
+    assert [row[2:] for row in _rows(series, 3)] == [
+        ("kept", None),
+        ("skipped", taken),
+        ("kept", None),
+        ("kept", None),
+    ]
+
+
+def test_a_preview_says_why_a_time_was_moved() -> None:
+    series = _series("FREQ=DAILY", "2026-03-28T02:30:00", timezone="Europe/Berlin")
+    why = "2026-03-29 02:30 does not exist in Europe/Berlin"
+
+    assert _rows(series, 3) == [
+        ("2026-03-28 02:30", "28 01:30", "kept", None),
+        ("2026-03-29 03:30", "29 01:30", "moved", why),
+        ("2026-03-30 02:30", "30 00:30", "kept", None),
+    ]
+
+
+def test_a_preview_names_the_day_before_where_its_last_hour_is_left_out() -> None:
+    series = _series("FREQ=DAILY", "2024-03-29T23:30:00", timezone="America/Nuuk")
+    why = "2024-03-30 23:30 does not exist in America/Nuuk"
+
+    assert [(row[0], row[3]) for row in _rows(series, 3)] == [
+        ("2024-03-29 23:30", None),
+        ("2024-03-31 00:30", why),
+        ("2024-03-31 23:30", None),
+    ]
+
+
+def test_a_preview_of_a_series_that_ended_before_it_began_is_the_task_itself() -> None:
+    series = _series("FREQ=MONTHLY;UNTIL=00010101T000000Z", "2026-01-31T09:00:00")
+
+    assert _rows(series) == [("2026-01-31 09:00", "31 09:00", "kept", None)]
+
+
+def test_a_preview_says_what_became_of_the_day_that_apia_left_out() -> None:
+    daily = _series("FREQ=DAILY", "2011-12-29T09:00:00", timezone="Pacific/Apia")
+    friday = _series("FREQ=WEEKLY", "2011-12-23T09:00:00", timezone="Pacific/Apia")
+    why = "2011-12-30 does not exist in Pacific/Apia"
+
+    assert [(row[0], row[2], row[3]) for row in _rows(daily, 2)] == [
+        ("2011-12-29 09:00", "kept", None),
+        (None, "skipped", f"{why}, and 2011-12-31 is an occurrence already"),
+        ("2011-12-31 09:00", "kept", None),
+    ]
+    assert [(row[0], row[3]) for row in _rows(friday, 3)] == [
+        ("2011-12-23 09:00", None),
+        ("2011-12-31 09:00", why),
+        ("2012-01-06 09:00", None),
+    ]
+
+
+def test_a_preview_of_what_never_comes_shows_what_is_left_out_and_ends() -> None:
+    never = _series("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", "2026-01-05T09:00:00", skip=Skip.OMIT)
+
+    assert [row[2:] for row in _rows(never, 2)] == [
+        ("kept", None),
+        ("skipped", "2026-02 has no day 30"),
+        ("skipped", "2027-02 has no day 30"),
+    ]
+
+
+def test_a_preview_begins_after_an_instant_and_ends_with_the_series() -> None:
+    series = _series("FREQ=MONTHLY;COUNT=3", "2026-01-31T09:00:00", skip=Skip.OMIT)
+
+    shown = preview(series, "UTC", after=_utc("2026-03-01T00:00"), limit=9)
+
+    assert [each.local and each.local.month for each in shown] == [3, None, 5]
+    assert [each.fate for each in shown] == [Fate.KEPT, Fate.SKIPPED, Fate.KEPT]

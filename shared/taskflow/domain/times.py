@@ -17,7 +17,7 @@ _RFC3339 = re.compile(
 
 def rfc3339(at: datetime) -> str:
     """Write an aware time in UTC with six digits of a second: `2026-01-31T09:00:00.000000Z`."""
-    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    return at.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def parse_rfc3339(text: object) -> datetime:

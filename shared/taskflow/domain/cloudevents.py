@@ -1,0 +1,28 @@
+"""An event as a CloudEvent (1.0): its attributes, whatever carries them."""
+
+from taskflow.domain.events import Event
+from taskflow.domain.times import rfc3339
+
+SPEC_VERSION = "1.0"
+SOURCE = "/taskflow"
+CONTENT_TYPE = "application/json"
+SEQUENCE_DIGITS = 19
+"""As many as the largest bigint has, so that `sequence` sorts as text."""
+
+
+def attributes_of(event: Event) -> dict[str, str]:
+    """Return the CloudEvents attributes of an event, extensions included; none is empty."""
+    attributes = {
+        "specversion": SPEC_VERSION,
+        "id": str(event.event_id),
+        "type": event.event_type,
+        "source": SOURCE,
+        "subject": event.aggregate_id,
+        "time": rfc3339(event.timestamp),
+        "partitionkey": event.user_id,
+        "sequence": str(event.seq).zfill(SEQUENCE_DIGITS),
+        "correlationid": event.correlation_id,
+        "userid": event.user_id,
+        "traceparent": event.traceparent,
+    }
+    return {name: value for name, value in attributes.items() if value}

@@ -1,0 +1,70 @@
+"""Replay: the state of the tasks rebuilt from their events, and held against the live one (E7)."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from taskflow.domain import tasks
+from taskflow.domain.events import EventType
+from taskflow.domain.tasks import Task
+from taskflow.domain.text import JsonObject, compact_json
+from taskflow.domain.times import rfc3339
+
+DELETED_AT = "deleted_at"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskState:
+    """A task as its newest event has it; the fields are kept as JSON, for there may be many."""
+
+    version: int
+    fields_json: str
+
+    @property
+    def fields(self) -> JsonObject:
+        """The representation, and when the task was deleted, or null."""
+        return json.loads(self.fields_json)
+
+
+class Replay:
+    """The tasks as far as their events have been applied.
+
+    In any order, and as often as they come: of a task, the event of the highest version counts.
+    """
+
+    def __init__(self) -> None:
+        """Begin with no tasks."""
+        self.states: dict[str, TaskState] = {}
+        self.applied = 0
+        self.doubled = 0
+
+    def apply(self, record: Mapping[str, Any]) -> None:
+        """Apply an event in the shape of E2; one that is not about a task changes nothing."""
+        if not record["event_type"].startswith("task."):
+            return
+        self.applied += 1
+        known = self.states.get(record["aggregate_id"])
+        if known is not None and known.version >= record["version"]:
+            self.doubled += 1
+            return
+        fields = {name: value for name, value in record["data"].items() if name != "changes"}
+        is_deleted = record["event_type"] == EventType.TASK_DELETED
+        fields[DELETED_AT] = record["timestamp"] if is_deleted else None
+        self.states[record["aggregate_id"]] = TaskState(record["version"], compact_json(fields))
+
+
+def differing_fields(rebuilt: TaskState, live: Task) -> list[str]:
+    """Name the fields in which a rebuilt task is not as the live one."""
+    there: JsonObject = {
+        **tasks.represent(live),
+        DELETED_AT: None if live.deleted_at is None else rfc3339(live.deleted_at),
+    }
+    here = rebuilt.fields
+    return sorted(
+        name
+        for name in here.keys() | there.keys()
+        if name not in here
+        or name not in there
+        or compact_json({"": here[name]}) != compact_json({"": there[name]})
+    )

@@ -5,6 +5,7 @@
 
 import io
 import socket
+import threading
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -155,6 +156,8 @@ def test_pg8000_still_has_the_private_names_that_the_driver_uses(
         (True, sqlalchemy.Boolean()),
         (-(2**63), sqlalchemy.BigInteger()),
         (Decimal("0.10"), sqlalchemy.Numeric()),
+        (datetime(1, 1, 1, tzinfo=UTC), sqlalchemy.DateTime(timezone=True)),
+        (datetime(2026, 3, 29, 1, 59, 59, 100_000, tzinfo=UTC), sqlalchemy.DateTime(timezone=True)),
         (datetime(2026, 3, 29, 1, 59, 59, 999_999, tzinfo=UTC), sqlalchemy.DateTime(timezone=True)),
         (date(2026, 2, 28), sqlalchemy.Date()),
         (timedelta(days=-1, seconds=1), sqlalchemy.Interval()),
@@ -175,6 +178,20 @@ def test_a_value_comes_back_as_it_was_sent(
         returned = connection.execute(query, {"value": value}).scalar_one()
 
     assert returned == value
+
+
+def test_a_time_is_read_in_any_zone_and_what_python_has_no_time_for_as_pg8000_has_it(
+    engine: Engine,
+) -> None:
+    with engine.connect() as connection:
+        connection.execute(text("SET LOCAL timezone = 'Asia/Kathmandu'"))
+        noon = connection.execute(text("SELECT timestamptz '2026-03-01 12:00:00.5+00'")).scalar()
+        never = connection.execute(text("SELECT timestamptz 'infinity'")).scalar()
+        too_late = connection.execute(text("SELECT timestamptz '12026-03-01 12:00:00+00'")).scalar()
+
+    assert noon == datetime(2026, 3, 1, 12, 0, 0, 500_000, tzinfo=UTC)
+    assert never == "infinity"
+    assert too_late == "12026-03-01 17:45:00+05:45"
 
 
 def test_a_large_value_and_a_large_answer_go_through(engine: Engine) -> None:
@@ -421,3 +438,24 @@ def test_rows_are_copied_in_and_out_by_a_stream(connection: driver.Connection) -
 def _ids(engine: Engine) -> list[int]:
     with engine.connect() as connection:
         return list(connection.execute(text("SELECT id FROM scratch ORDER BY id")).scalars())
+
+
+@pytest.mark.parametrize(("mode", "asks"), [("disable", False), ("prefer", True)])
+def test_tls_is_asked_for_only_where_it_is_wanted(mode: str, *, asks: bool) -> None:
+    ssl_request = (80877103).to_bytes(4, "big")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        engine = driver.engine(f"postgresql://me@127.0.0.1:{port}/any?sslmode={mode}")
+        connecting = threading.Thread(target=_try_to_connect, args=(engine,))
+        connecting.start()
+        client, _ = listening.accept()
+        with client:
+            first = client.recv(8)
+        connecting.join()
+
+    assert (first[4:] == ssl_request) == asks
+
+
+def _try_to_connect(engine: Engine) -> None:
+    with pytest.raises(DBAPIError):
+        engine.connect()

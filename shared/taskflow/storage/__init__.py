@@ -8,6 +8,7 @@ from taskflow.storage.transactions import (
     on_commit,
     run,
     transaction,
+    wait_for_locks_at_most,
 )
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "on_commit",
     "run",
     "transaction",
+    "wait_for_locks_at_most",
 ]

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Select, Table, and_, func, or_, select, tuple_
+from sqlalchemy import Select, Table, Uuid, and_, bindparam, func, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
+from taskflow.storage import events
 from taskflow.storage.tables import AUDIT_ENTRIES, EVENTS
 from taskflow.storage.transactions import Transaction
 
@@ -51,13 +52,35 @@ class AuditFilter:
     until: datetime | None = None
 
 
-_INSERT = insert(AUDIT_ENTRIES).on_conflict_do_nothing()
+_RECORD = (
+    insert(AUDIT_ENTRIES)
+    .from_select(
+        ["event_id", "task_id", *_COMPARED],
+        select(
+            EVENTS.c.event_id,
+            bindparam("about_task", type_=Uuid),
+            *(EVENTS.c[name] for name in _COMPARED),
+        ).where(
+            EVENTS.c.user_id == bindparam("user"),
+            EVENTS.c.seq == bindparam("place"),
+            EVENTS.c.event_id == bindparam("id"),
+        ),
+    )
+    .on_conflict_do_nothing()
+)
 
 
-def add(tx: Transaction, entry: AuditEntry) -> None:
-    """Store an entry; the one of an event is stored once, even where the claim was lost."""
-    values = {column.name: getattr(entry, column.name) for column in AUDIT_ENTRIES.columns}
-    tx.connection.execute(_INSERT, values)
+def record(
+    tx: Transaction, user_id: str, seq: int, *, event_id: UUID, task_id: UUID | None
+) -> None:
+    """Store the entry of an event of the log, once, even where the claim was lost.
+
+    Raises NotAnEventOfOurs where the log has another event there, or none.
+    """
+    values = {"user": user_id, "place": seq, "id": event_id, "about_task": task_id}
+    if tx.connection.execute(_RECORD, values).rowcount == 0:
+        # It has its entry already, or there is no such event.
+        events.get(tx, user_id, seq, event_id=event_id)
 
 
 def list_of(

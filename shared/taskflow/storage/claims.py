@@ -1,10 +1,10 @@
 """Claims: which consumer has had the effect of which event; what makes a redelivery harmless."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Text, bindparam, func, select
+from sqlalchemy import Text, Uuid, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from taskflow.domain.events import Event
@@ -16,18 +16,31 @@ KEPT = timedelta(days=90)
 """At least as long as dead letters, which may be sent again as late."""
 
 
-_CLAIM = insert(CLAIMS).on_conflict_do_nothing().returning(CLAIMS.c.event_id)
+_CLAIM = (
+    insert(CLAIMS)
+    .from_select(
+        ["consumer", "event_id", "claimed_at"],
+        select(
+            bindparam("consumer", type_=Text),
+            func.unnest(bindparam("event_ids", type_=ARRAY(Uuid))),
+            bindparam("now", type_=CLAIMS.c.claimed_at.type),
+        ),
+    )
+    .on_conflict_do_nothing()
+    .returning(CLAIMS.c.event_id)
+)
 
 
-def claim(tx: Transaction, consumer: str, event_id: UUID, *, now: datetime) -> bool:
-    """Claim an event for a consumer, in the transaction of its effect; False if it had it before.
+def claim(
+    tx: Transaction, consumer: str, event_ids: Collection[UUID], *, now: datetime
+) -> set[UUID]:
+    """Claim events for a consumer, in the transaction of their effect; return those that are new.
 
-    Where another transaction is claiming it, this waits for its end.
+    Where another transaction is claiming one, this waits for its end.
     """
-    claimed = tx.connection.execute(
-        _CLAIM, {"consumer": consumer, "event_id": event_id, "claimed_at": now}
-    ).scalar_one_or_none()
-    return claimed is not None
+    # In one order, or two transactions with the same events could wait for each other.
+    values = {"consumer": consumer, "event_ids": sorted(event_ids), "now": now}
+    return set(tx.connection.execute(_CLAIM, values).scalars())
 
 
 def forget_old(tx: Transaction, *, now: datetime) -> None:

@@ -7,12 +7,13 @@
 import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from functools import lru_cache
 from struct import Struct
 from typing import Any
 
 import pg8000
-from pg8000.converters import make_params
+from pg8000.converters import TIMESTAMPTZ, make_params, timestamptz_in
 from pg8000.core import Context
 from pg8000.dbapi import convert_paramstyle
 from pg8000.exceptions import DatabaseError
@@ -83,8 +84,11 @@ def engine(
     return made
 
 
-def _ssl_context(mode: str) -> ssl.SSLContext | None:
-    if mode in {"disable", "allow", "prefer"}:
+def _ssl_context(mode: str) -> ssl.SSLContext | bool | None:
+    if mode == "disable":
+        return False
+    if mode in {"allow", "prefer"}:
+        # To pg8000: if the server has it.
         return None
     context = ssl.create_default_context()
     if mode != "verify-full":
@@ -97,10 +101,20 @@ def _ssl_context(mode: str) -> ssl.SSLContext | None:
 
 def _connect(_dialect: object, _record: object, args: list[Any], options: dict[str, Any]) -> Any:  # noqa: ANN401 as SQLAlchemy has it
     try:
-        return Connection(*args, **options)
+        made = Connection(*args, **options)
     except OSError as broken:
         # pg8000 lets a server that goes away in the middle of the handshake through as it is.
         raise pg8000.InterfaceError("network error") from broken
+    made.register_in_adapter(TIMESTAMPTZ, _timestamptz)
+    return made
+
+
+def _timestamptz(written: str) -> object:
+    # pg8000 reads it with strptime, in 19 µs instead of 0.3: most of what reading an event takes.
+    try:
+        return datetime.fromisoformat(written)
+    except ValueError:
+        return timestamptz_in(written)
 
 
 class Connection(pg8000.Connection):

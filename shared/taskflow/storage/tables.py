@@ -144,6 +144,15 @@ REDELIVERIES = Table(
     Column("requested_at", _TIME),
 )
 
+PUBLICATIONS = Table(
+    "publications",
+    METADATA,
+    Column("user_id", Text, primary_key=True),
+    Column("seq", BigInteger),
+    Column("held_by", Uuid),
+    Column("held_until", _TIME),
+)
+
 DEAD_LETTERS = Table(
     "dead_letters",
     METADATA,

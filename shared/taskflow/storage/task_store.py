@@ -25,6 +25,9 @@ from taskflow.domain.tasks import Priority, Status, Task
 from taskflow.storage.tables import TASKS
 from taskflow.storage.transactions import Transaction, is_data_error
 
+PAGE_MAX = 1000
+"""Of tasks of everybody; some megabytes at their largest."""
+
 _RANK = {priority: rank for rank, priority in enumerate(Priority, start=1)}
 _PRIORITY = {rank: priority for priority, rank in _RANK.items()}
 
@@ -96,6 +99,20 @@ def owner(tx: Transaction, task_id: UUID) -> str:
 def all_of(tx: Transaction, user_id: str) -> list[Task]:
     """Return all tasks of a user, the deleted ones too, oldest first."""
     query = select(TASKS).where(TASKS.c.user_id == user_id).order_by(TASKS.c.created_at, TASKS.c.id)
+    return [_task(row) for row in tx.connection.execute(query).mappings()]
+
+
+def page_of_all(tx: Transaction, *, after: UUID | None) -> list[Task]:
+    """Return the next PAGE_MAX tasks of all users, the deleted ones too, by id."""
+    query = select(TASKS).order_by(TASKS.c.id).limit(PAGE_MAX)
+    if after is not None:
+        query = query.where(TASKS.c.id > after)
+    return [_task(row) for row in tx.connection.execute(query).mappings()]
+
+
+def with_ids(tx: Transaction, ids: Sequence[UUID]) -> list[Task]:
+    """Return these tasks, whoever's they are, the deleted ones too."""
+    query = select(TASKS).where(TASKS.c.id.in_(ids)).order_by(TASKS.c.id)
     return [_task(row) for row in tx.connection.execute(query).mappings()]
 
 

@@ -143,6 +143,11 @@ def run(work: Callable[[Transaction], T], cause: Cause) -> T:
     raise AssertionError  # pragma: no cover - the last attempt returns or raises
 
 
+def wait_for_locks_at_most(tx: Transaction, ms: int) -> None:
+    """Have the transaction's statements raise LockTimeout sooner than LOCK_TIMEOUT_MS."""
+    tx.connection.execute(text(f"SET LOCAL lock_timeout = {ms:d}"))
+
+
 def is_reachable() -> bool:
     """Say whether PostgreSQL answers."""
     try:

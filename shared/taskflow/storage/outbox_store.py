@@ -1,0 +1,116 @@
+"""The outbox: how far each user's stream has been published, and who is publishing it.
+
+The events themselves wait in the log. A user is held by one publisher at a time, for a while that
+it renews, so that two do not publish the same; what a killed one held is free soon after. (A lock
+would be lost, or left behind, where a pooler shares connections between transactions.)
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Interval, Text, Uuid, bindparam, func, or_, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from taskflow.storage.tables import PUBLICATIONS, STREAMS
+from taskflow.storage.transactions import Transaction
+
+HELD_FOR = timedelta(seconds=10)
+
+# Nobody waits for the disk: what a crash takes back of this is published again.
+_TOLD = """
+    WITH told AS (SELECT * FROM unnest(:users, :seqs) AS told (user_id, seq)),
+    unflushed AS (SELECT set_config('synchronous_commit', 'off', true))
+"""
+
+_ARRAYS = (
+    bindparam("users", type_=ARRAY(Text)),
+    bindparam("seqs", type_=ARRAY(BigInteger)),
+    bindparam("holder", type_=Uuid),
+)
+
+# In the order of the users, so that two publishers can't wait for each other.
+_HOLD = text(
+    f"""
+    {_TOLD}, held AS (
+        INSERT INTO publications AS p (user_id, seq, held_by, held_until)
+        SELECT user_id, 0, :holder, now() + :held_for FROM told ORDER BY user_id
+        ON CONFLICT (user_id) DO UPDATE
+        SET held_by = excluded.held_by, held_until = excluded.held_until
+        WHERE (p.held_until IS NULL OR p.held_until < now())
+            AND p.seq < (SELECT seq FROM told WHERE told.user_id = p.user_id)
+        RETURNING p.user_id, p.seq
+    )
+    SELECT user_id, seq, true AS is_ours FROM held, unflushed
+    UNION ALL
+    SELECT p.user_id, p.seq, false FROM publications p
+    WHERE p.user_id = ANY(:users) AND p.user_id NOT IN (SELECT user_id FROM held)
+    """  # noqa: S608 - nothing from outside
+).bindparams(*_ARRAYS, bindparam("held_for", HELD_FOR, type_=Interval))
+_LET_GO = text(
+    f"""
+    {_TOLD}
+    INSERT INTO publications AS p (user_id, seq)
+    SELECT user_id, seq FROM told, unflushed ORDER BY user_id
+    ON CONFLICT (user_id) DO UPDATE
+    SET seq = greatest(p.seq, excluded.seq),
+        held_by = nullif(p.held_by, :holder),
+        held_until = CASE WHEN p.held_by = :holder THEN NULL ELSE p.held_until END
+    """  # noqa: S608 - as above
+).bindparams(*_ARRAYS)
+
+_RENEW = (
+    PUBLICATIONS.update()
+    .where(PUBLICATIONS.c.held_by == bindparam("holder", type_=Uuid))
+    .values(held_until=func.now() + HELD_FOR)
+)
+_PUBLISHED = func.coalesce(PUBLICATIONS.c.seq, 0, type_=BigInteger)
+_BEHIND = (
+    select(STREAMS.c.user_id, STREAMS.c.seq)
+    .outerjoin(PUBLICATIONS, PUBLICATIONS.c.user_id == STREAMS.c.user_id)
+    .where(
+        STREAMS.c.seq > _PUBLISHED,
+        or_(PUBLICATIONS.c.held_until.is_(None), PUBLICATIONS.c.held_until < func.now()),
+    )
+    .limit(bindparam("most"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a user's stream has been published, and whether the asker now holds the user."""
+
+    seq: int
+    is_ours: bool
+
+
+def hold(tx: Transaction, holder: UUID, told: Mapping[str, int]) -> dict[str, Standing]:
+    """Hold the users whose stream is not published up to the `seq` in `told`, where they are free.
+
+    For HELD_FOR; returns the standing of each user.
+    """
+    users = sorted(told)
+    rows = tx.connection.execute(
+        _HOLD, {"users": users, "seqs": [told[user] for user in users], "holder": holder}
+    )
+    return {row.user_id: Standing(row.seq, row.is_ours) for row in rows}
+
+
+def renew(tx: Transaction, holder: UUID) -> None:
+    """Hold for HELD_FOR from now what the holder holds."""
+    tx.connection.execute(_RENEW, {"holder": holder})
+
+
+def let_go(tx: Transaction, holder: UUID, reached: Mapping[str, int]) -> None:
+    """Record up to which `seq` each user's events are published, and hold those users no longer."""
+    users = sorted(reached)
+    tx.connection.execute(
+        _LET_GO, {"users": users, "seqs": [reached[user] for user in users], "holder": holder}
+    )
+
+
+def behind(tx: Transaction, *, limit: int) -> dict[str, int]:
+    """Return users with unpublished events whom nobody holds, and their newest `seq`."""
+    rows = tx.connection.execute(_BEHIND, {"most": limit})
+    return {row.user_id: row.seq for row in rows}

@@ -1,9 +1,10 @@
-"""The command `taskflow`: run the system, migrate the database, appoint an administrator."""
+"""The command `taskflow`: run the system, and what is done beside it."""
 
 import argparse
 import contextlib
 import sys
 from collections.abc import Generator, Sequence
+from itertools import islice
 
 from taskflow import config, logs
 from taskflow.config import WrongSetting
@@ -12,6 +13,7 @@ from taskflow.domain.errors import DomainError
 from taskflow.domain.events import Cause
 
 WRONG_USE = 2
+SHOWN_MAX = 20
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,6 +43,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     migrate.set_defaults(run=_migrate)
 
+    topics = commands.add_parser("topics", help="create Kafka's topics, and check those there are")
+    topics.add_argument("--partitions", type=int, default=None, help="of each topic (default 6)")
+    topics.add_argument(
+        "--replication-factor", type=int, default=-1, help="of each topic (default: the broker's)"
+    )
+    topics.set_defaults(run=_topics)
+
+    replay = commands.add_parser("replay", help="rebuild the tasks, and compare with the live ones")
+    replay.add_argument("--from", dest="source", choices=["kafka"], required=True)
+    replay.set_defaults(run=_replay)
+
     admin = commands.add_parser("admin", help="administrators").add_subparsers(required=True)
     grant = admin.add_parser("grant", help="make an account an administrator's")
     grant.add_argument("email")
@@ -64,6 +77,43 @@ def _migrate(given: argparse.Namespace) -> None:
     with _problems_told():
         applied = runner.apply(given.phase)
     print("\n".join(applied) if applied else "Nothing is pending.")
+
+
+def _topics(given: argparse.Namespace) -> None:
+    from taskflow.kafka import topics
+
+    config.use(config.read(defaults=config.LOCAL))
+    with _problems_told():
+        made = topics.make(
+            partitions=given.partitions or topics.PARTITIONS,
+            replication_factor=given.replication_factor,
+        )
+    print("\n".join(f"{topic.name}: {topic.state}" for topic in made))
+
+
+def _replay(_given: argparse.Namespace) -> None:
+    from taskflow.kafka.replay import compare_with_kafka
+    from taskflow.standalone import supervisor
+
+    def progress(read: int, of: int) -> None:
+        print(f"{read} of {of} records read", file=sys.stderr)
+
+    config.use(supervisor.reach(config.read(defaults=config.LOCAL)))
+    with _problems_told():
+        found = compare_with_kafka(progress)
+    print(
+        f"{found.records} records, {found.doubled} of them doubled, {found.unreadable} unreadable;"
+        f" {found.same} tasks are the same, {len(found.differing)} differ,"
+        f" {len(found.only_live)} are not in Kafka, {len(found.only_rebuilt)} not in the tables"
+    )
+    for task_id, fields in islice(found.differing.items(), SHOWN_MAX):
+        print(f"{task_id} differs in {', '.join(fields)}")
+    for task_id in found.only_live[:SHOWN_MAX]:
+        print(f"{task_id} is not in Kafka")
+    for task_id in found.only_rebuilt[:SHOWN_MAX]:
+        print(f"{task_id} is not in the tables")
+    if not found.is_equal:
+        raise SystemExit(1)
 
 
 def _grant(given: argparse.Namespace) -> None:

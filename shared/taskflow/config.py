@@ -1,6 +1,7 @@
 """The only reader of the environment: every setting, its default and what it must look like."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -9,6 +10,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 JWT_SECRET_MIN_CHARS = 32
 """RFC 7518, 3.2: a key for HS256 is at least as long as its hash."""
+
+
+_TOPIC = r"^[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*$"
+"""What Kafka takes for the name of a topic; not of dots alone."""
+
+_BROKER = re.compile(r"[^\s,/:]+:[0-9]{1,5}|\[[0-9a-fA-F:]+\]:[0-9]{1,5}")
+
+Topic = Annotated[str, Field(pattern=_TOPIC, max_length=249)]
 
 
 def _listed(text: object) -> object:
@@ -32,6 +41,21 @@ class Settings(BaseModel):
     database_pool_size: Annotated[int, Field(ge=1, le=100)] = 10
     """Connections of one process. The sum over all functions of max-scale times this must stay
     below PostgreSQL's max_connections."""
+    kafka_bootstrap_servers: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    """Without one, nothing is published, and the database queue delivers."""
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] | None = None
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    kafka_sasl_username: str | None = None
+    kafka_sasl_password: str | None = None
+    kafka_ssl_ca_location: Path | None = None
+    """A file with the certificates to trust; by default those that the system trusts."""
+    kafka_group_prefix: Topic = "taskflow"
+    """Of the consumer groups; systems that share a Kafka need one each, as they need topics."""
+    topic_tasks: Topic = "tasks.events"
+    topic_reminders: Topic = "reminders.events"
+    topic_dead_letters: Topic = "dead-letters"
+    publish_after_commit: bool = True
+    """Whether this process publishes what it commits; off where another hears of each commit."""
     auth: Literal["builtin"] = "builtin"
     jwt_secret: Annotated[str, Field(min_length=JWT_SECRET_MIN_CHARS)] | None = None
     jwt_issuer: str | None = None
@@ -72,11 +96,50 @@ class Settings(BaseModel):
         if self.environment == "production" and self.jwt_secret is None:
             message = "JWT_SECRET is needed outside the local mode"
             raise ValueError(message)
+        self._check_kafka()
         return self
 
+    def _check_kafka(self) -> None:
+        for server in self.kafka_bootstrap_servers:
+            if not _BROKER.fullmatch(server):
+                message = f"KAFKA_BOOTSTRAP_SERVERS: {server!r} is not like host:9092"
+                raise ValueError(message)
+        topics = (self.topic_tasks, self.topic_reminders, self.topic_dead_letters)
+        if len(set(topics)) < len(topics):
+            message = "TOPIC_TASKS, TOPIC_REMINDERS and TOPIC_DEAD_LETTERS must be three topics"
+            raise ValueError(message)
+        protocol = self.kafka_security_protocol or "PLAINTEXT"
+        of_sasl = {
+            "KAFKA_SASL_MECHANISM": self.kafka_sasl_mechanism,
+            "KAFKA_SASL_USERNAME": self.kafka_sasl_username,
+            "KAFKA_SASL_PASSWORD": self.kafka_sasl_password,
+        }
+        if protocol.startswith("SASL_"):
+            missing = [name for name, value in of_sasl.items() if value is None]
+            if missing:
+                message = f"{missing[0]} is needed for KAFKA_SECURITY_PROTOCOL {protocol}"
+                raise ValueError(message)
+        else:
+            given = [name for name, value in of_sasl.items() if value is not None]
+            if given:
+                message = f"{given[0]} is of no use with KAFKA_SECURITY_PROTOCOL {protocol}"
+                raise ValueError(message)
+        trusted = self.kafka_ssl_ca_location
+        if trusted is not None and not protocol.endswith("SSL"):
+            message = f"KAFKA_SSL_CA_LOCATION is of no use with KAFKA_SECURITY_PROTOCOL {protocol}"
+            raise ValueError(message)
+        if trusted is not None and not trusted.is_file():
+            message = f"KAFKA_SSL_CA_LOCATION: there is no file {trusted}"
+            raise ValueError(message)
 
-MOUNTED = ("DATABASE_URL", "JWT_SECRET")
+
+MOUNTED = ("DATABASE_URL", "JWT_SECRET", "KAFKA_SASL_PASSWORD")
 """Secrets that may also lie in a mounted file, which the variable with `_FILE` behind it names."""
+
+LISTS = {"cors_origins", "kafka_bootstrap_servers"}
+
+ALIASES = {"KAFKA_BROKERS": "KAFKA_BOOTSTRAP_SERVERS"}
+"""Other names by which a setting is known."""
 
 LOCAL = {"ENVIRONMENT": "local", "LOG_LEVEL": "warning"}
 """What `make up` takes where the environment says nothing."""
@@ -92,6 +155,9 @@ def read(
     """
     own = os.environ if environment is None else environment
     source = {**(defaults or {}), **{name: value for name, value in own.items() if value.strip()}}
+    for alias, name in ALIASES.items():
+        if alias in source:
+            source.setdefault(name, source[alias])
     for name in MOUNTED:
         if name not in source and f"{name}_FILE" in source:
             source[name] = _content(f"{name}_FILE", source[f"{name}_FILE"])
@@ -149,7 +215,7 @@ def environment_of(settings: Settings, *, metrics_dir: Path) -> dict[str, str]:
     """
     given = settings.model_dump(mode="json", exclude_none=True)
     listed = {
-        name.upper(): ",".join(value) if name == "cors_origins" else str(value)
+        name.upper(): ",".join(value) if name in LISTS else str(value)
         for name, value in given.items()
     }
     return {**os.environ, **listed, "PROMETHEUS_MULTIPROC_DIR": str(metrics_dir)}

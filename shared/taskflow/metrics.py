@@ -35,6 +35,9 @@ DELIVERIES = Counter(
     "Attempts of the deliverer: done, again, never, or dead for what went to the dead letters.",
     ["consumer", "outcome"],
 )
+PUBLISHED = Counter(
+    "taskflow_published_events", "Events sent to Kafka: confirmed or failed.", ["outcome"]
+)
 SOCKETS = Gauge("taskflow_sockets", "Open sockets.", multiprocess_mode="livesum")
 SOCKET_MESSAGES = Counter("taskflow_socket_messages", "Events sent through sockets.")
 SOCKET_CLOSES = Counter("taskflow_socket_closes", "Sockets the server closed.", ["code"])

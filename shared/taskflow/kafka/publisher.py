@@ -1,0 +1,320 @@
+"""The publisher: brings what was committed to Kafka, per user in the order of `seq`.
+
+It is told of commits and works on a thread of its own, so that no request waits for Kafka. Of the
+users it is told of it takes those that no other publisher holds, reads their unpublished events,
+and records as published only those that come before the first one Kafka has not confirmed. So
+whoever publishes a user begins with an event whose forerunners are all in the topic, and goes on
+without a gap: however many do so at once, are killed or stand still, a topic may hold an event
+twice, but never 4 before 3.
+
+It never blocks in librdkafka, and so runs on gevent as well as on threads.
+"""
+
+import atexit
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import cache, partial
+from itertools import islice
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from taskflow import clock, config, metrics
+from taskflow.domain.events import Cause, Event
+from taskflow.kafka import client, topics
+from taskflow.kafka.records import headers_of
+from taskflow.storage import (
+    DatabaseUnavailable,
+    LockTimeout,
+    Transaction,
+    events,
+    on_commit,
+    outbox_store,
+    run,
+)
+
+if TYPE_CHECKING:
+    from confluent_kafka import KafkaError, Message, Producer
+
+USERS_MAX = 500
+EVENTS_MAX = 1000
+"""Of one round: what is read from the log at once, and confirmed before the next is read."""
+
+GATHER_S = 0.01
+HELD_ELSEWHERE_PAUSE_S = 0.1
+"""How soon to look again at users whom another publisher holds."""
+
+OUTAGE_PAUSE_S = 0.5
+ERROR_PAUSE_MAX_S = 5.0
+"""At most so long after Kafka refused something until it is asked again, from OUTAGE_PAUSE_S on."""
+
+LOOK_MIN_S, LOOK_MAX_S = 0.001, 0.05
+"""How often to look for Kafka's answers: at once while they come, seldom while it is away."""
+
+RENEW_S = outbox_store.HELD_FOR.total_seconds() / 4
+STOPPED_WITHIN_S = 2.0
+
+_CAUSE = Cause(correlation_id="publisher", traceparent="", actor="", origin="")
+
+_log = logging.getLogger(__name__)
+
+
+class Publisher:
+    """Publishes what it is told of, on the thread of `run`."""
+
+    def __init__(self, *, sweep_every_s: float | None = None) -> None:
+        """Look for what nobody publishes `sweep_every_s`; None leaves that to `sweep`."""
+        self._holder = uuid4()
+        self._sweep_every_s = sweep_every_s
+        self._swept_s = -1e9
+        self._told: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._woken = threading.Event()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+        self._producer: Producer | None = None
+        self._errors = 0
+        self._said: int | None = None
+
+    def tell(self, newest: Mapping[str, int]) -> None:
+        """Say how far these users' streams have grown, from any thread; returns at once."""
+        with self._lock:
+            for user_id, seq in newest.items():
+                self._told[user_id] = max(seq, self._told.get(user_id, 0))
+        self._woken.set()
+
+    def tell_and_start(self, newest: Mapping[str, int]) -> None:
+        """Say so, and publish on a thread of its own, unless that has begun."""
+        self.tell(newest)
+        # Not before there is something: a server forks after the import.
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self.run, name="publisher", daemon=True)
+                self._thread.start()
+
+    def sweep(self, within_s: float) -> None:
+        """Publish what is unpublished and held by nobody, for at most `within_s`.
+
+        Raises DatabaseUnavailable.
+        """
+        deadline_s = clock.monotonic_s() + within_s
+        behind = _behind()
+        while behind and clock.monotonic_s() < deadline_s:
+            self.tell_and_start(behind)
+            while self._told and clock.monotonic_s() < deadline_s:
+                time.sleep(LOOK_MAX_S)
+            behind = _behind()
+
+    def stop(self) -> None:
+        """Publish what it was told of, for at most STOPPED_WITHIN_S, and end."""
+        deadline_s = clock.monotonic_s() + STOPPED_WITHIN_S
+        while self._told and not self._errors and clock.monotonic_s() < deadline_s:
+            time.sleep(LOOK_MIN_S)
+        self._stopping = True
+        self._woken.set()
+        if self._thread is not None:
+            self._thread.join(STOPPED_WITHIN_S)
+
+    def run(self) -> None:
+        """Publish until told to stop."""
+        while not self._stopping:
+            try:
+                pause_s = self._round()
+            except (DatabaseUnavailable, LockTimeout):
+                pause_s = OUTAGE_PAUSE_S
+            except Exception:  # noqa: BLE001 - nobody would start this thread again
+                _log.exception("the publisher failed; trying again")
+                pause_s = ERROR_PAUSE_MAX_S
+            if pause_s is None:
+                self._woken.wait(self._sweep_every_s)
+                self._woken.clear()
+                # The first of many, perhaps: they go in one round.
+                time.sleep(GATHER_S)
+            elif pause_s:
+                time.sleep(pause_s)
+
+    def _round(self) -> float | None:
+        """Publish some; return how long to pause, or None to wait until there is more."""
+        if self._sweep_every_s is not None:
+            now_s = clock.monotonic_s()
+            if now_s >= self._swept_s + self._sweep_every_s:
+                self._swept_s = now_s
+                with self._lock:
+                    self._told = {**_behind(), **self._told}
+        with self._lock:
+            told = dict(islice(self._told.items(), USERS_MAX))
+        if not told:
+            return None
+        standing, happened = run(partial(self._take, told=told), _CAUSE)
+        reached = {user_id: each.seq for user_id, each in standing.items() if each.is_ours}
+        try:
+            failed = self._publish(happened, reached)
+        finally:
+            if reached:
+                run(lambda tx: outbox_store.let_go(tx, self._holder, reached), _CAUSE)
+        self._forget({**{user_id: each.seq for user_id, each in standing.items()}, **reached})
+        if failed is not None:
+            return self._after(failed)
+        if happened:
+            self._errors, self._said = 0, None
+        elif self._told.keys() & standing.keys():
+            # Others hold them.
+            self._woken.wait(HELD_ELSEWHERE_PAUSE_S)
+            self._woken.clear()
+        return 0
+
+    def _take(
+        self, tx: Transaction, *, told: Mapping[str, int]
+    ) -> tuple[dict[str, outbox_store.Standing], list[Event]]:
+        standing = outbox_store.hold(tx, self._holder, told)
+        ours = {user_id: each.seq for user_id, each in standing.items() if each.is_ours}
+        return standing, events.after_each(tx, ours, limit=EVENTS_MAX) if ours else []
+
+    def _forget(self, published: Mapping[str, int]) -> None:
+        with self._lock:
+            for user_id, seq in published.items():
+                if seq >= self._told.get(user_id, 0):
+                    self._told.pop(user_id, None)
+                elif user_id in self._told:
+                    # To the end of the queue: others come first now.
+                    self._told[user_id] = self._told.pop(user_id)
+
+    def _publish(self, happened: Sequence[Event], reached: dict[str, int]) -> "KafkaError | None":
+        """Publish events of users we hold, and move on `reached`; return what went wrong."""
+        if not happened:
+            return None
+        if self._producer is None:
+            self._producer = client.producer(self._heard)
+        batch = _Batch(self._producer, happened)
+        self._exchange(batch)
+        if batch.failed is not None or self._stopping:
+            # What it still holds must not come after what its successor sends.
+            self._producer.purge()
+            self._producer = None
+        confirmed = batch.confirmed
+        for event in happened:
+            if event.seq == reached[event.user_id] + 1 and (event.user_id, event.seq) in confirmed:
+                reached[event.user_id] = event.seq
+        metrics.PUBLISHED.labels("confirmed").inc(len(confirmed))
+        metrics.PUBLISHED.labels("failed").inc(len(happened) - len(confirmed))
+        return batch.failed
+
+    def _exchange(self, batch: "_Batch") -> None:
+        """Send, and wait for the answers, for as long as Kafka is away."""
+        renewed_s = clock.monotonic_s()
+        look_s = LOOK_MIN_S
+        while not batch.is_answered and not self._stopping:
+            if batch.exchange():
+                look_s = LOOK_MIN_S
+            else:
+                time.sleep(look_s)
+                look_s = min(look_s * 1.5, LOOK_MAX_S)
+            if clock.monotonic_s() > renewed_s + RENEW_S:
+                renewed_s = clock.monotonic_s()
+                self._renew()
+
+    def _renew(self) -> None:
+        try:
+            run(lambda tx: outbox_store.renew(tx, self._holder), _CAUSE)
+        except (DatabaseUnavailable, LockTimeout):
+            # Another may take over; it begins where we did.
+            _log.debug("could not renew the hold on what is being published")
+
+    def _after(self, failed: "KafkaError") -> float:
+        from confluent_kafka import KafkaError
+
+        self._errors += 1
+        missing = failed.code() in {
+            KafkaError.UNKNOWN_TOPIC_OR_PART,
+            KafkaError._UNKNOWN_TOPIC,  # noqa: SLF001 - librdkafka's own codes are named so
+            KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 - as above
+        }
+        hint = "; `taskflow topics` makes the topics" if missing else ""
+        self._say(failed, f"events wait, for Kafka refused one: {failed.str()}{hint}")
+        return float(min(OUTAGE_PAUSE_S * 2 ** (self._errors - 1), ERROR_PAUSE_MAX_S))
+
+    def _heard(self, error: "KafkaError") -> None:
+        from confluent_kafka import KafkaError
+
+        # That all are down says no more than what each said of itself.
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - as above
+            self._say(error, f"events wait for Kafka: {error.str()}")
+
+    def _say(self, error: "KafkaError", what: str) -> None:
+        # Once for each state, not once for each of a thousand tries, whose texts differ.
+        if self._said != error.code():
+            self._said = error.code()
+            _log.warning("%s", what)
+
+
+class _Batch:
+    """What one round sends, and what Kafka has answered."""
+
+    def __init__(self, producer: "Producer", happened: Sequence[Event]) -> None:
+        self._producer = producer
+        self._waiting = deque(happened)
+        self._unanswered = 0
+        self.confirmed: set[tuple[str, int]] = set()
+        self.failed: KafkaError | None = None
+
+    @property
+    def is_answered(self) -> bool:
+        """Say whether everything was confirmed, or something failed."""
+        return self.failed is not None or not (self._waiting or self._unanswered)
+
+    def exchange(self) -> bool:
+        """Queue what there is room for, and take what Kafka answers; say if it was anything."""
+        from confluent_kafka import KafkaException
+
+        try:
+            # A full queue empties as answers come.
+            with suppress(BufferError):
+                while self._waiting:
+                    self._send(self._waiting[0])
+                    self._waiting.popleft()
+                    self._unanswered += 1
+            return self._producer.poll(0) > 0
+        except KafkaException as refused:
+            # A record that was refused would leave a gap, and so ends its producer.
+            self.failed = refused.args[0]
+            return True
+
+    def _send(self, event: Event) -> None:
+        self._producer.produce(
+            topics.topic_of(event.event_type),
+            key=event.user_id.encode(),
+            value=event.record_json().encode(),
+            headers=list[tuple[str, str | bytes | None]](headers_of(event)),
+            on_delivery=partial(self._answered, (event.user_id, event.seq)),
+        )
+
+    def _answered(
+        self, place: tuple[str, int], error: "KafkaError | None", _message: "Message"
+    ) -> None:
+        self._unanswered -= 1
+        if error is None:
+            self.confirmed.add(place)
+        elif self.failed is None:
+            self.failed = error
+
+
+def _behind() -> dict[str, int]:
+    return run(lambda tx: outbox_store.behind(tx, limit=USERS_MAX), _CAUSE)
+
+
+@cache
+def publisher() -> Publisher:
+    """Return this process's publisher."""
+    made = Publisher()
+    atexit.register(made.stop)
+    return made
+
+
+@cache
+def publish_after_commit() -> None:
+    """Have this process publish what it commits, if there is a Kafka and nobody else does it."""
+    if client.is_configured() and config.settings().publish_after_commit:
+        on_commit(publisher().tell_and_start)

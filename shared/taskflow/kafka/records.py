@@ -1,0 +1,136 @@
+"""Events as Kafka records: CloudEvents 1.0 in binary mode, the key the user's id."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from taskflow.domain.cloudevents import CONTENT_TYPE, SPEC_VERSION, attributes_of
+from taskflow.domain.events import Event
+from taskflow.domain.text import compact_json
+
+UNREADABLE_TYPE = "dev.knative.kafka.event"
+"""The type of a record that is no CloudEvent, as KafkaSource delivers it."""
+
+HEADERS_MAX = 40
+HEADER_MAX_BYTES = 2048
+"""Of a header, name and value, that becomes an HTTP header; servers take some 8 KiB each, in which
+a byte of the value may take three."""
+
+SEQUENCE_MAX_DIGITS = 19
+
+_PREFIX = "ce_"
+_REQUIRED = ("specversion", "id", "type", "source")
+_DATA = b',"data":{'
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as it was read: what it holds, and its place."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes
+    headers: Headers
+    value: bytes
+
+
+def headers_of(event: Event) -> list[tuple[str, bytes]]:
+    """Return the headers of an event's record."""
+    attributes = {_PREFIX + name: value for name, value in attributes_of(event).items()}
+    return [
+        ("content-type", CONTENT_TYPE.encode()),
+        *((name, value.encode()) for name, value in attributes.items()),
+    ]
+
+
+def header(headers: Headers, name: str) -> str | None:
+    """Return a CloudEvents attribute from a record's headers, if it is there and is text."""
+    for key, value in headers:
+        if key == _PREFIX + name and value is not None:
+            try:
+                return value.decode()
+            except UnicodeDecodeError:
+                return None
+    return None
+
+
+def sequence_in(headers: Headers) -> int | None:
+    """Return the `seq` that a record's headers name, if they name one."""
+    text = header(headers, "sequence") or ""
+    if not text.isdecimal() or len(text) > SEQUENCE_MAX_DIGITS:
+        return None
+    return int(text)
+
+
+def attributes_in(record: Record) -> dict[str, str]:
+    """Return the CloudEvents attributes with which KafkaSource would deliver a record.
+
+    One whose headers make no CloudEvent is given some that name its place, as type
+    UNREADABLE_TYPE.
+    """
+    place = {
+        "knativekafkapartition": str(record.partition),
+        "knativekafkaoffset": str(record.offset),
+    }
+    attributes = _attributes(record.headers)
+    if attributes is None:
+        # The time tells apart what came to this place before the broker lost all its data.
+        where = f"{record.topic}/partition:{record.partition}/offset:{record.offset}"
+        attributes = {
+            "specversion": SPEC_VERSION,
+            "id": f"{where}@{record.timestamp_ms}",
+            "type": UNREADABLE_TYPE,
+            "source": f"/taskflow/kafka#{record.topic}",
+            "subject": f"partition:{record.partition}#{record.offset}",
+        }
+    return {**attributes, **place}
+
+
+def message_in(value: bytes, *, user_id: str, seq: int) -> str | None:
+    """Return the socket message of the user's event from its record's value; None for any other.
+
+    The data goes on as the text it is, as `Event.message_json` writes it: a client's own numbers
+    would not survive being parsed.
+    """
+    # Before the data stand only strings and numbers, and in a string the quote would be escaped.
+    at = value.find(_DATA)
+    try:
+        envelope = json.loads(value[:at] + b"}")
+        if (envelope["user_id"], envelope["seq"]) != (user_id, seq):
+            return None
+        data = value[at + len(_DATA) - 1 : -1].decode()
+        message = {
+            "type": envelope["event_type"],
+            "timestamp": envelope["timestamp"],
+            "correlation_id": envelope["correlation_id"],
+            "seq": envelope["seq"],
+            "event_id": envelope["event_id"],
+        }
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return f'{compact_json(message)[:-1]},"data":{data}}}'
+
+
+def _attributes(headers: Headers) -> dict[str, str] | None:
+    found: dict[str, str] = {}
+    if len(headers) > HEADERS_MAX:
+        return None
+    for name, value in headers:
+        if not name.startswith(_PREFIX) or value is None:
+            continue
+        attribute = name.removeprefix(_PREFIX)
+        if len(attribute) + len(value) > HEADER_MAX_BYTES:
+            return None
+        try:
+            text = value.decode()
+        except UnicodeDecodeError:
+            return None
+        # CloudEvents 1.0: names are of lower-case letters and digits.
+        if not (attribute.isascii() and attribute.isalnum()):
+            return None
+        found[attribute.lower()] = text
+    return found if all(found.get(name) for name in _REQUIRED) else None

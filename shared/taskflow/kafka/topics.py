@@ -1,0 +1,93 @@
+"""The topics: which events travel on which, what they are called here, and making them."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from taskflow import config
+from taskflow.kafka import client
+
+TASKS_TOPIC = "tasks.events"
+REMINDERS_TOPIC = "reminders.events"
+DEAD_LETTERS_TOPIC = "dead-letters"
+"""The topics as consumers name them; the settings say what they are called in this Kafka."""
+
+PARTITIONS = 6
+KEPT = timedelta(days=7)
+DEAD_LETTERS_KEPT = timedelta(days=90)
+
+_REMINDER_TYPES = ("reminder.", "notification.")
+
+
+class TopicsDiffer(Exception):
+    """A topic is not as it should be; the message says which, and how."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """What became of a topic: its name, and `created` or `as it should be`."""
+
+    name: str
+    state: str
+
+
+def name_of(topic: str) -> str:
+    """Return what a topic is called in this Kafka."""
+    settings = config.settings()
+    return {
+        TASKS_TOPIC: settings.topic_tasks,
+        REMINDERS_TOPIC: settings.topic_reminders,
+        DEAD_LETTERS_TOPIC: settings.topic_dead_letters,
+    }[topic]
+
+
+def topic_of(event_type: str) -> str:
+    """Return what the topic is called on which events of this type travel."""
+    return name_of(REMINDERS_TOPIC if event_type.startswith(_REMINDER_TYPES) else TASKS_TOPIC)
+
+
+def event_topics() -> list[str]:
+    """Return what the topics are called on which events travel."""
+    return [name_of(TASKS_TOPIC), name_of(REMINDERS_TOPIC)]
+
+
+def make(*, partitions: int = PARTITIONS, replication_factor: int = -1) -> list[TopicState]:
+    """Create the topics that are missing, and check the others; change none.
+
+    A replication factor of -1 leaves it to the broker. More partitions than asked for are right
+    too. Raises TopicsDiffer for all that differ, after the missing ones have been created, and
+    BrokerUnavailable.
+    """
+    wanted = {
+        name_of(TASKS_TOPIC): KEPT,
+        name_of(REMINDERS_TOPIC): KEPT,
+        name_of(DEAD_LETTERS_TOPIC): DEAD_LETTERS_KEPT,
+    }
+    with client.errors_translated():
+        admin = client.Admin()
+        found = admin.partitions()
+        for name, kept in wanted.items():
+            if name not in found:
+                admin.create(
+                    name,
+                    partitions=partitions,
+                    replication_factor=replication_factor,
+                    settings={"retention.ms": str(_ms(kept))},
+                )
+        present = [name for name in wanted if name in found]
+        configs = admin.settings_of(present)
+    wrong: list[str] = []
+    for name in present:
+        if found[name] < partitions:
+            wrong.append(f"{name} has {found[name]} partitions, not {partitions}")
+        kept_ms = int(configs[name]["retention.ms"])
+        if 0 <= kept_ms < _ms(wanted[name]):
+            wrong.append(f"{name} has retention.ms {kept_ms}, not {_ms(wanted[name])}")
+        if "compact" in configs[name]["cleanup.policy"]:
+            wrong.append(f"{name} is compacted, which drops events")
+    if wrong:
+        raise TopicsDiffer("; ".join(wrong))
+    return [TopicState(name, "as it should be" if name in found else "created") for name in wanted]
+
+
+def _ms(time: timedelta) -> int:
+    return time // timedelta(milliseconds=1)

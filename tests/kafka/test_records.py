@@ -1,0 +1,145 @@
+"""Events as Kafka records: what a plain consumer and the CloudEvents SDK see (E3)."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from taskflow.domain.cloudevents import attributes_of
+from taskflow.domain.events import Event
+from taskflow.kafka.records import (
+    HEADER_MAX_BYTES,
+    HEADERS_MAX,
+    UNREADABLE_TYPE,
+    Headers,
+    Record,
+    attributes_in,
+    header,
+    headers_of,
+    message_in,
+)
+
+AN_EVENT = Event(
+    event_id=UUID(int=7),
+    event_type="task.created",
+    user_id="auth0|Zażółć",
+    aggregate_id="an-aggregate",
+    seq=42,
+    version=1,
+    schema_version=1,
+    timestamp=datetime(2026, 3, 1, 9, 0, tzinfo=UTC),
+    correlation_id="a-correlation",
+    traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    actor="a secret actor",
+    origin="a secret origin",
+    data_json='{"title":"1.10"}',
+)
+PLACE = {"knativekafkapartition": "3", "knativekafkaoffset": "99"}
+
+
+def a_record(headers: Headers, value: bytes = b"") -> Record:
+    return Record("a-topic", 3, 99, 1_772_355_600_000, b"key", headers, value)
+
+
+def _message_of(event: Event) -> str | None:
+    value = event.record_json().encode()
+    return message_in(value, user_id=event.user_id, seq=event.seq)
+
+
+def test_the_headers_are_those_of_a_cloudevent_in_binary_mode() -> None:
+    assert dict(headers_of(AN_EVENT)) == {
+        "content-type": b"application/json",
+        "ce_specversion": b"1.0",
+        "ce_id": b"00000000-0000-0000-0000-000000000007",
+        "ce_type": b"task.created",
+        "ce_source": b"/taskflow",
+        "ce_subject": b"an-aggregate",
+        "ce_time": b"2026-03-01T09:00:00.000000Z",
+        "ce_partitionkey": "auth0|Zażółć".encode(),
+        "ce_sequence": b"0000000000000000042",
+        "ce_correlationid": b"a-correlation",
+        "ce_userid": "auth0|Zażółć".encode(),
+        "ce_traceparent": b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    }
+
+
+def test_an_attribute_without_a_value_is_left_out() -> None:
+    headers = dict(headers_of(replace(AN_EVENT, traceparent="")))
+
+    assert "ce_traceparent" not in headers
+
+
+def test_who_asked_and_from_where_does_not_travel() -> None:
+    assert "secret" not in str(headers_of(AN_EVENT)) + AN_EVENT.record_json()
+
+
+def test_the_attributes_come_back_with_the_place() -> None:
+    assert attributes_in(a_record(headers_of(AN_EVENT))) == {**attributes_of(AN_EVENT), **PLACE}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param([], id="none"),
+        pytest.param([("ce_specversion", b"1.0"), ("ce_id", b"1")], id="too few"),
+        pytest.param([*headers_of(AN_EVENT), ("ce_more", b"\xff")], id="not UTF-8"),
+        pytest.param([*headers_of(AN_EVENT), ("ce_id", b"")], id="an empty id"),
+        pytest.param([*headers_of(AN_EVENT), ("ce_no-name", b"1")], id="a wrong name"),
+        pytest.param([*headers_of(AN_EVENT), ("ce_more", b"x" * HEADER_MAX_BYTES)], id="too long"),
+        pytest.param(
+            [*headers_of(AN_EVENT), ("ce_" + "x" * HEADER_MAX_BYTES, b"1")], id="a name too long"
+        ),
+        pytest.param([("h", b"1")] * (HEADERS_MAX + 1), id="too many"),
+    ],
+)
+def test_a_record_that_is_no_cloudevent_is_known_by_its_place(headers: Headers) -> None:
+    assert attributes_in(a_record(headers)) == {
+        "specversion": "1.0",
+        "id": "a-topic/partition:3/offset:99@1772355600000",
+        "type": UNREADABLE_TYPE,
+        "source": "/taskflow/kafka#a-topic",
+        "subject": "partition:3#99",
+        **PLACE,
+    }
+
+
+@given(
+    st.dictionaries(st.text(max_size=10), st.recursive(st.text(), st.lists), max_size=4),
+    st.text(max_size=20).filter(lambda text: "\n" not in text),
+)
+def test_the_message_is_the_one_that_the_log_gives(data: dict[str, object], text: str) -> None:
+    event = replace(AN_EVENT, correlation_id=text, data_json=json.dumps(data))
+
+    assert _message_of(event) == event.message_json()
+
+
+def test_numbers_in_a_message_stay_as_they_were_sent() -> None:
+    event = replace(AN_EVENT, data_json='{"a":1.10,"b":1E400,"c":123456789012345678901234567890}')
+
+    assert _message_of(event) == event.message_json()
+
+
+@pytest.mark.parametrize("value", [b"", b"no JSON", b"{}", b'{"seq":1,"data":{}}', b"\xff", b"[1]"])
+def test_what_is_not_ours_has_no_message(value: bytes) -> None:
+    assert message_in(value, user_id="somebody", seq=1) is None
+
+
+@pytest.mark.parametrize(("user_id", "seq"), [("another", 42), (AN_EVENT.user_id, 43)])
+def test_an_event_that_is_not_the_one_its_headers_name_has_no_message(
+    user_id: str, seq: int
+) -> None:
+    value = AN_EVENT.record_json().encode()
+
+    assert message_in(value, user_id=user_id, seq=seq) is None
+
+
+def test_a_header_that_is_no_text_is_not_there() -> None:
+    headers: Headers = [("ce_userid", b"\xff"), ("ce_sequence", None), ("ce_id", b"1")]
+
+    assert header(headers, "userid") is None
+    assert header(headers, "sequence") is None
+    assert header(headers, "id") == "1"

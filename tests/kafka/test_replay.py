@@ -1,0 +1,131 @@
+"""`taskflow replay --from kafka`: the topics give back the live tasks, field by field (E7)."""
+
+from collections.abc import Generator
+
+import pytest
+from confluent_kafka import Producer
+
+from taskflow import clock
+from taskflow.domain import tasks
+from taskflow.domain.tasks import TaskChanges
+from taskflow.kafka import replay as module
+from taskflow.kafka.publisher import Publisher
+from taskflow.kafka.replay import Comparison, compare_with_kafka
+from taskflow.standalone.postgres import EmbeddedPostgres
+from taskflow.storage import events, task_store, transaction
+from tests.support.accounts import A_CAUSE, SignedIn, a_user
+from tests.support.broker import Broker, BrokerElsewhere, quiet
+from tests.support.builders import a_stored_task
+from tests.support.databases import a_database, tamper
+from tests.support.kafka_here import KafkaHere, kafka_with, using
+from tests.support.topics import Topics
+
+WITHIN_S = 30
+
+
+@pytest.fixture
+def kafka(
+    database: EmbeddedPostgres, broker: Broker | BrokerElsewhere, topics: Topics
+) -> Generator[KafkaHere]:
+    """Give a test a database of its own: all tasks are compared."""
+    here = kafka_with(topics, broker.bootstrap_servers)
+    with a_database(database), using(here):
+        yield here
+
+
+@pytest.fixture
+def user(kafka: KafkaHere) -> SignedIn:
+    del kafka
+    user = a_user()
+    for number in range(20):
+        task = a_stored_task(user.user_id, title=str(number), metadata={"price": 1.1})
+        with transaction(A_CAUSE) as tx:
+            changed, happened = tasks.update(
+                task, TaskChanges(description="more", tags=["a"]), now=clock.now()
+            )
+            if number % 2:
+                changed, more = tasks.delete(changed, now=clock.now())
+                happened = [*happened, *more]
+            task_store.save(tx, changed)
+            events.append(tx, happened)
+    return user
+
+
+def publish() -> None:
+    publisher = Publisher()
+    publisher.sweep(WITHIN_S)
+    publisher.stop()
+
+
+def compared() -> Comparison:
+    return compare_with_kafka(lambda _read, _of: None)
+
+
+def test_the_topic_gives_back_every_task(user: SignedIn) -> None:
+    del user
+    publish()
+
+    found = compared()
+
+    assert found.is_equal
+    assert (found.same, found.records, found.doubled) == (20, 51, 0)
+
+
+def test_a_task_that_was_changed_by_hand_is_found_with_its_fields(user: SignedIn) -> None:
+    publish()
+    with transaction(A_CAUSE) as tx:
+        victim = task_store.all_of(tx, user.user_id)[3]
+    tamper("UPDATE tasks SET title = 'forged' WHERE id = :id", id=victim.id)
+
+    found = compared()
+
+    assert found.differing == {str(victim.id): ["title"]}
+    assert found.same == 19
+
+
+def test_a_task_that_is_nowhere_but_in_kafka_is_found(user: SignedIn) -> None:
+    publish()
+    with transaction(A_CAUSE) as tx:
+        victim = task_store.all_of(tx, user.user_id)[3]
+    tamper("DELETE FROM tasks WHERE id = :id", id=victim.id)
+
+    assert compared().only_rebuilt == [str(victim.id)]
+
+
+def test_a_task_that_was_not_published_is_found(
+    user: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CAUGHT_UP_WITHIN_S", 1)
+    publish()
+    task = a_stored_task(user.user_id)
+
+    assert compared().only_live == [str(task.id)]
+
+
+def test_what_is_published_meanwhile_is_no_difference(user: SignedIn) -> None:
+    publish()
+    task = a_stored_task(user.user_id)
+    publisher = Publisher()
+
+    def progress(_read: int, _of: int) -> None:
+        publisher.tell_and_start({user.user_id: 52})
+
+    found = compare_with_kafka(progress)
+    publisher.stop()
+
+    assert found.is_equal, (found, task)
+    assert found.same == 21
+
+
+def test_a_record_that_is_no_event_is_passed_over(kafka: KafkaHere, user: SignedIn) -> None:
+    del user
+    producer = Producer(quiet(kafka.bootstrap_servers))
+    for value in (b"no JSON", b"[]", b'{"event_type": "task.created"}', b"1", b""):
+        producer.produce(kafka.tasks, value=value)
+    producer.flush(WITHIN_S)
+    publish()
+
+    found = compared()
+
+    assert found.is_equal
+    assert found.unreadable == 5

@@ -1,0 +1,70 @@
+"""The settings: read as they are meant, and refused by a sentence that names what is wrong (D2)."""
+
+from pathlib import Path
+
+import pytest
+
+from taskflow import config
+from taskflow.config import WrongSetting
+
+LOCAL = {"ENVIRONMENT": "test"}
+SASL = {
+    "KAFKA_BOOTSTRAP_SERVERS": "b:9092",
+    "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+    "KAFKA_SASL_MECHANISM": "SCRAM-SHA-256",
+    "KAFKA_SASL_USERNAME": "me",
+    "KAFKA_SASL_PASSWORD": "a secret password",
+}
+
+
+@pytest.mark.parametrize("name", ["KAFKA_BOOTSTRAP_SERVERS", "KAFKA_BROKERS"])
+def test_brokers_are_known_by_either_name(name: str) -> None:
+    settings = config.read({**LOCAL, name: "one:9092, [::1]:9093"})
+
+    assert settings.kafka_bootstrap_servers == ("one:9092", "[::1]:9093")
+
+
+def test_the_password_of_kafka_may_lie_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "password"
+    path.write_text("a secret password\n")
+    given = {name: value for name, value in SASL.items() if name != "KAFKA_SASL_PASSWORD"}
+
+    settings = config.read({**LOCAL, **given, "KAFKA_SASL_PASSWORD_FILE": str(path)})
+
+    assert settings.kafka_sasl_password == "a secret password"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"KAFKA_BOOTSTRAP_SERVERS": "b"}, "KAFKA_BOOTSTRAP_SERVERS: 'b' is not like host:9092"),
+        ({"KAFKA_BOOTSTRAP_SERVERS": "kafka://b:1"}, "KAFKA_BOOTSTRAP_SERVERS: 'kafka://b:1' is"),
+        ({"KAFKA_SECURITY_PROTOCOL": "TLS"}, "KAFKA_SECURITY_PROTOCOL: "),
+        ({**SASL, "KAFKA_SASL_PASSWORD": ""}, "KAFKA_SASL_PASSWORD is needed for"),
+        ({**SASL, "KAFKA_SASL_MECHANISM": ""}, "KAFKA_SASL_MECHANISM is needed for"),
+        ({**SASL, "KAFKA_SASL_MECHANISM": "GSSAPI"}, "KAFKA_SASL_MECHANISM: "),
+        ({**SASL, "KAFKA_SECURITY_PROTOCOL": "SSL"}, "KAFKA_SASL_MECHANISM is of no use"),
+        ({"KAFKA_SASL_USERNAME": "me"}, "KAFKA_SASL_USERNAME is of no use"),
+        ({"KAFKA_SSL_CA_LOCATION": "ca.pem"}, "KAFKA_SSL_CA_LOCATION is of no use"),
+        ({**SASL, "KAFKA_SSL_CA_LOCATION": "/no/such"}, "KAFKA_SSL_CA_LOCATION: there is no file"),
+        ({"TOPIC_TASKS": "dead-letters"}, "TOPIC_TASKS, TOPIC_REMINDERS and"),
+        ({"TOPIC_TASKS": "a topic"}, "TOPIC_TASKS: "),
+        ({"TOPIC_TASKS": ".."}, "TOPIC_TASKS: "),
+        ({"TOPIC_REMINDERS": "x" * 250}, "TOPIC_REMINDERS: "),
+    ],
+    ids=lambda case: case if isinstance(case, str) else None,
+)
+def test_a_wrong_setting_of_kafka_is_named(wrong: dict[str, str], sentence: str) -> None:
+    with pytest.raises(WrongSetting) as refused:
+        config.read({**LOCAL, **wrong})
+
+    assert str(refused.value).startswith(sentence)
+    assert "a secret password" not in str(refused.value)
+
+
+def test_settings_reach_a_child_as_they_are(tmp_path: Path) -> None:
+    settings = config.read({**LOCAL, **SASL, "CORS_ORIGINS": "http://a, http://b"})
+
+    passed_on = config.read(config.environment_of(settings, metrics_dir=tmp_path))
+
+    assert passed_on == settings

@@ -11,12 +11,12 @@ from cloudevents.http import from_http  # pyright: ignore[reportUnknownVariableT
 from hypothesis import given
 from hypothesis import strategies as st
 
+from taskflow.domain.cloudevents import attributes_of
 from taskflow.domain.events import Event
 from taskflow.eventing.envelope import (
     DeliveredEvent,
     MalformedEvent,
     attributes_in,
-    attributes_of,
     headers_of,
     read,
 )

@@ -455,9 +455,9 @@ def test_claims_are_kept_as_long_as_dead_letters_and_no_longer(user: SignedIn) -
     [event] = log_of(user.user_id)
     old, young = uuid4(), uuid4()
     with transaction(A_CAUSE) as tx:
-        claims.claim(tx, "a-test", old, now=clock.now() - claims.KEPT - timedelta(minutes=1))
-        claims.claim(tx, "a-test", young, now=clock.now() - claims.KEPT + timedelta(minutes=1))
-        claims.claim(tx, "a-test", event.event_id, now=clock.now())
+        claims.claim(tx, "a-test", [old], now=clock.now() - claims.KEPT - timedelta(minutes=1))
+        claims.claim(tx, "a-test", [young], now=clock.now() - claims.KEPT + timedelta(minutes=1))
+        claims.claim(tx, "a-test", [event.event_id], now=clock.now())
 
     assert_taken(tick("purge-expired"))
 

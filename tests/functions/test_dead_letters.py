@@ -10,9 +10,9 @@ from uuid import uuid4
 import pytest
 
 from taskflow import clock
+from taskflow.domain.cloudevents import attributes_of
 from taskflow.domain.events import Event
 from taskflow.domain.times import rfc3339
-from taskflow.eventing.envelope import attributes_of
 from taskflow.serving.pages import write_cursor
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import dead_letter_store, delivery_store, transaction

@@ -8,17 +8,21 @@ from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
+from werkzeug.test import Client
 
+from taskflow.domain.cloudevents import attributes_of
 from taskflow.domain.events import Event, EventType
-from taskflow.eventing.consumer import REMINDERS_TOPIC, TASKS_TOPIC, Consumer
-from taskflow.eventing.envelope import attributes_of, headers_of
+from taskflow.eventing.consumer import Consumer
+from taskflow.eventing.envelope import headers_of
 from taskflow.eventing.subscriptions import SUBSCRIPTIONS
+from taskflow.kafka.topics import topic_of
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import transaction
 from tests.support.accounts import A_CAUSE, a_user, an_administrator
 from tests.support.api import Api
 from tests.support.attached import database_at
 from tests.support.builders import log_of
+from tests.support.configured import configured
 from tests.support.consumers import (
     CONSUMERS,
     CRONS,
@@ -200,11 +204,37 @@ def test_what_the_domain_refuses_is_refused_and_not_claimed(fresh: list[Event]) 
 def test_while_the_database_is_away_deliveries_are_wanted_again(
     name: str, fresh: list[Event]
 ) -> None:
-    with database_at(NOWHERE):
+    # With a Kafka there is something to publish; it is not asked.
+    with database_at(NOWHERE), configured(kafka_bootstrap_servers=("127.0.0.1:9",)):
         answer = deliver(name, fresh[0])
 
     assert answer.status_code == 503
     assert answer.headers["Retry-After"]
+
+
+@each_consumer
+def test_past_its_app_it_answers_the_same(consumer: Consumer, fresh: list[Event]) -> None:
+    past = Client(consumer.serve, use_cookies=False)
+    attributes, body = attributes_of(fresh[0]), fresh[0].record_json().encode()
+    named_otherwise = headers_of({**attributes, "id": "🐘"})
+    statuses: list[int] = []
+
+    for method, path, headers, data in (
+        ("POST", "/", headers_of(attributes), body),
+        ("POST", "/", named_otherwise, body),
+        ("POST", "/", headers_of(attributes), b""),
+        ("GET", "/", {}, b""),
+        ("GET", "/health/liveness", {}, b""),
+    ):
+        one, other = (
+            client.open(path, method=method, headers=headers, data=data)
+            for client in (client_of(consumer.name), past)
+        )
+        assert (one.status_code, one.data) == (other.status_code, other.data)
+        assert dict(one.headers) == dict(other.headers)
+        statuses.append(other.status_code)
+
+    assert statuses == [204, 400, 400, 405, 200]
 
 
 # Ticks
@@ -284,11 +314,7 @@ def test_the_subscriptions_are_what_the_consumers_say() -> None:
 
 @each_consumer
 def test_a_consumer_listens_where_its_types_travel(consumer: Consumer) -> None:
-    def topic(event_type: str) -> str:
-        about_reminders = event_type.startswith(("reminder.", "notification."))
-        return REMINDERS_TOPIC if about_reminders else TASKS_TOPIC
-
-    assert {topic(event_type) for event_type in consumer.types} <= set(consumer.topics)
+    assert {topic_of(event_type) for event_type in consumer.types} <= set(consumer.topics)
 
 
 def test_there_is_one_dead_letter_sink() -> None:

@@ -1,24 +1,36 @@
 """The frame of a consumer: the event is claimed in the transaction of its effect."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from flask import Request, Response
 
-from taskflow import clock
+from taskflow import clock, logs
 from taskflow.domain.events import Cause, EventType
 from taskflow.eventing import envelope
 from taskflow.eventing.envelope import DeliveredEvent
 from taskflow.eventing.frame import Subscriber, name_of
-from taskflow.storage import Transaction, claims, run
+from taskflow.eventing.sharing import Sharing
+from taskflow.storage import Transaction, claims, run, wait_for_locks_at_most
 
-TASKS_TOPIC = "tasks.events"
-REMINDERS_TOPIC = "reminders.events"
+SHARED_LOCK_TIMEOUT_MS = 100
+"""How long a transaction that several share waits for a lock that one of them needs."""
 
 Handler = Callable[[DeliveredEvent, Transaction], None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Claimant:
+    event: DeliveredEvent
+    cause: Cause
+
+
 class Consumer(Subscriber):
-    """A function that has its effect once for each event of the types it takes."""
+    """A function that has its effect once for each event of the types it takes.
+
+    Deliveries that wait at the same time share a transaction. If it fails, each is given one of its
+    own: one bad event changes nothing for the others.
+    """
 
     kind = "consumer"
 
@@ -28,6 +40,7 @@ class Consumer(Subscriber):
         self.topics = topics
         self.types = frozenset(event_type.value for event_type in types)
         self._handler = handler
+        self.sharing = Sharing(self._share)
 
     def receive(self, attributes: dict[str, str], body: bytes) -> str:
         """Have the effect, unless the event is of another type or was claimed before."""
@@ -40,13 +53,30 @@ class Consumer(Subscriber):
             actor=self.name,
             origin="consumer",
         )
-        return run(lambda tx: self._once(event, tx), cause)
+        return self.sharing.do(_Claimant(event, cause))
 
-    def _once(self, event: DeliveredEvent, tx: Transaction) -> str:
-        if not claims.claim(tx, self.name, event.event_id, now=clock.now()):
-            return "duplicate"
-        self._handler(event, tx)
-        return "done"
+    def _share(self, claimants: Sequence[_Claimant]) -> Sequence[str]:
+        return run(lambda tx: self._once_each(claimants, tx), claimants[0].cause)
+
+    def _once_each(self, claimants: Sequence[_Claimant], tx: Transaction) -> Sequence[str]:
+        if len(claimants) > 1:
+            wait_for_locks_at_most(tx, SHARED_LOCK_TIMEOUT_MS)
+        ids = {claimant.event.event_id for claimant in claimants}
+        unclaimed = claims.claim(tx, self.name, ids, now=clock.now())
+        outcomes = ["duplicate"] * len(claimants)
+        # By user, each's in the order they came: were locks taken in any other order, two
+        # consumers with events of the same users could wait for each other.
+        for number in sorted(range(len(claimants)), key=lambda n: claimants[n].event.user_id):
+            event, cause = claimants[number].event, claimants[number].cause
+            if event.event_id in unclaimed:
+                unclaimed.remove(event.event_id)
+                outcomes[number] = "done"
+                bound = logs.correlation_id.set(event.correlation_id)
+                try:
+                    self._handler(event, Transaction(tx.connection, cause, tx.appended))
+                finally:
+                    logs.correlation_id.reset(bound)
+        return outcomes
 
 
 def event_function(

@@ -8,15 +8,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from taskflow.domain.events import SCHEMA_VERSION, Event
+from taskflow.domain.cloudevents import CONTENT_TYPE, SPEC_VERSION
+from taskflow.domain.events import SCHEMA_VERSION
 from taskflow.domain.text import Text
-from taskflow.domain.times import Time, rfc3339
-
-SPEC_VERSION = "1.0"
-SOURCE = "/taskflow"
-CONTENT_TYPE = "application/json"
-SEQUENCE_DIGITS = 19
-"""As many as the largest bigint has, so that `ce_sequence` sorts as text."""
+from taskflow.domain.times import Time
 
 _PREFIX = "ce-"
 _UNENCODED = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
@@ -42,23 +37,6 @@ class DeliveredEvent(BaseModel):
     version: int = Field(ge=1, le=_INTEGER_MAX)
     schema_version: int = Field(ge=1)
     seq: int = Field(ge=1, le=_BIGINT_MAX)
-
-
-def attributes_of(event: Event) -> dict[str, str]:
-    """Return the CloudEvents attributes of an event, extensions included."""
-    return {
-        "specversion": SPEC_VERSION,
-        "id": str(event.event_id),
-        "type": event.event_type,
-        "source": SOURCE,
-        "subject": event.aggregate_id,
-        "time": rfc3339(event.timestamp),
-        "partitionkey": event.user_id,
-        "sequence": str(event.seq).zfill(SEQUENCE_DIGITS),
-        "correlationid": event.correlation_id,
-        "userid": event.user_id,
-        "traceparent": event.traceparent,
-    }
 
 
 def headers_of(attributes: Mapping[str, str]) -> dict[str, str]:

@@ -5,9 +5,10 @@ again. A Knative broker takes a 2xx with a body for an event in reply, and 404 a
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
-from typing import ClassVar
+from http import HTTPStatus
+from typing import TYPE_CHECKING, ClassVar
 
 import flask
 from flask import Request, Response
@@ -15,9 +16,18 @@ from flask import Request, Response
 from taskflow import config, logs, metrics
 from taskflow.domain.errors import DomainError
 from taskflow.eventing.envelope import MalformedEvent, attributes_in
+from taskflow.kafka.publisher import publish_after_commit
 from taskflow.serving import health
 from taskflow.serving.frame import EXTENSION
 from taskflow.storage import DatabaseUnavailable, LockTimeout
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+_TEXT = "text/plain; charset=utf-8"
+
+_HEADER = "HTTP_"
+"""What WSGI puts before a header's name (PEP 3333)."""
 
 _log = logging.getLogger(__name__)
 
@@ -41,25 +51,41 @@ class Subscriber:
             return health.answer(request.path)
         if request.method != "POST":
             return _answer(405, "deliver by POST", {"Allow": "POST"})
-        attributes = attributes_in(dict(request.headers))
+        return _answer(*self._deliver(request.environ, request.get_data()))
+
+    def serve(self, environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
+        """Answer as a WSGI app of its own, where the app around it has nothing to add."""
+        length = environ.get("CONTENT_LENGTH", "")
+        is_plain = environ["REQUEST_METHOD"] == "POST" and environ["PATH_INFO"] in {"", "/"}
+        if not (is_plain and length.isdecimal()):
+            return self.answer(Request(environ))(environ, start)
+        # A request and a response of Werkzeug's would take as long as reading the event.
+        status, text = self._deliver(environ, environ["wsgi.input"].read(int(length)))
+        if status != HTTPStatus.NO_CONTENT:
+            return _answer(status, text)(environ, start)
+        start("204 NO CONTENT", [])
+        return ()
+
+    def _deliver(self, environ: "WSGIEnvironment", body: bytes) -> tuple[int, str]:
+        attributes = attributes_in(_headers_in(environ))
         bound = logs.correlation_id.set(attributes.get("correlationid"))
         try:
-            outcome = self.receive(attributes, request.get_data())
+            outcome = self.receive(attributes, body)
         except (MalformedEvent, DomainError) as never:
             _log.warning("%s refused %s: %s", self.name, attributes.get("id"), never)
             metrics.CONSUMED.labels(self.name, "refused").inc()
-            return _answer(400, str(never))
+            return 400, str(never)
         except (DatabaseUnavailable, LockTimeout):
             metrics.CONSUMED.labels(self.name, "later").inc()
-            return _answer(503, "not now", {"Retry-After": "1"})
+            return 503, "not now"
         except Exception:  # noqa: BLE001 - a defect, perhaps mended by the next delivery
             _log.exception("%s failed on %s", self.name, attributes.get("id"))
             metrics.CONSUMED.labels(self.name, "failed").inc()
-            return _answer(503, "failed")
+            return 503, "failed"
         finally:
             logs.correlation_id.reset(bound)
         metrics.CONSUMED.labels(self.name, outcome).inc()
-        return _answer(204, "")
+        return 204, ""
 
     def install(self, handler: Callable[..., object]) -> Callable[[Request], Response]:
         """Return this as functions-framework calls it, and leave it with the app being made."""
@@ -70,6 +96,7 @@ class Subscriber:
 
         if flask.has_app_context():
             config.check()
+            publish_after_commit()
             flask.current_app.extensions[EXTENSION] = self
         return function
 
@@ -79,5 +106,19 @@ def name_of(handler: Callable[..., object]) -> str:
     return handler.__name__.replace("_", "-")
 
 
+def _headers_in(environ: "WSGIEnvironment") -> dict[str, str]:
+    # Werkzeug's headers take longer to be read than the event in the body.
+    return {
+        name.removeprefix(_HEADER).replace("_", "-"): value
+        for name, value in environ.items()
+        if name.startswith(_HEADER)
+    }
+
+
 def _answer(status: int, text: str, headers: dict[str, str] | None = None) -> Response:
-    return Response(text, status=status, headers=headers, content_type="text/plain; charset=utf-8")
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers = {"Retry-After": "1"}
+    response = Response(text, status=status, headers=headers, content_type=_TEXT)
+    if not text:
+        del response.headers["Content-Type"]
+    return response

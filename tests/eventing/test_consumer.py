@@ -1,0 +1,330 @@
+"""A consumer: deliveries that wait share a transaction, and none has less than one of its own."""
+
+import threading
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select, text
+
+from taskflow import clock, logs
+from taskflow.domain.cloudevents import attributes_of
+from taskflow.domain.errors import TaskNotFound
+from taskflow.domain.events import Cause, Event, EventType
+from taskflow.eventing.consumer import Consumer
+from taskflow.eventing.envelope import DeliveredEvent
+from taskflow.kafka.topics import TASKS_TOPIC
+from taskflow.standalone.postgres import EmbeddedPostgres
+from taskflow.storage import DatabaseUnavailable, Transaction, audit_store, claims, transaction
+from taskflow.storage.tables import AUDIT_ENTRIES, CLAIMS
+from taskflow.storage.transactions import LOCK_TIMEOUT_MS
+from tests.support.accounts import A_CAUSE, a_user
+from tests.support.attached import database_at
+from tests.support.builders import a_stored_task, log_of
+from tests.support.databases import a_database
+from tests.support.eventually import eventually
+from tests.support.lossy import losing_the_answer_to_commits
+
+NOWHERE = "postgresql+pg8000://postgres@/taskflow?unix_sock=/nowhere/at/all"
+SOON_S = 10
+
+
+@dataclass(frozen=True)
+class Had:
+    """One effect, as the handler saw it; what was rolled back is here too."""
+
+    event_id: UUID
+    transaction_id: int
+    cause: Cause
+    logged_as: str | None
+
+
+class Scene:
+    """A consumer that records audit entries, and can be held up and made to misbehave."""
+
+    def __init__(self) -> None:
+        self.had: list[Had] = []
+        self.misbehave: dict[UUID, Callable[[Transaction], object]] = {}
+        self.consumer = Consumer(self.a_consumer, [TASKS_TOPIC], list(EventType))
+        self._gate = an_event()
+        self._released = threading.Event()
+        self._pool = ThreadPoolExecutor(20)
+
+    def a_consumer(self, event: DeliveredEvent, tx: Transaction) -> None:
+        """Record the entry of an event, and then misbehave."""
+        number = tx.connection.execute(text("SELECT txid_current()")).scalar_one()
+        self.had.append(Had(event.event_id, number, tx.cause, logs.correlation_id.get()))
+        audit_store.record(tx, event.user_id, event.seq, event_id=event.event_id, task_id=None)
+        if event.event_id in self.misbehave:
+            self.misbehave[event.event_id](tx)
+
+    def deliver(self, event: Event) -> str:
+        """Deliver an event; return what came of it."""
+        return self.consumer.receive(attributes_of(event), event.record_json().encode())
+
+    def together(self, happened: Sequence[Event]) -> list[Future[str]]:
+        """Deliver events so that they wait at the same time, in this order; they have ended."""
+        self.misbehave[self._gate.event_id] = lambda _: self._released.wait(SOON_S)
+        first = self._pool.submit(self.deliver, self._gate)
+
+        def gate_is_being_had() -> None:
+            assert self.had
+
+        eventually(gate_is_being_had)
+        answers = [self._deliver_as(number, event) for number, event in enumerate(happened, 1)]
+        self._released.set()
+        wait([first, *answers])
+        return answers
+
+    def _deliver_as(self, number: int, event: Event) -> Future[str]:
+        answer = self._pool.submit(self.deliver, event)
+
+        def check() -> None:
+            assert self.consumer.sharing.waiting == number
+
+        eventually(check)
+        return answer
+
+    def transactions_of(self, event: Event) -> list[int]:
+        """Return the transactions in which an event was had, also those rolled back."""
+        return [had.transaction_id for had in self.had if had.event_id == event.event_id]
+
+    def close(self) -> None:
+        """Wait for everybody."""
+        self._pool.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def _own_database(database: EmbeddedPostgres) -> Generator[None]:
+    with a_database(database):
+        yield
+
+
+@pytest.fixture
+def scene(_own_database: None, monkeypatch: pytest.MonkeyPatch) -> Generator[Scene]:
+    monkeypatch.setattr("taskflow.eventing.sharing.PATIENCE_S", SOON_S)
+    made = Scene()
+    yield made
+    made.close()
+
+
+def an_event() -> Event:
+    """Return the first event of a new user."""
+    return log_of(a_user().user_id)[0]
+
+
+def some_events(count: int = 10) -> list[Event]:
+    """Return events of as many users, in an order that is not theirs."""
+    return sorted((an_event() for _ in range(count)), key=lambda event: event.user_id[::-1])
+
+
+def effects(event: Event) -> tuple[int, int]:
+    """Return how many claims and how many entries there are of an event."""
+    with transaction(A_CAUSE) as tx:
+        claimed = select(CLAIMS).where(CLAIMS.c.event_id == event.event_id)
+        entered = select(AUDIT_ENTRIES).where(AUDIT_ENTRIES.c.event_id == event.event_id)
+        return len(tx.connection.execute(claimed).all()), len(tx.connection.execute(entered).all())
+
+
+def assert_had_once(happened: Sequence[Event]) -> None:
+    assert [effects(event) for event in happened] == [(1, 1)] * len(happened)
+
+
+def assert_not_had(event: Event) -> None:
+    assert effects(event) == (0, 0)
+
+
+def outcomes(answers: Sequence[Future[str]]) -> list[str]:
+    return [answer.result() for answer in answers]
+
+
+def run_sql(statement: str) -> None:
+    with transaction(A_CAUSE) as tx:
+        tx.connection.execute(text(statement))
+
+
+def test_deliveries_that_wait_share_a_transaction(scene: Scene) -> None:
+    happened = some_events()
+
+    answers = scene.together(happened)
+
+    assert outcomes(answers) == ["done"] * 10
+    assert_had_once(happened)
+    assert len({number for event in happened for number in scene.transactions_of(event)}) == 1
+
+
+def test_a_delivery_that_comes_alone_has_a_transaction_of_its_own(scene: Scene) -> None:
+    happened = some_events(2)
+
+    assert [scene.deliver(event) for event in happened] == ["done"] * 2
+
+    assert_had_once(happened)
+    assert scene.transactions_of(happened[0]) != scene.transactions_of(happened[1])
+
+
+def test_each_has_the_cause_and_the_logs_of_its_own_event(scene: Scene) -> None:
+    happened = [
+        replace(event, correlation_id=f"request {number}")
+        for number, event in enumerate(some_events(5))
+    ]
+
+    scene.together(happened)
+
+    had = {one.event_id: one for one in scene.had}
+    for event in happened:
+        assert had[event.event_id].cause == Cause(
+            correlation_id=event.correlation_id,
+            traceparent=event.traceparent,
+            actor=scene.consumer.name,
+            origin="consumer",
+        )
+        assert had[event.event_id].logged_as == event.correlation_id
+
+
+def test_events_of_a_user_are_had_in_the_order_they_came(scene: Scene) -> None:
+    users = [a_user() for _ in range(3)]
+    for user in users:
+        for _ in range(3):
+            a_stored_task(user.user_id)
+    logs_ = [log_of(user.user_id) for user in users]
+    happened = [event for same_seq in zip(*logs_, strict=True) for event in same_seq]
+
+    scene.together(happened)
+
+    had = [one.event_id for one in scene.had]
+    for log in logs_:
+        places = [had.index(event.event_id) for event in log]
+        assert places == sorted(places)
+
+
+def test_of_doubles_that_wait_together_one_has_the_effect(scene: Scene) -> None:
+    event, other = some_events(2)
+
+    answers = scene.together([event, other, event, event])
+
+    assert outcomes(answers) == ["done", "done", "duplicate", "duplicate"]
+    assert_had_once([event, other])
+
+
+def test_what_was_had_before_is_a_duplicate_among_others(scene: Scene) -> None:
+    event, *others = some_events(4)
+    scene.deliver(event)
+
+    answers = scene.together([others[0], event, *others[1:]])
+
+    assert outcomes(answers) == ["done", "duplicate", "done", "done"]
+    assert_had_once([event, *others])
+    assert len(scene.transactions_of(event)) == 1
+
+
+@pytest.mark.parametrize("error", [TaskNotFound(), RuntimeError("a defect")], ids=repr)
+def test_one_that_fails_changes_nothing_for_the_others(scene: Scene, error: Exception) -> None:
+    happened = some_events()
+    bad = happened.pop(4)
+
+    def fail(_: Transaction) -> None:
+        raise error
+
+    scene.misbehave[bad.event_id] = fail
+    answers = scene.together([*happened[:4], bad, *happened[4:]])
+
+    assert answers.pop(4).exception() is error
+    assert outcomes(answers) == ["done"] * 9
+    assert_had_once(happened)
+    assert_not_had(bad)
+
+
+def test_doubles_of_what_fails_all_fail(scene: Scene) -> None:
+    bad, other = some_events(2)
+
+    def fail(_: Transaction) -> None:
+        raise TaskNotFound
+
+    scene.misbehave[bad.event_id] = fail
+    answers = scene.together([bad, other, bad])
+
+    assert [type(answer.exception()) for answer in answers] == [
+        TaskNotFound,
+        type(None),
+        TaskNotFound,
+    ]
+    assert_had_once([other])
+    assert_not_had(bad)
+
+
+def test_one_that_only_the_commit_refuses_changes_nothing_for_the_others(scene: Scene) -> None:
+    happened = some_events(5)
+    bad = happened.pop(2)
+    run_sql("""
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'refused'; END $$
+    """)
+    run_sql(f"""
+        CREATE CONSTRAINT TRIGGER late AFTER INSERT ON audit_entries DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW WHEN (NEW.user_id = '{bad.user_id}') EXECUTE FUNCTION refuse()
+    """)
+
+    answers = scene.together([*happened[:2], bad, *happened[2:]])
+
+    assert "refused" in str(answers.pop(2).exception())
+    assert outcomes(answers) == ["done"] * 4
+    assert_had_once(happened)
+    assert_not_had(bad)
+
+
+def test_when_the_answer_to_the_commit_is_lost_nothing_is_said_to_be_done(
+    scene: Scene, tmp_path: Path
+) -> None:
+    happened = some_events(5)
+    with transaction(A_CAUSE) as tx:
+        url = tx.connection.engine.url.render_as_string(hide_password=False)
+    with losing_the_answer_to_commits(url, tmp_path) as lossy, database_at(lossy):
+        answers = scene.together(happened)
+
+    assert [type(answer.exception()) for answer in answers] == [DatabaseUnavailable] * 5
+    assert_had_once(happened)
+    assert [scene.deliver(event) for event in happened] == ["duplicate"] * 5
+
+
+def test_a_connection_that_is_lost_in_the_middle_is_replaced(scene: Scene) -> None:
+    happened = some_events(5)
+    once = [True]
+
+    def break_it(tx: Transaction) -> None:
+        if once.pop() if once else False:
+            tx.connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+    scene.misbehave[happened[3].event_id] = break_it
+    answers = scene.together(happened)
+
+    assert outcomes(answers) == ["done"] * 5
+    assert_had_once(happened)
+
+
+def test_while_the_database_is_away_nothing_is_said_to_be_done(scene: Scene) -> None:
+    happened = some_events()
+
+    with database_at(NOWHERE), ThreadPoolExecutor(10) as pool:
+        answers = [pool.submit(scene.deliver, event) for event in happened]
+
+    assert [type(answer.exception()) for answer in answers] == [DatabaseUnavailable] * 10
+    assert scene.had == []
+    assert [scene.deliver(event) for event in happened] == ["done"] * 10
+
+
+def test_one_that_waits_for_a_lock_does_not_hold_up_the_others(scene: Scene) -> None:
+    happened = some_events(5)
+    stuck = happened.pop(2)
+    with ThreadPoolExecutor(2) as pool, transaction(A_CAUSE) as holding:
+        claims.claim(holding, scene.consumer.name, [stuck.event_id], now=clock.now())
+        together = pool.submit(scene.together, [*happened[:2], stuck, *happened[2:]])
+        eventually(lambda: assert_had_once(happened), within_s=LOCK_TIMEOUT_MS / 1000 / 2)
+        assert not together.done()
+        holding.connection.rollback()
+        answers = together.result()
+
+    assert outcomes(answers) == ["done"] * 5
+    assert_had_once([*happened, stuck])

@@ -1,0 +1,148 @@
+"""Sharing: who asks at the same time is served in one go, and has nobody else's error."""
+
+import threading
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from taskflow.eventing.sharing import TOGETHER_MAX, Sharing
+from tests.support.eventually import eventually
+
+SOON_S = 10
+
+
+class Workshop:
+    """Work that a test can hold up and make fail; it remembers what was done together."""
+
+    def __init__(self) -> None:
+        self.done: list[list[int]] = []
+        self.held: threading.Event | None = None
+        self.bad: set[int] = set()
+        self.sharing = Sharing(self._work)
+        self._pool = ThreadPoolExecutor(2 * TOGETHER_MAX)
+
+    def _work(self, items: Sequence[int]) -> Sequence[str]:
+        self.done.append(list(items))
+        if items[0] == 0 and self.held is not None:
+            assert self.held.wait(SOON_S)
+        if wrong := self.bad.intersection(items):
+            raise ValueError(*wrong)
+        return [str(item) for item in items]
+
+    def hold_up(self) -> Future[str]:
+        """Have the work on 0 going on until it is released; it is already being done."""
+        self.held = threading.Event()
+        first = self._pool.submit(self.sharing.do, 0)
+
+        def check() -> None:
+            assert self.done
+
+        eventually(check)
+        return first
+
+    def ask(self, items: Sequence[int]) -> list[Future[str]]:
+        """Ask for each, one after the other, while they wait."""
+        asked: list[Future[str]] = []
+        for count, item in enumerate(items, start=self.sharing.waiting + 1):
+            asked.append(self._pool.submit(self.sharing.do, item))
+
+            def check(count: int = count) -> None:
+                assert self.sharing.waiting == count
+
+            eventually(check)
+        return asked
+
+    def release(self) -> None:
+        """Let the work on 0 end."""
+        assert self.held is not None
+        self.held.set()
+
+    def close(self) -> None:
+        """Wait for everybody."""
+        self._pool.shutdown()
+
+
+@pytest.fixture
+def workshop(monkeypatch: pytest.MonkeyPatch) -> Generator[Workshop]:
+    monkeypatch.setattr("taskflow.eventing.sharing.PATIENCE_S", SOON_S)
+    made = Workshop()
+    yield made
+    made.close()
+
+
+def test_who_comes_alone_is_served_alone(workshop: Workshop) -> None:
+    assert [workshop.sharing.do(item) for item in (1, 2)] == ["1", "2"]
+
+    assert workshop.done == [[1], [2]]
+
+
+def test_those_who_ask_meanwhile_are_served_together_in_the_order_they_came(
+    workshop: Workshop,
+) -> None:
+    first = workshop.hold_up()
+    others = workshop.ask(range(1, 11))
+    workshop.release()
+
+    assert [one.result() for one in (first, *others)] == [str(item) for item in range(11)]
+    assert workshop.done == [[0], list(range(1, 11))]
+
+
+def test_no_more_are_served_together_than_the_limit(workshop: Workshop) -> None:
+    first = workshop.hold_up()
+    others = workshop.ask(range(1, TOGETHER_MAX + 6))
+    workshop.release()
+
+    assert [one.result() for one in (first, *others)] == [
+        str(item) for item in range(TOGETHER_MAX + 6)
+    ]
+    assert [len(items) for items in workshop.done] == [1, TOGETHER_MAX, 5]
+
+
+def test_where_it_fails_for_several_each_is_served_alone(workshop: Workshop) -> None:
+    workshop.bad = {3}
+    first = workshop.hold_up()
+    others = workshop.ask(range(1, 6))
+    workshop.release()
+
+    answers = [one.exception() or one.result() for one in (first, *others)]
+    assert [str(answer) for answer in answers] == ["0", "1", "2", "3", "4", "5"]
+    assert [isinstance(answer, ValueError) for answer in answers].index(True) == 3
+    together, *alone = workshop.done[1:]
+    assert together == [1, 2, 3, 4, 5]
+    assert sorted(alone) == [[1], [2], [3], [4], [5]]
+
+
+def test_who_fails_alone_is_not_served_twice_and_others_go_on(workshop: Workshop) -> None:
+    workshop.bad = {0}
+    first = workshop.hold_up()
+    others = workshop.ask([1, 2])
+    workshop.release()
+
+    with pytest.raises(ValueError, match="0"):
+        first.result()
+    assert [one.result() for one in others] == ["1", "2"]
+    assert workshop.done == [[0], [1, 2]]
+
+
+def test_who_has_waited_too_long_goes_alone(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = workshop.hold_up()
+    monkeypatch.setattr("taskflow.eventing.sharing.PATIENCE_S", 0.01)
+
+    assert [workshop.sharing.do(item) for item in (1, 2)] == ["1", "2"]
+    assert not first.done()
+
+    workshop.release()
+    assert first.result() == "0"
+    assert workshop.done == [[0], [1], [2]]
+
+
+def test_everyone_of_many_is_served_once(workshop: Workshop) -> None:
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(workshop.sharing.do, range(1, 2001)))
+
+    assert answers == [str(item) for item in range(1, 2001)]
+    assert sorted(item for items in workshop.done for item in items) == list(range(1, 2001))
+    assert workshop.sharing.waiting == 0

@@ -15,7 +15,7 @@ from taskflow.domain.text import compact_json
 from taskflow.push import connection as module
 from taskflow.push import websocket
 from taskflow.push.connection import QUEUE_MAX_BYTES, QUEUE_MAX_MESSAGES, CloseCode, Connection
-from taskflow.push.websocket import whole_sends
+from taskflow.push.websocket import text_frame, whole_sends
 from tests.support.builders import A_TIME
 from tests.support.eventually import eventually
 from tests.support.sockets import close_code
@@ -64,7 +64,7 @@ def test_what_is_offered_is_sent_in_order_and_what_was_sent_before_is_dropped(wi
     pumping = _pumping(connection)
 
     for seq in (2, 3, 4, 4, 5, 1, 6):
-        connection.offer(seq, f"event {seq}")
+        connection.offer(seq, text_frame(f"event {seq}"))
     received = [wire.client.recv(timeout=WAIT_S) for _ in range(3)]
     connection.close_soon(CloseCode.SERVICE_RESTART)
 
@@ -85,7 +85,7 @@ def test_what_comes_from_several_threads_is_not_lost(wire: Wire) -> None:
         for _ in range(100):
             with lock:
                 offered += 1
-                connection.offer(offered, str(offered))
+                connection.offer(offered, text_frame(str(offered)))
 
     threads = [threading.Thread(target=offer) for _ in range(4)]
     for thread in threads:
@@ -108,9 +108,9 @@ def test_more_than_may_wait_closes_the_socket_with_4429(
     connection = _a_connection(wire)
 
     for seq in range(1, count):
-        connection.offer(seq, "x" * length)
+        connection.offer(seq, b"x" * length)
     was_open = connection.check()
-    connection.offer(count, "x" * length)
+    connection.offer(count, b"x" * length)
     is_open = connection.check()
 
     assert (was_open, is_open) == (True, False)
@@ -122,7 +122,7 @@ def test_a_closing_socket_takes_no_more(wire: Wire) -> None:
 
     connection.close_soon(CloseCode.TOO_SLOW)
     connection.close_soon(CloseCode.SERVICE_RESTART)
-    connection.offer(1, "late")
+    connection.offer(1, text_frame("late"))
     connection.pump()
 
     assert close_code(wire.client) == CloseCode.TOO_SLOW
@@ -199,11 +199,11 @@ def test_a_reader_too_slow_even_to_be_told_so_is_cut_off(
     monkeypatch.setattr(module, "ABORT_AFTER_S", 0.1)
     connection = _a_connection(narrow_wire)
     pumping = _to_the_end(connection.pump)
-    connection.offer(1, A_LONG_TEXT)
+    connection.offer(1, text_frame(A_LONG_TEXT))
     eventually(lambda: _is_blocked(narrow_wire))
     connection.abort_if_stuck()
     for seq in range(2, QUEUE_MAX_BYTES // len(A_LONG_TEXT) + 3):
-        connection.offer(seq, A_LONG_TEXT)
+        connection.offer(seq, text_frame(A_LONG_TEXT))
 
     eventually(lambda: _is_cut_off(connection, pumping))
 

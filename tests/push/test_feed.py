@@ -15,10 +15,10 @@ from taskflow import clock
 from taskflow.domain import tasks
 from taskflow.domain.tasks import Task
 from taskflow.push.connection import CloseCode, Connection
-from taskflow.push.feed import CHECK_S, Feed
+from taskflow.push.feed import CHECK_S, Brought, Feed
 from taskflow.storage import DatabaseUnavailable, Transaction, events, run, transaction
 from tests.support.accounts import A_CAUSE, SignedIn
-from tests.support.builders import a_draft, a_stored_task
+from tests.support.builders import a_draft, a_stored_task, log_of
 from tests.support.eventually import eventually
 from tests.support.sockets import Message, close_code, heard, heard_up_to, seqs
 from tests.support.wire import Wire, a_wire
@@ -254,3 +254,106 @@ def test_a_feed_that_nobody_follows_asks_the_database_nothing(
         assert asked == []
 
     eventually(rests)
+
+
+def _from_kafka(user: SignedIn, *seqs: int) -> list[Brought]:
+    """Return the user's events as Kafka would bring them."""
+    by_seq = {event.seq: event for event in log_of(user.user_id)}
+    return [Brought(user.user_id, seq, by_seq[seq].message_json()) for seq in seqs]
+
+
+def test_what_kafka_brings_is_heard_without_the_log(
+    user: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = Feed(poll_s=0)
+    with _following(feed, user) as wire:
+        a_stored_task(user.user_id)
+        a_stored_task(user.user_id)
+        brought = _from_kafka(user, 2, 3)
+        with monkeypatch.context() as patch:
+            patch.setattr(events, "after_each", _no_log)
+
+            feed.bring(brought)
+
+            assert seqs([heard(wire.client), heard(wire.client)]) == [2, 3]
+
+
+def _no_log(*_: object, **__: object) -> None:
+    message = "the log was asked"
+    raise AssertionError(message)
+
+
+@pytest.mark.parametrize(
+    "order", [[2, 3, 4, 5], [5, 4, 3, 2], [3, 2, 2, 5, 4, 3], [2, 2, 2, 5], [5], [4, 2]], ids=str
+)
+def test_what_kafka_doubles_or_leaves_out_is_heard_once_and_in_order(
+    user: SignedIn, order: list[int]
+) -> None:
+    feed = Feed(poll_s=0)
+    with _following(feed, user) as wire:
+        for _ in range(4):
+            a_stored_task(user.user_id)
+
+        for brought in _from_kafka(user, *order):
+            feed.bring([brought])
+
+        # The last may come by the check alone: nothing says that it is missing.
+        found = heard_up_to(wire.client, 5)
+        nothing = _heard_within(wire, SOON_S)
+    assert (seqs(found), nothing) == ([2, 3, 4, 5], [])
+
+
+def test_two_topics_that_arrive_crosswise_do_not_need_the_log(
+    user: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["taskflow.push.feed"], "GRACE_S", CHECK_S)
+    feed = Feed(poll_s=0)
+    with _following(feed, user) as wire:
+        for _ in range(3):
+            a_stored_task(user.user_id)
+        began_s = time.monotonic()
+
+        feed.bring(_from_kafka(user, 3, 4))
+        feed.bring(_from_kafka(user, 2))
+
+        assert seqs(heard_up_to(wire.client, 4)) == [2, 3, 4]
+        assert time.monotonic() - began_s < SOON_S
+
+
+def test_what_is_not_ours_in_kafka_is_read_from_the_log(user: SignedIn) -> None:
+    feed = Feed(poll_s=0)
+    with _following(feed, user) as wire:
+        task = a_stored_task(user.user_id)
+
+        feed.bring([Brought(user.user_id, 2, None), Brought("nobody", 7, "{}")])
+
+        message = heard(wire.client, within_s=SOON_S)
+    assert message["data"]["id"] == str(task.id)
+
+
+def test_a_feed_that_polls_asks_the_log_only_while_kafka_brings_nothing(
+    user: SignedIn,
+) -> None:
+    feed = Feed(poll_s=POLL_S)
+    with _following(feed, user) as wire:
+        a_stored_task(user.user_id)
+        heard(wire.client)
+        a_stored_task(user.user_id)
+        feed.bring(_from_kafka(user, 3))
+        heard(wire.client)
+
+        # Now Kafka is silent: the check finds the first, and then the log is followed again.
+        a_stored_task(user.user_id)
+        heard(wire.client, within_s=3 * CHECK_S)
+        eventually(lambda: _follows_the_log(feed), within_s=3 * CHECK_S)
+        a_stored_task(user.user_id)
+        began_s = time.monotonic()
+        heard(wire.client)
+        assert time.monotonic() - began_s < SOON_S
+
+        feed.bring(_from_kafka(user, 3, 4, 5))
+        assert _heard_within(wire, SOON_S) == []
+
+
+def _follows_the_log(feed: Feed) -> None:
+    assert not feed.follows_kafka

@@ -11,14 +11,13 @@ from itertools import islice
 from typing import cast
 
 from simple_websocket import ConnectionClosed, Server
-from wsproto.events import TextMessage
 from wsproto.frame_protocol import CloseReason
 
 from taskflow import clock, metrics
 from taskflow.domain.events import Event
 from taskflow.domain.text import compact_json
 from taskflow.domain.times import rfc3339
-from taskflow.push.websocket import abort, is_stuck, whole_sends
+from taskflow.push.websocket import abort, can_send, is_stuck, text_frame, whole_sends
 
 QUEUE_MAX_MESSAGES = 1000
 QUEUE_MAX_BYTES = 4 * 1024 * 1024
@@ -65,7 +64,7 @@ class Connection:
         self._expires_at = expires_at
         self._renew = renew
         self._rotate_at_s = clock.monotonic_s() + lifetime_s * random.uniform(0.8, 1)  # noqa: S311 - spread, no secret
-        self._queue: deque[str] = deque()
+        self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
         self._closing: CloseCode | None = None
         self._overflowed_at_s: float | None = None
@@ -89,24 +88,24 @@ class Connection:
     def send(self, happened: Sequence[Event]) -> None:
         """Send events now, from the handler's thread. Raises ConnectionClosed, OSError."""
         if happened:
-            self._send([event.message_json() for event in happened])
+            self._send([text_frame(event.message_json()) for event in happened])
             self.position = happened[-1].seq
 
-    def offer(self, seq: int, text: str) -> None:
-        """Queue an event to be sent, from any thread; what has been sent already is dropped."""
+    def offer(self, seq: int, frame: bytes) -> None:
+        """Queue an event's frame to be sent, from any thread; what was sent already is dropped."""
         if seq <= self.position or self._closing is not None:
             return
         self.position = seq
         if (
             len(self._queue) >= QUEUE_MAX_MESSAGES
-            or self._queued_bytes + len(text) > QUEUE_MAX_BYTES
+            or self._queued_bytes + len(frame) > QUEUE_MAX_BYTES
         ):
             self._overflowed_at_s = clock.monotonic_s()
             self._queue.clear()
             self.close_soon(CloseCode.TOO_SLOW)
             return
-        self._queue.append(text)
-        self._queued_bytes += len(text)
+        self._queue.append(frame)
+        self._queued_bytes += len(frame)
         self._ws.event.set()
 
     def close_soon(self, code: CloseCode) -> None:
@@ -152,25 +151,24 @@ class Connection:
             while self._queue:
                 waiting = list(islice(self._queue, SENT_AT_ONCE))
                 self._send(waiting)
-                for text in waiting:
+                for frame in waiting:
                     # Overflowing empties the queue, from another thread.
                     if self._queue:
                         self._queue.popleft()
-                    self._queued_bytes -= len(text)
+                    self._queued_bytes -= len(frame)
             if self._closing is None:
                 token_s = (self._expires_at - clock.now()).total_seconds()
                 rotate_s = self._rotate_at_s - clock.monotonic_s()
                 self._ws.event.wait(timeout=max(0.0, min(token_s, rotate_s, LOOK_UP_S)))
                 self._ws.event.clear()
 
-    def _send(self, texts: Sequence[str]) -> None:
-        for first in range(0, len(texts), SENT_AT_ONCE):
-            if not self._ws.connected:
+    def _send(self, frames: Sequence[bytes]) -> None:
+        for first in range(0, len(frames), SENT_AT_ONCE):
+            if not can_send(self._ws):
                 raise ConnectionClosed
-            some = texts[first : first + SENT_AT_ONCE]
+            some = frames[first : first + SENT_AT_ONCE]
             # As Server.send does, but frames in one go: a system call costs more than a frame.
-            frames = b"".join(self._ws.ws.send(TextMessage(data=text)) for text in some)
-            whole_sends(self._ws).send(frames)
+            whole_sends(self._ws).send(b"".join(some))
             metrics.SOCKET_MESSAGES.inc(len(some))
 
     def _hear(self, received: str | bytes) -> None:

@@ -4,20 +4,25 @@ A hint says which user's stream has grown; the log is read by `seq`, so a hint t
 doubled or early changes nothing but the latency. Hints come from commits, and from asking the log
 every few milliseconds who has news. All connected users are compared with the log every CHECK_S
 besides.
+
+While Kafka brings the events themselves, they go to the sockets as they come, and nobody polls the
+log. What it brings twice, or late, is dropped by `seq`; what it leaves out is read from the log. So
+it makes no difference to a socket when Kafka goes and comes.
 """
 
 import logging
 import threading
 from collections import deque
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from taskflow import clock, config, logs, metrics
+from taskflow import clock, logs, metrics
 from taskflow.domain.events import Cause, Event
 from taskflow.domain.resume import resume
 from taskflow.push.connection import Connection
-from taskflow.storage import DatabaseUnavailable, Transaction, events, on_commit, run
+from taskflow.push.websocket import text_frame
+from taskflow.storage import DatabaseUnavailable, Transaction, events, run
 from taskflow.storage.events import READ_MAX
 
 CHECK_S = 1.0
@@ -30,6 +35,15 @@ DRAIN_PER_S = 1000
 DRAIN_MAX_S = 3.0
 """On a restart clients are sent away at this rate, but within this time: each comes back with a
 query or two, and must be back within 5 s."""
+
+GRACE_S = 0.02
+"""How long a gap may be one: two topics of one user arrive at slightly different times."""
+
+LAG_MAX_S = 0.5
+"""Kafka is not waited for any more when it has brought nothing for so long that the log had."""
+
+EARLY_MAX = 1000
+"""Events that Kafka brought before their forerunners, kept for a user; the log has the rest."""
 
 READERS = 4
 """Listeners that may read the log at once. Of thousands that come back together the others wait
@@ -45,8 +59,8 @@ class Listener(Protocol):
 
     is_live: bool
 
-    def offer(self, seq: int, text: str) -> None:
-        """Take an event, from the feed's thread; must not block."""
+    def offer(self, seq: int, frame: bytes) -> None:
+        """Take an event's frame, from the feed's thread; must not block."""
         ...
 
     def rotate_within(self, seconds: float) -> None:
@@ -64,6 +78,59 @@ class _Channel:
     def __init__(self) -> None:
         self.position: int | None = None
         self.listeners: set[Listener] = set()
+        self.early: dict[int, str] = {}
+
+    def advance(self, seq: int, text: str) -> None:
+        """Hand the next event to those who listen."""
+        self.position = seq
+        self.early.pop(seq, None)
+        # One for all sockets: to encode it for each would be most of the cost of a push.
+        frame = text_frame(text)
+        for listener in self.listeners:
+            if listener.is_live:
+                listener.offer(seq, frame)
+
+
+@dataclass(slots=True)
+class _Hint:
+    """Up to which `seq` a stream has grown, and from when on the log is to be asked for it."""
+
+    seq: int
+    due_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """An event that Kafka brought: whose, its place, and its message; None where it is not ours."""
+
+    user_id: str
+    seq: int
+    text: str | None
+
+
+class _Kafka:
+    """Whether Kafka can be relied on to bring what the log has."""
+
+    def __init__(self) -> None:
+        self.is_live = False
+        self._owing_since_s: float | None = None
+
+    def brought(self) -> None:
+        """Note that it has just brought something new."""
+        self.is_live = True
+        self._owing_since_s = None
+
+    def overtaken(self) -> None:
+        """Note that the log had something first."""
+        if self._owing_since_s is None:
+            self._owing_since_s = clock.monotonic_s()
+
+    def judge(self) -> None:
+        """Give it up if it has owed something for too long."""
+        owing_s = self._owing_since_s
+        if self.is_live and owing_s is not None and clock.monotonic_s() > owing_s + LAG_MAX_S:
+            self.is_live = False
+            _log.warning("Kafka brings nothing; following the log")
 
 
 class _Waiter:
@@ -73,8 +140,8 @@ class _Waiter:
         self.is_live = True
         self.woken = threading.Event()
 
-    def offer(self, seq: int, text: str) -> None:
-        del seq, text
+    def offer(self, seq: int, frame: bytes) -> None:
+        del seq, frame
         self.woken.set()
 
     def rotate_within(self, seconds: float) -> None:
@@ -90,6 +157,11 @@ class _Poll:
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, int]] = deque()
+
+    @property
+    def is_first(self) -> bool:
+        """Say whether nothing is known yet."""
+        return not self._seen
 
     def news(self, tx: Transaction) -> Mapping[str, int]:
         """Return the newest `seq` of users whose stream may have grown since the last time."""
@@ -114,7 +186,8 @@ class Feed:
         """Make a feed that rests until its first listener; `poll_s` 0 is never to poll."""
         self._lock = threading.Lock()
         self._channels: dict[str, _Channel] = {}
-        self._hints: dict[str, int] = {}
+        self._hints: dict[str, _Hint] = {}
+        self._kafka = _Kafka()
         self._woken = threading.Event()
         self._thread: threading.Thread | None = None
         self._readers = threading.BoundedSemaphore(READERS)
@@ -124,11 +197,50 @@ class Feed:
 
     def hint(self, newest: Mapping[str, int]) -> None:
         """Say that streams have grown up to these `seq`, from any thread; cheap."""
+        self._expect(newest, 0)
+
+    @property
+    def follows_kafka(self) -> bool:
+        """Say whether Kafka brings the events, or the log is asked for them."""
+        return self._kafka.is_live
+
+    def wants(self, user_id: str, seq: int) -> bool:
+        """Say whether this is new to anybody here; from any thread, without waiting."""
+        channel = self._channels.get(user_id)
+        return channel is not None and seq > (channel.position or 0)
+
+    def bring(self, brought: Sequence[Brought]) -> None:
+        """Take what Kafka has just brought, in the order of each topic, of users followed here."""
+        if not self._kafka.is_live:
+            _log.info("following Kafka")
+        self._kafka.brought()
+        missing: dict[str, int] = {}
+        with self._lock:
+            for event in brought:
+                channel = self._channels.get(event.user_id)
+                if channel is None:
+                    continue
+                position = channel.position
+                if position is None or event.text is None or len(channel.early) >= EARLY_MAX:
+                    missing[event.user_id] = event.seq
+                elif event.seq > position:
+                    channel.early[event.seq] = event.text
+                    while (text := channel.early.get((channel.position or 0) + 1)) is not None:
+                        channel.advance((channel.position or 0) + 1, text)
+                    if channel.early:
+                        missing[event.user_id] = event.seq
+        if missing:
+            self._expect(missing, GRACE_S)
+
+    def _expect(self, newest: Mapping[str, int], grace_s: float) -> None:
+        due_s = clock.monotonic_s() + grace_s
         with self._lock:
             for user_id, seq in newest.items():
                 channel = self._channels.get(user_id)
                 if channel is not None and seq > (channel.position or 0):
-                    self._hints[user_id] = max(seq, self._hints.get(user_id, 0))
+                    hint = self._hints.setdefault(user_id, _Hint(seq, due_s))
+                    hint.seq = max(hint.seq, seq)
+                    hint.due_s = min(hint.due_s, due_s)
                     self._woken.set()
 
     def follow(self, user_id: str, since: int | None, connection: Connection) -> None:
@@ -216,7 +328,9 @@ class Feed:
         with self._lock:
             if channel.position is None:
                 channel.position = newest
-        # A hint that came before the position was known is still there.
+            # One that came before the position was known is still there.
+            if (hint := self._hints.get(user_id)) is not None:
+                hint.due_s = clock.monotonic_s()
         self._woken.set()
         return newest, missed
 
@@ -241,6 +355,7 @@ class Feed:
                 if clock.monotonic_s() >= checked_s + CHECK_S:
                     checked_s = clock.monotonic_s()
                     self._check_all()
+                self._kafka.judge()
                 self._ask_the_log()
                 self._deliver_hinted()
             except DatabaseUnavailable:
@@ -255,16 +370,26 @@ class Feed:
     def _rest_s(self, checked_s: float) -> float | None:
         if not self._channels:
             return None
-        until_check_s = max(0.0, checked_s + CHECK_S - clock.monotonic_s())
-        return min(until_check_s, self._poll_s) if self._poll_s else until_check_s
+        now_s = clock.monotonic_s()
+        waits_s = [checked_s + CHECK_S - now_s]
+        with self._lock:
+            waits_s += [hint.due_s - now_s for hint in self._hints.values()]
+        if self._polls():
+            waits_s.append(self._poll_s)
+        return max(0.0, min(waits_s))
+
+    def _polls(self) -> bool:
+        return self._poll_s > 0 and not self._kafka.is_live
 
     def _ask_the_log(self) -> None:
-        if not self._poll_s:
-            return
-        if self._channels:
-            self.hint(run(self._poll.news, _CAUSE))
-        else:
+        if not (self._polls() and self._channels):
             self._poll.forget()
+            return
+        is_first = self._poll.is_first
+        self.hint(run(self._poll.news, _CAUSE))
+        if is_first:
+            # It finds only what comes from now on.
+            self._check_all()
 
     def _check_all(self) -> None:
         with self._lock:
@@ -290,15 +415,19 @@ class Feed:
                             self._hints.pop(user_id, None)
 
     def _behind(self) -> dict[str, int]:
-        """Return the positions of the channels that are behind what was hinted."""
+        """Return the positions of the channels that are behind what was hinted, and it is due."""
+        now_s = clock.monotonic_s()
         with self._lock:
             behind: dict[str, int] = {}
-            for user_id, seq in list(self._hints.items()):
+            for user_id, hint in list(self._hints.items()):
                 position = self._position(user_id)
-                if position is not None and position < seq:
-                    behind[user_id] = position
-                elif position is not None:
+                if position is None:
+                    # It is looked up just now; a hint wakes the feed again.
+                    hint.due_s = now_s + CHECK_S
+                elif position >= hint.seq:
                     del self._hints[user_id]
+                elif hint.due_s <= now_s:
+                    behind[user_id] = position
             return behind
 
     def _position(self, user_id: str) -> int | None:
@@ -310,19 +439,9 @@ class Feed:
             channel = self._channels.get(user_id)
             if channel is None or channel.position is None or seq <= channel.position:
                 return
-            channel.position = seq
-            for listener in channel.listeners:
-                if listener.is_live:
-                    listener.offer(seq, text)
+            channel.advance(seq, text)
+            self._kafka.overtaken()
 
 
 def _after(user_id: str, seq: int) -> list[Event]:
     return run(lambda tx: events.after(tx, user_id, seq), _CAUSE)
-
-
-@cache
-def feed() -> Feed:
-    """Return this process's feed, which hears of every commit of this process."""
-    made = Feed(poll_s=config.settings().feed_poll_ms / 1000)
-    on_commit(made.hint)
-    return made

@@ -55,7 +55,12 @@ def socket_function(*routes: str) -> Callable[[SocketHandler], Callable[[Request
     """
 
     def decorate(handler: SocketHandler) -> Callable[[Request], Response]:
-        endpoint = Endpoint([Route.parse(route) for route in routes], _upgrade_needed, public=True)
+        endpoint = Endpoint(
+            [Route.parse(route) for route in routes],
+            _upgrade_needed,
+            public=True,
+            needs_app=True,
+        )
         if flask.has_app_context():
             # The proxy would be another app in every thread that answers.
             app: Any = flask.current_app

@@ -3,11 +3,13 @@
 import socket
 import threading
 from collections.abc import Callable
+from struct import pack
 from typing import Any, cast
 
 from flask import request
 from simple_websocket import ConnectionError as Rejected
 from simple_websocket import Server
+from wsproto.connection import ConnectionState
 from wsproto.utilities import ProtocolError
 
 from taskflow import clock
@@ -31,6 +33,12 @@ SERVER_OPTIONS = {
 
 HANDSHAKE_ERRORS = (ProtocolError, Rejected, UnicodeDecodeError)
 """What accepting a socket raises where the request for it is not as it should be."""
+
+_TEXT = 0x81
+"""The last frame of a text message."""
+
+_IN_16_BITS, _IN_64_BITS = 126, 127
+"""In the place of a length: it follows, in so many bits."""
 
 _SOCKET_KEYS = ("gunicorn.socket", "werkzeug.socket")
 
@@ -88,6 +96,22 @@ class WholeSends:
 def whole_sends(ws: Server) -> WholeSends:
     """Return the socket below an accepted WebSocket, as `prepare` has wrapped it."""
     return cast("WholeSends", ws.sock)
+
+
+def text_frame(text: str) -> bytes:
+    """Write a whole text message as a server's frame (RFC 6455, 5.2), as wsproto does in 9 µs."""
+    payload = text.encode()
+    size = len(payload)
+    if size < _IN_16_BITS:
+        return bytes([_TEXT, size]) + payload
+    if size < 1 << 16:
+        return pack("!BBH", _TEXT, _IN_16_BITS, size) + payload
+    return pack("!BBQ", _TEXT, _IN_64_BITS, size) + payload
+
+
+def can_send(ws: Server) -> bool:
+    """Say whether neither side has begun to close an accepted socket."""
+    return bool(ws.connected) and ws.ws.state is ConnectionState.OPEN
 
 
 def bound(ws: Server) -> None:

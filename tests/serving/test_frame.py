@@ -61,11 +61,13 @@ def test_an_unforeseen_error_tells_the_client_its_correlation_id_alone(
 
 @pytest.mark.parametrize("error", [DatabaseUnavailable(), LockTimeout()], ids=repr)
 def test_a_database_that_is_busy_or_away_is_a_503_that_says_when_to_come_back(
-    error: Exception,
+    error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     answer = _ask(_failing(error))
 
     assert_refused(answer, 503, "unavailable")
+    [record] = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert (record.getMessage(), record.exc_info) == (f"unavailable: {type(error).__name__}", None)
     assert int(answer.headers["Retry-After"]) >= 1
 
 

@@ -19,10 +19,12 @@ from sqlalchemy import text
 from taskflow import clock
 from taskflow.domain.events import EventType
 from taskflow.eventing.delivery import RETRIES, backoff
+from taskflow.standalone.database_queue import DatabaseQueue
 from taskflow.storage import delivery_store, transaction
 from tests.support.accounts import A_CAUSE, SignedIn, a_user
 from tests.support.builders import a_stored_task, log_of
 from tests.support.deliveries import (
+    ALL_TYPES,
     SINK,
     attempts,
     delivering,
@@ -132,12 +134,13 @@ def test_one_who_heard_of_a_commit_brings_it_without_looking_at_everyone(
 ) -> None:
     monkeypatch.setattr("taskflow.standalone.database_queue.CHECK_S", 3600)
     user, other = a_user(), a_user()
-    with delivering(served, consumer) as running:
+    queue = DatabaseQueue(consumer, ALL_TYPES)
+    with delivering(served, consumer, queue):
         eventually(brought(consumer, user.user_id, 1), within_s=SOON_S)
         a_stored_task(user.user_id)
         a_stored_task(other.user_id)
 
-        running.queue.hint({user.user_id: 2})
+        queue.hint({user.user_id: 2})
 
         eventually(brought(consumer, user.user_id, 2), within_s=SOON_S)
 
@@ -507,7 +510,8 @@ def test_what_a_stop_leaves_is_brought_next_time_and_nothing_twice(
     user = a_user_with("a", "b", "c")
     with delivering(served, consumer) as running:
         assert begun.wait(SOON_S)
-        running.deliverer.stop()
+        for deliverer in running.deliverers:
+            deliverer.stop()
         go_on.set()
     assert progress_of(consumer, user.user_id) == 1
 
@@ -528,7 +532,7 @@ def test_a_stop_does_not_wait_for_retries(
         wait_for_attempts(consumer, "again", 1)
         running.stop()
 
-    assert not running.thread.is_alive()
+    assert not any(thread.is_alive() for thread in running.threads)
 
 
 def test_a_source_that_fails_in_a_way_nobody_foresaw_is_asked_again(

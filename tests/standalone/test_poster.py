@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from taskflow import clock
 from taskflow.eventing.delivery import Answer, Outcome, backoff
-from taskflow.standalone.post import ANSWER_MAX_BYTES, Poster
+from taskflow.standalone.post import ANSWER_MAX_BYTES, KEPT_S, Poster
 from tests.support.subscriber import NO_CONTENT, Delivered, HangUp, Scripted, listening
 
 ATTRIBUTES = {"id": "1", "subject": 'Zażółć 100% "🐘"\r\nce-id: 2', "userid": " a b "}
 SOON_S = 10
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 def test_attributes_and_body_arrive_as_they_were_sent(served: Path, subscriber: Scripted) -> None:
@@ -107,15 +109,76 @@ def _hang_up(_: Delivered) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        (b"HTTP/1.1 204 No Content\r\n\r\n", Answer(204, "")),
+        (b"HTTP/1.1 400\r\ncontent-length: 3\r\n\r\nbad", Answer(400, "bad")),
+        (b"HTTP/1.1 200 OK\r\nContent-Length:0\r\n\r\n", Answer(200, "")),
+        (b"HTTP/1.0 500 So\r\n\r\nuntil the end", Answer(500, "until the end")),
+        (b"HTTP/1.1 500 So\r\n\r\n" + b"x" * 100_000, Answer(500, "x" * ANSWER_MAX_BYTES)),
+        (
+            CHUNKED + b"4\r\nin p\r\n6;of=what\r\narts, \r\n1\r\n2\r\n0\r\nA-Trailer: 1\r\n\r\n",
+            Answer(200, "in parts, 2"),
+        ),
+        (
+            CHUNKED + b"4000\r\n%s\r\n" % (b"x" * 0x4000) * 5,
+            Answer(200, "x" * ANSWER_MAX_BYTES),
+        ),
+    ],
+    ids=lambda said: repr(said)[:80],
+)
+def test_an_answer_is_read_however_it_says_where_it_ends(
+    socket_path: Path, said: bytes, answer: Answer
+) -> None:
+    with _saying(said, socket_path):
+        post = Poster(socket_path)
+
+        assert [post("a-consumer", ATTRIBUTES, b"") for _ in range(3)] == [answer] * 3
+
+
+def test_a_connection_is_kept_for_a_while_and_then_made_anew(
+    served: Path, subscriber: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = [1000.0]
+    monkeypatch.setattr(clock, "monotonic_s", lambda: now_s[0])
+    made: list[socket.socket] = []
+    connect = socket.socket.connect
+
+    def counting(self: socket.socket, address: str) -> None:
+        made.append(self)
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", counting)
+    post = Poster(served)
+    counts: list[int] = []
+
+    for passed_s in (0, KEPT_S / 2, KEPT_S, 0):
+        now_s[0] += passed_s
+        assert post("a-consumer", ATTRIBUTES, b"").status == 204
+        counts.append(len(made))
+
+    assert counts == [1, 1, 2, 2]
+    assert len(subscriber.received("a-consumer")) == 4
+
+
+@pytest.mark.parametrize(
     "said",
     [
         b"",
         b"nonsense\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\ncut",
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"HTTP/1.1 200 OK\r\n" + b"A: 1\r\n" * 200 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nA: " + b"x" * 70_000 + b"\r\n\r\n",
+        b"HTTP/2 200 OK\r\n\r\n",
+        CHUNKED + b"5\r\ncut",
+        CHUNKED + b"3\r\ncut\r\n",
+        CHUNKED + b"-1\r\n\r\n",
         b"HTTP/1.1 abc\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        CHUNKED + b"zz\r\n",
         b"\xff" * 70_000,
     ],
-    ids=lambda said: repr(said[:30]),
+    ids=lambda said: repr(said[:80]),
 )
 def test_what_is_no_answer_is_none(socket_path: Path, said: bytes) -> None:
     with _saying(said, socket_path):

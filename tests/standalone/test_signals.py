@@ -49,6 +49,30 @@ def test_what_the_others_tell_is_heard(folder: Path, peer: socket.socket) -> Non
     eventually(lambda: _assert_equal(heard, [{"somebody": 7}]), within_s=SOON_S)
 
 
+def test_the_longest_ids_fit(folder: Path, peer: socket.socket) -> None:
+    many = {"🐘" * 250 + f"{number:05}": 2**62 for number in range(USERS_PER_DATAGRAM)}
+
+    Signals(folder, lambda _: None).tell(many)
+
+    heard: dict[str, int] = {}
+    while len(heard) < len(many):
+        heard |= heard_by(peer)
+    assert heard == many
+
+
+def test_an_older_word_does_not_replace_a_newer(folder: Path, peer: socket.socket) -> None:
+    signals = Signals(folder, lambda _: None)
+
+    signals.tell({"somebody": 7})
+    signals.tell({"somebody": 6})
+    signals.tell({"another": 1})
+
+    heard: dict[str, int] = {}
+    while "another" not in heard:
+        heard |= {user: max(seq, heard.get(user, 0)) for user, seq in heard_by(peer).items()}
+    assert heard["somebody"] == 7
+
+
 def test_many_users_come_in_several_datagrams(folder: Path, peer: socket.socket) -> None:
     many = {f"user {number}": number for number in range(2 * USERS_PER_DATAGRAM + 1)}
 

@@ -64,6 +64,7 @@ def ticked(subscriber: Scripted, times: dict[str, int]) -> Callable[[], None]:
 
 def test_there_are_functions_for_the_hour_and_for_five_minutes() -> None:
     assert {cron.name: cron.every_min for cron in CRONS} == {
+        "publish-outbox": 1,
         "purge-expired": 60,
         "reconcile-consumers": 5,
     }
@@ -89,7 +90,7 @@ def test_each_function_is_woken_at_the_start_and_at_its_minutes(
 
     with ticking(served):
         eventually(lambda: _reached(minute), within_s=SOON_S)
-        eventually(ticked(subscriber, times), within_s=SOON_S)
+        eventually(ticked(subscriber, {**times, "publish-outbox": 2}), within_s=SOON_S)
 
 
 def _reached(minute: datetime) -> None:
@@ -119,13 +120,15 @@ def test_a_tick_that_is_not_taken_is_sent_again_a_few_times(
     def script(delivered: Delivered) -> tuple[int, str]:
         if delivered.subscriber == "purge-expired":
             return 503, "never"
+        if delivered.subscriber == "publish-outbox":
+            return NO_CONTENT
         tried = len(subscriber.received("reconcile-consumers"))
         return NO_CONTENT if tried == 3 else (503, "not now")
 
     subscriber.script = script
 
     with ticking(served):
-        expected = {"purge-expired": RETRIES, "reconcile-consumers": 3}
+        expected = {"publish-outbox": 1, "purge-expired": RETRIES, "reconcile-consumers": 3}
         eventually(ticked(subscriber, expected), within_s=SOON_S)
 
 

@@ -10,10 +10,10 @@ import io
 import logging
 import time
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, wraps
 from http import HTTPMethod, HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import flask
@@ -24,6 +24,7 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 from taskflow import config, logs, metrics, storage
 from taskflow.domain.accounts import Permission
 from taskflow.domain.events import Cause
+from taskflow.kafka.publisher import publish_after_commit
 from taskflow.serving import browser, health, idempotency, problems, tracing
 from taskflow.serving.body import Query, parse_body, parse_query, read_bytes
 from taskflow.serving.caller import Caller, authenticate
@@ -32,6 +33,9 @@ from taskflow.serving.limits import RateLimiter
 from taskflow.serving.problems import Problem
 from taskflow.serving.routes import Route, url_map
 from taskflow.storage import Transaction
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 EXTENSION = "taskflow"
 """Where a function's app keeps its Endpoint, for the router and the tests to find."""
@@ -106,8 +110,13 @@ class Endpoint:
         role: str | None = None,
         public: bool = False,
         answers_token: bool = False,
+        needs_app: bool = False,
     ) -> None:
-        """Take what `http_function` says, and read from the handler's signature what it needs."""
+        """Take what `http_function` says, and read from the handler's signature what it needs.
+
+        One that `needs_app` is served by the app around it alone: it takes sockets.
+        """
+        self.needs_app = needs_app
         self.name = handler.__name__.strip("_").replace("_", "-")
         self.routes = routes
         self.public = public
@@ -270,10 +279,17 @@ class Endpoint:
                 arguments[name] = parse_body(request, need, raw)
         return arguments
 
+    def serve(self, environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
+        """Answer as a WSGI app of its own, where the app around it has nothing to add."""
+        return self.answer(Request(environ))(environ, start)
+
     @staticmethod
     def _refused(error: Exception, request: Request) -> Response:
         problem = problems.problem_of(error)
-        if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            # What is away says so itself; a stack for each request would bury it.
+            _log.warning("%s: %s", problem.slug, type(error).__name__)
+        elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             _log.error("%s", problem.slug, exc_info=error)
         return problems.answer(problem, instance=request.path)
 
@@ -288,6 +304,7 @@ def install(endpoint: Endpoint, handler: Callable[..., object]) -> Callable[[Req
     # functions-framework executes a function's module inside the context of its app.
     if flask.has_app_context():
         config.check()
+        publish_after_commit()
         flask.current_app.extensions[EXTENSION] = endpoint
     return function
 

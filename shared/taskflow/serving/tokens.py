@@ -4,6 +4,7 @@ import re
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, cast
 from uuid import UUID
 
@@ -14,6 +15,9 @@ from taskflow.domain.accounts import USER_ID_MAX_CHARS, Account, Permission, Rol
 
 ALGORITHM = "HS256"
 LEEWAY_S = 10
+READ_MAX = 4096
+"""Tokens whose claims are remembered; about a kilobyte each."""
+
 _SECRET_BYTES = 32
 _PRINTABLE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]+")
 
@@ -55,21 +59,37 @@ def issue(account: Account, *, now: datetime, session_id: UUID | None = None) ->
 def verify(token: str) -> Claims:
     """Check a token's signature, times, issuer and audience. Raises InvalidToken."""
     settings = config.settings()
+    claims, not_before = _read(token, _key(), settings.jwt_issuer, settings.jwt_audience)
+    leeway = timedelta(seconds=LEEWAY_S)
+    if claims.expires_at <= clock.now() - leeway:
+        message = "The token has expired."
+        raise InvalidToken(message)
+    if not_before > clock.now() + leeway:
+        message = "The token is not valid yet."
+        raise InvalidToken(message)
+    return claims
+
+
+# A client sends the same token many times. What is refused is not kept.
+@lru_cache(maxsize=READ_MAX)
+def _read(
+    token: str, key: str, issuer: str | None, audience: str | None
+) -> tuple[Claims, datetime]:
+    """Return a token's claims, and from when on it is valid; its times are not checked."""
     try:
         claims = jwt.decode(
             token,
-            _key(),
+            key,
             algorithms=[ALGORITHM],
-            issuer=settings.jwt_issuer,
-            audience=settings.jwt_audience,
-            leeway=LEEWAY_S,
+            issuer=issuer,
+            audience=audience,
             options={
                 "require": ["sub", "iat", "exp"],
-                # Checked below against our own clock, which tests set.
+                # Checked by `verify`, against our own clock, which tests set.
                 "verify_exp": False,
                 "verify_iat": False,
                 "verify_nbf": False,
-                "verify_aud": settings.jwt_audience is not None,
+                "verify_aud": audience is not None,
             },
         )
         expires_at = datetime.fromtimestamp(claims["exp"], UTC)
@@ -79,14 +99,7 @@ def verify(token: str) -> Claims:
             "The token is not one of ours: malformed, or with another key, issuer or audience."
         )
         raise InvalidToken(message) from None
-    leeway = timedelta(seconds=LEEWAY_S)
-    if expires_at <= clock.now() - leeway:
-        message = "The token has expired."
-        raise InvalidToken(message)
-    if not_before > clock.now() + leeway:
-        message = "The token is not valid yet."
-        raise InvalidToken(message)
-    return _claims(claims, expires_at)
+    return _claims(claims, expires_at), not_before
 
 
 def new_secret() -> str:

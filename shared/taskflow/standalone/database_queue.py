@@ -1,4 +1,4 @@
-"""The database queue: the event log itself as the source of deliveries."""
+"""The event log as the source of deliveries: what is new, and what is to be brought again."""
 
 import math
 import threading
@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 
 from taskflow import clock
+from taskflow.domain.cloudevents import attributes_of
 from taskflow.domain.events import Cause, Event
-from taskflow.eventing.envelope import attributes_of
 from taskflow.standalone.deliverer import Delivery
 from taskflow.storage import Transaction, delivery_store, events, run
 
@@ -18,11 +18,12 @@ RECORD_S = 0.5
 """How often progress is recorded. What was delivered and not recorded is delivered again after a
 crash, and finds its claim."""
 
+PAUSE_S = 0.05
+"""Between two looks at those heard of: what is committed meanwhile is read in one go."""
+
 EVENTS_MAX = 500
 KNOWN_MAX = 10_000
 """Users whose progress is remembered, so that it need not be asked for."""
-
-_AGAIN = "again:"
 
 _CAUSE = Cause(correlation_id="deliverer", traceparent="", actor="", origin="")
 
@@ -38,7 +39,7 @@ class DatabaseQueue:
         self._hinted: set[str] = set()
         self._known: dict[str, int] = {}
         self._unrecorded: dict[str, int] = {}
-        self._checked_s = self._recorded_s = -math.inf
+        self._checked_s = self._recorded_s = self._read_s = -math.inf
         self._woken = threading.Event()
 
     def hint(self, newest: Mapping[str, int]) -> None:
@@ -48,8 +49,10 @@ class DatabaseQueue:
         self._woken.set()
 
     def fetch(self, busy: Collection[str], lanes_max: int) -> Sequence[Delivery]:
-        """Return what comes next for users who are behind, and what was asked for again."""
+        """Return what comes next for users who are behind."""
         now_s = clock.monotonic_s()
+        if now_s < self._read_s + PAUSE_S:
+            return ()
         if now_s >= self._recorded_s + RECORD_S:
             self._recorded_s = now_s
             self._record()
@@ -61,6 +64,7 @@ class DatabaseQueue:
             self._checked_s = now_s
         elif not hinted:
             return ()
+        self._read_s = now_s
         try:
             return run(lambda tx: self._read(tx, hinted, busy, lanes_max, check_all), _CAUSE)
         except BaseException:
@@ -68,21 +72,21 @@ class DatabaseQueue:
             raise
 
     def settle(self, delivery: Delivery) -> None:
-        """Move the consumer's progress on, or strike what was asked for again."""
-        user_id, seq = delivery.attributes["userid"], delivery.place
-        if delivery.lane.startswith(_AGAIN):
-            run(lambda tx: delivery_store.brought_again(tx, self._consumer, user_id, seq), _CAUSE)
-            return
+        """Move the consumer's progress on."""
         with self._lock:
-            self._known[user_id] = self._unrecorded[user_id] = seq
-            # There may be more than one fetch took.
-            self._hinted.add(user_id)
+            self._known[delivery.lane] = self._unrecorded[delivery.lane] = delivery.place
 
     def wait(self, timeout_s: float) -> None:
         """Wait for a hint, or until everyone is to be looked at again."""
         left_s = self._checked_s + CHECK_S - clock.monotonic_s()
         self._woken.wait(max(0.0, min(timeout_s, left_s)))
         self._woken.clear()
+        # The hint that has woken it may be the first of many.
+        pause_s = self._read_s + PAUSE_S - clock.monotonic_s()
+        if pause_s > 0:
+            threading.Event().wait(min(timeout_s, pause_s))
+            if timeout_s < pause_s:
+                self._woken.set()
 
     def wake(self) -> None:
         """Have `wait` return."""
@@ -130,19 +134,16 @@ class DatabaseQueue:
         behind = {user_id: seq for user_id, seq in behind.items() if user_id not in busy}
         taken = dict(islice(behind.items(), lanes_max))
         happened = events.after_each(tx, taken, limit=EVENTS_MAX) if taken else []
-        deliveries = [self._delivery(event, event.user_id) for event in happened]
         # Who was left out is looked at again at once.
         left_out = behind if len(happened) == EVENTS_MAX else behind.keys() - taken.keys()
         if left_out:
             self.hint(dict.fromkeys(left_out, 0))
         if is_cut:
             self._look_again(asked)
-        if check_all:
-            for event in delivery_store.asked_again(tx, self._consumer, limit=lanes_max):
-                lane = f"{_AGAIN}{event.user_id}:{event.seq}"
-                if lane not in busy:
-                    deliveries.append(self._delivery(event, lane))
-        return deliveries
+        return [
+            delivery_of(event, lane=event.user_id, wanted=event.event_type in self._types)
+            for event in happened
+        ]
 
     def _look_again(self, asked: Sequence[str] | None) -> None:
         if asked is None:
@@ -151,11 +152,55 @@ class DatabaseQueue:
         else:
             self.hint(dict.fromkeys(asked, 0))
 
-    def _delivery(self, event: Event, lane: str) -> Delivery:
-        return Delivery(
-            lane=lane,
-            place=event.seq,
-            attributes=attributes_of(event),
-            body=event.record_json().encode(),
-            wanted=event.event_type in self._types,
-        )
+
+class Redeliveries:
+    """What a consumer is to be brought again: what an administrator, or nobody's claim, asks for.
+
+    From the log, whatever source brings the rest. Each event is a lane of its own.
+    """
+
+    def __init__(self, consumer: str) -> None:
+        """Deliver again to `consumer`."""
+        self._consumer = consumer
+        self._checked_s = -math.inf
+        self._woken = threading.Event()
+
+    def fetch(self, busy: Collection[str], lanes_max: int) -> Sequence[Delivery]:
+        """Return what was asked for again, every CHECK_S, as long as there is some at once."""
+        if clock.monotonic_s() < self._checked_s + CHECK_S:
+            return ()
+        most = lanes_max + len(busy)
+        asked = run(lambda tx: delivery_store.asked_again(tx, self._consumer, limit=most), _CAUSE)
+        deliveries = [delivery_of(event, lane=f"{event.user_id}:{event.seq}") for event in asked]
+        if len(asked) < most:
+            self._checked_s = clock.monotonic_s()
+        return [delivery for delivery in deliveries if delivery.lane not in busy]
+
+    def settle(self, delivery: Delivery) -> None:
+        """Strike what has been brought."""
+        user_id, _, seq = delivery.lane.rpartition(":")
+        run(lambda tx: delivery_store.brought_again(tx, self._consumer, user_id, int(seq)), _CAUSE)
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until it is time to look again."""
+        left_s = self._checked_s + CHECK_S - clock.monotonic_s()
+        self._woken.wait(max(0.0, min(timeout_s, left_s)))
+        self._woken.clear()
+
+    def wake(self) -> None:
+        """Have `wait` return."""
+        self._woken.set()
+
+    def close(self) -> None:
+        """Leave nothing behind: each was struck as it was brought."""
+
+
+def delivery_of(event: Event, *, lane: str, wanted: bool = True) -> Delivery:
+    """Return the delivery of an event from the log."""
+    return Delivery(
+        lane=lane,
+        place=event.seq,
+        attributes=attributes_of(event),
+        body=event.record_json().encode(),
+        wanted=wanted,
+    )

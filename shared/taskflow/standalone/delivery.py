@@ -1,6 +1,7 @@
-"""The process that delivers: a deliverer for each consumer, and the timer."""
+"""The process that delivers: deliverers for each consumer, the timer, and the publisher."""
 
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Mapping
@@ -10,9 +11,12 @@ from taskflow import config, logs
 from taskflow.eventing.consumer import Consumer
 from taskflow.eventing.cron import CronFunction
 from taskflow.eventing.dead_letter import DeadLetterSink
-from taskflow.standalone.database_queue import DatabaseQueue
-from taskflow.standalone.deliverer import Deliverer
+from taskflow.kafka import client
+from taskflow.kafka.publisher import Publisher
+from taskflow.standalone.database_queue import DatabaseQueue, Redeliveries
+from taskflow.standalone.deliverer import Deliverer, Source
 from taskflow.standalone.discovery import discover
+from taskflow.standalone.kafka_source import KafkaSource
 from taskflow.standalone.post import Poster
 from taskflow.standalone.processes import (
     CONSUMERS_SOCKET,
@@ -22,6 +26,9 @@ from taskflow.standalone.processes import (
 )
 from taskflow.standalone.signals import Signals
 from taskflow.standalone.timer import Timer
+
+SWEEP_S = 2.0
+"""How often the publisher looks for users of whose commit it did not hear."""
 
 
 def main() -> None:
@@ -37,22 +44,34 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda _number, _frame: stopping.set())
     wait_for_go()
     post = Poster(folder / CONSUMERS_SOCKET)
-    queues = {consumer.name: DatabaseQueue(consumer.name, consumer.types) for consumer in consumers}
-    deliverers = [Deliverer(name, sink.name, queue, post) for name, queue in queues.items()]
-    timer = Timer(crons, post)
+    sources: list[tuple[Consumer, Source]] = [
+        (consumer, Redeliveries(consumer.name)) for consumer in consumers
+    ]
+    work: list[Deliverer | Timer | Publisher] = [Timer(crons, post)]
+    if client.is_configured():
+        # The same after a restart, and of this system alone.
+        member = f"{socket.gethostname()}-{folder.name}"
+        sources += [(consumer, KafkaSource(consumer, member)) for consumer in consumers]
+        publisher = Publisher(sweep_every_s=SWEEP_S)
+        work.append(publisher)
+        heard = publisher.tell
+    else:
+        queues = {consumer: DatabaseQueue(consumer.name, consumer.types) for consumer in consumers}
+        sources += queues.items()
 
-    def heard(newest: Mapping[str, int]) -> None:
-        for queue in queues.values():
-            queue.hint(newest)
+        def heard(newest: Mapping[str, int]) -> None:
+            for queue in queues.values():
+                queue.hint(newest)
 
+    work += [Deliverer(consumer.name, sink.name, source, post) for consumer, source in sources]
     Signals(folder / SIGNALS_FOLDER, heard)
-    threads = [threading.Thread(target=work.run) for work in (*deliverers, timer)]
+    threads = [threading.Thread(target=each.run) for each in work]
     for thread in threads:
         thread.start()
     while not stopping.wait(timeout=1):
         pass
-    for work in (*deliverers, timer):
-        work.stop()
+    for each in work:
+        each.stop()
     for thread in threads:
         thread.join()
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from flask import Request, Response
+from flask import Response
 from werkzeug.exceptions import NotFound
 from werkzeug.wsgi import get_path_info
 
@@ -26,8 +26,11 @@ class Router:
             if isinstance(function.endpoint, Subscriber):
                 # Events are delivered on a way of their own, which no client can reach.
                 continue
-            for route in function.endpoint.routes:
-                self._at.setdefault(route.template, {})[route.method] = function.app
+            endpoint = function.endpoint
+            # Past Flask and functions-framework where they only take time.
+            app = function.app if endpoint.needs_app else endpoint.serve
+            for route in endpoint.routes:
+                self._at.setdefault(route.template, {})[route.method] = app
         self._paths = url_map([(Route("GET", path), path) for path in self._at])
         self._nobody = Endpoint([], _no_handler)
 
@@ -36,7 +39,7 @@ class Router:
         try:
             template, _ = self._paths.bind("").match(get_path_info(environ), method="GET")
         except NotFound:
-            return self._nobody.answer(Request(environ))(environ, start)
+            return self._nobody.serve(environ, start)
         apps = self._at[template]
         environ[SIBLING_METHODS] = set(apps)
         method = "GET" if environ["REQUEST_METHOD"] == "HEAD" else environ["REQUEST_METHOD"]

@@ -17,6 +17,9 @@ from pathlib import Path
 
 from taskflow import clock, config, logs
 from taskflow.config import Settings
+from taskflow.kafka.client import BrokerUnavailable
+from taskflow.kafka.replay import KafkaStoppedAnswering
+from taskflow.kafka.topics import TopicsDiffer
 from taskflow.standalone.postgres import EmbeddedPostgres, PostgresDidNotStart
 from taskflow.standalone.processes import (
     GO,
@@ -49,6 +52,9 @@ PROBLEMS = (
     DatabaseUnavailable,
     LockTimeout,
     MigrationOutOfPhase,
+    BrokerUnavailable,
+    TopicsDiffer,
+    KafkaStoppedAnswering,
 )
 """What may be in the way, besides a wrong setting."""
 
@@ -219,6 +225,8 @@ def _settled(settings: Settings, postgres: EmbeddedPostgres | None) -> Settings:
             "jwt_secret": settings.jwt_secret or _own_secret(settings.taskflow_data_dir),
             # Commits are heard of by datagram, unless others write to the same database.
             "feed_poll_ms": 0 if postgres is not None else settings.feed_poll_ms,
+            # The process that delivers hears of every commit, and publishes for all.
+            "publish_after_commit": False,
             "web_concurrency": settings.web_concurrency or min(cores, PROCESSES_MAX),
         }
     )

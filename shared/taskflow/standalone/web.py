@@ -19,6 +19,7 @@ from taskflow import config, logs, metrics  # noqa: E402
 from taskflow.config import WrongSetting  # noqa: E402
 from taskflow.eventing.frame import Subscriber  # noqa: E402
 from taskflow.push import feed  # noqa: E402
+from taskflow.push.process_feed import start_real_threads_by  # noqa: E402
 from taskflow.serving import frame, passwords  # noqa: E402
 from taskflow.standalone.discovery import discover  # noqa: E402
 from taskflow.standalone.processes import (  # noqa: E402
@@ -41,6 +42,8 @@ GRACEFUL_S = 10
 HUNG_AFTER_S = 60
 
 API, CONSUMERS = "api", "consumers"
+
+start_new_thread: Callable[..., int] = monkey.get_original("_thread", "start_new_thread")
 
 
 class _Server(BaseApplication):
@@ -93,14 +96,16 @@ def _api(folder: Path) -> _Server:
 
     def worker_started(_worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
         passwords.run_aside(gevent.get_hub().threadpool.apply)
+        start_real_threads_by(lambda work: start_new_thread(work, ()))
         on_commit(Signals(folder / SIGNALS_FOLDER, feed().hint).tell)
 
     return _Server(router, f"{settings.host}:{settings.port}", worker_started)
 
 
 def _consumers(folder: Path) -> _Server:
+    # Past Flask and functions-framework, which take as long as a small consumer's effect.
     apps = {
-        f"/{function.name}": function.app
+        f"/{function.name}": function.endpoint.serve
         for function in discover(config.settings().functions_dir)
         if isinstance(function.endpoint, Subscriber)
     }

@@ -1,0 +1,238 @@
+"""Kafka as the source of deliveries: order per key, committed late, nothing lost (E5)."""
+
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from confluent_kafka import Producer
+
+from taskflow.domain.events import EventType
+from taskflow.eventing.consumer import Consumer
+from taskflow.kafka.publisher import Publisher
+from taskflow.kafka.topics import REMINDERS_TOPIC, TASKS_TOPIC
+from taskflow.standalone import kafka_source as module
+from taskflow.standalone.kafka_source import KafkaSource
+from tests.support.accounts import SignedIn, a_user
+from tests.support.broker import Broker, BrokerElsewhere, quiet
+from tests.support.builders import a_stored_task
+from tests.support.deliveries import SINK, Delivering, attempts, delivering
+from tests.support.eventually import eventually
+from tests.support.kafka_here import KafkaHere, kafka_with, using
+from tests.support.subscriber import NO_CONTENT, Delivered, Scripted
+from tests.support.topics import Topics
+
+SOON_S = 40
+TYPES = list(EventType)
+
+pytestmark = pytest.mark.usefixtures("own_database", "short_waits")
+
+
+def a_consumer(types: list[EventType] = TYPES) -> Consumer:
+    def handler(*_: object) -> None: ...
+
+    handler.__name__ = f"consumer_{uuid4().hex[:8]}"
+    return Consumer(handler, [TASKS_TOPIC, REMINDERS_TOPIC], types)
+
+
+@contextmanager
+def delivering_from_kafka(
+    served: Path, consumer: Consumer, member: str = "one"
+) -> Generator[Delivering]:
+    with delivering(served, consumer.name, KafkaSource(consumer, member)) as running:
+        yield running
+
+
+def published(*users: SignedIn, tasks: int) -> None:
+    for user in users:
+        for number in range(tasks):
+            a_stored_task(user.user_id, title=str(number))
+    publisher = Publisher()
+    publisher.sweep(SOON_S)
+    publisher.stop()
+
+
+def wait_for(subscriber: Scripted, consumer: Consumer, user: SignedIn, seqs: list[int]) -> None:
+    def check() -> None:
+        assert subscriber.seqs(consumer.name, user.user_id) == seqs
+
+    eventually(check, within_s=SOON_S)
+
+
+@pytest.fixture
+def users(kafka: KafkaHere) -> list[SignedIn]:
+    del kafka
+    return [a_user() for _ in range(4)]
+
+
+def test_every_event_is_delivered_in_order_with_its_place(
+    served: Path, subscriber: Scripted, users: list[SignedIn]
+) -> None:
+    consumer = a_consumer()
+    published(*users, tasks=10)
+
+    with delivering_from_kafka(served, consumer):
+        for user in users:
+            wait_for(subscriber, consumer, user, list(range(1, 12)))
+
+    first = subscriber.received(consumer.name)[0]
+    assert first.attributes["specversion"] == "1.0"
+    assert first.attributes["knativekafkaoffset"].isdecimal()
+    assert first.attributes["knativekafkapartition"] in set("012345")
+
+
+def test_a_type_that_is_not_taken_is_passed_over(
+    served: Path, subscriber: Scripted, users: list[SignedIn]
+) -> None:
+    consumer = a_consumer([EventType.USER_REGISTERED])
+    published(*users, tasks=3)
+
+    with delivering_from_kafka(served, consumer):
+        for user in users:
+            wait_for(subscriber, consumer, user, [1])
+
+
+def test_one_that_is_started_again_goes_on_where_it_was(
+    served: Path, subscriber: Scripted, users: list[SignedIn]
+) -> None:
+    consumer = a_consumer()
+    published(*users, tasks=2)
+    with delivering_from_kafka(served, consumer):
+        for user in users:
+            wait_for(subscriber, consumer, user, [1, 2, 3])
+    published(*users, tasks=1)
+
+    with delivering_from_kafka(served, consumer):
+        for user in users:
+            wait_for(subscriber, consumer, user, [1, 2, 3, 4])
+
+
+def test_an_offset_is_committed_only_behind_what_was_delivered(
+    served: Path, subscriber: Scripted, users: list[SignedIn]
+) -> None:
+    consumer, user = a_consumer(), users[0]
+    published(user, tasks=3)
+    hanging, go_on = threading.Event(), threading.Event()
+
+    def script(delivered: Delivered) -> tuple[int, str]:
+        if delivered.user_id == user.user_id and delivered.seq == 3:
+            hanging.set()
+            go_on.wait(SOON_S)
+            return 503, "not now"
+        return NO_CONTENT
+
+    subscriber.script = script
+    with delivering_from_kafka(served, consumer) as running:
+        assert hanging.wait(SOON_S)
+        for deliverer in running.deliverers:
+            deliverer.stop()
+        go_on.set()
+    before = subscriber.seqs(consumer.name, user.user_id)
+    subscriber.script = lambda _: NO_CONTENT
+
+    with delivering_from_kafka(served, consumer):
+        wait_for(subscriber, consumer, user, [*before, 3, 4])
+
+    assert before == [1, 2, 3]
+
+
+def test_a_user_whose_event_is_retried_holds_up_no_other(
+    served: Path, subscriber: Scripted, kafka: KafkaHere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskflow.eventing.delivery.BACKOFF_DELAY", timedelta(hours=1))
+    consumer, users = a_consumer(), [a_user() for _ in range(12)]
+    subscriber.script = lambda d: (503, "") if d.user_id == users[0].user_id else NO_CONTENT
+    published(*users, tasks=1)
+
+    with delivering_from_kafka(served, consumer):
+        # Twelve users in six partitions: others share his.
+        for user in users[1:]:
+            wait_for(subscriber, consumer, user, [1, 2])
+        assert attempts(consumer.name, "again") == 1
+    del kafka
+
+
+def test_an_offset_waits_for_all_that_comes_before_it(
+    served: Path, subscriber: Scripted, topics: Topics, broker: Broker | BrokerElsewhere
+) -> None:
+    consumer, users = a_consumer(), [a_user(), a_user()]
+    with using(kafka_with(topics, broker.bootstrap_servers, partitions=1)):
+        published(*users, tasks=3)
+        subscriber.script = lambda d: (503, "") if d.user_id == users[0].user_id else NO_CONTENT
+        with delivering_from_kafka(served, consumer):
+            wait_for(subscriber, consumer, users[1], [1, 2, 3, 4])
+        subscriber.script = lambda _: NO_CONTENT
+
+        with delivering_from_kafka(served, consumer):
+            eventually(lambda: _all_of(subscriber, consumer, users[0], 4), within_s=SOON_S)
+
+
+def _at_least(subscriber: Scripted, consumer: Consumer, count: int) -> None:
+    assert len(subscriber.received(consumer.name)) > count
+
+
+def test_what_waits_for_a_slow_consumer_is_bounded(
+    served: Path,
+    subscriber: Scripted,
+    users: list[SignedIn],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "UNSETTLED_MAX", 20)
+    monkeypatch.setattr(module, "UNSETTLED_MIN", 5)
+    monkeypatch.setattr(module, "READ_MAX", 10)
+    consumer = a_consumer()
+    published(users[0], tasks=150)
+
+    with delivering_from_kafka(served, consumer):
+        wait_for(subscriber, consumer, users[0], list(range(1, 152)))
+
+
+def test_a_record_that_is_no_event_goes_to_the_dead_letters_and_holds_up_nothing(
+    served: Path, subscriber: Scripted, kafka: KafkaHere
+) -> None:
+    consumer, user = a_consumer(), a_user()
+
+    def script(delivered: Delivered) -> tuple[int, str]:
+        is_poison = delivered.attributes["type"] == "dev.knative.kafka.event"
+        return (400, "no event") if is_poison and delivered.subscriber != SINK else NO_CONTENT
+
+    subscriber.script = script
+    producer = Producer(quiet(kafka.bootstrap_servers))
+    producer.produce(kafka.tasks, key=user.user_id.encode(), value=b"no JSON")
+    producer.flush(SOON_S)
+    published(user, tasks=1)
+
+    with delivering_from_kafka(served, consumer):
+        eventually(lambda: _at_least(subscriber, consumer, 2), within_s=SOON_S)
+        eventually(lambda: _dead(subscriber), within_s=SOON_S)
+
+    assert [one.body for one in subscriber.received(SINK)] == [b"no JSON"]
+
+
+def _dead(subscriber: Scripted) -> None:
+    assert subscriber.received(SINK)
+
+
+def test_two_members_share_the_partitions_and_one_takes_over_what_the_other_leaves(
+    served: Path, subscriber: Scripted, users: list[SignedIn]
+) -> None:
+    consumer = a_consumer()
+    with delivering_from_kafka(served, consumer, "one"):
+        with delivering_from_kafka(served, consumer, "two"):
+            published(*users, tasks=5)
+            for user in users:
+                eventually(
+                    lambda user=user: _all_of(subscriber, consumer, user, 6), within_s=SOON_S
+                )
+        published(*users, tasks=1)
+        for user in users:
+            eventually(lambda user=user: _all_of(subscriber, consumer, user, 7), within_s=SOON_S)
+
+
+def _all_of(subscriber: Scripted, consumer: Consumer, user: SignedIn, newest: int) -> None:
+    # A partition that changes hands may be delivered again from its last commit.
+    seqs = subscriber.seqs(consumer.name, user.user_id)
+    assert list(dict.fromkeys(seqs)) == list(range(1, newest + 1))

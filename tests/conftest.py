@@ -1,4 +1,4 @@
-"""Fixtures for all levels: one PostgreSQL for the run, and a clock that a test can set."""
+"""Fixtures for all levels: one PostgreSQL and one Kafka for the run, and a clock to set."""
 
 import shutil
 import tempfile
@@ -12,8 +12,12 @@ from taskflow import clock, config
 from taskflow.config import Settings
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage.migrations import runner
+from tests.support import broker as brokers
 from tests.support.accounts import SignedIn, a_user
+from tests.support.broker import Broker, BrokerElsewhere
+from tests.support.kafka_here import KafkaHere, kafka_with, using
 from tests.support.system import System
+from tests.support.topics import Topics
 
 # Functions check the settings as they are loaded, which may be before there is a database.
 config.use(Settings(environment="test"))
@@ -87,3 +91,41 @@ def own_system(tmp_path: Path) -> Generator[System]:
     prepared = System(tmp_path / "data")
     yield prepared
     prepared.kill()
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Generator[Broker | BrokerElsewhere]:
+    """Start the Kafka of the run, unless KAFKA_BOOTSTRAP_SERVERS names one."""
+    named = brokers.elsewhere()
+    if named is not None:
+        yield named
+        return
+    started = Broker(tmp_path_factory.mktemp("kafka"))
+    started.start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def own_broker(tmp_path: Path) -> Generator[Broker]:
+    """Start a Kafka for one test, which may stop, kill, pause and wipe it."""
+    started = Broker(tmp_path / "kafka")
+    started.start()
+    yield started
+    started.kill()
+
+
+@pytest.fixture
+def topics(broker: Broker | BrokerElsewhere) -> Generator[Topics]:
+    """Give a test topics of its own, in the Kafka of the run."""
+    own = Topics(broker.bootstrap_servers)
+    yield own
+    own.delete_all()
+
+
+@pytest.fixture
+def kafka(broker: Broker | BrokerElsewhere, topics: Topics) -> Generator[KafkaHere]:
+    """Have this process use the Kafka of the run, with topics of the test's own."""
+    here = kafka_with(topics, broker.bootstrap_servers)
+    with using(here):
+        yield here

@@ -11,9 +11,9 @@ import pytest
 import requests
 
 from taskflow import clock
+from taskflow.domain.cloudevents import attributes_of
 from taskflow.domain.events import Event, EventType, NewEvent
 from taskflow.domain.identifiers import new_id
-from taskflow.eventing.envelope import attributes_of
 from taskflow.storage import audit_store, dead_letter_store, transaction
 from taskflow.storage.audit_store import AuditFilter
 from taskflow.storage.dead_letter_store import DeadLetter

@@ -1,7 +1,7 @@
 """A deliverer at work, from the real queue in the database of this process."""
 
 import threading
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +10,8 @@ from prometheus_client import REGISTRY
 from sqlalchemy import literal, select
 
 from taskflow.domain.events import EventType
-from taskflow.standalone.database_queue import DatabaseQueue
-from taskflow.standalone.deliverer import Deliverer
+from taskflow.standalone.database_queue import DatabaseQueue, Redeliveries
+from taskflow.standalone.deliverer import Deliverer, Source
 from taskflow.standalone.post import Poster
 from taskflow.storage import transaction
 from taskflow.storage.tables import DELIVERIES, STREAMS
@@ -25,29 +25,37 @@ ENDED_WITHIN_S = 20
 
 @dataclass(frozen=True)
 class Delivering:
-    """A deliverer that runs in a thread of its own."""
+    """Deliverers that run in threads of their own, one for each source."""
 
     consumer: str
-    queue: DatabaseQueue
-    deliverer: Deliverer
-    thread: threading.Thread
+    deliverers: Sequence[Deliverer]
+    threads: Sequence[threading.Thread]
 
     def stop(self) -> None:
-        """Tell it to stop, and wait for it."""
-        self.deliverer.stop()
-        self.thread.join(timeout=ENDED_WITHIN_S)
-        assert not self.thread.is_alive()
+        """Tell them to stop, and wait for them."""
+        for deliverer in self.deliverers:
+            deliverer.stop()
+        for thread in self.threads:
+            thread.join(timeout=ENDED_WITHIN_S)
+            assert not thread.is_alive()
 
 
 @contextmanager
 def delivering(
-    socket: Path, consumer: str, *, types: Collection[str] = ALL_TYPES, sink: str = SINK
+    socket: Path,
+    consumer: str,
+    *sources: Source,
+    types: Collection[str] = ALL_TYPES,
+    sink: str = SINK,
 ) -> Generator[Delivering]:
-    """Deliver to a consumer behind a socket, for the length of the block."""
-    queue = DatabaseQueue(consumer, types)
-    deliverer = Deliverer(consumer, sink, queue, Poster(socket))
-    running = Delivering(consumer, queue, deliverer, threading.Thread(target=deliverer.run))
-    running.thread.start()
+    """Deliver to a consumer behind a socket, for the length of the block; by default as queued."""
+    queued: Sequence[Source] = (DatabaseQueue(consumer, types), Redeliveries(consumer))
+    post = Poster(socket)
+    deliverers = [Deliverer(consumer, sink, source, post) for source in sources or queued]
+    threads = [threading.Thread(target=each.run) for each in deliverers]
+    running = Delivering(consumer, deliverers, threads)
+    for thread in threads:
+        thread.start()
     try:
         yield running
     finally:

@@ -1,11 +1,12 @@
-"""Writers, followers and kills together, and the account of what came of every write."""
+"""Writers, followers, kills and outages, and the account of what came of every write."""
 
 import json
 import random
 import sys
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import psutil
@@ -20,6 +21,7 @@ from tests.support.accounts import A_CAUSE, SignedIn, a_user, an_administrator
 from tests.support.attached import attached_to
 from tests.support.databases import tamper
 from tests.support.eventually import eventually
+from tests.support.outages import Outages
 from tests.support.roles import (
     Find,
     api_master,
@@ -42,10 +44,11 @@ VICTIMS: Sequence[Find] = (api_workers, api_master, consumers_workers, delivery)
 
 @dataclass(frozen=True)
 class Ordeal:
-    """How many users, and which kills after how many seconds each."""
+    """How many users, which kills after how many seconds each, and what becomes of Kafka."""
 
     users: int
     kills: Sequence[tuple[float, Find]]
+    outages: Outages | None = None
     figures: dict[str, object] = field(default_factory=dict[str, object])
 
     def run(self, system: System, rng: random.Random) -> None:
@@ -55,7 +58,10 @@ class Ordeal:
             administrator = an_administrator()
         with Watchers(system, users) as watchers:
             watchers.wait_until_connected(within_s=SETTLED_WITHIN_S)
-            with Writers(system, users, threads=WRITERS) as writers:
+            with (
+                Writers(system, users, threads=WRITERS) as writers,
+                self.outages or nullcontext(),
+            ):
                 began_s = clock.monotonic_s()
                 killed = [self._kill(system, rng, *kill) for kill in self.kills]
                 threading.Event().wait(self.kills[0][0])
@@ -69,6 +75,7 @@ class Ordeal:
                     "kills": dict(Counter(killed)),
                     "writes acknowledged": len(writers.acknowledged),
                     "what their senders heard": dict(writers.outcomes),
+                    "slowest of them, s": round(writers.slowest_s, 2),
                     "events": sum(newest.values()),
                 }
             )
@@ -89,6 +96,8 @@ class Ordeal:
         waited_s = clock.monotonic_s()
         eventually(lambda: _assert_audited(system, administrator), within_s=SETTLED_WITHIN_S)
         self.figures["until the audit had all, s"] = round(clock.monotonic_s() - waited_s, 1)
+        if self.outages is not None:
+            self._check_kafka(self.outages, newest, writers.outcomes)
         with attached_to(system):
             self._check_audit()
         self.figures["errors logged"] = dict(_errors_logged(system))
@@ -108,6 +117,14 @@ class Ordeal:
         except psutil.NoSuchProcess:
             return "nobody"
         return find.__name__
+
+    def _check_kafka(
+        self, outages: Outages, newest: Mapping[str, int], heard: Collection[str]
+    ) -> None:
+        held = eventually(lambda: outages.assert_published(newest), within_s=SETTLED_WITHIN_S)
+        self.figures.update({"outages of Kafka": dict(outages.had), "in Kafka": held})
+        # Nothing that was asked of us waited for Kafka, or failed with it.
+        assert not {word for word in heard if word.startswith("5") or "Timeout" in word}
 
     def _check_audit(self) -> None:
         with transaction(A_CAUSE) as tx:

@@ -8,6 +8,7 @@ from typing import Self
 
 import requests
 
+from taskflow import clock
 from tests.support.accounts import SignedIn
 from tests.support.remote import Remote
 from tests.support.system import System
@@ -27,6 +28,8 @@ class Writers:
         """Of each task that was acknowledged: whose it is, and its title, which no other has."""
         self.outcomes: Counter[str] = Counter()
         self.problems: list[str] = []
+        self.slowest_s = 0.0
+        """How long the slowest request took that was acknowledged."""
         self._system = system
         self._users = users
         self._pause_s = pause_s
@@ -62,6 +65,7 @@ class Writers:
             remote.close()
 
     def _is_acknowledged(self, remote: Remote, title: str) -> bool:
+        began_s = clock.monotonic_s()
         try:
             answer = remote.request(
                 "POST", "tasks", {"title": title}, key=title, timeout_s=ANSWERED_WITHIN_S
@@ -72,4 +76,6 @@ class Writers:
         self.outcomes[str(answer.status_code)] += 1
         if answer.status_code < 500 and answer.status_code not in {201, 409}:
             self.problems.append(f"{title}: {answer.status_code} {answer.text}")
+        if answer.status_code == 201:
+            self.slowest_s = max(self.slowest_s, clock.monotonic_s() - began_s)
         return answer.status_code == 201

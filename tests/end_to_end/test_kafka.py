@@ -1,0 +1,577 @@
+"""The whole system with a Kafka: what it carries, and that nobody waits for it (E3-E5, E8, L5)."""
+
+import json
+import signal
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import requests
+from cloudevents.kafka import (
+    KafkaMessage,
+    from_binary,  # pyright: ignore[reportUnknownVariableType] - the SDK leaves a type open
+)
+from confluent_kafka import Message, Producer
+
+from taskflow import clock
+from tests.support.accounts import SignedIn, an_administrator
+from tests.support.attached import attached_to
+from tests.support.broker import PASSWORD, USER, Broker, quiet
+from tests.support.commands import taskflow
+from tests.support.consumers import assert_taken, tick
+from tests.support.eventually import eventually
+from tests.support.ordeal import JWT_SECRET
+from tests.support.remote import Remote, a_new_user
+from tests.support.roles import consumers_workers, delivery, wait_for
+from tests.support.sockets import Follower, seqs
+from tests.support.system import System
+from tests.support.topics import Topics, all_in
+
+TASKS, REMINDERS, DEAD_LETTERS = "tasks.events", "reminders.events", "dead-letters"
+CONSUMER = "record-audit-entry"
+SOON_S = 30
+PROMPTLY_S = 10
+UNDELAYED_S = 2.0
+"""Of a request on a machine with two busy cores; waiting for Kafka takes ten seconds at least."""
+
+STOPPED_WITHIN_S = 9.0
+AN_EVENT = {
+    "event_id",
+    "event_type",
+    "user_id",
+    "aggregate_id",
+    "timestamp",
+    "correlation_id",
+    "data",
+    "version",
+    "schema_version",
+    "seq",
+}
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Generator[Broker]:
+    started = Broker(tmp_path_factory.mktemp("kafka"), secured=True)
+    started.start()
+    yield started
+    started.kill()
+
+
+@pytest.fixture(scope="module")
+def system(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Generator[System]:
+    """Run a system that speaks to Kafka over TLS, by name and password."""
+    secrets = over_tls(broker)
+    made = taskflow("topics", **secrets)
+    assert made.returncode == 0, made.stderr
+    running = System(
+        tmp_path_factory.mktemp("system") / "data",
+        JWT_SECRET=JWT_SECRET,
+        LOG_LEVEL="info",
+        WEB_CONCURRENCY="1",
+        **secrets,
+    )
+    running.start()
+    yield running
+    running.kill()
+
+
+@pytest.fixture(scope="module")
+def administrator(system: System) -> SignedIn:
+    """Open an administrator's account, whose event shows that consumers are being delivered to."""
+    with attached_to(system):
+        opened = an_administrator()
+    wait_until_audited(system, opened, opened, 1)
+    return opened
+
+
+@pytest.fixture
+def user(system: System) -> SignedIn:
+    return a_new_user(system)
+
+
+@pytest.fixture
+def prepare(tmp_path: Path) -> Generator[Callable[..., System]]:
+    """Return what prepares a system for one test, which starts it."""
+    prepared: list[System] = []
+
+    def a_system(**settings: str) -> System:
+        data = tmp_path / f"data-{len(prepared)}"
+        prepared.append(System(data, JWT_SECRET=JWT_SECRET, LOG_LEVEL="info", **settings))
+        return prepared[-1]
+
+    yield a_system
+    for each in prepared:
+        each.kill()
+
+
+def over_tls(broker: Broker, mechanism: str = "SCRAM-SHA-256") -> dict[str, str]:
+    return {
+        "KAFKA_BOOTSTRAP_SERVERS": broker.tls_bootstrap_servers,
+        "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+        "KAFKA_SSL_CA_LOCATION": str(broker.ca_file),
+        "KAFKA_SASL_MECHANISM": mechanism,
+        "KAFKA_SASL_USERNAME": USER,
+        "KAFKA_SASL_PASSWORD": PASSWORD,
+    }
+
+
+def in_clear(broker: Broker, password: str = PASSWORD) -> dict[str, str]:
+    return {
+        "KAFKA_BOOTSTRAP_SERVERS": broker.sasl_bootstrap_servers,
+        "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT",
+        "KAFKA_SASL_MECHANISM": "PLAIN",
+        "KAFKA_SASL_USERNAME": USER,
+        "KAFKA_SASL_PASSWORD": password,
+    }
+
+
+FOLLOWING, NOT_FOLLOWING = "following Kafka", "Kafka brings nothing; following the log"
+
+
+def said(system: System, level: str = "") -> list[str]:
+    """Return what the log holds, of this level or of any."""
+    lines = [line for line in system.log.read_text().splitlines() if line.startswith("{")]
+    found = [json.loads(line) for line in lines]
+    return [line["message"] for line in found if level in {"", line["level"]}]
+
+
+def wait_until_it_says(system: System, what: str) -> None:
+    def check() -> None:
+        assert any(what in message for message in said(system)), said(system)[-100:]
+
+    eventually(check, within_s=SOON_S)
+
+
+def wait_until_it_follows_kafka(system: System) -> None:
+    """Wait until sockets are brought their events by Kafka; there must be some."""
+
+    def check() -> None:
+        changes = [message for message in said(system) if message in {FOLLOWING, NOT_FOLLOWING}]
+        assert changes[-1:] == [FOLLOWING]
+
+    eventually(check, within_s=SOON_S)
+
+
+def messages_of(broker: Broker, user: SignedIn, topic: str = TASKS) -> list[Message]:
+    """Return what the topic holds of a user, as a consumer that knows nothing of us reads it."""
+    found = all_in(broker.bootstrap_servers, topic)
+    return [message for message in found if message.key() == user.user_id.encode()]
+
+
+def wait_for_messages(broker: Broker, user: SignedIn, *expected: int) -> list[Message]:
+    """Wait until the topic holds these of a user, in this order once doubles are dropped."""
+
+    def check() -> list[Message]:
+        found = messages_of(broker, user)
+        held = [json.loads(message.value() or b"")["seq"] for message in found]
+        assert list(dict.fromkeys(held)) == list(expected)
+        return found
+
+    return eventually(check, within_s=SOON_S)
+
+
+def audited(system: System, administrator: SignedIn, user: SignedIn) -> list[int]:
+    """Return the `seq` of each audit entry of a user, in order."""
+    answer = requests.get(
+        f"{system.url}/api/admin/audit",
+        params={"user_id": user.user_id, "limit": "200"},
+        headers=administrator.headers,
+        timeout=SOON_S,
+    )
+    assert answer.status_code == 200, answer.text
+    return sorted(entry["seq"] for entry in answer.json()["items"])
+
+
+def wait_until_audited(
+    system: System,
+    administrator: SignedIn,
+    user: SignedIn,
+    newest: int,
+    *,
+    within_s: float = SOON_S,
+) -> None:
+    """Wait until there is one audit entry for each event of a user."""
+
+    def check() -> None:
+        assert audited(system, administrator, user) == list(range(1, newest + 1))
+
+    eventually(check, within_s=within_s)
+
+
+def counted(system: System, metric: str) -> float:
+    """Return what `/metrics` shows of a metric with these labels."""
+    lines = requests.get(f"{system.url}/metrics", timeout=SOON_S).text.splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(metric + " "))
+
+
+def test_a_plain_consumer_reads_what_was_written_through_rest(
+    broker: Broker, system: System, user: SignedIn
+) -> None:
+    with Remote(system, user) as remote:
+        task = remote.create("Buy milk", metadata={"price": 1.10})
+        changed = remote.request("PATCH", f"tasks/{task['id']}", {"title": "Buy oat milk"})
+        remote.request("POST", f"tasks/{task['id']}/complete")
+        remote.request("DELETE", f"tasks/{task['id']}")
+
+    messages = wait_for_messages(broker, user, 1, 2, 3, 4, 5)
+
+    found = [json.loads(message.value() or b"") for message in messages]
+    assert [event["event_type"] for event in found] == [
+        "user.registered",
+        "task.created",
+        "task.updated",
+        "task.completed",
+        "task.deleted",
+    ]
+    assert all(event.keys() == AN_EVENT for event in found)
+    assert found[1]["data"]["metadata"] == {"price": 1.10}
+    assert found[2]["aggregate_id"] == task["id"]
+    assert found[2]["version"] == task["version"] + 1
+    assert found[2]["data"]["changes"]["title"] == {"old": "Buy milk", "new": "Buy oat milk"}
+    assert found[2]["correlation_id"] == changed.headers["X-Correlation-ID"]
+
+
+def test_the_sdk_of_cloudevents_reads_each_message_by_its_headers(
+    broker: Broker, system: System, user: SignedIn
+) -> None:
+    with Remote(system, user) as remote:
+        for _ in range(10):
+            remote.create()
+
+    messages = wait_for_messages(broker, user, *range(1, 12))
+
+    read = [_by_the_sdk(message) for message in messages]
+    for event in read:
+        data: dict[str, Any] = event.data
+        assert event["specversion"] == "1.0"
+        assert (event["id"], event["type"]) == (data["event_id"], data["event_type"])
+        assert (event["source"], event["subject"]) == ("/taskflow", data["aggregate_id"])
+        assert (event["time"], event["userid"]) == (data["timestamp"], user.user_id)
+        assert (event["partitionkey"], event["correlationid"]) == (
+            user.user_id.encode(),
+            data["correlation_id"],
+        )
+        assert int(event["sequence"]) == data["seq"]
+        assert event["datacontenttype"] == "application/json"
+        assert event["traceparent"].startswith("00-")
+    sequences = [event["sequence"] for event in read]
+    assert sequences == sorted(sequences)
+
+
+def _by_the_sdk(message: Message) -> Any:  # noqa: ANN401 - the SDK's event has attributes of any type
+    headers = {name: value for name, value in message.headers() or () if isinstance(value, bytes)}
+    return from_binary(KafkaMessage(headers, message.key(), message.value() or b""))
+
+
+def test_audit_and_sockets_have_every_event_once_and_the_metrics_show_it(
+    system: System, administrator: SignedIn, user: SignedIn
+) -> None:
+    delivered = f'taskflow_deliveries_total{{consumer="{CONSUMER}",outcome="done"}}'
+    confirmed = 'taskflow_published_events_total{outcome="confirmed"}'
+    before = counted(system, delivered), counted(system, confirmed)
+
+    with Follower(system, user) as follower, Remote(system, user) as remote:
+        for number in range(30):
+            remote.create(str(number))
+        follower.wait_for(31, within_s=SOON_S)
+    wait_until_audited(system, administrator, user, 31)
+
+    assert seqs(follower.messages) == list(range(1, 32))
+    assert follower.connected == 1
+    assert counted(system, delivered) >= before[0] + 30
+    assert counted(system, confirmed) >= before[1] + 30
+
+
+def test_the_command_makes_the_topics_finds_them_right_and_changes_none(broker: Broker) -> None:
+    names = [f"{name}-{uuid4().hex}" for name in ("tasks", "reminders", "dead")]
+    variables = ("TOPIC_TASKS", "TOPIC_REMINDERS", "TOPIC_DEAD_LETTERS")
+    named = {**in_clear(broker), **dict(zip(variables, names, strict=True))}
+    kafka = Topics(broker.bootstrap_servers)
+
+    made, found = taskflow("topics", **named), taskflow("topics", **named)
+    kafka.set(names[0], {"retention.ms": "60000"})
+    differing = taskflow("topics", "--partitions", "7", **named)
+    again = taskflow("topics", **named)
+
+    assert (made.returncode, made.stderr) == (0, "")
+    assert made.stdout.splitlines() == [f"{name}: created" for name in names]
+    assert (found.returncode, found.stderr) == (0, "")
+    assert found.stdout.splitlines() == [f"{name}: as it should be" for name in names]
+    assert differing.returncode != 0
+    assert "Traceback" not in differing.stderr
+    for name in names:
+        assert f"{name} has 6 partitions, not 7" in differing.stderr
+    assert f"{names[0]} has retention.ms 60000, not 604800000" in differing.stderr
+    assert again.returncode != 0
+    assert again.stderr.strip() == f"{names[0]} has retention.ms 60000, not 604800000"
+
+
+@pytest.fixture(scope="module")
+def poisoned(broker: Broker, system: System) -> None:
+    """Let the topic take what is larger than anything of ours."""
+    del system
+    Topics(broker.bootstrap_servers).set(TASKS, {"max.message.bytes": str(4 * 1024 * 1024)})
+
+
+Headers = Sequence[tuple[str, bytes]]
+MANY_BYTES = b"x" * 2 * 1024 * 1024
+# Three bytes each, of which each takes three in an HTTP header.
+LONG = "\u6f22" * 1000
+
+
+def headers_of(body: Mapping[str, object], **changed: bytes) -> Headers:
+    """Return the headers of an event with this body, but for those that are `changed`."""
+    own = {
+        "ce_specversion": b"1.0",
+        "ce_id": str(body["event_id"]).encode(),
+        "ce_type": str(body["event_type"]).encode(),
+        "ce_source": b"/taskflow",
+        "ce_userid": str(body["user_id"]).encode(),
+        "ce_sequence": b"0000000000999999999",
+        "content-type": b"application/json",
+    }
+    return list({**own, **changed}.items())
+
+
+def an_event_of(user: SignedIn, **changed: object) -> dict[str, object]:
+    return {
+        "event_id": str(uuid4()),
+        "event_type": "task.created",
+        "user_id": user.user_id,
+        "aggregate_id": str(uuid4()),
+        "timestamp": "2026-03-01T09:00:00Z",
+        "correlation_id": "a-poison",
+        "version": 1,
+        "schema_version": 1,
+        "seq": 999_999_999,
+        "data": {},
+        **changed,
+    }
+
+
+def poisons_for(user: SignedIn) -> Mapping[str, tuple[Headers, bytes | None]]:
+    """Return records that nobody can take for an event, by what is wrong with them."""
+
+    def written(event: Mapping[str, object], value: bytes | None = None, **changed: bytes) -> Any:  # noqa: ANN401 - as below
+        body = json.dumps(event, separators=(",", ":")).encode() if value is None else value
+        return headers_of(event, **changed), body
+
+    event = an_event_of
+    return {
+        "not JSON": written(event(user), b"not json"),
+        "no headers": ([], b'{"a": "plain message"}'),
+        "a tombstone": (headers_of(event(user)), None),
+        "another type in the headers": written(event(user), ce_type=b"task.deleted"),
+        "a version from the future": written(event(user, schema_version=2)),
+        "large": written(event(user), MANY_BYTES),
+        "headers that are not UTF-8": written(event(user), ce_subject=b"\xff\xfe"),
+        "a header too long for HTTP": written(event(user), ce_subject=b"x" * 20_000),
+        "a header too long once it is escaped": written(event(user), ce_subject=LONG.encode()),
+        "a refusal too long once it is escaped": written(event(user), ce_specversion=LONG.encode()),
+        "a name too long for HTTP": written(event(user), **{"ce_" + "x" * 20_000: b"x"}),
+        "a sequence that is no number": written(event(user), ce_sequence=b"9" * 5_000),
+        "nested too deeply": written(event(user), b"[" * 100_000 + b',"data":{}}'),
+    }
+
+
+def test_what_is_no_event_goes_to_the_dead_letters_and_holds_nothing_up(
+    broker: Broker, system: System, administrator: SignedIn, user: SignedIn, poisoned: None
+) -> None:
+    del poisoned
+    poisons = poisons_for(user)
+
+    with Follower(system, user) as follower, Remote(system, user) as remote:
+        for seq, (what, (headers, value)) in enumerate(poisons.items(), 2):
+            produce(broker, user, headers, value)
+            remote.create(what)
+            follower.wait_for(seq, within_s=PROMPTLY_S)
+            wait_until_audited(system, administrator, user, seq, within_s=PROMPTLY_S)
+
+    assert seqs(follower.messages) == list(range(1, len(poisons) + 2))
+    letters = dead_letters(system, administrator)
+    assert len(letters) == len(poisons)
+    assert {letter["deaths"] for letter in letters} == {1}
+    assert {letter["consumer"] for letter in letters} == {CONSUMER}
+    assert not [text for text in said(system) if text.startswith("the sockets follow the log")]
+    assert "Traceback" not in system.log.read_text()
+
+
+def produce(broker: Broker, user: SignedIn, headers: Headers, value: bytes | None) -> None:
+    """Have the record written next to the user's own events."""
+    options = {"partitioner": "murmur2_random", "message.max.bytes": 4 * 1024 * 1024}
+    producer = Producer(quiet(broker.bootstrap_servers, **options))
+    producer.produce(TASKS, key=user.user_id.encode(), value=value, headers=list(headers))
+    assert producer.flush(SOON_S) == 0
+
+
+def dead_letters(system: System, administrator: SignedIn) -> Sequence[Mapping[str, Any]]:
+    answer = requests.get(
+        f"{system.url}/api/admin/dead-letters",
+        params={"limit": "200"},
+        headers=administrator.headers,
+        timeout=SOON_S,
+    )
+    assert answer.status_code == 200, answer.text
+    return answer.json()["items"]
+
+
+@pytest.mark.parametrize("harm", ["kill", "pause"])
+def test_a_broker_that_goes_away_delays_nobody_and_is_sent_the_rest_in_order(
+    broker: Broker, system: System, administrator: SignedIn, user: SignedIn, harm: str
+) -> None:
+    with Follower(system, user) as follower, Remote(system, user) as remote:
+        slowest_s = [_create(remote, 20)]
+        follower.wait_for(21, within_s=SOON_S)
+        wait_until_it_follows_kafka(system)
+        warned = len(said(system, "warning"))
+
+        broker.pause() if harm == "pause" else broker.kill()
+        slowest_s.append(_create(remote, 60, pause_s=0.05))
+        follower.wait_for(81, within_s=PROMPTLY_S)
+        warned = len(said(system, "warning")) - warned
+
+        broker.resume() if harm == "pause" else broker.start()
+        slowest_s.append(_create(remote, 20))
+        wait_for_messages(broker, user, *range(1, 102))
+        follower.wait_for(101, within_s=PROMPTLY_S)
+        wait_until_audited(system, administrator, user, 101)
+        wait_until_it_follows_kafka(system)
+
+    assert max(slowest_s) < UNDELAYED_S
+    assert seqs(follower.messages) == list(range(1, 102))
+    assert (follower.connected, follower.resyncs) == (1, 0)
+    assert warned < 20
+
+
+def _create(remote: Remote, count: int, *, pause_s: float = 0) -> float:
+    """Create tasks; return how long the slowest request took."""
+    slowest_s = 0.0
+    for number in range(count):
+        began_s = time.monotonic()
+        remote.create(str(number))
+        slowest_s = max(slowest_s, time.monotonic() - began_s)
+        time.sleep(pause_s)
+    return slowest_s
+
+
+def test_what_kafka_lost_is_brought_to_the_consumers_from_the_log(
+    broker: Broker,
+    system: System,
+    administrator: SignedIn,
+    user: SignedIn,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Follower(system, user) as follower, Remote(system, user) as remote:
+        _create(remote, 20)
+        wait_until_audited(system, administrator, user, 21)
+
+        # The consumers hang, and who delivers dies with all it has read.
+        workers = wait_for(consumers_workers, system)
+        for worker in workers:
+            worker.suspend()
+        _create(remote, 20)
+        wait_for_messages(broker, user, *range(1, 42))
+        broker.kill()
+        broker.wipe()
+        for process in wait_for(delivery, system):
+            process.kill()
+        for worker in workers:
+            worker.resume()
+        broker.start()
+        made = taskflow("topics", **over_tls(broker))
+        _create(remote, 20)
+        wait_for_messages(broker, user, *range(42, 62))
+        eventually(lambda: _has(audited(system, administrator, user), 61), within_s=SOON_S)
+        follower.wait_for(61, within_s=PROMPTLY_S)
+        lost = set(range(1, 62)) - set(audited(system, administrator, user))
+
+        with attached_to(system):
+            set_forward(monkeypatch, timedelta(minutes=6))
+            assert_taken(tick("reconcile-consumers"))
+            monkeypatch.undo()
+        wait_until_audited(system, administrator, user, 61)
+
+    assert made.stdout.splitlines() == [
+        f"{name}: created" for name in (TASKS, REMINDERS, DEAD_LETTERS)
+    ]
+    # All but the one that was on its way when the consumers hung.
+    assert len(lost) >= 19
+    assert seqs(follower.messages) == list(range(1, 62))
+    assert (follower.connected, follower.resyncs) == (1, 0)
+
+
+def _has(found: Sequence[int], seq: int) -> None:
+    assert seq in found
+
+
+def set_forward(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
+    now = clock.now() + by
+    monkeypatch.setattr(clock, "now", lambda: now)
+
+
+def test_a_kafka_that_comes_later_is_sent_and_delivered_everything(
+    tmp_path: Path, prepare: Callable[..., System]
+) -> None:
+    broker = Broker(tmp_path / "kafka", secured=True)
+    system = prepare(**in_clear(broker))
+    system.start()
+    user = a_new_user(system)
+    with attached_to(system):
+        administrator = an_administrator()
+
+    with Follower(system, user) as follower, Remote(system, user) as remote:
+        slowest_s = _create(remote, 20)
+        follower.wait_for(21, within_s=PROMPTLY_S)
+        wait_until_it_says(system, "events wait for Kafka: ")
+        wait_until_it_says(system, f"{CONSUMER}: Kafka: ")
+        broker.start()
+        wait_until_it_says(system, "`taskflow topics` makes the topics")
+        made = taskflow("topics", **in_clear(broker))
+        wait_for_messages(broker, user, *range(1, 22))
+        wait_until_audited(system, administrator, user, 21)
+        _create(remote, 10)
+        wait_until_it_follows_kafka(system)
+        follower.wait_for(31, within_s=PROMPTLY_S)
+
+    assert made.returncode == 0, made.stderr
+    assert slowest_s < UNDELAYED_S
+    assert seqs(follower.messages) == list(range(1, 32))
+    assert follower.connected == 1
+    broker.pause()
+    stopped(system)
+    broker.kill()
+
+
+def stopped(system: System) -> None:
+    """Stop it, and check that it does so at once and in order."""
+    began_s = time.monotonic()
+    assert system.stop(signal.SIGTERM) == 0
+    assert time.monotonic() - began_s < STOPPED_WITHIN_S
+
+
+def test_a_wrong_password_is_said_and_delays_nobody(
+    broker: Broker, prepare: Callable[..., System]
+) -> None:
+    system = prepare(**in_clear(broker, password="not this one"))
+    system.start()
+    user = a_new_user(system)
+
+    with Follower(system, user) as follower, Remote(system, user) as remote:
+        slowest_s = _create(remote, 20)
+        follower.wait_for(21, within_s=PROMPTLY_S)
+        wait_until_it_says(system, "events wait for Kafka: ")
+        [why] = [text for text in said(system, "warning") if text.startswith("events wait")]
+
+    assert "uthentication failed" in why
+    assert slowest_s < UNDELAYED_S
+    stopped(system)
+
+
+def test_it_stops_in_time_while_kafka_is_down(broker: Broker, system: System) -> None:
+    broker.kill()
+
+    stopped(system)

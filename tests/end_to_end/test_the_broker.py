@@ -1,0 +1,31 @@
+"""The Kafka of the tests: what they produce is what they read."""
+
+from confluent_kafka import Producer
+
+from tests.support import topics as kafka
+from tests.support.broker import Broker, BrokerElsewhere, quiet
+from tests.support.topics import Topics
+
+LONG_S = 20.0
+
+
+def _produce(bootstrap_servers: str, topic: str, *values: bytes) -> None:
+    producer = Producer(quiet(bootstrap_servers))
+    for value in values:
+        producer.produce(topic, value)
+    assert producer.flush(LONG_S) == 0
+
+
+def _values(bootstrap_servers: str, topic: str) -> list[bytes | str | None]:
+    return [message.value() for message in kafka.all_in(bootstrap_servers, topic)]
+
+
+def test_what_is_produced_is_read_to_the_end(
+    broker: Broker | BrokerElsewhere, topics: Topics
+) -> None:
+    topic = topics.create("some.events", partitions=3)
+
+    _produce(broker.bootstrap_servers, topic, b"one", b"two", b"three")
+
+    assert sorted(_values(broker.bootstrap_servers, topic), key=str) == [b"one", b"three", b"two"]
+    assert _values(broker.bootstrap_servers, topics.create("some.events")) == []

@@ -4,14 +4,18 @@ import os
 import platform
 import subprocess
 import sys
+from functools import partial
 from multiprocessing import get_context
 
-from benchmarks import cold_start, create_task, many_sockets, socket_latency
+from benchmarks import cold_start, consume, create_task, many_sockets, socket_latency
 from taskflow.standalone.postgres import BINARIES
 
 BENCHMARKS = {
     "create_task": create_task.main,
+    "consume": consume.main,
+    "consume_kafka": partial(consume.main, kafka=True),
     "socket_latency": socket_latency.main,
+    "socket_latency_kafka": partial(socket_latency.main, kafka=True),
     "many_sockets": many_sockets.main,
     "cold_start": cold_start.main,
 }

@@ -11,12 +11,14 @@ import psutil
 
 from taskflow import config
 from taskflow.config import Settings
+from taskflow.kafka import topics
 from taskflow.standalone.postgres import EmbeddedPostgres
+from tests.support.broker import Broker
 from tests.support.system import System
 
 SECRET = "a secret for benchmarks, and for nothing else"
 
-PARTS = ("TaskFlow", "PostgreSQL", "this client", "all else")
+PARTS = ("TaskFlow", "PostgreSQL", "Kafka", "this client", "all else")
 """What shares the machine's cores; where all else takes much, the figures say little."""
 
 SETTLED_WITHIN_S = 15
@@ -26,15 +28,17 @@ IDLE_S = 0.15
 
 @dataclass(frozen=True)
 class Rig:
-    """TaskFlow as `taskflow up` runs it, but for the rate limits, and its database."""
+    """TaskFlow as `taskflow up` runs it, but for the rate limits, its database, and its Kafka."""
 
     system: System
     postgres: EmbeddedPostgres
+    broker: Broker | None = None
 
     def used_s(self) -> Sequence[float]:
         """Return the CPU seconds that each of PARTS has used so far."""
-        servers = self.system.process, self.postgres.process
-        ours = [*(_used_s(server.pid) for server in servers), time.process_time()]
+        kafka_s = 0.0 if self.broker is None else _used_s(self.broker.process.pid)
+        servers_s = [_used_s(self.system.process.pid), _used_s(self.postgres.process.pid), kafka_s]
+        ours = [*servers_s, time.process_time()]
         machine = psutil.cpu_times()
         return [*ours, machine.user + machine.system - sum(ours)]
 
@@ -49,8 +53,10 @@ class Rig:
 
 
 @contextmanager
-def running(options: Mapping[str, str] | None = None, **settings: str) -> Generator[Rig]:
-    """Run one, with this process on its database too.
+def running(
+    options: Mapping[str, str] | None = None, *, kafka: bool = False, **settings: str
+) -> Generator[Rig]:
+    """Run one, with this process on its database too, and with `kafka` one of its own.
 
     `options` are PostgreSQL settings, `settings` environment variables.
     """
@@ -59,11 +65,28 @@ def running(options: Mapping[str, str] | None = None, **settings: str) -> Genera
         postgres = EmbeddedPostgres(folder / "database", options=options)
         stack.callback(postgres.stop)
         postgres.start()
-        system = System(folder / "system", DATABASE_URL=postgres.url, JWT_SECRET=SECRET, **settings)
+        broker = Broker(folder / "kafka") if kafka else None
+        servers = ()
+        if broker is not None:
+            stack.callback(broker.stop)
+            broker.start()
+            servers = (broker.bootstrap_servers,)
+            settings["KAFKA_BOOTSTRAP_SERVERS"] = broker.bootstrap_servers
+        own = Settings(
+            environment="test",
+            database_url=postgres.url,
+            jwt_secret=SECRET,
+            kafka_bootstrap_servers=servers,
+        )
+        config.use(own)
+        if kafka:
+            topics.make()
+        # As with a database of its own, which nobody else writes to.
+        fixed = {"DATABASE_URL": postgres.url, "JWT_SECRET": SECRET, "FEED_POLL_MS": "0"}
+        system = System(folder / "system", **fixed, **settings)
         stack.callback(system.stop)
         system.start()
-        config.use(Settings(environment="test", database_url=postgres.url, jwt_secret=SECRET))
-        yield Rig(system, postgres)
+        yield Rig(system, postgres, broker)
 
 
 def _used_s(pid: int) -> float:

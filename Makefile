@@ -3,7 +3,7 @@
 PYTHON ?= python3
 LOCK = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) \
-	shared/pyproject.toml --extra standalone --extra client
+	shared/pyproject.toml --extra standalone --extra client --extra kafka
 INSTALL = .venv/bin/python -m pip install --quiet --no-deps
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -14,7 +14,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 .DELETE_ON_ERROR:
 # Two targets must not install into .venv at the same time.
 .NOTPARALLEL:
-.PHONY: help up test check soak bench format lock clean
+.PHONY: help up test check soak bench format lock clean kafka
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ help: ## Say what can be made
 up: .venv/runtime.stamp ## Run all of TaskFlow on this machine, until Ctrl-C
 	@.venv/bin/taskflow up
 
-test: .venv/dev.stamp ## Run the tests
+test: .venv/dev.stamp kafka ## Run the tests
 	@.venv/bin/pytest
 
 check: .venv/dev.stamp ## Check format, style, types and who imports what
@@ -32,8 +32,12 @@ check: .venv/dev.stamp ## Check format, style, types and who imports what
 	@.venv/bin/pyright --project pyproject.toml
 	@.venv/bin/lint-imports --no-logo --no-cache
 
-soak: .venv/dev.stamp ## Run the long tests under load
+soak: .venv/dev.stamp kafka ## Run the long tests under load
 	@.venv/bin/pytest -m soak -s --timeout=0 tests/soak
+
+# Has what the tests' broker takes: a Java and, in a cache, Kafka's jars.
+kafka: .venv/dev.stamp
+	@.venv/bin/python -m tests.support.jars
 
 bench: .venv/dev.stamp ## Measure
 	@.venv/bin/python -m benchmarks

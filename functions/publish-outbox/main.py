@@ -1,11 +1,11 @@
 """Every minute: publish what was committed, and is being published by nobody."""
 
 from taskflow.domain.events import Cause
-from taskflow.eventing import cron_function
+from taskflow.eventing import Shift, cron_function
 from taskflow.kafka import client
 from taskflow.kafka.publisher import publisher
 
-WITHIN_S = 75
+LASTS_S = 75
 """Longer than its minute, so that a lost tick leaves no gap."""
 
 
@@ -13,4 +13,4 @@ WITHIN_S = 75
 def publish_outbox(cause: Cause) -> None:
     del cause
     if client.is_configured():
-        publisher().sweep(WITHIN_S)
+        publisher().sweep(Shift(LASTS_S).is_over)

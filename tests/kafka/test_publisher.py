@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from taskflow.domain.events import Event
+from taskflow.eventing import Shift
 from taskflow.kafka.publisher import Publisher
 from taskflow.kafka.topics import make
 from taskflow.storage import outbox_store, transaction
@@ -110,7 +111,7 @@ def test_what_nobody_was_told_of_is_swept(kafka: KafkaHere, busy_user: SignedIn)
 def test_a_sweep_ends_when_there_is_nothing_left(kafka: KafkaHere, busy_user: SignedIn) -> None:
     publisher = Publisher()
 
-    publisher.sweep(within_s=SOON_S)
+    publisher.sweep(Shift(SOON_S).is_over)
     publisher.stop()
 
     assert published(busy_user) == 10

@@ -8,6 +8,7 @@ from confluent_kafka import Producer
 from taskflow import clock
 from taskflow.domain import tasks
 from taskflow.domain.tasks import TaskChanges
+from taskflow.eventing import Shift
 from taskflow.kafka import replay as module
 from taskflow.kafka.publisher import Publisher
 from taskflow.kafka.replay import Comparison, compare_with_kafka
@@ -53,7 +54,7 @@ def user(kafka: KafkaHere) -> SignedIn:
 
 def publish() -> None:
     publisher = Publisher()
-    publisher.sweep(WITHIN_S)
+    publisher.sweep(Shift(WITHIN_S).is_over)
     publisher.stop()
 
 

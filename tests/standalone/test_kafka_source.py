@@ -11,6 +11,7 @@ import pytest
 from confluent_kafka import Producer
 
 from taskflow.domain.events import EventType
+from taskflow.eventing import Shift
 from taskflow.eventing.consumer import Consumer
 from taskflow.kafka.publisher import Publisher
 from taskflow.kafka.topics import REMINDERS_TOPIC, TASKS_TOPIC
@@ -51,7 +52,7 @@ def published(*users: SignedIn, tasks: int) -> None:
         for number in range(tasks):
             a_stored_task(user.user_id, title=str(number))
     publisher = Publisher()
-    publisher.sweep(SOON_S)
+    publisher.sweep(Shift(SOON_S).is_over)
     publisher.stop()
 
 

@@ -9,6 +9,8 @@ RETRIES = 8
 
 BACKOFF_DELAY = timedelta(milliseconds=200)
 TIMEOUT = timedelta(seconds=10)
+TICK_TIMEOUT = timedelta(minutes=2)
+"""Of a cron function, whose run may outlast its minute."""
 
 _RETRIED = frozenset({404, 408, 409, 429})
 

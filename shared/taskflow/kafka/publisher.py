@@ -15,7 +15,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, partial
 from itertools import islice
@@ -95,16 +95,15 @@ class Publisher:
                 self._thread = threading.Thread(target=self.run, name="publisher", daemon=True)
                 self._thread.start()
 
-    def sweep(self, within_s: float) -> None:
-        """Publish what is unpublished and held by nobody, for at most `within_s`.
+    def sweep(self, is_over: Callable[[], bool]) -> None:
+        """Publish what is unpublished and held by nobody, until that is done or time is over.
 
         Raises DatabaseUnavailable.
         """
-        deadline_s = clock.monotonic_s() + within_s
         behind = _behind()
-        while behind and clock.monotonic_s() < deadline_s:
+        while behind and not is_over():
             self.tell_and_start(behind)
-            while self._told and clock.monotonic_s() < deadline_s:
+            while self._told and not is_over():
                 time.sleep(LOOK_MAX_S)
             behind = _behind()
 

@@ -11,6 +11,7 @@ from taskflow import config, logs
 from taskflow.eventing.consumer import Consumer
 from taskflow.eventing.cron import CronFunction
 from taskflow.eventing.dead_letter import DeadLetterSink
+from taskflow.eventing.delivery import TICK_TIMEOUT
 from taskflow.kafka import client
 from taskflow.kafka.publisher import Publisher
 from taskflow.standalone.database_queue import DatabaseQueue, Redeliveries
@@ -44,10 +45,11 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda _number, _frame: stopping.set())
     wait_for_go()
     post = Poster(folder / CONSUMERS_SOCKET)
+    tick = Poster(folder / CONSUMERS_SOCKET, TICK_TIMEOUT)
     sources: list[tuple[Consumer, Source]] = [
         (consumer, Redeliveries(consumer.name)) for consumer in consumers
     ]
-    work: list[Deliverer | Timer | Publisher] = [Timer(crons, post)]
+    work: list[Deliverer | Timer | Publisher] = [Timer(crons, tick)]
     if client.is_configured():
         # The same after a restart, and of this system alone.
         member = f"{socket.gethostname()}-{folder.name}"

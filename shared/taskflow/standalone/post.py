@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from datetime import timedelta
 from pathlib import Path
 
 from taskflow import clock
@@ -123,9 +124,10 @@ class _Connection:
 class Poster:
     """Posts to the subscribers behind one socket; each thread keeps a connection for a while."""
 
-    def __init__(self, path: Path) -> None:
-        """Post to the server that listens at `path`."""
+    def __init__(self, path: Path, timeout: timedelta = TIMEOUT) -> None:
+        """Post to the server that listens at `path`, and wait for so long for an answer."""
         self._path = path
+        self._timeout_s = timeout.total_seconds()
         self._local = threading.local()
 
     def __call__(self, subscriber: str, attributes: dict[str, str], body: bytes) -> Answer:
@@ -147,7 +149,7 @@ class Poster:
                     pass
             kept.close()
         self._local.connection = None
-        fresh = _Connection(_connected(self._path))
+        fresh = _Connection(_connected(self._path, self._timeout_s))
         self._local.connection = fresh
         return fresh.exchange(request)
 
@@ -170,10 +172,10 @@ def _size_of_chunk(line: bytes) -> int:
         raise _NoAnswer("not the size of a chunk") from None
 
 
-def _connected(path: Path) -> socket.socket:
+def _connected(path: Path, timeout_s: float) -> socket.socket:
     made = socket.socket(socket.AF_UNIX)
     try:
-        made.settimeout(TIMEOUT.total_seconds())
+        made.settimeout(timeout_s)
         made.connect(str(path))
     except OSError:
         made.close()

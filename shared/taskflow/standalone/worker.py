@@ -10,6 +10,7 @@ from typing import Any
 import gevent
 from gunicorn.workers.ggevent import GeventWorker
 
+from taskflow.eventing import cron
 from taskflow.push import process_feed
 
 LOOK_S = 0.05
@@ -50,6 +51,7 @@ class Worker(GeventWorker):
     def _let_go(self) -> None:
         while self.alive:
             gevent.sleep(LOOK_S)
+        cron.end_shifts()
         process_feed.drain()
         for client in list(self._idle):
             _hang_up(client)

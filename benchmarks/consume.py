@@ -17,6 +17,7 @@ from benchmarks.figures import show
 from benchmarks.rig import PARTS, Rig, running
 from taskflow import clock
 from taskflow.domain import tasks
+from taskflow.eventing import Shift
 from taskflow.kafka.publisher import Publisher
 from taskflow.standalone.postgres import BINARIES
 from taskflow.storage import events, task_store, transaction
@@ -103,7 +104,7 @@ def _work_off(rig: Rig) -> tuple[float, Sequence[float]]:
         _append(users)
     if rig.broker is not None:
         publisher = Publisher()
-        publisher.sweep(WORKED_OFF_WITHIN_S)
+        publisher.sweep(Shift(WORKED_OFF_WITHIN_S).is_over)
         publisher.stop()
     had = _entries()
 

@@ -1,17 +1,27 @@
-"""POST /api/{user_id}/tasks: create a task."""
+"""POST /api/{user_id}/tasks: create a task, with its series and its reminders if it has any."""
 
 from flask import Response
 
 from taskflow import clock
-from taskflow.domain import tasks
-from taskflow.domain.tasks import TaskDraft
+from taskflow.domain import creation
+from taskflow.domain.creation import NewTask
 from taskflow.serving import Caller, created, http_function
-from taskflow.storage import Transaction, events, task_store
+from taskflow.storage import (
+    Transaction,
+    account_store,
+    events,
+    notification_store,
+    reminder_store,
+    task_store,
+)
 
 
 @http_function("POST /api/{user_id}/tasks", permission="tasks:write")
-def create_task(caller: Caller, draft: TaskDraft, tx: Transaction) -> Response:
-    task, happened = tasks.create(draft, user_id=caller.user_id, now=clock.now())
-    task_store.add(tx, task)
-    events.append(tx, happened)
-    return created(task)
+def create_task(caller: Caller, draft: NewTask, tx: Transaction) -> Response:
+    zone = account_store.zone_of(tx, caller.user_id) if draft.series else ""
+    made = creation.create(draft, user_id=caller.user_id, user_zone=zone, now=clock.now())
+    task_store.add(tx, made.task)
+    reminder_store.add_all(tx, made.reminders)
+    notification_store.add_all(tx, made.notifications)
+    events.append(tx, made.happened)
+    return created(made.task)

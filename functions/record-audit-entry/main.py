@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from taskflow.domain.events import EventType
+from taskflow.domain.events import EventType, is_of_task
 from taskflow.eventing import event_function
 from taskflow.eventing.envelope import DeliveredEvent
 from taskflow.kafka.topics import REMINDERS_TOPIC, TASKS_TOPIC
@@ -22,7 +22,7 @@ def record_audit_entry(delivered: DeliveredEvent, tx: Transaction) -> None:
 
 
 def _task_id(delivered: DeliveredEvent) -> UUID | None:
-    if delivered.event_type.startswith("task."):
+    if is_of_task(delivered.event_type):
         return UUID(delivered.aggregate_id)
     task_id = delivered.data.get("task_id")
     return UUID(task_id) if isinstance(task_id, str) else None

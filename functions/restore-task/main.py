@@ -7,7 +7,7 @@ from flask import Response
 from taskflow import clock
 from taskflow.domain import tasks
 from taskflow.serving import Caller, Conditions, http_function, shown
-from taskflow.storage import Transaction, events, task_store
+from taskflow.storage import Transaction, events, reminder_store, task_store
 
 
 @http_function("POST /api/{user_id}/tasks/{task_id}/restore", permission="tasks:write")
@@ -16,7 +16,9 @@ def restore_task(
 ) -> Response:
     task = task_store.lock(tx, caller.user_id, task_id, deleted=True)
     conditions.check(task)
-    task, happened = tasks.restore(task, now=clock.now())
-    task_store.save(tx, task)
-    events.append(tx, happened)
-    return shown(task)
+    now = clock.now()
+    changed, happened = tasks.restore(task, now=now)
+    task_store.save(tx, changed)
+    of_reminders = reminder_store.follow(tx, task, changed, now=now)
+    events.append(tx, [*happened, *of_reminders])
+    return shown(changed)

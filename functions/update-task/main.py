@@ -8,7 +8,7 @@ from taskflow import clock
 from taskflow.domain import tasks
 from taskflow.domain.tasks import TaskChanges
 from taskflow.serving import Caller, Conditions, http_function, shown
-from taskflow.storage import Transaction, events, task_store
+from taskflow.storage import Transaction, events, reminder_store, task_store
 
 
 @http_function(
@@ -21,7 +21,9 @@ def update_task(
 ) -> Response:
     task = task_store.lock(tx, caller.user_id, task_id)
     conditions.check(task)
-    task, happened = tasks.update(task, changes, now=clock.now())
-    task_store.save(tx, task)
-    events.append(tx, happened)
-    return shown(task)
+    now = clock.now()
+    changed, happened = tasks.update(task, changes, now=now)
+    task_store.save(tx, changed)
+    of_reminders = reminder_store.follow(tx, task, changed, now=now)
+    events.append(tx, [*happened, *of_reminders])
+    return shown(changed)

@@ -46,6 +46,12 @@ PUSH_SECONDS = Histogram(
     "Time from the moment an event bears to its being queued for the sockets here.",
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5),
 )
+LATE_SECONDS = Histogram(
+    "taskflow_late_seconds",
+    "How long after it was due an occurrence was created, or a reminder sent.",
+    ["kind"],
+    buckets=(0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 300),
+)
 RATE_LIMITED = Counter("taskflow_rate_limited", "Requests refused by a rate limit.", ["limit"])
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from taskflow.domain import tasks
+from taskflow.domain.creation import NewTask
 from taskflow.domain.errors import InvalidContent
 from taskflow.domain.events import NewEvent
-from taskflow.domain.tasks import READ_ONLY, Changed, Status, Task, TaskChanges, TaskDraft
+from taskflow.domain.tasks import READ_ONLY, Changed, Status, Task, TaskChanges
 from taskflow.domain.times import parse_rfc3339
 from tests.support.builders import A_TIME, a_draft, a_task
 
@@ -135,7 +136,7 @@ def test_the_fields_that_cannot_be_set_are_those_that_are_read_only() -> None:
         *("title", "description", "status", "completed", "priority", "tags", "metadata"),
         "due_date",
     }
-    assert set(TaskDraft.model_fields) - settable == {"recurrence", "reminders"}
+    assert set(NewTask.model_fields) - settable == {"recurrence", "reminders"}
 
 
 @pytest.mark.parametrize("change", [tasks.update, tasks.correct])

@@ -5,9 +5,17 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from taskflow.domain import accounts, tasks
-from taskflow.domain.events import Event
-from taskflow.storage import account_store, events, task_store, transaction
+from taskflow.domain import accounts, notifications, reminders, tasks
+from taskflow.domain.events import Event, is_of_task
+from taskflow.domain.tasks import BESIDE_THE_TASK
+from taskflow.storage import (
+    account_store,
+    events,
+    notification_store,
+    reminder_store,
+    task_store,
+    transaction,
+)
 from tests.support.accounts import A_CAUSE
 from tests.support.builders import log_of
 
@@ -20,10 +28,14 @@ def state_of(user_id: str) -> State:
     with transaction(A_CAUSE) as tx:
         account = account_store.get(tx, user_id)
         found = task_store.all_of(tx, user_id)
+        its_reminders = reminder_store.all_of(tx, user_id)
+        inbox = notification_store.list_of(tx, user_id, unread=False, after=None, limit=100_000)
     state: State = {
         str(task.id): {**tasks.represent(task), "is_deleted": task.deleted_at is not None}
         for task in found
     }
+    state |= {str(one.id): reminders.represent(one) for one in its_reminders}
+    state |= {str(one.id): notifications.represent(one) for one in inbox}
     state[user_id] = accounts.represent_settings(account)
     return state
 
@@ -51,10 +63,14 @@ def fold(state: State, happened: Sequence[Event]) -> State:
         else:
             assert changes is not None, f"{event.event_type} does not say what changed"
             _check_changes(before, data, changes)
-        if event.event_type.startswith("task."):
+        if is_of_task(event.event_type):
+            data = {name: value for name, value in data.items() if name not in BESIDE_THE_TASK}
             expected = 1 if before is None else before["version"] + 1
             assert data["version"] == event.version == expected
             data["is_deleted"] = event.event_type == "task.deleted"
+        elif event.event_type.startswith("reminder."):
+            for beside in ("task_title", "reminder_message", "late_by_s"):
+                data.pop(beside, None)
         state[event.aggregate_id] = data
     return state
 
@@ -64,7 +80,7 @@ def _check_changes(before: dict[str, Any], after: dict[str, Any], changes: dict[
     differing = {
         name: {"old": before[name], "new": value}
         for name, value in after.items()
-        if before[name] != value and name not in unmentioned
+        if name in before and before[name] != value and name not in unmentioned
     }
     assert changes == differing
 

@@ -5,16 +5,16 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from enum import StrEnum
-from functools import cache
 from typing import Annotated, Literal
-from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from taskflow.domain.content import Content
 from taskflow.domain.events import EventType, NewEvent
 from taskflow.domain.identifiers import new_id
 from taskflow.domain.text import JsonObject, Text
+from taskflow.domain.times import TimeZone
 
 USER_ID_MAX_CHARS = 255
 EMAIL_MAX_CHARS = 254
@@ -61,17 +61,6 @@ def permissions_of(roles: Collection[str]) -> frozenset[Permission]:
     return frozenset[Permission]().union(*(PERMISSIONS_OF[role] for role in known))
 
 
-@cache
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
-
-
-def _iana_zone(name: str) -> str:
-    if name not in _zones():
-        raise PydanticCustomError("timezone", "must be an IANA time zone such as Europe/Berlin")
-    return name
-
-
 def _email(text: str) -> str:
     if not _EMAIL.fullmatch(text):
         raise PydanticCustomError("email", "must be an email address")
@@ -86,18 +75,13 @@ def _minute_of_day(text: str) -> str:
     return text
 
 
-TimeZone = Annotated[str, AfterValidator(_iana_zone)]
 Email = Annotated[Text, Field(max_length=EMAIL_MAX_CHARS), AfterValidator(_email)]
 Password = Annotated[Text, Field(min_length=PASSWORD_MIN_CHARS, max_length=PASSWORD_MAX_CHARS)]
 TimeOfDay = Annotated[str, Field(pattern=r"^\d\d:\d\d$"), AfterValidator(_minute_of_day)]
 Channel = Literal["email", "push"]
 
 
-class _Content(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Registration(_Content):
+class Registration(Content):
     """What a client sends to open an account."""
 
     email: Email
@@ -105,27 +89,27 @@ class Registration(_Content):
     timezone: TimeZone = "UTC"
 
 
-class Credentials(_Content):
+class Credentials(Content):
     """What a client sends to log in; a password of any shape is heard, and then right or wrong."""
 
     email: Email
     password: Annotated[Text, Field(max_length=PASSWORD_MAX_CHARS)]
 
 
-class RefreshRequest(_Content):
+class RefreshRequest(Content):
     """What a client sends to refresh or to log out; a browser's cookie may stand in for it."""
 
     refresh_token: Annotated[Text, Field(max_length=200)] | None = None
 
 
-class QuietHours(_Content):
+class QuietHours(Content):
     """The part of a day, in the user's zone and maybe past midnight, without outside messages."""
 
     start: TimeOfDay
     end: TimeOfDay
 
 
-class SettingsChanges(_Content):
+class SettingsChanges(Content):
     """What a client sends to change their settings; what is left out stays as it is."""
 
     timezone: TimeZone = "UTC"

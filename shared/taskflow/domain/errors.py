@@ -39,6 +39,22 @@ class TaskNotFound(DomainError):
     """There is no such task."""
 
 
+class TaskIsClosed(DomainError):
+    """The task is completed, cancelled or deleted: there is nothing to be reminded of."""
+
+
+class NoRecurrence(DomainError):
+    """The task does not recur."""
+
+
+class ReminderNotFound(DomainError):
+    """There is no such reminder."""
+
+
+class NotificationNotFound(DomainError):
+    """There is no such notification."""
+
+
 class DeadLetterNotFound(DomainError):
     """There is no such dead letter."""
 

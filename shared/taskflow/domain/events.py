@@ -8,6 +8,9 @@ from uuid import UUID
 from taskflow.domain.text import JsonObject, compact_json
 from taskflow.domain.times import rfc3339
 
+_MESSAGE_TYPES = {"reminder.triggered": "reminder"}
+"""What sockets call a type where it is not the same."""
+
 SCHEMA_VERSION = 1
 """The version of the shape of `data`; raised when a consumer would have to know the difference."""
 
@@ -23,8 +26,26 @@ class EventType(StrEnum):
     TASK_DELETED = "task.deleted"
     TASK_RESTORED = "task.restored"
     TASK_CORRECTED = "task.corrected"
+    RECURRENCE_SET = "recurrence.set"
+    RECURRENCE_REMOVED = "recurrence.removed"
+    RECURRING_SPAWNED = "recurring.spawned"
+    REMINDER_SCHEDULED = "reminder.scheduled"
+    REMINDER_RESCHEDULED = "reminder.rescheduled"
+    REMINDER_TRIGGERED = "reminder.triggered"
+    REMINDER_SENT = "reminder.sent"
+    REMINDER_CANCELLED = "reminder.cancelled"
+    NOTIFICATION_CREATED = "notification.created"
+    NOTIFICATION_READ = "notification.read"
     USER_REGISTERED = "user.registered"
     USER_SETTINGS_CHANGED = "user.settings_changed"
+
+
+_OF_TASKS = ("task.", "recurrence.", "recurring.")
+
+
+def is_of_task(event_type: str) -> bool:
+    """Say whether the aggregate of such an event is a task, which its data then show."""
+    return event_type.startswith(_OF_TASKS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +120,7 @@ class Event:
         """Write the event as sockets and long-polls show it."""
         return self._spliced(
             {
-                "type": self.event_type,
+                "type": _MESSAGE_TYPES.get(self.event_type, self.event_type),
                 "timestamp": rfc3339(self.timestamp),
                 "correlation_id": self.correlation_id,
                 "seq": self.seq,

@@ -72,6 +72,30 @@ class Series:
             raise ValueError(f"start must lie from {START_MIN.date()} to {START_MAX.date()}")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recurrence:
+    """A series as a task carries it.
+
+    `zone` is the series' own, or its user's. An occurrence is created `lead` before its time.
+    `made` counts the occurrences that completions have made, for COUNT.
+    """
+
+    series: Series
+    zone: str
+    lead: timedelta = timedelta(0)
+    made: int = 0
+
+    def first_after(self, now: datetime) -> datetime | None:
+        """Return the first occurrence to create after an instant; never the task itself.
+
+        None where there are no more, and where they follow completions.
+        """
+        if self.series.mode is Mode.AFTER_COMPLETION:
+            return None
+        after = max(now, start_at(self.series, self.zone))
+        return next_occurrence(self.series, self.zone, after=after)
+
+
 class Fate(StrEnum):
     """What becomes of a time that the rule asks for."""
 

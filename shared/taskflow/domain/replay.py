@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from taskflow.domain import tasks
-from taskflow.domain.events import EventType
-from taskflow.domain.tasks import Task
+from taskflow.domain.events import EventType, is_of_task
+from taskflow.domain.tasks import BESIDE_THE_TASK, Task
 from taskflow.domain.text import JsonObject, compact_json
 from taskflow.domain.times import rfc3339
 
@@ -41,14 +41,16 @@ class Replay:
 
     def apply(self, record: Mapping[str, Any]) -> None:
         """Apply an event in the shape of E2; one that is not about a task changes nothing."""
-        if not record["event_type"].startswith("task."):
+        if not is_of_task(record["event_type"]):
             return
         self.applied += 1
         known = self.states.get(record["aggregate_id"])
         if known is not None and known.version >= record["version"]:
             self.doubled += 1
             return
-        fields = {name: value for name, value in record["data"].items() if name != "changes"}
+        fields = {
+            name: value for name, value in record["data"].items() if name not in BESIDE_THE_TASK
+        }
         is_deleted = record["event_type"] == EventType.TASK_DELETED
         fields[DELETED_AT] = record["timestamp"] if is_deleted else None
         self.states[record["aggregate_id"]] = TaskState(record["version"], compact_json(fields))

@@ -7,12 +7,14 @@ from enum import StrEnum
 from typing import Annotated, Any, cast
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from taskflow.domain.content import Content
 from taskflow.domain.errors import FieldError, InvalidContent
 from taskflow.domain.events import EventType, NewEvent
 from taskflow.domain.identifiers import new_id
+from taskflow.domain.recurrence import Recurrence
 from taskflow.domain.text import JsonObject, NotBlank, Text, check_storable, compact_json
 from taskflow.domain.times import Time, rfc3339
 
@@ -56,29 +58,16 @@ def _each_once(tags: list[str]) -> list[str]:
     return list(dict.fromkeys(tags))
 
 
-def _not_built_yet(value: object) -> object:
-    if value is not None:
-        raise PydanticCustomError(
-            "not_supported", "is not supported yet: leave it out, or send null"
-        )
-    return value
-
-
 Title = Annotated[NotBlank, Field(min_length=1, max_length=TITLE_MAX_CHARS)]
 Description = Annotated[Text, Field(max_length=DESCRIPTION_MAX_CHARS)]
 Tag = Annotated[NotBlank, Field(min_length=1, max_length=TAG_MAX_CHARS)]
 Tags = Annotated[list[Tag], Field(max_length=TAGS_MAX), AfterValidator(_each_once)]
 Metadata = Annotated[JsonObject, AfterValidator(_small_enough)]
-NotBuiltYet = Annotated[Any, AfterValidator(_not_built_yet)]
 StatusField = Annotated[Status, Field(strict=False)]
 PriorityField = Annotated[Priority, Field(strict=False)]
 
 
-class _Content(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class TaskDraft(_Content):
+class TaskDraft(Content):
     """What a client sends to create a task."""
 
     title: Title
@@ -89,12 +78,9 @@ class TaskDraft(_Content):
     tags: Tags | None = None
     metadata: Metadata | None = None
     due_date: Time | None = None
-    recurrence_rule: NotBuiltYet = None
-    recurrence: NotBuiltYet = None
-    reminders: NotBuiltYet = None
 
 
-class TaskChanges(_Content):
+class TaskChanges(Content):
     """What a client sends to change a task: a merge patch (RFC 7396) of what GET gives.
 
     A field left out stays as it is; null clears it to its default. Read-only fields may be sent
@@ -140,13 +126,13 @@ READ_ONLY = frozenset(
 )
 
 
-class Completion(_Content):
+class Completion(Content):
     """What a client may send to complete a task, or to reopen it."""
 
     completed: bool = True
 
 
-class DueDate(_Content):
+class DueDate(Content):
     """What a client sends to set a task's due date, or to clear it with null."""
 
     due_date: Time | None
@@ -154,7 +140,12 @@ class DueDate(_Content):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A task as it stands; `version` counts its events."""
+    """A task as it stands; `version` counts its events.
+
+    One with a `recurrence` has occurrences, tasks of their own that name it as their
+    `recurring_task_id`. One that was made by a completion names what was completed as its
+    `predecessor_id`.
+    """
 
     id: UUID
     user_id: str
@@ -170,12 +161,31 @@ class Task:
     updated_at: datetime
     version: int
     deleted_at: datetime | None = None
+    recurrence: Recurrence | None = None
+    next_occurrence: datetime | None = None
+    recurring_task_id: UUID | None = None
+    occurrence_at: datetime | None = None
+    predecessor_id: UUID | None = None
 
     @property
     def completed(self) -> bool:
         """Say whether the status is `completed`."""
         return self.status is Status.COMPLETED
 
+    @property
+    def is_open(self) -> bool:
+        """Say whether there is something left to do, and so to be reminded of."""
+        return self.deleted_at is None and self.status in {Status.PENDING, Status.IN_PROGRESS}
+
+    @property
+    def recurs(self) -> bool:
+        """Say whether occurrences are to be made: completing it does not end a series."""
+        is_kept = self.deleted_at is None and self.status is not Status.CANCELLED
+        return self.recurrence is not None and is_kept
+
+
+BESIDE_THE_TASK = frozenset({"changes", "series", "occurrence"})
+"""What the data of a task's event hold beside its representation."""
 
 Changed = tuple[Task, Sequence[NewEvent]]
 """A task after a change, and the events that record it: none where nothing changed."""
@@ -194,15 +204,15 @@ def represent(task: Task) -> JsonObject:
         "tags": list(task.tags),
         "metadata": task.metadata,
         "due_date": _time(task.due_date),
-        "recurrence_rule": None,
-        "is_recurring": False,
-        "next_occurrence": None,
+        "recurrence_rule": task.recurrence and task.recurrence.series.recurrence_rule,
+        "is_recurring": task.recurrence is not None,
+        "next_occurrence": _time(task.next_occurrence),
         "completed_at": _time(task.completed_at),
         "created_at": _time(task.created_at),
         "updated_at": _time(task.updated_at),
         "version": task.version,
-        "recurring_task_id": None,
-        "occurrence_at": None,
+        "recurring_task_id": task.recurring_task_id and str(task.recurring_task_id),
+        "occurrence_at": _time(task.occurrence_at),
     }
 
 
@@ -226,7 +236,12 @@ def create(draft: TaskDraft, *, user_id: str, now: datetime) -> tuple[Task, Sequ
         updated_at=now,
         version=1,
     )
-    return task, [_event(EventType.TASK_CREATED, task, represent(task))]
+    return task, [created(task)]
+
+
+def created(task: Task) -> NewEvent:
+    """Return the event of a new task."""
+    return _event(EventType.TASK_CREATED, task, represent(task))
 
 
 def update(task: Task, changes: TaskChanges, *, now: datetime) -> Changed:
@@ -262,14 +277,14 @@ def set_due_date(task: Task, due_date: datetime | None, *, now: datetime) -> Cha
 
 def delete(task: Task, *, now: datetime) -> Changed:
     """Put the task away; it can be restored."""
-    return _recorded(EventType.TASK_DELETED, task, {"deleted_at": now}, now=now)
+    return recorded(EventType.TASK_DELETED, task, {"deleted_at": now}, now=now)
 
 
 def restore(task: Task, *, now: datetime) -> Changed:
     """Bring a deleted task back; one that is not deleted stays as it is."""
     if task.deleted_at is None:
         return task, []
-    return _recorded(EventType.TASK_RESTORED, task, {"deleted_at": None}, now=now)
+    return recorded(EventType.TASK_RESTORED, task, {"deleted_at": None}, now=now)
 
 
 def _merge(task: Task, changes: TaskChanges, *, now: datetime) -> Changed:
@@ -353,18 +368,34 @@ def _changed(event_type: EventType, task: Task, fields: JsonObject, *, now: date
     if "status" not in differing:
         # Completing what is completed must not move the time at which it was.
         differing.pop("completed_at", None)
-    return _recorded(event_type, task, differing, now=now) if differing else (task, [])
+    return recorded(event_type, task, differing, now=now) if differing else (task, [])
 
 
-def _recorded(event_type: EventType, task: Task, fields: JsonObject, *, now: datetime) -> Changed:
+def recorded(
+    event_type: EventType,
+    task: Task,
+    fields: JsonObject,
+    *,
+    now: datetime,
+    beside: JsonObject | None = None,
+) -> Changed:
+    """Give fields of a task new values, with the event that says so.
+
+    Where that makes its series begin or end, the next occurrence follows. `beside` is what the
+    event says beside the task itself.
+    """
     after = replace(task, **fields, updated_at=now, version=task.version + 1)
+    if after.recurs != task.recurs and "next_occurrence" not in fields:
+        # A series that goes on does so from now: nothing is made up for.
+        goes_on = after.recurrence if after.recurs else None
+        after = replace(after, next_occurrence=goes_on and goes_on.first_after(now))
     old, new = represent(task), represent(after)
     changes = {
         name: {"old": old[name], "new": new[name]}
         for name in new
         if _differ(old[name], new[name]) and name not in {"version", "updated_at"}
     }
-    return after, [_event(event_type, after, {**new, "changes": changes})]
+    return after, [_event(event_type, after, {**new, **(beside or {}), "changes": changes})]
 
 
 def _event(event_type: EventType, task: Task, data: JsonObject) -> NewEvent:

@@ -1,10 +1,12 @@
-"""How times are read and written: RFC 3339 with an offset in, UTC with `Z` out."""
+"""How times are read and written: RFC 3339 in with an offset, out in UTC; and durations."""
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Annotated
+from zoneinfo import available_timezones
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -44,3 +46,61 @@ def parse_rfc3339(text: object) -> datetime:
 
 Time = Annotated[datetime, BeforeValidator(parse_rfc3339)]
 """A pydantic field that takes an RFC 3339 time and nothing else (no Unix time, no naive time)."""
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def _iana_zone(name: str) -> str:
+    if name not in _zones():
+        raise PydanticCustomError("timezone", "must be an IANA time zone such as Europe/Berlin")
+    return name
+
+
+TimeZone = Annotated[str, AfterValidator(_iana_zone)]
+
+_DURATION = re.compile(
+    r"P(?:(?P<weeks>\d+)W|(?:(?P<days>\d+)D)?"
+    r"(?:T(?=\d)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?)?)",
+    re.ASCII,
+)
+_DURATION_MAX_CHARS = 20
+
+
+def parse_duration(text: object) -> timedelta:
+    """Read a duration (RFC 5545 3.3.6, without a sign): `P1W`, `P1D`, `PT1H30M`; a day is 24 hours.
+
+    Raises PydanticCustomError, whose message is for the one who sent the text.
+    """
+    if isinstance(text, timedelta):
+        return text
+    short = text if isinstance(text, str) and len(text) <= _DURATION_MAX_CHARS else ""
+    found = _DURATION.fullmatch(short)
+    parts = (
+        {name: int(digits) for name, digits in found.groupdict().items() if digits} if found else {}
+    )
+    if not parts:
+        raise PydanticCustomError("duration", "must be a duration such as P1D, PT1H or PT15M")
+    try:
+        return timedelta(**parts)
+    except OverflowError as impossible:
+        raise PydanticCustomError("duration", "is longer than anything lasts") from impossible
+
+
+def duration_text(length: timedelta) -> str:
+    """Write whole seconds as a duration in days, hours, minutes and seconds: `P1DT2H`, `PT0S`."""
+    minutes, seconds = divmod(length.seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    time = "".join(
+        f"{number}{unit}"
+        for number, unit in ((hours, "H"), (minutes, "M"), (seconds, "S"))
+        if number
+    )
+    days = f"{length.days}D" if length.days else ""
+    return f"P{days}{'T' if time else ''}{time}" if days or time else "PT0S"
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+"""A pydantic field that takes a duration as RFC 5545 has it and nothing else."""

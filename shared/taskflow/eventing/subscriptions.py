@@ -7,4 +7,5 @@ from taskflow.domain.events import EventType
 
 SUBSCRIPTIONS: dict[str, frozenset[str]] = {
     "record-audit-entry": frozenset(event_type.value for event_type in EventType),
+    "spawn-next-occurrence": frozenset({EventType.TASK_COMPLETED.value}),
 }

@@ -16,6 +16,10 @@ MEDIA_TYPE = "application/problem+json"
 PROBLEMS: dict[type[DomainError], tuple[int, str]] = {
     errors.InvalidContent: (422, "invalid-content"),
     errors.TaskNotFound: (404, "task-not-found"),
+    errors.TaskIsClosed: (409, "task-is-closed"),
+    errors.NoRecurrence: (404, "no-recurrence"),
+    errors.ReminderNotFound: (404, "reminder-not-found"),
+    errors.NotificationNotFound: (404, "notification-not-found"),
     errors.DeadLetterNotFound: (404, "dead-letter-not-found"),
     errors.DeadLetterIsSettled: (409, "dead-letter-is-settled"),
     errors.NotAnEventOfOurs: (409, "not-an-event-of-ours"),

@@ -124,10 +124,10 @@ class _Connection:
 class Poster:
     """Posts to the subscribers behind one socket; each thread keeps a connection for a while."""
 
-    def __init__(self, path: Path, timeout: timedelta = TIMEOUT) -> None:
-        """Post to the server that listens at `path`, and wait for so long for an answer."""
+    def __init__(self, path: Path, timeout: timedelta | None = None) -> None:
+        """Post to the server that listens at `path`; wait so long for an answer, or TIMEOUT."""
         self._path = path
-        self._timeout_s = timeout.total_seconds()
+        self._timeout_s = (timeout or TIMEOUT).total_seconds()
         self._local = threading.local()
 
     def __call__(self, subscriber: str, attributes: dict[str, str], body: bytes) -> Answer:

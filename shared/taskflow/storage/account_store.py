@@ -39,6 +39,18 @@ def lock(tx: Transaction, user_id: str) -> Account:
     return _one(tx, user_id, lock=True)
 
 
+def zone_of(tx: Transaction, user_id: str) -> str:
+    """Return a user's time zone, which stays as it is until the transaction ends.
+
+    Take it before locking a task, in the house's order. Raises AccountNotFound.
+    """
+    query = select(USERS.c.timezone).where(USERS.c.id == user_id).with_for_update(read=True)
+    zone = tx.connection.execute(query).scalar_one_or_none()
+    if zone is None:
+        raise AccountNotFound
+    return zone
+
+
 def find(tx: Transaction, email: str) -> tuple[Account, str] | None:
     """Return the account with this email and its password hash, if there is one."""
     row = (

@@ -1,7 +1,8 @@
 """The event log: append inside the transaction of the change, read by `seq`, verify the chain.
 
-One statement raises the user's `seq`, extends the hash chain and inserts the event. It locks the
-user's stream row until the commit, so per user commit order is `seq` order, without gaps.
+One statement raises the user's `seq`, extends the hash chain and inserts the event; for several
+events three do. The user's stream row is locked until the commit, so per user commit order is `seq`
+order, without gaps.
 """
 
 import hashlib
@@ -28,10 +29,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from taskflow.domain.errors import AccountNotFound, NotAnEventOfOurs
-from taskflow.domain.events import SCHEMA_VERSION, Event, NewEvent
+from taskflow.domain.events import SCHEMA_VERSION, Cause, Event, NewEvent
 from taskflow.domain.identifiers import new_id
 from taskflow.domain.text import compact_json
 from taskflow.domain.times import rfc3339
+from taskflow.storage import many
 from taskflow.storage.tables import EVENTS, STREAMS
 from taskflow.storage.transactions import Transaction
 
@@ -74,24 +76,23 @@ _APPEND = text(
     bindparam("data", type_=Text),
 )
 
+_ENVELOPE = (
+    "event_id",
+    "event_type",
+    "user_id",
+    "aggregate_id",
+    "version",
+    "schema_version",
+    "timestamp",
+    "correlation_id",
+    "traceparent",
+    "actor",
+    "origin",
+)
+_APPENDED = (*_ENVELOPE, "seq", "hash", "data")
+
 COLUMNS = [
-    *(
-        EVENTS.c[name]
-        for name in (
-            "event_id",
-            "event_type",
-            "user_id",
-            "aggregate_id",
-            "seq",
-            "version",
-            "schema_version",
-            "timestamp",
-            "correlation_id",
-            "traceparent",
-            "actor",
-            "origin",
-        )
-    ),
+    *(EVENTS.c[name] for name in (*_ENVELOPE, "seq")),
     cast(EVENTS.c.data, Text).label("data_json"),
 ]
 
@@ -99,6 +100,12 @@ COLUMNS = [
 _ORDER = (EVENTS.c.user_id, EVENTS.c.seq)
 
 # Made once, and given their values as parameters: building one costs more than sending it.
+_LOCK = (
+    select(STREAMS)
+    .where(STREAMS.c.user_id == func.any(bindparam("users", type_=ARRAY(Text))))
+    .order_by(STREAMS.c.user_id)
+    .with_for_update()
+)
 _NEWEST_SEQ = select(STREAMS.c.seq).where(STREAMS.c.user_id == bindparam("user"))
 _NEWEST_SEQS = select(STREAMS.c.user_id, STREAMS.c.seq).where(
     STREAMS.c.user_id == func.any(bindparam("users", type_=ARRAY(Text)))
@@ -135,48 +142,69 @@ def open_stream(tx: Transaction, user_id: str) -> None:
 
 
 def append(tx: Transaction, happened: Sequence[NewEvent]) -> None:
-    """Append what has happened to the log, in order.
+    """Append what has happened to the log, in order; of one user or of several.
 
-    Raises AccountNotFound where the user has no stream.
+    Raises AccountNotFound where a user has no stream.
     """
-    cause = tx.cause
-    for new in happened:
-        event = Event(
-            event_id=new_id(new.timestamp),
-            event_type=new.event_type.value,
-            user_id=new.user_id,
-            aggregate_id=new.aggregate_id,
-            seq=0,
-            version=new.version,
-            schema_version=SCHEMA_VERSION,
-            timestamp=new.timestamp,
-            correlation_id=cause.correlation_id,
-            traceparent=cause.traceparent,
-            actor=cause.actor,
-            origin=cause.origin,
-            data_json=compact_json(new.data),
-        )
-        seq = tx.connection.execute(
-            _APPEND,
-            {
-                "digest": _digest(event),
-                "user_id": event.user_id,
-                "event_id": event.event_id,
-                "event_type": event.event_type,
-                "aggregate_id": event.aggregate_id,
-                "version": event.version,
-                "schema_version": event.schema_version,
-                "timestamp": event.timestamp,
-                "correlation_id": event.correlation_id,
-                "traceparent": event.traceparent,
-                "actor": event.actor,
-                "origin": event.origin,
-                "data": event.data_json,
-            },
-        ).scalar_one_or_none()
+    appended = [_event(new, tx.cause) for new in happened]
+    if len(appended) == 1:
+        [event] = appended
+        values = {**_values(event), "digest": _digest(event), "data": event.data_json}
+        seq = tx.connection.execute(_APPEND, values).scalar_one_or_none()
         if seq is None:
             raise AccountNotFound
         tx.appended[event.user_id] = seq
+    elif appended:
+        _append_many(tx, appended)
+
+
+def _append_many(tx: Transaction, appended: Sequence[Event]) -> None:
+    """Append with three statements, however many there are, and chain the hashes here."""
+    # In one order whoever locks them, so that two never wait for each other.
+    users = sorted({event.user_id for event in appended})
+    heads = {
+        row.user_id: (row.seq, row.hash) for row in tx.connection.execute(_LOCK, {"users": users})
+    }
+    if len(heads) < len(users):
+        raise AccountNotFound
+    rows: list[str] = []
+    for event in appended:
+        seq, previous = heads[event.user_id]
+        link = _link(previous, seq + 1, event)
+        heads[event.user_id] = (seq + 1, link)
+        values = {**_values(event), "seq": seq + 1, "hash": link}
+        rows.append(f'{many.encode(values)[:-1]},"data":{event.data_json}}}')
+    many.update(
+        tx,
+        STREAMS,
+        [{"user_id": user, "seq": seq, "hash": link} for user, (seq, link) in heads.items()],
+        key="user_id",
+    )
+    # Spliced, for the log keeps the very text of `data` that was hashed.
+    many.insert_json(tx, EVENTS, _APPENDED, f"[{','.join(rows)}]")
+    tx.appended.update({user: seq for user, (seq, _) in heads.items()})
+
+
+def _event(new: NewEvent, cause: Cause) -> Event:
+    return Event(
+        event_id=new_id(new.timestamp),
+        event_type=new.event_type.value,
+        user_id=new.user_id,
+        aggregate_id=new.aggregate_id,
+        seq=0,
+        version=new.version,
+        schema_version=SCHEMA_VERSION,
+        timestamp=new.timestamp,
+        correlation_id=cause.correlation_id,
+        traceparent=cause.traceparent,
+        actor=cause.actor,
+        origin=cause.origin,
+        data_json=compact_json(new.data),
+    )
+
+
+def _values(event: Event) -> dict[str, Any]:
+    return {name: getattr(event, name) for name in _ENVELOPE}
 
 
 def newest_seq(tx: Transaction, user_id: str) -> int:

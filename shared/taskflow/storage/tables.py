@@ -3,6 +3,7 @@
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Integer,
@@ -38,6 +39,44 @@ TASKS = Table(
     Column("updated_at", _TIME),
     Column("version", Integer),
     Column("deleted_at", _TIME),
+    # None is SQL's NULL: what is no recurring task.
+    Column("recurrence", JSON(none_as_null=True)),
+    Column("next_occurrence", _TIME),
+    # When to create the next occurrence: at its time, or as long before as its reminders need.
+    Column("spawn_at", _TIME),
+    Column("recurring_task_id", Uuid),
+    Column("occurrence_at", _TIME),
+    Column("predecessor_id", Uuid),
+)
+
+REMINDERS = Table(
+    "reminders",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("task_id", Uuid),
+    Column("user_id", Text),
+    Column("remind_at", _TIME),
+    Column("before_due_s", Integer),
+    Column("message", Text),
+    Column("status", Text),
+    Column("created_at", _TIME),
+    Column("version", Integer),
+    Column("is_snoozed", Boolean),
+    Column("is_removed", Boolean),
+)
+
+NOTIFICATIONS = Table(
+    "notifications",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("user_id", Text),
+    Column("task_id", Uuid),
+    Column("reminder_id", Uuid),
+    Column("title", Text),
+    Column("message", Text),
+    Column("created_at", _TIME),
+    Column("read_at", _TIME),
+    Column("version", Integer),
 )
 
 USERS = Table(

@@ -1,8 +1,8 @@
 """Tasks in PostgreSQL."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +21,10 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DBAPIError
 
 from taskflow.domain.errors import FieldError, InvalidContent, TaskNotFound
+from taskflow.domain.recurrence import Missed, Mode, Recurrence, Series
+from taskflow.domain.recurrence_days import Skip
 from taskflow.domain.tasks import Priority, Status, Task
+from taskflow.storage import many
 from taskflow.storage.tables import TASKS
 from taskflow.storage.transactions import Transaction, is_data_error
 
@@ -36,6 +39,40 @@ _INSERT = TASKS.insert()
 _UPDATE = TASKS.update().where(
     TASKS.c.id == bindparam("saved_id"), TASKS.c.version < bindparam("saved_version")
 )
+
+_DUE = (
+    select(TASKS)
+    .where(
+        TASKS.c.spawn_at <= bindparam("now"),
+        TASKS.c.id != func.all(bindparam("without", type_=ARRAY(TASKS.c.id.type))),
+    )
+    .order_by(TASKS.c.spawn_at)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+_NEXT_DUE = (
+    select(TASKS.c.spawn_at)
+    .where(TASKS.c.spawn_at.is_not(None))
+    .order_by(TASKS.c.spawn_at)
+    .limit(1)
+)
+_WANTED = (
+    func.unnest(
+        bindparam("task_ids", type_=ARRAY(TASKS.c.id.type)),
+        bindparam("times", type_=ARRAY(TASKS.c.occurrence_at.type)),
+    )
+    .table_valued("task_id", "at")
+    .render_derived("wanted")
+)
+_EXISTING = select(TASKS.c.recurring_task_id, TASKS.c.occurrence_at).join(
+    _WANTED,
+    (TASKS.c.recurring_task_id == _WANTED.c.task_id) & (TASKS.c.occurrence_at == _WANTED.c.at),
+)
+
+Occurrence = tuple[UUID, datetime]
+"""Which task recurs, and when."""
+
+_SECOND = timedelta(seconds=1)
 
 SORTABLE = ("created_at", "due_date", "priority", "updated_at", "title")
 
@@ -73,6 +110,22 @@ def save(tx: Transaction, task: Task) -> None:
     tx.connection.execute(_UPDATE, {**row, "saved_version": task.version})
 
 
+def add_all(tx: Transaction, tasks: Sequence[Task]) -> None:
+    """Store new tasks."""
+    many.insert(tx, TASKS, [_row(task) for task in tasks])
+
+
+def save_all(tx: Transaction, tasks: Sequence[Task]) -> None:
+    """Store tasks over those that this transaction locked."""
+    many.update(tx, TASKS, [_row(task) for task in tasks])
+
+
+def set_lead(tx: Transaction, task: Task, lead: timedelta) -> None:
+    """Have a recurring task's occurrences created so long before their time from now on."""
+    if task.recurrence is not None and task.recurrence.lead != lead:
+        save_all(tx, [replace(task, recurrence=replace(task.recurrence, lead=lead))])
+
+
 def get(tx: Transaction, user_id: str, task_id: UUID) -> Task:
     """Return a user's task. Raises TaskNotFound, also for a deleted one."""
     return _one(tx, user_id, task_id, lock=False, deleted=False)
@@ -84,6 +137,45 @@ def lock(tx: Transaction, user_id: str, task_id: UUID, *, deleted: bool = False)
     With `deleted`, one that was deleted is found too. Raises TaskNotFound.
     """
     return _one(tx, user_id, task_id, lock=True, deleted=deleted)
+
+
+def lock_recurring(tx: Transaction, user_id: str) -> list[Task]:
+    """Return a user's recurring tasks, the deleted ones too, locked in the order of their ids."""
+    query = select(TASKS).where(TASKS.c.user_id == user_id, TASKS.c.recurrence.is_not(None))
+    rows = tx.connection.execute(query.order_by(TASKS.c.id).with_for_update())
+    return [task_of(row) for row in rows.mappings()]
+
+
+def lock_due(
+    tx: Transaction, *, now: datetime, limit: int, without: Collection[UUID] = ()
+) -> list[Task]:
+    """Return recurring tasks with an occurrence to create at `now`, the longest due first.
+
+    They are locked; those that another transaction holds are passed over.
+    """
+    rows = tx.connection.execute(_DUE, {"now": now, "most": limit, "without": list(without)})
+    return [task_of(row) for row in rows.mappings()]
+
+
+def next_due(tx: Transaction) -> datetime | None:
+    """Return when the next occurrence is to be created, of all users'; None where there is none."""
+    return tx.connection.execute(_NEXT_DUE).scalar_one_or_none()
+
+
+def occurrences_at(tx: Transaction, times: Mapping[UUID, Sequence[datetime]]) -> set[Occurrence]:
+    """Return which occurrences of recurring tasks there are, of those with one of these times."""
+    pairs = [(task_id, at) for task_id, each in times.items() for at in each]
+    if not pairs:
+        return set()
+    task_ids, at = zip(*pairs, strict=True)
+    rows = tx.connection.execute(_EXISTING, {"task_ids": list(task_ids), "times": list(at)})
+    return {(row.recurring_task_id, row.occurrence_at) for row in rows}
+
+
+def has_successor(tx: Transaction, task_id: UUID) -> bool:
+    """Say whether completing a task has made the next of its series already."""
+    query = select(TASKS.c.id).where(TASKS.c.predecessor_id == task_id)
+    return tx.connection.execute(query).first() is not None
 
 
 def owner(tx: Transaction, task_id: UUID) -> str:
@@ -99,7 +191,7 @@ def owner(tx: Transaction, task_id: UUID) -> str:
 def all_of(tx: Transaction, user_id: str) -> list[Task]:
     """Return all tasks of a user, the deleted ones too, oldest first."""
     query = select(TASKS).where(TASKS.c.user_id == user_id).order_by(TASKS.c.created_at, TASKS.c.id)
-    return [_task(row) for row in tx.connection.execute(query).mappings()]
+    return [task_of(row) for row in tx.connection.execute(query).mappings()]
 
 
 def page_of_all(tx: Transaction, *, after: UUID | None) -> list[Task]:
@@ -107,13 +199,13 @@ def page_of_all(tx: Transaction, *, after: UUID | None) -> list[Task]:
     query = select(TASKS).order_by(TASKS.c.id).limit(PAGE_MAX)
     if after is not None:
         query = query.where(TASKS.c.id > after)
-    return [_task(row) for row in tx.connection.execute(query).mappings()]
+    return [task_of(row) for row in tx.connection.execute(query).mappings()]
 
 
 def with_ids(tx: Transaction, ids: Sequence[UUID]) -> list[Task]:
     """Return these tasks, whoever's they are, the deleted ones too."""
     query = select(TASKS).where(TASKS.c.id.in_(ids)).order_by(TASKS.c.id)
-    return [_task(row) for row in tx.connection.execute(query).mappings()]
+    return [task_of(row) for row in tx.connection.execute(query).mappings()]
 
 
 def list_of(
@@ -150,7 +242,7 @@ def list_of(
     page = rows[:limit]
     more = len(rows) > limit
     return (
-        [_task(row) for row in page],
+        [task_of(row) for row in page],
         Position(page[-1]["sort_key"], page[-1]["id"]) if more else None,
     )
 
@@ -183,9 +275,9 @@ def _conditions(wanted: TaskFilter) -> list[ColumnElement[bool]]:
         conditions.append(TASKS.c.due_date < wanted.due_before)
     if wanted.due_after is not None:
         conditions.append(TASKS.c.due_date > wanted.due_after)
-    if wanted.recurring:
-        # No series can be made yet, so none is found.
-        conditions.append(literal(value=False))
+    if wanted.recurring is not None:
+        recurs = TASKS.c.recurrence.is_not(None)
+        conditions.append(recurs if wanted.recurring else ~recurs)
     return conditions
 
 
@@ -198,10 +290,11 @@ def _one(tx: Transaction, user_id: str, task_id: UUID, *, lock: bool, deleted: b
     row = tx.connection.execute(query).mappings().one_or_none()
     if row is None:
         raise TaskNotFound
-    return _task(row)
+    return task_of(row)
 
 
 def _row(task: Task) -> dict[str, Any]:
+    recurrence, following = task.recurrence, task.next_occurrence
     return {
         "id": task.id,
         "user_id": task.user_id,
@@ -217,10 +310,48 @@ def _row(task: Task) -> dict[str, Any]:
         "updated_at": task.updated_at,
         "version": task.version,
         "deleted_at": task.deleted_at,
+        "recurrence": recurrence and _as_json(recurrence),
+        "next_occurrence": following,
+        "spawn_at": following - recurrence.lead if recurrence and following else None,
+        "recurring_task_id": task.recurring_task_id,
+        "occurrence_at": task.occurrence_at,
+        "predecessor_id": task.predecessor_id,
     }
 
 
-def _task(row: RowMapping) -> Task:
+def _as_json(recurrence: Recurrence) -> dict[str, Any]:
+    series = recurrence.series
+    return {
+        "recurrence_rule": series.recurrence_rule,
+        "start": series.start.isoformat(),
+        "timezone": series.timezone,
+        "mode": series.mode.value,
+        "missed": series.missed.value,
+        "skip": series.skip.value,
+        "zone": recurrence.zone,
+        "lead_s": recurrence.lead // _SECOND,
+        "made": recurrence.made,
+    }
+
+
+def _recurrence(stored: dict[str, Any]) -> Recurrence:
+    return Recurrence(
+        series=Series(
+            recurrence_rule=stored["recurrence_rule"],
+            start=datetime.fromisoformat(stored["start"]),
+            timezone=stored["timezone"],
+            mode=Mode(stored["mode"]),
+            missed=Missed(stored["missed"]),
+            skip=Skip(stored["skip"]),
+        ),
+        zone=stored["zone"],
+        lead=stored["lead_s"] * _SECOND,
+        made=stored["made"],
+    )
+
+
+def task_of(row: RowMapping | Mapping[str, Any]) -> Task:
+    """Return the task that a row of the table holds, whatever query found it."""
     return Task(
         id=row["id"],
         user_id=row["user_id"],
@@ -236,4 +367,9 @@ def _task(row: RowMapping) -> Task:
         updated_at=row["updated_at"],
         version=row["version"],
         deleted_at=row["deleted_at"],
+        recurrence=row["recurrence"] and _recurrence(row["recurrence"]),
+        next_occurrence=row["next_occurrence"],
+        recurring_task_id=row["recurring_task_id"],
+        occurrence_at=row["occurrence_at"],
+        predecessor_id=row["predecessor_id"],
     )

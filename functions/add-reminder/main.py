@@ -1,0 +1,34 @@
+"""POST /api/{user_id}/tasks/{task_id}/reminders: have oneself reminded of a task."""
+
+from http import HTTPStatus
+from uuid import UUID
+
+from flask import Response
+
+from taskflow import clock
+from taskflow.domain import reminders
+from taskflow.domain.reminders import ReminderDraft
+from taskflow.serving import Caller, as_json, http_function
+from taskflow.storage import (
+    Transaction,
+    events,
+    notification_store,
+    reminder_store,
+    task_store,
+)
+
+
+@http_function("POST /api/{user_id}/tasks/{task_id}/reminders", permission="tasks:write")
+def add_reminder(caller: Caller, task_id: UUID, draft: ReminderDraft, tx: Transaction) -> Response:
+    task = task_store.lock(tx, caller.user_id, task_id)
+    others = reminder_store.of_task(tx, task_id)
+    added = reminders.add(task, draft, others, now=clock.now())
+    if not added.happened:
+        return as_json(reminders.represent(added.reminder))
+    reminder_store.add_all(tx, [added.reminder])
+    task_store.set_lead(tx, task, reminders.lead_of([*others, added.reminder]))
+    fired = [] if added.notification is None else [added.notification]
+    notification_store.add_all(tx, fired)
+    events.append(tx, added.happened)
+    shown = reminders.represent(added.reminder, fires_immediately=bool(fired))
+    return as_json(shown, HTTPStatus.CREATED)

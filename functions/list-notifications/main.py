@@ -1,0 +1,33 @@
+"""GET /api/{user_id}/notifications: list what is in one's inbox, newest first, in pages."""
+
+from flask import Request, Response
+
+from taskflow.domain import notifications
+from taskflow.domain.text import compact_json
+from taskflow.domain.times import rfc3339
+from taskflow.serving import Caller, PageQuery, http_function, page, read_position, write_cursor
+from taskflow.storage import Transaction, notification_store
+
+OF = "notifications"
+
+
+class NotificationQuery(PageQuery):
+    """How to narrow the list: `unread` leaves out what was read."""
+
+    unread: bool = False
+
+
+@http_function("GET /api/{user_id}/notifications", permission="tasks:read")
+def list_notifications(
+    caller: Caller, request: Request, query: NotificationQuery, tx: Transaction
+) -> Response:
+    after = None if query.cursor is None else read_position(query.cursor, OF)
+    found = notification_store.list_of(
+        tx, caller.user_id, unread=query.unread, after=after, limit=query.limit + 1
+    )
+    shown = found[: query.limit]
+    next_cursor = None
+    if len(found) > query.limit:
+        next_cursor = write_cursor(OF, rfc3339(shown[-1].created_at), str(shown[-1].id))
+    items = [compact_json(notifications.represent(one)) for one in shown]
+    return page(request, items, next_cursor)

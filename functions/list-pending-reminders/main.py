@@ -1,0 +1,24 @@
+"""GET /api/{user_id}/reminders/pending: list the reminders that are to come, the next one first."""
+
+from flask import Request, Response
+
+from taskflow.domain import reminders
+from taskflow.domain.text import compact_json
+from taskflow.domain.times import rfc3339
+from taskflow.serving import Caller, PageQuery, http_function, page, read_position, write_cursor
+from taskflow.storage import Transaction, reminder_store
+
+OF = "pending"
+
+
+@http_function("GET /api/{user_id}/reminders/pending", permission="tasks:read")
+def list_pending_reminders(
+    caller: Caller, request: Request, query: PageQuery, tx: Transaction
+) -> Response:
+    after = None if query.cursor is None else read_position(query.cursor, OF)
+    found = reminder_store.pending(tx, caller.user_id, after=after, limit=query.limit + 1)
+    shown = found[: query.limit]
+    next_cursor = None
+    if len(found) > query.limit:
+        next_cursor = write_cursor(OF, rfc3339(shown[-1].remind_at), str(shown[-1].id))
+    return page(request, [compact_json(reminders.represent(one)) for one in shown], next_cursor)

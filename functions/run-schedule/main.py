@@ -1,0 +1,116 @@
+"""Every minute, and beyond: create the occurrences and send the reminders that are due."""
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from taskflow import clock, metrics
+from taskflow.domain import recurring, reminders
+from taskflow.domain.events import Cause
+from taskflow.domain.reminders import Reminder
+from taskflow.domain.tasks import Task
+from taskflow.eventing import Due, Shift, cron_function
+from taskflow.storage import (
+    DatabaseUnavailable,
+    LockTimeout,
+    Transaction,
+    events,
+    notification_store,
+    reminder_store,
+    run,
+    task_store,
+)
+
+LASTS_S = 75
+"""Longer than its minute: runs overlap, and a lost tick leaves no gap."""
+
+LOOK_S = 0.5
+"""How late a thing can be that was set for sooner than this."""
+
+BUSY_S = 0.02
+"""How soon to look again at what another transaction holds."""
+
+OUTAGE_PAUSE_S = 0.5
+
+SERIES_TOGETHER, REMINDERS_TOGETHER = 50, 100
+
+
+@cron_function(every_min=1)
+def run_schedule(cause: Cause) -> None:
+    shift = Shift(LASTS_S)
+    series = Due(_lock_series, _spawn, lambda task: task.id, together=SERIES_TOGETHER)
+    due_reminders = Due(
+        _lock_reminders, _remind, lambda pair: pair[0].id, together=REMINDERS_TOGETHER
+    )
+    while not shift.is_over():
+        try:
+            to_spawn, to_remind = run(_next_due, cause)
+            now = clock.now()
+            taken = 0
+            if to_spawn is not None and to_spawn <= now:
+                taken += series.take(cause)
+            if to_remind is not None and to_remind <= now:
+                taken += due_reminders.take(cause)
+        except (DatabaseUnavailable, LockTimeout):
+            shift.rest(OUTAGE_PAUSE_S)
+            continue
+        if not taken:
+            shift.rest(_pause_s(to_spawn, to_remind, now=now))
+
+
+def _pause_s(*times: datetime | None, now: datetime) -> float:
+    waits = [(at - now).total_seconds() for at in times if at is not None]
+    return max(BUSY_S, min([LOOK_S, *waits]))
+
+
+def _next_due(tx: Transaction) -> tuple[datetime | None, datetime | None]:
+    return task_store.next_due(tx), reminder_store.next_due(tx)
+
+
+def _lock_series(tx: Transaction, limit: int, without: Collection[UUID]) -> Sequence[Task]:
+    return task_store.lock_due(tx, now=clock.now(), limit=limit, without=without)
+
+
+def _spawn(tx: Transaction, series: Sequence[Task]) -> None:
+    now = clock.now()
+    due = {task.id: recurring.due_times(task, now=now) for task in series}
+    existing = task_store.occurrences_at(tx, due)
+    templates: dict[UUID, list[Reminder]] = defaultdict(list)
+    for reminder in reminder_store.of_tasks(tx, list(due)):
+        templates[reminder.task_id].append(reminder)
+    spawned = [
+        recurring.spawn_due(
+            task,
+            due[task.id],
+            templates[task.id],
+            existing={at for task_id, at in existing if task_id == task.id},
+            now=now,
+        )
+        for task in series
+    ]
+    occurrences = [one for each in spawned for one in each.occurrences]
+    task_store.add_all(tx, occurrences)
+    task_store.save_all(tx, [each.task for each in spawned])
+    reminder_store.add_all(tx, [one for each in spawned for one in each.reminders])
+    events.append(tx, [event for each in spawned for event in each.happened])
+    for task in series:
+        if task.recurrence is not None and task.next_occurrence is not None:
+            late = now - (task.next_occurrence - task.recurrence.lead)
+            metrics.LATE_SECONDS.labels("occurrence").observe(late.total_seconds())
+
+
+def _lock_reminders(
+    tx: Transaction, limit: int, without: Collection[UUID]
+) -> Sequence[tuple[Reminder, Task]]:
+    return reminder_store.lock_due(tx, now=clock.now(), limit=limit, without=without)
+
+
+def _remind(tx: Transaction, due: Sequence[tuple[Reminder, Task]]) -> None:
+    now = clock.now()
+    triggered = [reminders.trigger(reminder, task, now=now) for reminder, task in due]
+    reminder_store.save_all(tx, [each.reminder for each in triggered])
+    notification_store.add_all(tx, [each.notification for each in triggered])
+    events.append(tx, [event for each in triggered for event in each.happened])
+    for reminder, _ in due:
+        metrics.LATE_SECONDS.labels("reminder").observe((now - reminder.remind_at).total_seconds())

@@ -1,0 +1,25 @@
+"""POST /api/{user_id}/tasks/{task_id}/recurrence: make a task recur, or otherwise than before."""
+
+from uuid import UUID
+
+from flask import Response
+
+from taskflow import clock
+from taskflow.domain import recurring, reminders
+from taskflow.domain.recurring import RecurrenceDraft
+from taskflow.serving import Caller, Conditions, as_json, http_function
+from taskflow.storage import Transaction, account_store, events, reminder_store, task_store
+
+
+@http_function("POST /api/{user_id}/tasks/{task_id}/recurrence", permission="tasks:write")
+def set_recurrence(
+    caller: Caller, task_id: UUID, draft: RecurrenceDraft, conditions: Conditions, tx: Transaction
+) -> Response:
+    zone = account_store.zone_of(tx, caller.user_id)
+    task = task_store.lock(tx, caller.user_id, task_id)
+    conditions.check(task)
+    lead = reminders.lead_of(reminder_store.of_task(tx, task_id))
+    task, happened = recurring.set_recurrence(task, draft, zone, lead=lead, now=clock.now())
+    task_store.save(tx, task)
+    events.append(tx, happened)
+    return as_json(recurring.represent(task))

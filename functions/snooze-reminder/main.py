@@ -1,0 +1,20 @@
+"""POST /api/{user_id}/reminders/{reminder_id}/snooze: be reminded again later."""
+
+from uuid import UUID
+
+from flask import Response
+
+from taskflow import clock
+from taskflow.domain import reminders
+from taskflow.domain.reminders import Snooze
+from taskflow.serving import Caller, as_json, http_function
+from taskflow.storage import Transaction, events, reminder_store
+
+
+@http_function("POST /api/{user_id}/reminders/{reminder_id}/snooze", permission="tasks:write")
+def snooze_reminder(caller: Caller, reminder_id: UUID, wanted: Snooze, tx: Transaction) -> Response:
+    reminder, task = reminder_store.lock(tx, caller.user_id, reminder_id)
+    reminder, happened = reminders.snooze(reminder, task, wanted, now=clock.now())
+    reminder_store.save_all(tx, [reminder])
+    events.append(tx, [happened])
+    return as_json(reminders.represent(reminder))

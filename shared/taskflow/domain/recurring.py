@@ -1,0 +1,311 @@
+"""Recurring tasks: setting and ending a series, and the occurrences that it makes.
+
+A series lives in its recurring task, whose events record it; an occurrence is a task of its own.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from taskflow.domain import tasks
+from taskflow.domain.content import Content
+from taskflow.domain.errors import NoRecurrence
+from taskflow.domain.events import EventType, NewEvent
+from taskflow.domain.identifiers import new_id
+from taskflow.domain.recurrence import (
+    Missed,
+    Mode,
+    Previewed,
+    Recurrence,
+    Series,
+    due_occurrences,
+    in_new_zone,
+    local_time,
+    next_after_completion,
+    preview,
+    start_at,
+)
+from taskflow.domain.recurrence_days import Skip
+from taskflow.domain.recurrence_rules import RuleText
+from taskflow.domain.reminders import Reminder
+from taskflow.domain.tasks import Changed, Status, Task
+from taskflow.domain.text import JsonObject
+from taskflow.domain.times import MICROSECOND, Time, TimeZone, rfc3339
+
+SPAWNED_MAX = 100
+"""Of one series in one transaction; what is left of an outage comes in the next."""
+
+START_YEARS = range(1900, 9999)
+"""From before any task was due, for with COUNT occurrences are counted from the start."""
+
+PREVIEW_DEFAULT, PREVIEW_MAX = 10, 100
+
+
+def _not_too_old(start: datetime) -> datetime:
+    if start.year not in START_YEARS:
+        years = {"first": START_YEARS[0], "last": START_YEARS[-1]}
+        raise PydanticCustomError("start_range", "must lie from {first} to {last}", years)
+    return start
+
+
+class RecurrenceDraft(Content):
+    """What a client sends to make a task recur.
+
+    `start` is the time of the first occurrence, the task itself: by default its due date, else now.
+    A series without a `timezone` of its own follows its user's.
+    """
+
+    recurrence_rule: RuleText
+    start: Annotated[Time, AfterValidator(_not_too_old)] | None = None
+    timezone: TimeZone | None = None
+    mode: Annotated[Mode, Field(strict=False)] = Mode.SCHEDULE
+    missed: Annotated[Missed, Field(strict=False)] = Missed.ALL
+    skip: Annotated[Skip, Field(strict=False)] = Skip.BACKWARD
+
+    def series(self, user_zone: str, *, start: datetime) -> Recurrence:
+        """Make the series; `start` is the instant to begin with where the client names none."""
+        zone = self.timezone or user_zone
+        return Recurrence(
+            series=Series(
+                recurrence_rule=self.recurrence_rule,
+                start=local_time(self.start or start, zone),
+                timezone=self.timezone,
+                mode=self.mode,
+                missed=self.missed,
+                skip=self.skip,
+            ),
+            zone=zone,
+        )
+
+
+class PreviewDraft(RecurrenceDraft):
+    """What a client sends to see the occurrences of a series that is not set yet."""
+
+    limit: Annotated[int, Field(ge=1, le=PREVIEW_MAX)] = PREVIEW_DEFAULT
+
+
+def represent(task: Task) -> JsonObject:
+    """Return the series of a task. Raises NoRecurrence."""
+    if task.recurrence is None:
+        raise NoRecurrence
+    following = task.next_occurrence
+    return {
+        "task_id": str(task.id),
+        **_represent(task.recurrence),
+        "next_occurrence": following and rfc3339(following),
+    }
+
+
+def represent_preview(draft: PreviewDraft, user_zone: str, *, now: datetime) -> list[JsonObject]:
+    """Return the occurrences from the start on, and what was moved or skipped between them."""
+    planned = draft.series(user_zone, start=now)
+    return [_previewed(each) for each in preview(planned.series, planned.zone, limit=draft.limit)]
+
+
+def set_recurrence(
+    task: Task, draft: RecurrenceDraft, user_zone: str, *, lead: timedelta, now: datetime
+) -> Changed:
+    """Make a task recur, or otherwise than before; nothing is made up for.
+
+    `lead` is how long before its due date the task has its first reminder.
+    """
+    wanted = replace(draft.series(user_zone, start=task.due_date or now), lead=lead)
+    if task.recurrence is not None and wanted == replace(task.recurrence, made=0):
+        return task, []
+    recurs = replace(task, recurrence=wanted).recurs
+    following = wanted.first_after(now) if recurs else None
+    return _set(task, {"recurrence": wanted, "next_occurrence": following}, now=now)
+
+
+def remove_recurrence(task: Task, *, now: datetime) -> Changed:
+    """End a task's series; the occurrences that exist stay as they are. Raises NoRecurrence."""
+    if task.recurrence is None:
+        raise NoRecurrence
+    return tasks.recorded(EventType.RECURRENCE_REMOVED, task, {"recurrence": None}, now=now)
+
+
+def follow_zone(task: Task, zone: str, *, now: datetime) -> Changed:
+    """Have a series that follows its user go on in their new zone.
+
+    What was made keeps its place among the occurrences: a move to the west makes none again. An
+    event says so where one is still to come.
+    """
+    recurrence = task.recurrence
+    if recurrence is None or recurrence.series.timezone is not None or recurrence.zone == zone:
+        return task, []
+    moved = replace(recurrence, zone=zone)
+    if task.next_occurrence is None:
+        return replace(task, recurrence=moved), []
+    # The same wall time, give or take what a change of clocks moved it by.
+    place = in_new_zone(task.next_occurrence, old=recurrence.zone, new=zone)
+    following = moved.first_after(max(now, place - timedelta(hours=12)))
+    return _set(task, {"recurrence": moved, "next_occurrence": following}, now=now)
+
+
+@dataclass(frozen=True, slots=True)
+class Spawned:
+    """What a series has made: itself as it goes on, the occurrences, and their reminders."""
+
+    task: Task
+    occurrences: Sequence[Task]
+    reminders: Sequence[Reminder]
+    happened: Sequence[NewEvent]
+
+
+def due_times(task: Task, *, now: datetime) -> Sequence[datetime]:
+    """Return the times of the occurrences that are to be made now, at most SPAWNED_MAX."""
+    recurrence, following = task.recurrence, task.next_occurrence
+    if recurrence is None or following is None or not task.recurs:
+        return []
+    return due_occurrences(
+        recurrence.series,
+        recurrence.zone,
+        since=following - MICROSECOND,
+        now=now,
+        lead=recurrence.lead,
+        limit=SPAWNED_MAX,
+    )
+
+
+def spawn_due(
+    task: Task,
+    due: Sequence[datetime],
+    reminders: Sequence[Reminder],
+    *,
+    existing: Collection[datetime],
+    now: datetime,
+) -> Spawned:
+    """Make the occurrences of a series whose time has come, but those that `existing` says are.
+
+    `due` is what `due_times` said; `reminders` are the recurring task's own, of which the relative
+    ones are copied.
+    """
+    recurrence, following = task.recurrence, task.next_occurrence
+    if recurrence is None or following is None or following > now + recurrence.lead:
+        return Spawned(task, [], [], [])
+    # Where all that is due was taken, go on after it: what was dropped as missed stays dropped.
+    end = due[-1] if len(due) == SPAWNED_MAX else now + recurrence.lead
+    following = recurrence.first_after(end)
+    wanted = [at for at in due if at not in existing]
+    made = _Making(reminders, now)
+    for number, at in enumerate(wanted, start=1):
+        then = following if number == len(wanted) else wanted[number]
+        task = made.occurrence(task, at, following=then)
+    if not wanted:
+        task, skipped = _set(task, {"next_occurrence": following}, now=now)
+        made.happened += skipped
+    return Spawned(task, made.occurrences, made.reminders, made.happened)
+
+
+def spawn_after(
+    task: Task, completed: Task, reminders: Sequence[Reminder], *, now: datetime
+) -> Spawned:
+    """Make the one occurrence that follows the completion of another, or of the task itself."""
+    recurrence, completed_at = task.recurrence, completed.completed_at
+    nothing = Spawned(task, [], [], [])
+    if recurrence is None or not task.recurs or completed_at is None:
+        return nothing
+    if recurrence.series.mode is not Mode.AFTER_COMPLETION:
+        return nothing
+    previous = completed.occurrence_at or start_at(recurrence.series, recurrence.zone)
+    at = next_after_completion(
+        recurrence.series,
+        completed_at,
+        recurrence.zone,
+        previous=previous,
+        number=recurrence.made + 1,
+    )
+    if at is None:
+        return nothing
+    made = _Making(reminders, now)
+    task = replace(task, recurrence=replace(recurrence, made=recurrence.made + 1))
+    task = made.occurrence(task, at, following=None, predecessor_id=completed.id)
+    return Spawned(task, made.occurrences, made.reminders, made.happened)
+
+
+class _Making:
+    """What is being made out of one recurring task."""
+
+    def __init__(self, reminders: Sequence[Reminder], now: datetime) -> None:
+        self._templates = [one for one in reminders if one.is_relative]
+        self._now = now
+        self.occurrences: list[Task] = []
+        self.reminders: list[Reminder] = []
+        self.happened: list[NewEvent] = []
+
+    def occurrence(
+        self,
+        task: Task,
+        at: datetime,
+        *,
+        following: datetime | None,
+        predecessor_id: UUID | None = None,
+    ) -> Task:
+        """Make one; return the recurring task as it goes on."""
+        now = self._now
+        occurrence = Task(
+            id=new_id(now),
+            user_id=task.user_id,
+            title=task.title,
+            description=task.description,
+            status=Status.PENDING,
+            priority=task.priority,
+            tags=task.tags,
+            metadata={},
+            due_date=at,
+            completed_at=None,
+            created_at=now,
+            updated_at=now,
+            version=1,
+            recurring_task_id=task.id,
+            occurrence_at=at,
+            predecessor_id=predecessor_id,
+        )
+        self.occurrences.append(occurrence)
+        self.happened.append(tasks.created(occurrence))
+        for template in self._templates:
+            reminder, happened = template.copied_to(occurrence, now=now)
+            self.reminders.append(reminder)
+            self.happened.append(happened)
+        task, spawned = tasks.recorded(
+            EventType.RECURRING_SPAWNED,
+            task,
+            {"next_occurrence": following},
+            now=now,
+            beside={"occurrence": {"id": str(occurrence.id), "occurrence_at": rfc3339(at)}},
+        )
+        self.happened += spawned
+        return task
+
+
+def _set(task: Task, fields: JsonObject, *, now: datetime) -> Changed:
+    recurrence = fields.get("recurrence", task.recurrence)
+    beside = {"series": _represent(recurrence)}
+    return tasks.recorded(EventType.RECURRENCE_SET, task, fields, now=now, beside=beside)
+
+
+def _represent(recurrence: Recurrence) -> JsonObject:
+    series = recurrence.series
+    return {
+        "recurrence_rule": series.recurrence_rule,
+        "start": rfc3339(start_at(series, recurrence.zone)),
+        "local_start": series.start.isoformat(),
+        "timezone": series.timezone,
+        "mode": series.mode.value,
+        "missed": series.missed.value,
+        "skip": series.skip.value,
+    }
+
+
+def _previewed(each: Previewed) -> dict[str, Any]:
+    return {
+        "local": each.local and each.local.isoformat(),
+        "utc": each.at and rfc3339(each.at),
+        "fate": each.fate.value,
+        "reason": each.reason,
+    }

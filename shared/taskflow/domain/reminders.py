@@ -1,0 +1,325 @@
+"""Reminders: when a user is to be reminded of a task, and what the task's own changes do to that.
+
+A reminder is at a time of its own, or relative to the task's due date. It is `scheduled` until its
+time, then `triggered`, and `sent` once the user has it; `cancelled` while there is nothing to be
+reminded of.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from taskflow.domain import notifications
+from taskflow.domain.content import Content
+from taskflow.domain.errors import FieldError, InvalidContent, TaskIsClosed
+from taskflow.domain.events import EventType, NewEvent
+from taskflow.domain.identifiers import new_id
+from taskflow.domain.notifications import Notification
+from taskflow.domain.tasks import Task
+from taskflow.domain.text import JsonObject, NotBlank
+from taskflow.domain.times import Duration, Time, duration_text, rfc3339
+
+MESSAGE_MAX_CHARS = 1000
+REMINDERS_MAX = 50
+"""Of one task."""
+
+BEFORE_DUE_MAX = timedelta(days=366)
+
+
+def _not_too_long(before_due: timedelta) -> timedelta:
+    if before_due > BEFORE_DUE_MAX:
+        raise PydanticCustomError(
+            "before_due_too_long", "must be at most {longest}", {"longest": "P366D"}
+        )
+    return before_due
+
+
+Message = Annotated[NotBlank, Field(max_length=MESSAGE_MAX_CHARS)]
+
+
+class ReminderDraft(Content):
+    """What a client sends to be reminded: at a time, or so long before the task is due."""
+
+    remind_at: Time | None = None
+    before_due: Annotated[Duration, AfterValidator(_not_too_long)] | None = None
+    message: Message | None = None
+
+    def wrong(self, task: Task, pointer: str = "") -> list[FieldError]:
+        """Name what a task can't be reminded by; `pointer` is where in the request this stands."""
+        if self.remind_at is None and self.before_due is None:
+            return [FieldError(f"{pointer}/remind_at", "is required, or before_due")]
+        if self.remind_at is not None and self.before_due is not None:
+            return [FieldError(f"{pointer}/before_due", "contradicts remind_at beside it")]
+        if self.before_due is not None and task.due_date is None:
+            return [FieldError(f"{pointer}/before_due", "needs a task with a due date")]
+        return []
+
+
+class Snooze(Content):
+    """What a client sends to be reminded again later."""
+
+    until: Time
+
+
+class ReminderStatus(StrEnum):
+    """Where a reminder stands."""
+
+    SCHEDULED = "scheduled"
+    TRIGGERED = "triggered"
+    SENT = "sent"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reminder:
+    """A reminder as it stands; `version` counts its events.
+
+    `remind_at` is when, also for one that is `before_due`, unless it `is_snoozed`. One that
+    `is_removed` was taken away by its user, and nothing arms it again.
+    """
+
+    id: UUID
+    task_id: UUID
+    user_id: str
+    remind_at: datetime
+    before_due: timedelta | None
+    message: str | None
+    status: ReminderStatus
+    created_at: datetime
+    version: int
+    is_snoozed: bool = False
+    is_removed: bool = False
+
+    @property
+    def is_relative(self) -> bool:
+        """Say whether it moves with the task's due date, and is copied to occurrences."""
+        return self.before_due is not None and not self.is_removed
+
+    @property
+    def is_notified(self) -> bool:
+        """Say whether its user has been reminded."""
+        return self.status in {ReminderStatus.TRIGGERED, ReminderStatus.SENT}
+
+    def copied_to(self, occurrence: Task, *, now: datetime) -> tuple["Reminder", NewEvent]:
+        """Remind of an occurrence as this, which is relative, does of its recurring task."""
+        draft = ReminderDraft.model_construct(before_due=self.before_due, message=self.message)
+        return _scheduled(occurrence, draft, now=now)
+
+
+@dataclass(frozen=True, slots=True)
+class Triggered:
+    """What a reminder whose time has come makes: itself afterwards, and what its user gets."""
+
+    reminder: Reminder
+    notification: Notification
+    happened: Sequence[NewEvent]
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A new reminder; or the one that is there already, and then nothing happened.
+
+    `notification` is what its user gets where the time is past already.
+    """
+
+    reminder: Reminder
+    notification: Notification | None
+    happened: Sequence[NewEvent]
+
+
+def represent(reminder: Reminder, *, fires_immediately: bool = False) -> JsonObject:
+    """Return a reminder as answers and events show it."""
+    before_due = reminder.before_due
+    return {
+        "id": str(reminder.id),
+        "task_id": str(reminder.task_id),
+        "user_id": reminder.user_id,
+        "remind_at": rfc3339(reminder.remind_at),
+        "before_due": None if before_due is None else duration_text(before_due),
+        "message": reminder.message,
+        "status": reminder.status.value,
+        "notified": reminder.is_notified,
+        "fires_immediately": fires_immediately,
+        "created_at": rfc3339(reminder.created_at),
+    }
+
+
+def add(task: Task, draft: ReminderDraft, others: Sequence[Reminder], *, now: datetime) -> Added:
+    """Have the user reminded of a task, among the `others` it has; at once if the time is past.
+
+    Raises InvalidContent, and TaskIsClosed where there is nothing to be reminded of.
+    """
+    if wrong := draft.wrong(task):
+        raise InvalidContent(*wrong)
+    if not task.is_open:
+        raise TaskIsClosed
+    present = [one for one in others if not one.is_removed]
+    reminder, happened = _scheduled(task, draft, now=now)
+    for other in present:
+        if other.remind_at == reminder.remind_at and other.status is not ReminderStatus.CANCELLED:
+            return Added(other, None, [])
+    if len(present) >= REMINDERS_MAX:
+        raise InvalidContent(FieldError("", f"a task has at most {REMINDERS_MAX} reminders"))
+    if reminder.remind_at > now:
+        return Added(reminder, None, [happened])
+    fired = trigger(reminder, task, now=now)
+    return Added(fired.reminder, fired.notification, [happened, *fired.happened])
+
+
+def follow(
+    before: Task, after: Task, reminders: Sequence[Reminder], *, now: datetime
+) -> tuple[Sequence[Reminder], Sequence[NewEvent]]:
+    """Return what a task's change does to its reminders: those that differ, and the events.
+
+    A task that is closed has none to come; one that is open again has those again whose time is
+    still to come. A due date takes with it what is relative to it.
+    """
+    is_moved = before.due_date != after.due_date
+    changed: list[Reminder] = []
+    happened: list[NewEvent] = []
+    for reminder in reminders:
+        followed = _followed(reminder, after, is_moved=is_moved, now=now)
+        if followed is not None:
+            event_type, one = followed
+            one, happened_to_it = _recorded(event_type, reminder, one, now=now)
+            changed.append(one)
+            happened.append(happened_to_it)
+    return changed, happened
+
+
+def concern(before: Task, after: Task) -> bool:
+    """Say whether a task's change can do anything to its reminders."""
+    return (before.due_date, before.is_open) != (after.due_date, after.is_open)
+
+
+def snooze(
+    reminder: Reminder, task: Task, wanted: Snooze, *, now: datetime
+) -> tuple[Reminder, NewEvent]:
+    """Remind again later. Raises InvalidContent for a time past, and TaskIsClosed."""
+    if wanted.until <= now:
+        raise InvalidContent(FieldError("/until", "must lie in the future"))
+    if not task.is_open:
+        raise TaskIsClosed
+    after = replace(
+        reminder, remind_at=wanted.until, status=ReminderStatus.SCHEDULED, is_snoozed=True
+    )
+    return _recorded(EventType.REMINDER_RESCHEDULED, reminder, after, now=now)
+
+
+def remove(reminder: Reminder, *, now: datetime) -> tuple[Reminder, NewEvent]:
+    """Take a reminder away for good."""
+    after = replace(reminder, status=ReminderStatus.CANCELLED, is_removed=True)
+    return _recorded(EventType.REMINDER_CANCELLED, reminder, after, now=now)
+
+
+def trigger(reminder: Reminder, task: Task, *, now: datetime) -> Triggered:
+    """Remind the user: on their sockets by the event, and in the inbox."""
+    fired, triggered = _recorded(
+        EventType.REMINDER_TRIGGERED,
+        reminder,
+        replace(reminder, status=ReminderStatus.TRIGGERED),
+        now=now,
+        beside={
+            "task_title": task.title,
+            "reminder_message": reminder.message,
+            "late_by_s": round((now - reminder.remind_at).total_seconds(), 3),
+        },
+    )
+    notification, created = notifications.create(
+        user_id=task.user_id,
+        task_id=task.id,
+        reminder_id=reminder.id,
+        title=task.title,
+        message=reminder.message,
+        now=now,
+    )
+    sent, delivered = _recorded(
+        EventType.REMINDER_SENT, fired, replace(fired, status=ReminderStatus.SENT), now=now
+    )
+    return Triggered(sent, notification, [triggered, created, delivered])
+
+
+def lead_of(reminders: Sequence[Reminder]) -> timedelta:
+    """Return how long before its due date the first of a task's relative reminders comes."""
+    leads = [one.before_due for one in reminders if one.is_relative and one.before_due]
+    return max(leads, default=timedelta(0))
+
+
+def _followed(
+    reminder: Reminder, task: Task, *, is_moved: bool, now: datetime
+) -> tuple[EventType, Reminder] | None:
+    """Return what becomes of a reminder, if it is something else than before."""
+    if reminder.is_removed:
+        return None
+    before_due, due_date = reminder.before_due, task.due_date
+    at, is_snoozed = reminder.remind_at, reminder.is_snoozed
+    if before_due is not None and due_date is not None and (is_moved or not is_snoozed):
+        at, is_snoozed = due_date - before_due, False
+    is_armed = task.is_open and (before_due is None or due_date is not None)
+    armed = replace(reminder, remind_at=at, is_snoozed=is_snoozed, status=ReminderStatus.SCHEDULED)
+    match reminder.status:
+        case ReminderStatus.SCHEDULED if not is_armed:
+            return EventType.REMINDER_CANCELLED, replace(reminder, status=ReminderStatus.CANCELLED)
+        case ReminderStatus.SCHEDULED if armed != reminder:
+            return EventType.REMINDER_RESCHEDULED, armed
+        case ReminderStatus.CANCELLED if is_armed and at > now:
+            return EventType.REMINDER_SCHEDULED, armed
+        case ReminderStatus.TRIGGERED | ReminderStatus.SENT if (
+            is_moved and is_armed and at > now and before_due is not None
+        ):
+            return EventType.REMINDER_RESCHEDULED, armed
+        case _:
+            return None
+
+
+def _scheduled(task: Task, draft: ReminderDraft, *, now: datetime) -> tuple[Reminder, NewEvent]:
+    at = draft.remind_at
+    if at is None:
+        assert task.due_date is not None and draft.before_due is not None  # noqa: PT018, S101 - `wrong` says so
+        at = task.due_date - draft.before_due
+    reminder = Reminder(
+        id=new_id(now),
+        task_id=task.id,
+        user_id=task.user_id,
+        remind_at=at,
+        before_due=draft.before_due,
+        message=draft.message,
+        status=ReminderStatus.SCHEDULED,
+        created_at=now,
+        version=1,
+    )
+    return reminder, _event(EventType.REMINDER_SCHEDULED, reminder, represent(reminder), now=now)
+
+
+def _recorded(
+    event_type: EventType,
+    before: Reminder,
+    after: Reminder,
+    *,
+    now: datetime,
+    beside: JsonObject | None = None,
+) -> tuple[Reminder, NewEvent]:
+    after = replace(after, version=before.version + 1)
+    old, new = represent(before), represent(after)
+    changes = {name: {"old": old[name], "new": new[name]} for name in new if old[name] != new[name]}
+    data = {**new, **(beside or {}), "changes": changes}
+    return after, _event(event_type, after, data, now=now)
+
+
+def _event(
+    event_type: EventType, reminder: Reminder, data: JsonObject, *, now: datetime
+) -> NewEvent:
+    return NewEvent(
+        event_type=event_type,
+        user_id=reminder.user_id,
+        aggregate_id=str(reminder.id),
+        version=reminder.version,
+        timestamp=now,
+        data=data,
+    )

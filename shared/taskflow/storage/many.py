@@ -1,0 +1,75 @@
+"""Many rows in one statement: written as JSON, and read by PostgreSQL as rows of the table.
+
+A statement for each row, or one with a parameter for each value, takes several times as long.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Table, Text, TextClause, bindparam, text
+
+from taskflow.domain.times import rfc3339
+from taskflow.storage.transactions import Transaction
+
+Row = Mapping[str, Any]
+
+
+def insert(tx: Transaction, table: Table, rows: Sequence[Row]) -> None:
+    """Insert rows, which all have the same columns."""
+    if rows:
+        insert_json(tx, table, tuple(rows[0]), encode(rows))
+
+
+def insert_json(tx: Transaction, table: Table, columns: Sequence[str], rows_json: str) -> None:
+    """Insert rows that are written as JSON already: an array of objects with these columns."""
+    tx.connection.execute(_insert(table.name, columns), {"rows": rows_json})
+
+
+def update(tx: Transaction, table: Table, rows: Sequence[Row], *, key: str = "id") -> None:
+    """Give the rows of these keys the other values; the rows all have the same columns."""
+    if rows:
+        tx.connection.execute(_update(table.name, tuple(rows[0]), key), {"rows": encode(rows)})
+
+
+@lru_cache
+def _insert(table: str, columns: Sequence[str]) -> TextClause:
+    names = ", ".join(columns)
+    return _statement(f"INSERT INTO {table} ({names}) SELECT {names} FROM {_rows(table)}")  # noqa: S608 - our own names
+
+
+@lru_cache
+def _update(table: str, columns: Sequence[str], key: str) -> TextClause:
+    values = ", ".join(f"{name} = news.{name}" for name in columns if name != key)
+    return _statement(
+        f"UPDATE {table} SET {values} FROM {_rows(table)} AS news WHERE {table}.{key} = news.{key}"  # noqa: S608 - as above
+    )
+
+
+def _rows(table: str) -> str:
+    return f"json_populate_recordset(NULL::{table}, CAST(:rows AS json))"
+
+
+def _statement(sql: str) -> TextClause:
+    # A colon before a name is a parameter to SQLAlchemy, unless it is doubled or escaped.
+    return text(sql).bindparams(bindparam("rows", type_=Text))
+
+
+def _plain(value: object) -> str:
+    match value:
+        case datetime():
+            return value.isoformat() if value.tzinfo is None else rfc3339(value)
+        case UUID():
+            return str(value)
+        case bytes():
+            return f"\\x{value.hex()}"
+        case _:
+            raise TypeError(f"{type(value).__name__} is no value of a column")
+
+
+encode = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=_plain
+).encode

@@ -1,0 +1,173 @@
+"""Reminders in PostgreSQL. Whoever changes one holds the lock of its task."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import RowMapping, bindparam, func, select, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from taskflow.domain import reminders
+from taskflow.domain.errors import ReminderNotFound
+from taskflow.domain.events import NewEvent
+from taskflow.domain.reminders import Reminder, ReminderStatus
+from taskflow.domain.tasks import Task
+from taskflow.storage import many, task_store
+from taskflow.storage.tables import REMINDERS, TASKS
+from taskflow.storage.transactions import Transaction
+
+_SECOND = timedelta(seconds=1)
+
+_SCHEDULED = REMINDERS.c.status == ReminderStatus.SCHEDULED.value
+
+# Made once: building a statement costs more than sending it.
+_OF_TASKS = (
+    select(REMINDERS)
+    .where(REMINDERS.c.task_id == func.any(bindparam("task_ids", type_=ARRAY(TASKS.c.id.type))))
+    .order_by(REMINDERS.c.created_at, REMINDERS.c.id)
+)
+_DUE = (
+    select(REMINDERS.c.id, *TASKS.c)
+    .join(TASKS, TASKS.c.id == REMINDERS.c.task_id)
+    .where(
+        _SCHEDULED,
+        REMINDERS.c.remind_at <= bindparam("now"),
+        REMINDERS.c.id != func.all(bindparam("without", type_=ARRAY(REMINDERS.c.id.type))),
+    )
+    .order_by(REMINDERS.c.remind_at)
+    .limit(bindparam("most"))
+    .with_for_update(of=TASKS, skip_locked=True)
+)
+_NEXT_DUE = select(func.min(REMINDERS.c.remind_at)).where(_SCHEDULED)
+
+
+def add_all(tx: Transaction, added: Sequence[Reminder]) -> None:
+    """Store new reminders."""
+    many.insert(tx, REMINDERS, [_row(reminder) for reminder in added])
+
+
+def save_all(tx: Transaction, changed: Sequence[Reminder]) -> None:
+    """Store changed reminders of tasks that this transaction locked."""
+    many.update(tx, REMINDERS, [_row(reminder) for reminder in changed])
+
+
+def of_task(tx: Transaction, task_id: UUID) -> list[Reminder]:
+    """Return a task's reminders, the removed ones too, oldest first."""
+    return of_tasks(tx, [task_id])
+
+
+def of_tasks(tx: Transaction, task_ids: Sequence[UUID]) -> list[Reminder]:
+    """Return the reminders of several tasks, the removed ones too, oldest first."""
+    rows = tx.connection.execute(_OF_TASKS, {"task_ids": list(task_ids)})
+    return [_reminder(row) for row in rows.mappings()]
+
+
+def all_of(tx: Transaction, user_id: str) -> list[Reminder]:
+    """Return all reminders of a user, the removed ones too."""
+    rows = tx.connection.execute(select(REMINDERS).where(REMINDERS.c.user_id == user_id))
+    return [_reminder(row) for row in rows.mappings()]
+
+
+def follow(tx: Transaction, before: Task, after: Task, *, now: datetime) -> Sequence[NewEvent]:
+    """Carry out what a task's change does to its reminders; return the events."""
+    if not reminders.concern(before, after):
+        return []
+    changed, happened = reminders.follow(before, after, of_task(tx, after.id), now=now)
+    save_all(tx, changed)
+    return happened
+
+
+def lock(tx: Transaction, user_id: str, reminder_id: UUID) -> tuple[Reminder, Task]:
+    """Return a user's reminder and its task, maybe deleted, which is locked.
+
+    Raises ReminderNotFound, also for one that was removed.
+    """
+    query = select(REMINDERS).where(
+        REMINDERS.c.id == reminder_id, REMINDERS.c.user_id == user_id, ~REMINDERS.c.is_removed
+    )
+    found = tx.connection.execute(query).mappings().one_or_none()
+    if found is None:
+        raise ReminderNotFound
+    task = task_store.lock(tx, user_id, found["task_id"], deleted=True)
+    # As it stands now that nobody else can change it.
+    row = tx.connection.execute(query).mappings().one_or_none()
+    if row is None:
+        raise ReminderNotFound
+    return _reminder(row), task
+
+
+def pending(
+    tx: Transaction, user_id: str, *, after: tuple[datetime, UUID] | None, limit: int
+) -> list[Reminder]:
+    """Return a user's scheduled reminders in the order of their time, from a position on."""
+    query = select(REMINDERS).where(REMINDERS.c.user_id == user_id, _SCHEDULED)
+    if after is not None:
+        query = query.where(tuple_(REMINDERS.c.remind_at, REMINDERS.c.id) > tuple_(*after))
+    query = query.order_by(REMINDERS.c.remind_at, REMINDERS.c.id).limit(limit)
+    return [_reminder(row) for row in tx.connection.execute(query).mappings()]
+
+
+def lock_due(
+    tx: Transaction, *, now: datetime, limit: int, without: Collection[UUID] = ()
+) -> list[tuple[Reminder, Task]]:
+    """Return reminders whose time has come by `now`, the longest due first, with their tasks.
+
+    The tasks are locked; those that another transaction holds are passed over.
+    """
+    rows = tx.connection.execute(_DUE, {"now": now, "most": limit, "without": list(without)}).all()
+    if not rows:
+        return []
+    width = len(TASKS.c)
+    tasks: dict[UUID, Task] = {}
+    for row in rows:
+        values = dict(zip(TASKS.c.keys(), row[-width:], strict=True))
+        tasks[values["id"]] = task_store.task_of(values)
+    wanted = {row[0] for row in rows}
+    # Read again: until the lock was had, another may have sent them, moved them or closed the task.
+    return [
+        (reminder, tasks[reminder.task_id])
+        for reminder in of_tasks(tx, list(tasks))
+        if reminder.id in wanted
+        and reminder.status is ReminderStatus.SCHEDULED
+        and reminder.remind_at <= now
+    ]
+
+
+def next_due(tx: Transaction) -> datetime | None:
+    """Return when the next reminder is due, of all users'; None where there is none."""
+    return tx.connection.execute(_NEXT_DUE).scalar_one_or_none()
+
+
+def _row(reminder: Reminder) -> dict[str, Any]:
+    before_due = reminder.before_due
+    return {
+        "id": reminder.id,
+        "task_id": reminder.task_id,
+        "user_id": reminder.user_id,
+        "remind_at": reminder.remind_at,
+        "before_due_s": None if before_due is None else before_due // _SECOND,
+        "message": reminder.message,
+        "status": reminder.status.value,
+        "created_at": reminder.created_at,
+        "version": reminder.version,
+        "is_snoozed": reminder.is_snoozed,
+        "is_removed": reminder.is_removed,
+    }
+
+
+def _reminder(row: RowMapping) -> Reminder:
+    before_due_s = row["before_due_s"]
+    return Reminder(
+        id=row["id"],
+        task_id=row["task_id"],
+        user_id=row["user_id"],
+        remind_at=row["remind_at"],
+        before_due=None if before_due_s is None else before_due_s * _SECOND,
+        message=row["message"],
+        status=ReminderStatus(row["status"]),
+        created_at=row["created_at"],
+        version=row["version"],
+        is_snoozed=row["is_snoozed"],
+        is_removed=row["is_removed"],
+    )

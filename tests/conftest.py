@@ -10,6 +10,7 @@ import pytest
 
 from taskflow import clock, config
 from taskflow.config import Settings
+from taskflow.eventing import Shift
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage.migrations import runner
 from tests.support import broker as brokers
@@ -74,6 +75,12 @@ def other(database: EmbeddedPostgres) -> SignedIn:  # noqa: ARG001 - it must run
 def set_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
     """Return what sets the time."""
     return lambda at: monkeypatch.setattr(clock, "now", lambda: at)
+
+
+@pytest.fixture
+def short_shifts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have each run of a cron function take what is due once, and end."""
+    monkeypatch.setattr(Shift, "is_over", lambda _: True)
 
 
 @pytest.fixture(scope="module")

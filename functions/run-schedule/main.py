@@ -43,20 +43,25 @@ def run_schedule(cause: Cause) -> None:
     due_reminders = Due(
         _lock_reminders, _remind, lambda pair: pair[0].id, together=REMINDERS_TOGETHER
     )
-    while not shift.is_over():
+    has_looked = False
+    while True:
+        pause_s = OUTAGE_PAUSE_S
         try:
             to_spawn, to_remind = run(_next_due, cause)
+            has_looked = True
             now = clock.now()
             taken = 0
             if to_spawn is not None and to_spawn <= now:
                 taken += series.take(cause)
             if to_remind is not None and to_remind <= now:
                 taken += due_reminders.take(cause)
+            pause_s = 0.0 if taken else _pause_s(to_spawn, to_remind, now=now)
         except (DatabaseUnavailable, LockTimeout):
-            shift.rest(OUTAGE_PAUSE_S)
-            continue
-        if not taken:
-            shift.rest(_pause_s(to_spawn, to_remind, now=now))
+            if not has_looked:
+                raise
+        if shift.is_over():
+            return
+        shift.rest(pause_s)
 
 
 def _pause_s(*times: datetime | None, now: datetime) -> float:

@@ -1,12 +1,14 @@
 """Builders: a task with only what a test cares about spelled out."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from taskflow import clock
-from taskflow.domain import tasks
+from taskflow.domain import recurring, reminders, tasks
 from taskflow.domain.events import Event, NewEvent
+from taskflow.domain.recurring import RecurrenceDraft
+from taskflow.domain.reminders import Reminder, ReminderDraft
 from taskflow.domain.tasks import Task, TaskDraft
 from taskflow.storage import events, task_store, transaction
 from tests.support.accounts import A_CAUSE
@@ -23,6 +25,31 @@ def a_task(*, user_id: str = "somebody", now: datetime = A_TIME, **fields: Any) 
     """Make a task that is nowhere stored."""
     task, _ = tasks.create(a_draft(**fields), user_id=user_id, now=now)
     return task
+
+
+def a_series(rule: str = "FREQ=DAILY", **fields: Any) -> RecurrenceDraft:  # noqa: ANN401 - as above
+    """Make what a client sends to make a task recur."""
+    return RecurrenceDraft.model_validate({"recurrence_rule": rule, **fields})
+
+
+def a_recurring_task(
+    rule: str = "FREQ=DAILY",
+    *,
+    zone: str = "UTC",
+    lead: timedelta = timedelta(0),
+    now: datetime = A_TIME,
+    user_id: str = "somebody",
+    **series: Any,  # noqa: ANN401 - as above
+) -> Task:
+    """Make a task that recurs from `now` on and is nowhere stored; its user lives in `zone`."""
+    task = a_task(user_id=user_id, now=now)
+    task, _ = recurring.set_recurrence(task, a_series(rule, **series), zone, lead=lead, now=now)
+    return task
+
+
+def a_reminder(task: Task, *, now: datetime = A_TIME, **fields: Any) -> Reminder:  # noqa: ANN401 - as above
+    """Make a reminder of a task, which is nowhere stored."""
+    return reminders.add(task, ReminderDraft.model_validate(fields), [], now=now).reminder
 
 
 def a_stored_task(user_id: str, **fields: Any) -> Task:  # noqa: ANN401 - as above

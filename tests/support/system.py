@@ -42,7 +42,7 @@ class System:
         self.port = a_free_port()
         self.data_dir = data_dir
         self.log = data_dir.with_suffix(".log")
-        self._settings = settings
+        self.settings = settings
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -79,7 +79,7 @@ class System:
             "RATE_LIMIT_USER_PER_S": "0",
             # A load lasts longer than a token of 15 minutes.
             "ACCESS_TOKEN_LIFETIME_S": "86400",
-            **self._settings,
+            **self.settings,
         }
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(

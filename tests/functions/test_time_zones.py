@@ -1,0 +1,116 @@
+"""Series that follow their user: at the user's nine o'clock, wherever that is (R3, T8)."""
+
+from collections.abc import Callable, Generator
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from taskflow.standalone.postgres import EmbeddedPostgres
+from taskflow.storage import task_store, transaction
+from tests.functions.conftest import Travel
+from tests.support.accounts import A_CAUSE, SignedIn, a_user
+from tests.support.consumers import assert_taken, tick
+from tests.support.databases import a_database
+
+START = datetime(2026, 10, 16, 12, tzinfo=UTC)
+"""A Friday two weeks before New York puts its clocks back, on the first of November."""
+
+NINE = (9, 0)
+
+pytestmark = pytest.mark.usefixtures("short_shifts")
+
+
+@pytest.fixture(autouse=True)
+def _own_database(database: EmbeddedPostgres) -> Generator[None]:
+    """Have nothing else due."""
+    with a_database(database):
+        yield
+
+
+@pytest.fixture
+def pass_until(set_clock: Callable[[datetime], None]) -> Callable[[datetime], None]:
+    """Return what lets time pass, with a tick whenever something is due."""
+
+    def to(end: datetime) -> None:
+        while (at := _next_due()) is not None and at <= end:
+            set_clock(at)
+            assert_taken(tick("run-schedule"))
+        set_clock(end)
+
+    return to
+
+
+def _next_due() -> datetime | None:
+    with transaction(A_CAUSE) as tx:
+        return task_store.next_due(tx)
+
+
+def every_weekday_at_nine(travel: Travel, zone: str) -> SignedIn:
+    """Open an account with the series, which begins on Monday."""
+    user = a_user(timezone=zone)
+    start = datetime(2026, 10, 19, 9, tzinfo=ZoneInfo(zone))
+    answer = travel(user, START).post(
+        "/api/tasks",
+        {
+            "title": "Stand-up",
+            "due_date": start.isoformat(),
+            "recurrence_rule": "FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR",
+        },
+    )
+    assert answer.status_code == 201
+    return user
+
+
+def due_in(user: SignedIn, zone: str) -> list[datetime]:
+    """Return when the user's tasks are due, on the clocks of a zone."""
+    with transaction(A_CAUSE) as tx:
+        found = task_store.all_of(tx, user.user_id)
+    return sorted(one.due_date.astimezone(ZoneInfo(zone)) for one in found if one.due_date)
+
+
+def weekdays(first: datetime, days: int) -> list[datetime]:
+    """Return the weekdays among so many days."""
+    every = [(first + timedelta(days=number)).date() for number in range(days)]
+    return [
+        datetime(day.year, day.month, day.day, tzinfo=UTC) for day in every if day.weekday() < 5
+    ]
+
+
+@pytest.mark.parametrize("zone", ["Asia/Kolkata", "America/New_York"])
+def test_every_weekday_at_nine_is_nine_before_and_after_the_clocks_change(
+    travel: Travel, pass_until: Callable[[datetime], None], zone: str
+) -> None:
+    user = every_weekday_at_nine(travel, zone)
+
+    pass_until(datetime(2026, 11, 14, 12, tzinfo=UTC))
+
+    due = due_in(user, zone)
+    assert {(at.hour, at.minute) for at in due} == {NINE}
+    assert [at.date() for at in due] == [at.date() for at in weekdays(due[0], 26)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("Asia/Kolkata", "America/New_York"), ("America/New_York", "Asia/Kolkata")]
+)
+def test_who_moves_has_their_nine_there_and_no_day_twice(
+    travel: Travel, pass_until: Callable[[datetime], None], old: str, new: str
+) -> None:
+    user = every_weekday_at_nine(travel, old)
+    # In either zone it is Wednesday, and in Kolkata the occurrence of the day is there already.
+    moves_at = datetime(2026, 10, 28, 12, tzinfo=UTC)
+
+    pass_until(moves_at)
+    before = due_in(user, old)
+    answer = travel(user, moves_at).put("/api/settings", {"timezone": new})
+    pass_until(moves_at + timedelta(days=16, hours=3))
+
+    after = [at for at in due_in(user, new) if at > before[-1]]
+    assert answer.status_code == 200
+    assert {(at.hour, at.minute) for at in before} == {NINE}
+    assert {(at.hour, at.minute) for at in after} == {NINE}
+    days = [at.date() for at in [*before, *after]]
+    # Moving never makes up for what lies behind: in Kolkata, Wednesday's nine has passed.
+    passed = {moves_at.date()} if old == "America/New_York" else set()
+    assert set(days) == {at.date() for at in weekdays(before[0], 26)} - passed
+    assert len(days) == len(set(days))

@@ -1,0 +1,185 @@
+"""Reminders and occurrences in real time: how late, under a race, and fifty thousand at once."""
+
+import json
+import math
+import random
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from datetime import timedelta
+from secrets import randbits
+
+import pytest
+from websockets import ConnectionClosed
+from websockets.sync.client import connect
+
+from taskflow import clock
+from taskflow.domain.times import parse_rfc3339
+from tests.support.accounts import SignedIn, a_user
+from tests.support.attached import attached_to
+from tests.support.due_together import (
+    add_reminders,
+    add_series,
+    check_all_is_audited,
+    check_all_is_through,
+    lateness_s,
+)
+from tests.support.eventually import eventually
+from tests.support.ordeal import JWT_SECRET
+from tests.support.races import Race
+from tests.support.remote import Remote, a_new_user
+from tests.support.system import System
+
+pytestmark = pytest.mark.soak
+
+REMINDERS, SPREAD_S, USERS = 1000, 120.0, 20
+RACES, TASKS_EACH = 34, 30
+MANY, MANY_USERS = 50_000, 1000
+PROBES, PROBE_PAUSE_S = 4, 0.1
+
+
+class Ear(threading.Thread):
+    """A socket of one user, which notes when each reminder came."""
+
+    def __init__(self, system: System, user: SignedIn) -> None:
+        super().__init__(daemon=True)
+        self._socket = connect(
+            system.ws_url,
+            additional_headers=user.headers,
+            subprotocols=["taskflow.v1"],  # pyright: ignore[reportArgumentType] - a NewType of str
+            proxy=None,
+        )
+        self.late_s: list[float] = []
+        self.heard: Counter[tuple[str, str]] = Counter()
+        self.start()
+
+    def run(self) -> None:
+        """Listen until the socket is closed."""
+        while True:
+            try:
+                message = json.loads(self._socket.recv())
+            except ConnectionClosed:
+                return
+            if message["type"] == "reminder":
+                data = message["data"]
+                late = clock.now() - parse_rfc3339(data["remind_at"])
+                self.late_s.append(late.total_seconds())
+                self.heard[data["id"], data["remind_at"]] += 1
+
+    def close(self) -> None:
+        """Hang up."""
+        self._socket.close()
+        self.join()
+
+
+class Probe(threading.Thread):
+    """A user who creates, completes and lists tasks, and notes how long each took."""
+
+    def __init__(self, system: System) -> None:
+        super().__init__(daemon=True)
+        self._remote = Remote(system, a_new_user(system))
+        self._stopping = threading.Event()
+        self.took_s: list[float] = []
+        self.statuses: Counter[int] = Counter()
+        self.start()
+
+    def run(self) -> None:
+        """Go on until told to stop."""
+        while not self._stopping.wait(PROBE_PAUSE_S):
+            task = self._timed("POST", "tasks", {"title": "Buy milk"})
+            self._timed("POST", f"tasks/{task['id']}/complete", {})
+            self._timed("GET", "tasks?limit=10")
+
+    def stop(self) -> None:
+        """End."""
+        self._stopping.set()
+        self.join()
+        self._remote.close()
+
+    def _timed(self, method: str, path: str, body: object = None) -> dict[str, str]:
+        started_s = clock.monotonic_s()
+        answer = self._remote.request(method, path, body)
+        self.took_s.append(clock.monotonic_s() - started_s)
+        self.statuses[answer.status_code] += 1
+        return answer.json()
+
+
+def figures(seconds: Sequence[float]) -> str:
+    """Write the usual percentiles in milliseconds."""
+    ordered = sorted(seconds)
+    at = {f"p{rank}": ordered[math.ceil(len(ordered) * rank / 100) - 1] for rank in (50, 95, 99)}
+    return ", ".join(f"{name} {1000 * s:.1f}" for name, s in {**at, "max": ordered[-1]}.items())
+
+
+def test_a_thousand_reminders_over_two_minutes(system: System) -> None:
+    users = [a_new_user(system) for _ in range(USERS)]
+    ears = [Ear(system, user) for user in users]
+    begin = clock.now() + timedelta(seconds=20)
+    times = [begin + timedelta(seconds=random.uniform(0, SPREAD_S)) for _ in range(REMINDERS)]
+
+    for place, at in enumerate(times):
+        with Remote(system, users[place % USERS]) as remote:
+            remote.create(reminders=[{"remind_at": at.isoformat()}])
+
+    def all_came() -> None:
+        assert sum(len(ear.late_s) for ear in ears) == REMINDERS
+
+    assert clock.now() < begin
+    eventually(all_came, within_s=SPREAD_S + 60)
+    for ear in ears:
+        ear.close()
+    late_s = [late for ear in ears for late in ear.late_s]
+    print(f"\n{REMINDERS} reminders, due to socket, ms: {figures(late_s)}")
+    assert min(late_s) >= 0
+    assert max(late_s) < 1
+    assert {number for ear in ears for number in ear.heard.values()} == {1}
+
+
+def test_a_thousand_tasks_changed_by_two_devices_as_their_reminders_are_due(
+    system: System,
+) -> None:
+    seed = randbits(32)
+    race = Race(system, seed=seed)
+
+    for _ in range(RACES):
+        race.run(TASKS_EACH, due_in_s=2)
+    race.check()
+
+    print(f"\nSeed {seed}: {dict(race.counts)}")
+
+
+@pytest.mark.parametrize("kind", ["reminders", "series"])
+def test_fifty_thousand_due_in_one_minute(own_system: System, kind: str) -> None:
+    own_system.settings["JWT_SECRET"] = JWT_SECRET
+    own_system.start()
+    with attached_to(own_system):
+        users = [a_user() for _ in range(MANY_USERS)]
+        add = add_reminders if kind == "reminders" else add_series
+        # Far enough away for everything before to have been worked off.
+        begin = clock.now() + timedelta(seconds=300)
+        add(users, MANY, begin, 60.0)
+        eventually(check_all_is_audited, within_s=270)
+        print(f"\n{MANY} {kind} are stored; {(begin - clock.now()).total_seconds():.0f} s to go")
+        probes = [Probe(own_system) for _ in range(PROBES)]
+        threading.Event().wait(max(0.0, (begin - clock.now()).total_seconds()))
+        quiet_s = [took for probe in probes for took in probe.took_s]
+        for probe in probes:
+            probe.took_s.clear()
+        eventually(lambda: check_all_is_through(kind, MANY), within_s=600)
+        through_s = (clock.now() - begin).total_seconds()
+        busy_s = [took for probe in probes for took in probe.took_s]
+        for probe in probes:
+            probe.stop()
+        late_s = lateness_s(kind)
+        eventually(check_all_is_audited, within_s=600)
+        audited_s = (clock.now() - begin).total_seconds()
+
+    print(f"All through {through_s:.1f} s after the minute began; audited after {audited_s:.1f} s")
+    print(f"Lateness, ms: {figures(late_s)}")
+    print(f"API before, ms: {figures(quiet_s)}")
+    print(f"API meanwhile, ms: {figures(busy_s)}")
+    assert len(late_s) == MANY
+    assert late_s[0] >= 0
+    assert late_s[-1] < 60
+    assert {status for probe in probes for status in probe.statuses} <= {200, 201}
+    assert own_system.stop() == 0

@@ -1,17 +1,15 @@
 """Reminders and occurrences in real time: how late, under a race, and fifty thousand at once."""
 
-import json
 import math
 import random
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from secrets import randbits
 
 import pytest
-from websockets import ConnectionClosed
-from websockets.sync.client import connect
 
 from taskflow import clock
 from taskflow.domain.times import parse_rfc3339
@@ -28,6 +26,7 @@ from tests.support.eventually import eventually
 from tests.support.ordeal import JWT_SECRET
 from tests.support.races import Race
 from tests.support.remote import Remote, a_new_user
+from tests.support.sockets import Message, following, heard
 from tests.support.system import System
 
 pytestmark = pytest.mark.soak
@@ -43,33 +42,33 @@ class Ear(threading.Thread):
 
     def __init__(self, system: System, user: SignedIn) -> None:
         super().__init__(daemon=True)
-        self._socket = connect(
-            system.ws_url,
-            additional_headers=user.headers,
-            subprotocols=["taskflow.v1"],  # pyright: ignore[reportArgumentType] - a NewType of str
-            proxy=None,
-        )
+        self._system = system
+        self._user = user
+        self._closing = threading.Event()
+        self.listens = threading.Event()
         self.late_s: list[float] = []
         self.heard: Counter[tuple[str, str]] = Counter()
         self.start()
 
     def run(self) -> None:
-        """Listen until the socket is closed."""
-        while True:
-            try:
-                message = json.loads(self._socket.recv())
-            except ConnectionClosed:
-                return
-            if message["type"] == "reminder":
-                data = message["data"]
-                late = clock.now() - parse_rfc3339(data["remind_at"])
-                self.late_s.append(late.total_seconds())
-                self.heard[data["id"], data["remind_at"]] += 1
+        """Listen until told to stop."""
+        with following(self._system, self._user) as socket:
+            self.listens.set()
+            while not self._closing.is_set():
+                with suppress(TimeoutError):
+                    self._hear(heard(socket, within_s=1))
 
     def close(self) -> None:
         """Hang up."""
-        self._socket.close()
+        self._closing.set()
         self.join()
+
+    def _hear(self, message: Message) -> None:
+        if message["type"] == "reminder":
+            data = message["data"]
+            late = clock.now() - parse_rfc3339(data["remind_at"])
+            self.late_s.append(late.total_seconds())
+            self.heard[data["id"], data["remind_at"]] += 1
 
 
 class Probe(threading.Thread):
@@ -114,6 +113,7 @@ def figures(seconds: Sequence[float]) -> str:
 def test_a_thousand_reminders_over_two_minutes(system: System) -> None:
     users = [a_new_user(system) for _ in range(USERS)]
     ears = [Ear(system, user) for user in users]
+    assert all(ear.listens.wait(timeout=10) for ear in ears)
     begin = clock.now() + timedelta(seconds=20)
     times = [begin + timedelta(seconds=random.uniform(0, SPREAD_S)) for _ in range(REMINDERS)]
 

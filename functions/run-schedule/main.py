@@ -9,7 +9,6 @@ from taskflow import clock, metrics
 from taskflow.domain import recurring, reminders
 from taskflow.domain.events import Cause
 from taskflow.domain.reminders import Reminder
-from taskflow.domain.tasks import Task
 from taskflow.eventing import Due, Shift, cron_function
 from taskflow.storage import (
     DatabaseUnavailable,
@@ -28,10 +27,8 @@ LASTS_S = 75
 LOOK_S = 0.5
 """How late a thing can be that was set for sooner than this."""
 
-BUSY_S = 0.02
-"""How soon to look again at what another transaction holds."""
-
-OUTAGE_PAUSE_S = 0.5
+BUSY_S = 0.01
+"""How soon to look again, at first, at what another transaction holds."""
 
 SERIES_TOGETHER, REMINDERS_TOGETHER = 50, 100
 
@@ -39,46 +36,45 @@ SERIES_TOGETHER, REMINDERS_TOGETHER = 50, 100
 @cron_function(every_min=1)
 def run_schedule(cause: Cause) -> None:
     shift = Shift(LASTS_S)
-    series = Due(_lock_series, _spawn, lambda task: task.id, together=SERIES_TOGETHER)
-    due_reminders = Due(
-        _lock_reminders, _remind, lambda pair: pair[0].id, together=REMINDERS_TOGETHER
-    )
+    due_series = Due(_lock_series, _spawn, together=SERIES_TOGETHER)
+    due_reminders = Due(_lock_reminders, _remind, together=REMINDERS_TOGETHER)
     has_looked = False
+    pause_s = BUSY_S
     while True:
-        pause_s = OUTAGE_PAUSE_S
         try:
             to_spawn, to_remind = run(_next_due, cause)
             has_looked = True
             now = clock.now()
             taken = 0
             if to_spawn is not None and to_spawn <= now:
-                taken += series.take(cause)
+                taken += due_series.take(cause)
             if to_remind is not None and to_remind <= now:
                 taken += due_reminders.take(cause)
-            pause_s = 0.0 if taken else _pause_s(to_spawn, to_remind, now=now)
+            # What is due and could not be taken is held by another, or bad.
+            pause_s = BUSY_S if taken else min(2 * pause_s, LOOK_S)
+            to_come_s = [(at - now).total_seconds() for at in (to_spawn, to_remind) if at]
+            next_s = min(to_come_s, default=LOOK_S)
+            rest_s = 0.0 if taken else min(LOOK_S, next_s) if next_s > 0 else pause_s
         except (DatabaseUnavailable, LockTimeout):
             if not has_looked:
                 raise
+            rest_s = LOOK_S
         if shift.is_over():
             return
-        shift.rest(pause_s)
-
-
-def _pause_s(*times: datetime | None, now: datetime) -> float:
-    waits = [(at - now).total_seconds() for at in times if at is not None]
-    return max(BUSY_S, min([LOOK_S, *waits]))
+        shift.rest(rest_s)
 
 
 def _next_due(tx: Transaction) -> tuple[datetime | None, datetime | None]:
     return task_store.next_due(tx), reminder_store.next_due(tx)
 
 
-def _lock_series(tx: Transaction, limit: int, without: Collection[UUID]) -> Sequence[Task]:
+def _lock_series(tx: Transaction, limit: int, without: Collection[UUID]) -> Sequence[UUID]:
     return task_store.lock_due(tx, now=clock.now(), limit=limit, without=without)
 
 
-def _spawn(tx: Transaction, series: Sequence[Task]) -> None:
+def _spawn(tx: Transaction, ids: Sequence[UUID]) -> None:
     now = clock.now()
+    series = task_store.with_ids(tx, ids)
     due = {task.id: recurring.due_times(task, now=now) for task in series}
     existing = task_store.occurrences_at(tx, due)
     templates: dict[UUID, list[Reminder]] = defaultdict(list)
@@ -105,14 +101,13 @@ def _spawn(tx: Transaction, series: Sequence[Task]) -> None:
             metrics.LATE_SECONDS.labels("occurrence").observe(late.total_seconds())
 
 
-def _lock_reminders(
-    tx: Transaction, limit: int, without: Collection[UUID]
-) -> Sequence[tuple[Reminder, Task]]:
+def _lock_reminders(tx: Transaction, limit: int, without: Collection[UUID]) -> Sequence[UUID]:
     return reminder_store.lock_due(tx, now=clock.now(), limit=limit, without=without)
 
 
-def _remind(tx: Transaction, due: Sequence[tuple[Reminder, Task]]) -> None:
+def _remind(tx: Transaction, ids: Sequence[UUID]) -> None:
     now = clock.now()
+    due = reminder_store.due(tx, ids, now=now)
     triggered = [reminders.trigger(reminder, task, now=now) for reminder, task in due]
     reminder_store.save_all(tx, [each.reminder for each in triggered])
     notification_store.add_all(tx, [each.notification for each in triggered])

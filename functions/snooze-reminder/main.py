@@ -16,5 +16,5 @@ def snooze_reminder(caller: Caller, reminder_id: UUID, wanted: Snooze, tx: Trans
     reminder, task = reminder_store.lock(tx, caller.user_id, reminder_id)
     reminder, happened = reminders.snooze(reminder, task, wanted, now=clock.now())
     reminder_store.save_all(tx, [reminder])
-    events.append(tx, [happened])
+    events.append(tx, happened)
     return as_json(reminders.represent(reminder))

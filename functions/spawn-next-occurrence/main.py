@@ -14,24 +14,32 @@ from taskflow.storage import Transaction, events, reminder_store, task_store
 
 @event_function(TASKS_TOPIC, types=[EventType.TASK_COMPLETED])
 def spawn_next_occurrence(delivered: DeliveredEvent, tx: Transaction) -> None:
-    series_id = delivered.data.get("recurring_task_id")
-    if series_id is None and not delivered.data.get("is_recurring"):
-        return
-    completed_id = UUID(delivered.aggregate_id)
+    # Its own series comes before the one that it is an occurrence of.
+    own = delivered.aggregate_id if delivered.data.get("is_recurring") else None
+    for task_id in (own, delivered.data.get("recurring_task_id")):
+        if task_id is not None and _spawn(
+            tx, delivered.user_id, UUID(task_id), UUID(delivered.aggregate_id)
+        ):
+            return
+
+
+def _spawn(tx: Transaction, user_id: str, task_id: UUID, completed_id: UUID) -> bool:
+    """Create what follows in one series; say whether there is one that follows."""
     try:
-        task = task_store.lock(tx, delivered.user_id, UUID(series_id or delivered.aggregate_id))
-        completed = task_store.get(tx, delivered.user_id, completed_id)
+        task = task_store.lock(tx, user_id, task_id)
+        completed = task_store.get(tx, user_id, completed_id)
     except TaskNotFound:
         # Deleted since then, which ends the series or leaves it at this.
-        return
+        return False
     if task_store.has_successor(tx, completed_id):
-        return
+        return True
     templates = reminder_store.of_task(tx, task.id)
     spawned = recurring.spawn_after(task, completed, templates, now=clock.now())
-    times = {task.id: [one.due_date for one in spawned.occurrences if one.due_date]}
+    times = {task.id: [one.occurrence_at for one in spawned.occurrences if one.occurrence_at]}
     if not spawned.occurrences or task_store.occurrences_at(tx, times):
-        return
+        return False
     task_store.add_all(tx, spawned.occurrences)
     reminder_store.add_all(tx, spawned.reminders)
     task_store.save_all(tx, [spawned.task])
     events.append(tx, spawned.happened)
+    return True

@@ -3,18 +3,18 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taskflow.domain import tasks
+from taskflow.domain import recurring, tasks
 from taskflow.domain.events import NewEvent
 from taskflow.domain.replay import Replay, differing_fields
-from taskflow.domain.tasks import Task, TaskChanges
+from taskflow.domain.tasks import Changed, Status, Task, TaskChanges
 from taskflow.domain.times import rfc3339
-from tests.support.builders import A_TIME, a_draft
+from tests.support.builders import A_TIME, a_draft, a_recurring_task, a_series
 
 
 def a_life(steps: Sequence[str]) -> tuple[Task, list[dict[str, Any]]]:
@@ -22,7 +22,7 @@ def a_life(steps: Sequence[str]) -> tuple[Task, list[dict[str, Any]]]:
     task, happened = tasks.create(a_draft(metadata={"a": [1.5, None]}), user_id="u", now=A_TIME)
     records = [_record(event) for event in happened]
     for number, step in enumerate(steps):
-        now = A_TIME + timedelta(minutes=number + 1)
+        now = A_TIME + timedelta(hours=9 * (number + 1))
         if step != "delete" and task.deleted_at is not None:
             # The API finds it no more.
             continue
@@ -33,10 +33,28 @@ def a_life(steps: Sequence[str]) -> tuple[Task, list[dict[str, Any]]]:
         elif step == "delete":
             change = tasks.delete if task.deleted_at is None else tasks.restore
             task, more = change(task, now=now)
+        elif step == "cancel":
+            task, more = tasks.update(task, TaskChanges(status=Status.CANCELLED), now=now)
+        elif step in {"recur", "spawn", "travel"}:
+            task, more = _as_a_series(step, task, now)
         else:
             task, more = tasks.update(task, TaskChanges(title=f"{step} {number}"), now=now)
         records += [_record(event) for event in more]
     return task, records
+
+
+def _as_a_series(step: str, task: Task, now: datetime) -> Changed:
+    if step == "recur" and task.recurrence is not None:
+        return recurring.remove_recurrence(task, now=now)
+    if step == "recur":
+        return recurring.set_recurrence(task, a_series(), "UTC", lead=timedelta(0), now=now)
+    if step == "travel":
+        return recurring.follow_zone(task, "Asia/Tokyo", now=now)
+    due = recurring.due_times(task, now=now)
+    spawned = recurring.spawn_due(task, due, [], existing=(), now=now)
+    # The occurrences are tasks of their own.
+    own = [event for event in spawned.happened if event.aggregate_id == str(task.id)]
+    return spawned.task, own
 
 
 def _record(event: NewEvent) -> dict[str, Any]:
@@ -53,9 +71,15 @@ def _record(event: NewEvent) -> dict[str, Any]:
     )
 
 
-LIVES = st.lists(st.sampled_from(["complete", "due", "delete", "rename"]), max_size=12)
+LIVES = st.lists(
+    st.sampled_from(
+        [*("complete", "due", "delete", "rename", "cancel", "recur", "recur", "spawn", "travel")]
+    ),
+    max_size=14,
+)
 
 
+@settings(deadline=None)
 @given(LIVES, st.data())
 def test_the_events_in_any_order_and_doubled_give_the_task(
     steps: list[str], data: st.DataObject
@@ -69,6 +93,41 @@ def test_the_events_in_any_order_and_doubled_give_the_task(
 
     [rebuilt] = replay.states.values()
     assert differing_fields(rebuilt, task) == []
+
+
+def test_the_events_of_a_series_give_its_task_and_nothing_beside_it() -> None:
+    task, records = a_life(["recur", "rename", "rename", "rename", "spawn", "travel", "recur"])
+    replay, seen = Replay(), list[tuple[str, bool, str | None]]()
+
+    for record in records:
+        replay.apply(record)
+        state = replay.states[str(task.id)].fields
+        seen.append((record["event_type"], state["is_recurring"], state["next_occurrence"]))
+        assert not state.keys() & {"series", "occurrence", "changes"}
+
+    assert [each for each in seen if each[0] != "task.updated"] == [
+        ("task.created", False, None),
+        ("recurrence.set", True, "2026-03-02T18:00:00.000000Z"),
+        ("recurring.spawned", True, "2026-03-03T18:00:00.000000Z"),
+        ("recurrence.set", True, "2026-03-04T09:00:00.000000Z"),
+        ("recurrence.removed", False, None),
+    ]
+    assert differing_fields(replay.states[str(task.id)], task) == []
+
+
+def test_the_occurrences_are_rebuilt_beside_their_series() -> None:
+    task = a_recurring_task()
+    now = A_TIME + timedelta(days=2)
+    due = recurring.due_times(task, now=now)
+    spawned = recurring.spawn_due(task, due, [], existing=(), now=now)
+
+    replay = Replay()
+    for event in spawned.happened:
+        replay.apply(_record(event))
+
+    assert len(spawned.occurrences) == 2
+    for one in (spawned.task, *spawned.occurrences):
+        assert differing_fields(replay.states[str(one.id)], one) == []
 
 
 def test_what_differs_is_named() -> None:
@@ -85,6 +144,7 @@ def test_what_differs_is_named() -> None:
 def test_an_event_that_is_not_about_a_task_changes_nothing() -> None:
     replay = Replay()
 
-    replay.apply({"event_type": "user.registered"})
+    for event_type in ("user.registered", "reminder.scheduled", "notification.created"):
+        replay.apply({"event_type": event_type})
 
     assert (replay.states, replay.applied) == ({}, 0)

@@ -17,7 +17,7 @@ from taskflow.domain.errors import InvalidContent
 from taskflow.domain.events import NewEvent
 from taskflow.domain.tasks import READ_ONLY, Changed, Status, Task, TaskChanges
 from taskflow.domain.times import parse_rfc3339
-from tests.support.builders import A_TIME, a_draft, a_task
+from tests.support.builders import A_TIME, a_draft, a_recurring_task, a_task
 
 LATER = A_TIME + timedelta(seconds=1)
 DUE = "2026-05-01T09:00:00.000000Z"
@@ -170,6 +170,124 @@ def test_a_task_that_is_not_deleted_is_not_restored() -> None:
     assert tasks.restore(task, now=LATER) == (task, [])
 
 
+# Open, recurring
+
+
+@pytest.mark.parametrize(
+    ("status", "is_open"),
+    [("pending", True), ("in_progress", True), ("completed", False), ("cancelled", False)],
+)
+def test_a_task_is_open_while_there_is_something_left_to_do(status: str, is_open: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    task = a_task(status=status)
+    deleted, _ = tasks.delete(task, now=LATER)
+
+    assert task.is_open == is_open
+    assert not deleted.is_open
+
+
+def test_a_task_recurs_while_it_is_neither_deleted_nor_cancelled() -> None:
+    task = a_recurring_task()
+    completed, _ = tasks.set_completed(task, True, now=LATER)  # noqa: FBT003 - the domain's own
+    cancelled, _ = tasks.update(task, _changes(status="cancelled"), now=LATER)
+    deleted, _ = tasks.delete(task, now=LATER)
+
+    assert [one.recurs for one in (task, completed, cancelled, deleted, a_task())] == [
+        *(True, True, False, False, False)
+    ]
+
+
+def _delete(task: Task, now: datetime) -> Changed:
+    return tasks.delete(task, now=now)
+
+
+def _restore(task: Task, now: datetime) -> Changed:
+    return tasks.restore(task, now=now)
+
+
+def _cancel(task: Task, now: datetime) -> Changed:
+    return tasks.update(task, _changes(status="cancelled"), now=now)
+
+
+def _cancel_by_correction(task: Task, now: datetime) -> Changed:
+    return tasks.correct(task, _changes(status="cancelled"), now=now)
+
+
+def _uncancel(task: Task, now: datetime) -> Changed:
+    return tasks.update(task, _changes(status="pending"), now=now)
+
+
+def _complete_cancelled(task: Task, now: datetime) -> Changed:
+    return tasks.set_completed(task, True, now=now)  # noqa: FBT003 - the domain's own
+
+
+@pytest.mark.parametrize(
+    ("end", "go_on"),
+    [
+        (_delete, _restore),
+        (_cancel, _uncancel),
+        (_cancel, _complete_cancelled),
+        (_cancel_by_correction, _uncancel),
+    ],
+    ids=["deleted, restored", "cancelled, open", "cancelled, completed", "corrected, open"],
+)
+def test_a_series_that_is_ended_has_no_next_time_and_goes_on_from_now(
+    end: Callable[[Task, datetime], Changed], go_on: Callable[[Task, datetime], Changed]
+) -> None:
+    task, back_at = a_recurring_task("FREQ=DAILY"), A_TIME + timedelta(days=9, hours=1)
+    first, following = "2026-03-02T09:00:00.000000Z", "2026-03-11T09:00:00.000000Z"
+
+    ended, [gone] = end(task, LATER)
+    back, [again] = go_on(ended, back_at)
+
+    assert ended.next_occurrence is None
+    assert gone.data["changes"]["next_occurrence"] == {"old": first, "new": None}
+    assert back.next_occurrence == parse_rfc3339(following), "nothing is made up for"
+    assert again.data["changes"]["next_occurrence"] == {"old": None, "new": following}
+    assert back.recurrence == ended.recurrence == task.recurrence
+
+
+def test_a_series_ended_twice_goes_on_only_when_neither_holds_any_more() -> None:
+    task = a_recurring_task()
+    cancelled, _ = _cancel(task, LATER)
+    deleted, _ = tasks.delete(cancelled, now=LATER)
+
+    restored, [event] = tasks.restore(deleted, now=LATER)
+    back, _ = _uncancel(restored, LATER)
+
+    assert restored.next_occurrence is None
+    assert "next_occurrence" not in event.data["changes"]
+    assert back.next_occurrence == task.next_occurrence
+
+
+def test_completing_reopening_or_moving_a_recurring_task_leaves_its_next_time() -> None:
+    task = a_recurring_task()
+    now = A_TIME + timedelta(days=30)
+
+    completed, _ = tasks.set_completed(task, True, now=now)  # noqa: FBT003 - the domain's own
+    reopened, _ = tasks.set_completed(completed, False, now=now)  # noqa: FBT003 - as above
+    moved, _ = tasks.set_due_date(reopened, parse_rfc3339(DUE), now=now)
+
+    assert {one.next_occurrence for one in (completed, reopened, moved)} == {task.next_occurrence}
+    assert moved.recurrence == task.recurrence
+
+
+def test_a_series_that_follows_completions_has_no_next_time_when_it_goes_on_either() -> None:
+    deleted, _ = tasks.delete(a_recurring_task(mode="after_completion"), now=LATER)
+
+    restored, _ = tasks.restore(deleted, now=LATER)
+
+    assert restored.recurs
+    assert restored.next_occurrence is None
+
+
+def test_a_recurring_task_shows_its_rule_and_its_next_time() -> None:
+    shown = tasks.represent(a_recurring_task("RRULE:FREQ=DAILY"))
+
+    assert (shown["is_recurring"], shown["recurrence_rule"]) == (True, "FREQ=DAILY")
+    assert shown["next_occurrence"] == "2026-03-02T09:00:00.000000Z"
+    assert (shown["recurring_task_id"], shown["occurrence_at"]) == (None, None)
+
+
 # Properties
 
 PATCHES: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
@@ -202,14 +320,6 @@ def _complete(*, completed: bool) -> Step:
 
 def _move(due: datetime | None) -> Step:
     return lambda task, now: tasks.set_due_date(task, due, now=now)
-
-
-def _delete(task: Task, now: datetime) -> Changed:
-    return tasks.delete(task, now=now)
-
-
-def _restore(task: Task, now: datetime) -> Changed:
-    return tasks.restore(task, now=now)
 
 
 STEPS = st.lists(

@@ -13,6 +13,11 @@ Travel = Callable[[SignedIn, datetime], Api]
 """Sets the time, and returns a user's client whose token holds then."""
 
 
+@pytest.fixture(autouse=True)
+def _short_shifts(short_shifts: None) -> None:
+    """Have no tick hold a test up for longer than a minute."""
+
+
 @pytest.fixture
 def api(user: SignedIn) -> Api:
     """Sign in."""

@@ -4,7 +4,7 @@ import io
 import json
 import re
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,16 +14,16 @@ from werkzeug.datastructures import Headers
 from werkzeug.test import Client, EnvironBuilder, TestResponse
 
 from taskflow.domain import tasks
-from taskflow.domain.tasks import Task
 from taskflow.serving.body import BODY_MAX_BYTES
 from taskflow.serving.frame import Endpoint
 from taskflow.serving.routes import Route
 from taskflow.standalone.discovery import Function
-from taskflow.storage import task_store, transaction
-from tests.support.accounts import A_CAUSE, SignedIn, a_user, an_administrator
+from tests.support.accounts import SignedIn, a_user, an_administrator
 from tests.support.api import Api, all_functions, content
-from tests.support.builders import a_stored_task, log_of
+from tests.support.belongings import Belongings, stored_belongings
+from tests.support.builders import log_of
 from tests.support.configured import configured
+from tests.support.explained import state_of
 from tests.support.forged import a_token, bearing
 from tests.support.refused import assert_invalid, assert_refused, without_request
 
@@ -37,12 +37,26 @@ WITHOUT_A_BODY = {
     "delete-task",
     "discard-dead-letter",
     "issue-socket-ticket",
+    "read-notification",
+    "remove-recurrence",
+    "remove-reminder",
     "resend-dead-letter",
     "restore-task",
 }
 """The functions that change something and read no body."""
 
+ONLY_READ = {"issue-socket-ticket", "preview-recurrence"}
+"""The functions that change nothing of what a user has, though their method is not GET."""
+
+NOT_FOUND = {
+    "task_id": "task-not-found",
+    "reminder_id": "reminder-not-found",
+    "notification_id": "notification-not-found",
+}
+"""What is said where a parameter of a path names nothing of the user's own."""
+
 VALID_BODIES: dict[str, dict[str, Any]] = {
+    "add-reminder": {"remind_at": "2126-05-01T09:00:00Z", "message": "Now"},
     "change-due-date": {"due_date": "2026-05-01T09:00:00+02:00"},
     "change-settings": {"timezone": "Europe/Berlin"},
     "complete-task": {},
@@ -50,8 +64,11 @@ VALID_BODIES: dict[str, dict[str, Any]] = {
     "create-task": {"title": "Buy milk"},
     "log-in": {"email": "nobody@example.com", "password": "a long password"},
     "log-out": {},
+    "preview-recurrence": {"recurrence_rule": "FREQ=DAILY", "timezone": "Europe/Berlin"},
     "refresh-session": {"refresh_token": "unknown"},
     "register-user": {"email": "taken@example.com", "password": "a long password"},
+    "set-recurrence": {"recurrence_rule": "FREQ=WEEKLY", "timezone": "Europe/Berlin"},
+    "snooze-reminder": {"until": "2126-05-01T09:00:00Z"},
     "update-task": {"title": "Changed"},
 }
 
@@ -79,20 +96,34 @@ class Case:
         """Whether it reads a body."""
         return self.route.method != "GET" and self.name not in WITHOUT_A_BODY
 
-    def path(self, *, user_id: str = "{user_id}", task_id: object = None) -> str:
-        """Return its path; `{user_id}` is left for the client to fill in."""
-        return _filled(self.route.template, {"user_id": user_id, "task_id": task_id})
+    @property
+    def is_read(self) -> bool:
+        """Whether it changes nothing of what a user has."""
+        return self.route.method == "GET" or self.name in ONLY_READ
 
-    def short_path(self, *, task_id: object = None) -> str:
+    @property
+    def id_name(self) -> str:
+        """The parameter of its path that names what it is about."""
+        [name] = set(re.findall(r"\{(\w+)\}", self.route.template)) - {"user_id"}
+        return name
+
+    def path(self, of: Belongings | None = None, *, user_id: str = "{user_id}") -> str:
+        """Return its path, about what is of somebody, else about what is nobody's.
+
+        `{user_id}` is left for the client to fill in.
+        """
+        return _filled(self.route.template, {"user_id": user_id, **(of.ids if of else {})})
+
+    def short_path(self, of: Belongings | None = None) -> str:
         """Return its path without the user id."""
-        return _filled(self.route.paths()[-1], {"task_id": task_id})
+        return _filled(self.route.paths()[-1], of.ids if of else {})
 
     def __str__(self) -> str:
         """Return what its test is called."""
         return f"{self.route.method} {self.route.template}"
 
 
-def _filled(template: str, ids: dict[str, object]) -> str:
+def _filled(template: str, ids: Mapping[str, object]) -> str:
     """Put the ids into a path; one that is missing is nobody's."""
     return re.sub(r"\{(\w+)\}", lambda found: str(ids.get(found[1]) or uuid.uuid4()), template)
 
@@ -127,10 +158,6 @@ def asks_for_permission(case: Case) -> bool:
 
 def has_a_user(case: Case) -> bool:
     return "{user_id}" in case.route.template
-
-
-def has_a_task(case: Case) -> bool:
-    return "{task_id}" in case.route.template
 
 
 def has_an_id(case: Case) -> bool:
@@ -185,11 +212,6 @@ def _send_raw(case: Case, senders: Senders, raw: bytes, **headers: str) -> TestR
     return _send(case, senders.of(case), data=raw, headers={**JSON_TYPE, **headers})
 
 
-def _stored(task: Task) -> Task:
-    with transaction(A_CAUSE) as tx:
-        return task_store.lock(tx, task.user_id, task.id, deleted=True)
-
-
 # Who may
 
 
@@ -204,14 +226,15 @@ def test_a_stranger_is_told_to_sign_in(case: Case) -> None:
 def test_the_path_of_another_account_is_refused_whether_or_not_it_exists(
     case: Case, user: SignedIn, other: SignedIn
 ) -> None:
-    task = a_stored_task(other.user_id)
+    theirs = stored_belongings(other.user_id)
+    before = state_of(other.user_id)
 
-    existing = _send_valid(case, user, case.path(user_id=other.user_id, task_id=task.id))
-    missing = _send_valid(case, user, case.path(user_id="nobody", task_id=task.id))
+    existing = _send_valid(case, user, case.path(theirs, user_id=other.user_id))
+    missing = _send_valid(case, user, case.path(theirs, user_id="nobody"))
 
     refused = assert_refused(existing, 403, "not-your-account")
     assert without_request(refused) == without_request(assert_refused(missing, 403))
-    assert _stored(task) == task
+    assert state_of(other.user_id) == before
 
 
 @each(is_private, has_a_user)
@@ -225,48 +248,49 @@ def test_the_path_of_another_account_is_refused_before_anything_is_read(
     assert_refused(answer, 403, "not-your-account")
 
 
-@each(has_a_user, has_a_task)
+@each(has_a_user, has_an_id)
 @pytest.mark.parametrize("is_deleted", [False, True], ids=["live", "deleted"])
-def test_the_task_of_another_account_is_not_there(
+def test_what_another_account_has_is_not_there(
     case: Case, user: SignedIn, other: SignedIn, *, is_deleted: bool
 ) -> None:
-    task = a_stored_task(other.user_id, title="A secret")
+    theirs = stored_belongings(other.user_id, title="A secret")
     if is_deleted:
-        Api(other).delete(f"/api/tasks/{task.id}")
-    before, events_before = _stored(task), log_of(other.user_id)
+        Api(other).delete(f"/api/tasks/{theirs.task.id}")
+    before, events_before = state_of(other.user_id), log_of(other.user_id)
 
     for path_of in (case.path, case.short_path):
-        foreign = _send_valid(case, user, path_of(task_id=task.id))
-        unknown = _send_valid(case, user, path_of(task_id=uuid.uuid4()))
+        foreign = _send_valid(case, user, path_of(theirs))
+        unknown = _send_valid(case, user, path_of())
 
-        refused = assert_refused(foreign, 404, "task-not-found")
+        refused = assert_refused(foreign, 404, NOT_FOUND[case.id_name])
         assert without_request(refused) == without_request(assert_refused(unknown, 404))
         assert "A secret" not in foreign.text
         assert "ETag" not in foreign.headers
 
-    assert _stored(task) == before
+    assert state_of(other.user_id) == before
     assert log_of(other.user_id) == events_before
     assert len(log_of(user.user_id)) == 1
 
 
-@each(has_a_user, has_a_task)
+@each(has_a_user, has_an_id)
 @pytest.mark.parametrize("condition", ["If-Match", "If-None-Match"])
-def test_a_condition_does_not_tell_that_a_foreign_task_exists(
+def test_a_condition_does_not_tell_that_what_another_has_exists(
     case: Case, user: SignedIn, other: SignedIn, condition: str
 ) -> None:
-    task = a_stored_task(other.user_id)
+    theirs = stored_belongings(other.user_id)
+    version = theirs.task.version
 
     answers = [
-        _send_valid(case, user, case.path(task_id=task.id), headers={condition: tag})
-        for tag in ('"1"', '"2"', "*")
+        _send_valid(case, user, case.path(theirs), headers={condition: tag})
+        for tag in (f'"{version}"', f'"{version + 1}"', "*")
     ]
 
     for answer in answers:
-        assert_refused(answer, 404, "task-not-found")
+        assert_refused(answer, 404, NOT_FOUND[case.id_name])
 
 
 def test_no_list_shows_what_belongs_to_another(user: SignedIn, other: SignedIn) -> None:
-    a_stored_task(other.user_id, title="A secret")
+    stored_belongings(other.user_id, title="A secret")
 
     lists = [
         _send(case, user, path)
@@ -284,12 +308,13 @@ def test_no_list_shows_what_belongs_to_another(user: SignedIn, other: SignedIn) 
 
 @each(is_admin)
 def test_what_is_for_administrators_is_refused_to_others(case: Case, user: SignedIn) -> None:
-    task = a_stored_task(user.user_id)
+    mine = stored_belongings(user.user_id)
+    before = state_of(user.user_id)
 
-    answer = _send_valid(case, user, case.path(task_id=task.id))
+    answer = _send_valid(case, user, case.path(mine))
 
     assert_refused(answer, 403)
-    assert _stored(task) == task
+    assert state_of(user.user_id) == before
 
 
 @each(is_admin)
@@ -314,27 +339,27 @@ def test_a_token_without_the_permission_is_refused(case: Case, user: SignedIn) -
 
 @each(has_a_user)
 def test_who_may_only_read_changes_nothing(case: Case, user: SignedIn) -> None:
-    task = a_stored_task(user.user_id)
+    mine = stored_belongings(user.user_id)
     reader = bearing(user, a_token(user.user_id, permissions=["tasks:read", "made:up"]))
-    reads = case.route.method == "GET" or case.name == "issue-socket-ticket"
+    before, events_before = state_of(user.user_id), log_of(user.user_id)
 
-    answer = _send_valid(case, reader, case.path(task_id=task.id))
+    answer = _send_valid(case, reader, case.path(mine))
 
-    if reads:
+    if case.is_read:
         assert answer.status_code < 300
     else:
         assert_refused(answer, 403, "missing-permission")
-        assert _stored(task) == task
+    assert state_of(user.user_id) == before
+    assert log_of(user.user_id) == events_before
 
 
 @each(has_a_user)
 def test_the_short_path_is_the_same_endpoint(case: Case, user: SignedIn) -> None:
-    task = a_stored_task(user.user_id)
+    mine = stored_belongings(user.user_id)
+    others = mine if case.is_read else stored_belongings(user.user_id)
 
-    long = _send_valid(case, user, case.path(task_id=task.id))
-    if case.name == "delete-task":
-        Api(user).post(f"/api/tasks/{task.id}/restore")
-    short = _send_valid(case, user, case.short_path(task_id=task.id))
+    long = _send_valid(case, user, case.path(mine))
+    short = _send_valid(case, user, case.short_path(others))
 
     assert short.status_code == long.status_code
     assert 200 <= short.status_code < 300
@@ -351,9 +376,9 @@ def test_the_short_path_is_the_same_endpoint(case: Case, user: SignedIn) -> None
 def _answers_of_all_kinds(
     case: Case, senders: Senders, headers: dict[str, str]
 ) -> Sequence[TestResponse]:
-    task, own = a_stored_task(senders.user.user_id), senders.of(case)
+    mine, own = stored_belongings(senders.user.user_id), senders.of(case)
     return [
-        _send_valid(case, own, case.path(task_id=task.id), headers=headers),
+        _send_valid(case, own, case.path(mine), headers=headers),
         _send_valid(case, None, case.path(), headers=headers),
         _send(case, own, case.path() + "?surprise=1", headers=headers),
         Api(own).request("BREW", case.path(), headers=headers),
@@ -581,12 +606,13 @@ def test_what_is_no_id_is_no_path(case: Case, senders: Senders) -> None:
 
 @each(has_a_user)
 def test_a_bad_idempotency_key_is_refused(case: Case, user: SignedIn) -> None:
-    task = a_stored_task(user.user_id)
+    mine = stored_belongings(user.user_id)
+    before = state_of(user.user_id)
     # Those that store no answer do not read the key.
     reads_key = case.route.method != "GET" and case.name != "issue-socket-ticket"
 
     for key in ("", "x" * 256, "ünïcode", "tab\there"):
-        path, headers = case.path(task_id=task.id), {"Idempotency-Key": key}
+        path, headers = case.path(mine), {"Idempotency-Key": key}
         answer = _send_valid(case, user, path, headers=headers)
 
         if reads_key:
@@ -594,7 +620,7 @@ def test_a_bad_idempotency_key_is_refused(case: Case, user: SignedIn) -> None:
         else:
             assert answer.status_code < 300
 
-    assert _stored(task) == task
+    assert state_of(user.user_id) == before
 
 
 # Methods and paths
@@ -673,8 +699,7 @@ def test_a_method_that_no_function_takes_is_told_those_that_are(case: Case, user
 
 @each(has_a_user, lambda case: case.route.method == "GET")
 def test_head_is_get_without_its_body(case: Case, user: SignedIn) -> None:
-    task = a_stored_task(user.user_id)
-    path = case.path(task_id=task.id)
+    path = case.path(stored_belongings(user.user_id))
 
     head, get = Api(user).request("HEAD", path), Api(user).get(path)
 
@@ -795,10 +820,10 @@ def test_logs_hold_no_token_no_password_and_no_body(
     case: Case, user: SignedIn, senders: Senders, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG")
-    task = a_stored_task(user.user_id, title="what-was-stored")
-    own = senders.of(case)
+    mine = stored_belongings(user.user_id, title="what-was-stored")
+    own = user if has_a_user(case) else senders.of(case)
 
-    _send_valid(case, own, case.path(task_id=task.id))
+    _send_valid(case, own, case.path(mine))
     _send(
         case,
         own,
@@ -814,14 +839,16 @@ def test_logs_hold_no_token_no_password_and_no_body(
 
 
 def test_every_answer_that_shows_a_task_shows_all_its_fields(user: SignedIn) -> None:
-    task = a_stored_task(user.user_id)
+    mine = stored_belongings(user.user_id)
+    showing = {"get-task", "update-task", "complete-task", "change-due-date", "restore-task"}
 
     shown = [
-        _send_valid(case, user, case.path(task_id=task.id))
+        _send_valid(case, user, case.path(mine))
         for case in CASES
-        if has_a_user(case) and case.name in {"get-task", "update-task", "complete-task"}
+        if has_a_user(case) and case.name in showing
     ]
 
+    assert len(shown) == 7
     for answer in shown:
         assert answer.status_code == 200
-        assert set(content(answer)) == set(tasks.represent(task))
+        assert set(content(answer)) == set(tasks.represent(mine.task))

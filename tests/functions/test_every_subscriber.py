@@ -1,6 +1,6 @@
 """What every function that events are delivered to promises, checked over all of them (E5)."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,7 +19,7 @@ from taskflow.kafka.topics import topic_of
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import transaction
 from tests.support.accounts import A_CAUSE, a_user, an_administrator
-from tests.support.api import Api
+from tests.support.api import Api, content
 from tests.support.attached import database_at
 from tests.support.builders import log_of
 from tests.support.configured import configured
@@ -58,7 +58,7 @@ def log(_own_database: None) -> list[Event]:
     """Return events of every type there is, from a life that had them all."""
     user = a_user()
     api = Api(user)
-    path = f"/api/tasks/{(api.post('/api/tasks', {'title': 'Buy milk'}).json or {})['id']}"
+    path = f"/api/tasks/{content(api.post('/api/tasks', {'title': 'Buy milk'}))['id']}"
     api.patch(path, {"title": "Buy bread"})
     api.put(f"{path}/due-date", {"due_date": "2026-05-01T09:00:00Z"})
     api.post(f"{path}/complete")
@@ -69,9 +69,33 @@ def log(_own_database: None) -> list[Event]:
     api.delete(path)
     api.post(f"{path}/restore")
     api.put("/api/settings", {"timezone": "Europe/Warsaw"})
+    _recur_and_remind(api)
     found = list(log_of(user.user_id))
     assert {event.event_type for event in found} == {event_type.value for event_type in EventType}
     return found
+
+
+def _recur_and_remind(api: Api) -> None:
+    """Have all that time brings: series that go on, reminders that come, and the inbox."""
+    recurrence = {"recurrence_rule": "FREQ=DAILY", "mode": "after_completion"}
+    due = {"due_date": "2126-05-01T09:00:00Z", "reminders": [{"before_due": "PT1H"}]}
+    task = content(api.post("/api/tasks", {"title": "Water", "recurrence": recurrence, **due}))
+    path = f"/api/tasks/{task['id']}"
+    api.post(f"{path}/complete")
+    [completed] = [
+        event
+        for event in log_of(task["user_id"])
+        if event.aggregate_id == task["id"] and event.event_type == "task.completed"
+    ]
+    assert_taken(deliver("spawn-next-occurrence", completed))
+    api.post(f"{path}/complete", {"completed": False})
+    api.delete(f"{path}/recurrence")
+    [pending, _] = content(api.get("/api/reminders/pending"))["items"]
+    api.post(f"/api/reminders/{pending['id']}/snooze", {"until": "2127-01-01T00:00:00Z"})
+    api.delete(f"/api/reminders/{pending['id']}")
+    api.post(f"{path}/reminders", {"remind_at": "2026-01-01T00:00:00Z"})
+    [notification] = content(api.get("/api/notifications"))["items"]
+    api.post(f"/api/notifications/{notification['id']}/read")
 
 
 @pytest.fixture
@@ -79,8 +103,18 @@ def fresh(log: list[Event]) -> list[Event]:
     """Return events like those of the log, of a user whose none was delivered anywhere."""
     del log
     user = a_user()
-    Api(user).post("/api/tasks", {"title": "Buy milk"})
+    recurrence = {"recurrence_rule": "FREQ=DAILY", "mode": "after_completion"}
+    draft = {"title": "Buy milk", "recurrence": recurrence}
+    task = content(Api(user).post("/api/tasks", draft))
+    Api(user).post(f"/api/tasks/{task['id']}/complete")
     return list(log_of(user.user_id))
+
+
+def _taken(name: str, happened: Sequence[Event]) -> Event:
+    """Return the first event that a subscriber takes."""
+    subscriber = SUBSCRIBERS[name]
+    types = subscriber.types if isinstance(subscriber, Consumer) else {*EventType}
+    return next(event for event in happened if event.event_type in types)
 
 
 # Deliveries
@@ -108,7 +142,7 @@ def test_a_second_delivery_changes_nothing(consumer: Consumer, log: list[Event])
 def test_deliveries_at_the_same_time_have_the_effect_once(
     consumer: Consumer, fresh: list[Event]
 ) -> None:
-    event = next(event for event in fresh if event.event_type in consumer.types)
+    event = _taken(consumer.name, fresh)
 
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(deliver, [consumer.name] * 16, [event] * 16))
@@ -125,7 +159,7 @@ def test_deliveries_at_the_same_time_have_the_effect_once(
 def test_a_delivery_from_kafka_has_more_attributes(consumer: Consumer, fresh: list[Event]) -> None:
     extensions = {"knativekafkapartition": "3", "knativekafkaoffset": "12", "key": "somebody"}
 
-    assert_taken(deliver(consumer.name, fresh[0], **extensions))
+    assert_taken(deliver(consumer.name, _taken(consumer.name, fresh), **extensions))
 
 
 @each_consumer
@@ -206,7 +240,7 @@ def test_while_the_database_is_away_deliveries_are_wanted_again(
 ) -> None:
     # With a Kafka there is something to publish; it is not asked.
     with database_at(NOWHERE), configured(kafka_bootstrap_servers=("127.0.0.1:9",)):
-        answer = deliver(name, fresh[0])
+        answer = deliver(name, _taken(name, fresh))
 
     assert answer.status_code == 503
     assert answer.headers["Retry-After"]
@@ -215,7 +249,8 @@ def test_while_the_database_is_away_deliveries_are_wanted_again(
 @each_consumer
 def test_past_its_app_it_answers_the_same(consumer: Consumer, fresh: list[Event]) -> None:
     past = Client(consumer.serve, use_cookies=False)
-    attributes, body = attributes_of(fresh[0]), fresh[0].record_json().encode()
+    event = _taken(consumer.name, fresh)
+    attributes, body = attributes_of(event), event.record_json().encode()
     named_otherwise = headers_of({**attributes, "id": "🐘"})
     statuses: list[int] = []
 

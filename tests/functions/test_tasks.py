@@ -240,13 +240,6 @@ def test_a_body_with_nothing_in_it_names_what_is_missing(api: Api) -> None:
         assert problem["errors"][0]["detail"] == "is required"
 
 
-@pytest.mark.parametrize("field", ["recurrence_rule", "recurrence", "reminders"])
-def test_what_is_not_supported_yet_is_refused_not_dropped(api: Api, field: str) -> None:
-    answer = api.post("/api/tasks", {"title": "Buy milk", field: "FREQ=DAILY"})
-
-    assert_invalid(answer, f"/{field}")
-
-
 @pytest.mark.parametrize(
     "sub",
     ["a b", "ü/ö", "tasks", "admin", "100%41", "🦉", "a?b#c", "..", "<x>", "a;b=c", "+", "x" * 255],

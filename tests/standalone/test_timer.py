@@ -62,11 +62,12 @@ def ticked(subscriber: Scripted, times: dict[str, int]) -> Callable[[], None]:
     return check
 
 
-def test_there_are_functions_for_the_hour_and_for_five_minutes() -> None:
+def test_there_are_functions_for_the_minute_for_five_and_for_the_hour() -> None:
     assert {cron.name: cron.every_min for cron in CRONS} == {
         "publish-outbox": 1,
         "purge-expired": 60,
         "reconcile-consumers": 5,
+        "run-schedule": 1,
     }
 
 
@@ -90,7 +91,8 @@ def test_each_function_is_woken_at_the_start_and_at_its_minutes(
 
     with ticking(served):
         eventually(lambda: _reached(minute), within_s=SOON_S)
-        eventually(ticked(subscriber, {**times, "publish-outbox": 2}), within_s=SOON_S)
+        every_minute = {"publish-outbox": 2, "run-schedule": 2}
+        eventually(ticked(subscriber, {**times, **every_minute}), within_s=SOON_S)
 
 
 def _reached(minute: datetime) -> None:
@@ -120,7 +122,7 @@ def test_a_tick_that_is_not_taken_is_sent_again_a_few_times(
     def script(delivered: Delivered) -> tuple[int, str]:
         if delivered.subscriber == "purge-expired":
             return 503, "never"
-        if delivered.subscriber == "publish-outbox":
+        if delivered.subscriber in {"publish-outbox", "run-schedule"}:
             return NO_CONTENT
         tried = len(subscriber.received("reconcile-consumers"))
         return NO_CONTENT if tried == 3 else (503, "not now")
@@ -128,8 +130,9 @@ def test_a_tick_that_is_not_taken_is_sent_again_a_few_times(
     subscriber.script = script
 
     with ticking(served):
-        expected = {"publish-outbox": 1, "purge-expired": RETRIES, "reconcile-consumers": 3}
-        eventually(ticked(subscriber, expected), within_s=SOON_S)
+        taken = {"publish-outbox": 1, "run-schedule": 1}
+        again = {"purge-expired": RETRIES, "reconcile-consumers": 3}
+        eventually(ticked(subscriber, {**taken, **again}), within_s=SOON_S)
 
 
 def test_a_function_that_hangs_holds_up_no_other_and_not_the_end(

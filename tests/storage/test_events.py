@@ -8,12 +8,14 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from taskflow import clock
 from taskflow.domain.errors import AccountNotFound
-from taskflow.domain.events import Event, EventType, NewEvent
+from taskflow.domain.events import Cause, Event, EventType, NewEvent
 from taskflow.storage import Transaction, events, run, transaction
 from tests.support.accounts import A_CAUSE, SignedIn
 from tests.support.builders import a_stored_task, append, log_of
@@ -155,6 +157,186 @@ def test_a_user_without_a_stream_has_no_log(database: object) -> None:  # noqa: 
         append(_an_event("nobody"))
     with pytest.raises(AccountNotFound):
         run(lambda tx: events.newest_seq(tx, "nobody"), A_CAUSE)
+
+
+# Several at once
+
+
+def test_events_of_several_users_at_once_take_their_places_each_in_its_own_stream(
+    user: SignedIn, other: SignedIn
+) -> None:
+    mine, theirs = ([_an_event(one.user_id, n=n) for n in range(3)] for one in (user, other))
+    listened: list[dict[str, int]] = []
+
+    for _ in range(2):
+        with transaction(A_CAUSE) as tx:
+            events.append(tx, [mine[0], theirs[0], theirs[1], mine[1], mine[2], theirs[2]])
+            listened.append(dict(tx.appended))
+        mine, theirs = ([_an_event(one.user_id, n=n) for n in range(3)] for one in (user, other))
+
+    for one in (user, other):
+        log = log_of(one.user_id)
+        assert _seqs(log) == list(range(1, 8))
+        assert [json.loads(event.data_json) for event in log[1:]] == [
+            {"n": n} for n in (0, 1, 2)
+        ] * 2
+        assert _broken_link(one.user_id) is None
+    assert listened == [{user.user_id: seq, other.user_id: seq} for seq in (4, 7)]
+
+
+def test_several_at_once_are_in_the_log_in_the_order_they_were_given(
+    user: SignedIn, other: SignedIn
+) -> None:
+    given = [_an_event((user, other)[number % 2].user_id) for number in range(50)]
+
+    append(*given)
+
+    with transaction(A_CAUSE) as tx:
+        ids = tx.connection.execute(
+            text(
+                "SELECT aggregate_id FROM events WHERE user_id IN (:u, :o) AND seq > 1"
+                " ORDER BY position"
+            ),
+            {"u": user.user_id, "o": other.user_id},
+        ).scalars()
+        assert list(ids) == [event.aggregate_id for event in given]
+
+
+HARD_DATA: list[dict[str, Any]] = [
+    {},
+    {"z": 1.0, "a": 1e-7, "e": 1e300, "n": -0.0, "i": 10**30, "d": 0.1 + 0.2},
+    {"é": 'Zażółć 🐘 \u2028 \\ " \n\t\x7f', "": [None, True, [], {}]},
+    {":name": "%s :rows \\: ::json {} $1", "'": "''", "}": "]", ",": '"data":'},
+    {"deep": {"b": [1, {"c": {"z": 1, "a": 2}}], "a": None}},
+    {"long": "é" * 100_000},
+    {"slashes": "\\\\ \\n \\u0041", "html": "</script>&"},
+]
+
+
+def test_what_is_appended_together_is_what_is_appended_one_by_one(
+    user: SignedIn, other: SignedIn
+) -> None:
+    def data_of(user_id: str) -> list[NewEvent]:
+        return [_an_event(user_id, **data) for data in HARD_DATA]
+
+    append(*data_of(user.user_id))
+    for event in data_of(other.user_id):
+        append(event)
+
+    texts = [json.dumps(data, ensure_ascii=False, separators=(",", ":")) for data in HARD_DATA]
+    for one in (user, other):
+        log = log_of(one.user_id)[1:]
+        assert [event.data_json for event in log] == texts
+        assert {
+            (event.actor, event.origin, event.correlation_id, event.traceparent, event.version)
+            for event in log
+        } == {(A_CAUSE.actor, A_CAUSE.origin, A_CAUSE.correlation_id, A_CAUSE.traceparent, 1)}
+        assert {UUID(str(event.event_id)).version for event in log} == {7}
+        assert _broken_link(one.user_id) is None
+
+
+def test_what_caused_several_events_is_kept_whatever_it_says(user: SignedIn) -> None:
+    cause = Cause(
+        correlation_id=':id %s "quoted"',
+        traceparent="",
+        actor="Zażółć 🐘 \\",
+        origin="127.0.0.1 it's {a} browser; \u2028",
+    )
+
+    with transaction(cause) as tx:
+        events.append(tx, [_an_event(user.user_id), _an_event(user.user_id)])
+
+    for event in log_of(user.user_id)[1:]:
+        assert (event.correlation_id, event.traceparent) == (cause.correlation_id, "")
+        assert (event.actor, event.origin) == (cause.actor, cause.origin)
+    assert _broken_link(user.user_id) is None
+
+
+JSONS = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=9),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=5),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(JSONS, min_size=2, max_size=4))
+def test_the_text_of_any_data_is_kept_and_chained(user: SignedIn, contents: list[object]) -> None:
+    append(*(_an_event(user.user_id, content=content) for content in contents))
+
+    newest = log_of(user.user_id)[-len(contents) :]
+    assert [event.data_json for event in newest] == [
+        json.dumps({"content": content}, ensure_ascii=False, separators=(",", ":"))
+        for content in contents
+    ]
+    assert _broken_link(user.user_id) is None
+
+
+def test_where_one_of_several_users_has_no_stream_nothing_is_appended(user: SignedIn) -> None:
+    def work(tx: Transaction) -> None:
+        with pytest.raises(AccountNotFound):
+            events.append(tx, [_an_event(user.user_id), _an_event("nobody")])
+        assert tx.appended == {}
+
+    run(work, A_CAUSE)
+
+    assert _seqs(log_of(user.user_id)) == [1]
+    assert _broken_link(user.user_id) is None
+
+
+def test_two_events_of_one_version_in_one_go_are_refused_together(user: SignedIn) -> None:
+    task_id = str(uuid4())
+
+    with pytest.raises(DBAPIError, match="23505"):
+        append(_an_event(user.user_id), *[_an_event(user.user_id, task_id)] * 2)
+
+    assert _seqs(log_of(user.user_id)) == [1]
+
+
+def test_two_that_append_to_the_same_users_in_opposite_order_never_deadlock(
+    user: SignedIn, other: SignedIn
+) -> None:
+    both = [user.user_id, other.user_id]
+
+    def write(order: list[str]) -> None:
+        for _ in range(EACH):
+            # Not `run`, which would try again after a deadlock.
+            with transaction(A_CAUSE) as tx:
+                events.append(tx, [_an_event(user_id) for user_id in order])
+
+    with ThreadPoolExecutor(6) as pool:
+        for done in [pool.submit(write, both[:: (-1) ** writer]) for writer in range(6)]:
+            done.result(60)
+
+    for user_id in both:
+        assert _seqs(log_of(user_id)) == list(range(1, 6 * EACH + 2))
+        assert _broken_link(user_id) is None
+
+
+def test_single_and_several_appends_of_one_user_at_once_leave_no_gap(user: SignedIn) -> None:
+    def write(count: int) -> None:
+        for _ in range(EACH):
+            append(*(_an_event(user.user_id) for _ in range(count)))
+
+    with ThreadPoolExecutor(6) as pool:
+        for done in [pool.submit(write, count) for count in (1, 2, 3, 1, 2, 3)]:
+            done.result(60)
+
+    assert _seqs(log_of(user.user_id)) == list(range(1, 12 * EACH + 2))
+    assert _broken_link(user.user_id) is None
 
 
 # What is kept

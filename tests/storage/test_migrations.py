@@ -4,18 +4,22 @@ import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
-from taskflow.storage import transaction
+from taskflow.domain import recurring
+from taskflow.storage import events, reminder_store, task_store, transaction
 from taskflow.storage.migrations import runner
 from taskflow.storage.migrations.runner import MigrationOutOfPhase
 from taskflow.storage.tables import METADATA
 from tests.support.accounts import A_CAUSE, a_user
-from tests.support.builders import a_stored_task, log_of
+from tests.support.builders import a_series, a_stored_task, log_of
 from tests.support.eventually import eventually
 
 SCRIPT = """
@@ -192,6 +196,71 @@ def test_requests_are_served_while_a_migration_waits_for_its_lock(
         assert migrating.result(WAIT_S) == ["9001_add"]
     a_stored_task(user.user_id)
     assert len(log_of(user.user_id)) == 1 + served + 1
+
+
+TASK: dict[str, Any] = {
+    "id": UUID("019ca8a0-3e80-7000-8674-ca7e663b7f8f"),
+    "metadata": '{"z": 1.0, "a": [null]}',
+    "now": datetime(2026, 3, 1, 9, tzinfo=UTC),
+}
+INSERT_AS_BEFORE = """
+INSERT INTO tasks (
+    id, user_id, title, description, status, priority, tags, metadata, due_date, completed_at,
+    created_at, updated_at, version, deleted_at
+) VALUES (
+    :id, :user_id, 'Buy milk', NULL, 'pending', 2, '{home}', CAST(:metadata AS json), :now, NULL,
+    :now, :now, 1, NULL
+)
+"""
+
+
+def test_tasks_from_before_recurrence_are_as_they_were_and_can_recur(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "as-before"
+    later = [f"{revision}.py" for revision in _real() if revision >= "0004"]
+    unwanted = shutil.ignore_patterns("*.pyc", *later)
+    shutil.copytree(Path(runner.__file__).parent, folder, ignore=unwanted)
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "__file__", str(folder / "runner.py"))
+        runner.apply()
+    user = a_user()
+    with transaction(A_CAUSE) as tx:
+        tx.connection.execute(text(INSERT_AS_BEFORE), {**TASK, "user_id": user.user_id})
+
+    applied = runner.apply()
+
+    with transaction(A_CAUSE) as tx:
+        task = task_store.get(tx, user.user_id, TASK["id"])
+        found = reminder_store.of_task(tx, task.id)
+        set_, happened = recurring.set_recurrence(
+            task, a_series(), "UTC", lead=timedelta(0), now=TASK["now"]
+        )
+        task_store.save(tx, set_)
+        events.append(tx, happened)
+        again = task_store.get(tx, user.user_id, task.id)
+    assert applied[0] == "0004_time"
+    assert (task.title, task.tags, task.metadata) == (
+        "Buy milk",
+        ("home",),
+        {"z": 1.0, "a": [None]},
+    )
+    assert (task.recurrence, task.next_occurrence, task.recurring_task_id) == (None, None, None)
+    assert found == []
+    assert again == set_
+    assert len(log_of(user.user_id)) == 2
+
+
+def test_the_code_from_before_recurrence_still_works_after_the_migration() -> None:
+    runner.apply("before-deploy")
+    user = a_user()
+
+    with transaction(A_CAUSE) as tx:
+        tx.connection.execute(text(INSERT_AS_BEFORE), {**TASK, "user_id": user.user_id})
+
+    with transaction(A_CAUSE) as tx:
+        assert task_store.next_due(tx) is None
+        assert not task_store.get(tx, user.user_id, TASK["id"]).recurs
 
 
 def _assert_someone_waits_for(at_least_s: float) -> None:

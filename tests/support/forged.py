@@ -32,6 +32,6 @@ def bearing(user: SignedIn, token: str) -> SignedIn:
     return SignedIn(user.user_id, user.email, token)
 
 
-def still(user: SignedIn, at: datetime) -> SignedIn:
+def still(user: SignedIn, at: datetime, **claims: Any) -> SignedIn:  # noqa: ANN401 - as above
     """Return the same user with a token that holds at another time."""
-    return bearing(user, a_token(user.user_id, at=at))
+    return bearing(user, a_token(user.user_id, at=at, **claims))

@@ -23,9 +23,14 @@ def main(clock_file: Path) -> None:
     with clock_file.open("rb") as opened, mmap(opened.fileno(), 0, access=ACCESS_READ) as shared:
         clock.now = lambda: datetime.fromtimestamp(TIME.unpack(shared[: TIME.size])[0], UTC)
         # Simulated minutes pass in real milliseconds: nobody waits for them.
-        Shift.rest = lambda *_: time.sleep(LOOK_S)
+        Shift.rest = _rest_a_little
         while True:
             assert_taken(tick("run-schedule"))
+
+
+def _rest_a_little(self: Shift, seconds: float) -> None:
+    del self, seconds
+    time.sleep(LOOK_S)
 
 
 if __name__ == "__main__":

@@ -47,9 +47,8 @@ class Created:
 
 def create(draft: NewTask, *, user_id: str, user_zone: str, now: datetime) -> Created:
     """Make a new task of a user. Raises InvalidContent for fields that contradict each other."""
-    task, happened = tasks.create(draft, user_id=user_id, now=now)
-    happened = list(happened)
-    _check(draft, task)
+    task, created = _bare(draft, user_id=user_id, now=now)
+    happened = list(created)
     added: list[Reminder] = []
     notifications: list[Notification] = []
     of_reminders: list[NewEvent] = []
@@ -67,16 +66,22 @@ def create(draft: NewTask, *, user_id: str, user_zone: str, now: datetime) -> Cr
     return Created(task, added, notifications, [*happened, *of_reminders])
 
 
-def _check(draft: NewTask, task: Task) -> None:
+def _bare(draft: NewTask, *, user_id: str, now: datetime) -> tuple[Task, Sequence[NewEvent]]:
+    """Make the task itself, once nothing in the whole request contradicts."""
     wanted = draft.reminders or []
     wrong = [
         error
         for number, each in enumerate(wanted)
-        for error in each.wrong(task, f"/reminders/{number}")
+        for error in each.wrong(draft.due_date, f"/reminders/{number}")
     ]
-    if wanted and not task.is_open:
-        wrong.append(FieldError("/reminders", "need a task that is open"))
     if draft.recurrence is not None and draft.recurrence_rule is not None:
         wrong.append(FieldError("/recurrence_rule", "contradicts recurrence beside it"))
+    try:
+        task, happened = tasks.create(draft, user_id=user_id, now=now)
+    except InvalidContent as refused:
+        raise InvalidContent(*refused.errors, *wrong) from None
+    if wanted and not task.is_open:
+        wrong.append(FieldError("/reminders", "need a task that is open"))
     if wrong:
         raise InvalidContent(*wrong)
+    return task, happened

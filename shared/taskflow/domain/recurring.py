@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from taskflow.domain import tasks
 from taskflow.domain.content import Content
-from taskflow.domain.errors import NoRecurrence
+from taskflow.domain.errors import FieldError, InvalidContent, NoRecurrence
 from taskflow.domain.events import EventType, NewEvent
 from taskflow.domain.identifiers import new_id
 from taskflow.domain.recurrence import (
@@ -43,13 +43,17 @@ SPAWNED_MAX = 100
 START_YEARS = range(1900, 9999)
 """From before any task was due, for with COUNT occurrences are counted from the start."""
 
+_HALF_A_DAY = timedelta(hours=12)
+
 PREVIEW_DEFAULT, PREVIEW_MAX = 10, 100
 
 
-def _not_too_old(start: datetime) -> datetime:
+_RANGE = "must lie from 1900 to 9998"
+
+
+def _in_range(start: datetime) -> datetime:
     if start.year not in START_YEARS:
-        years = {"first": START_YEARS[0], "last": START_YEARS[-1]}
-        raise PydanticCustomError("start_range", "must lie from {first} to {last}", years)
+        raise PydanticCustomError("start_range", _RANGE)
     return start
 
 
@@ -61,14 +65,19 @@ class RecurrenceDraft(Content):
     """
 
     recurrence_rule: RuleText
-    start: Annotated[Time, AfterValidator(_not_too_old)] | None = None
+    start: Annotated[Time, AfterValidator(_in_range)] | None = None
     timezone: TimeZone | None = None
     mode: Annotated[Mode, Field(strict=False)] = Mode.SCHEDULE
     missed: Annotated[Missed, Field(strict=False)] = Missed.ALL
     skip: Annotated[Skip, Field(strict=False)] = Skip.BACKWARD
 
     def series(self, user_zone: str, *, start: datetime) -> Recurrence:
-        """Make the series; `start` is the instant to begin with where the client names none."""
+        """Make the series; `start` is the instant to begin with where the client names none.
+
+        Raises InvalidContent where that is none that a series can begin with.
+        """
+        if self.start is None and start.year not in START_YEARS:
+            raise InvalidContent(FieldError("/start", f"{_RANGE}, and the due date does not"))
         zone = self.timezone or user_zone
         return Recurrence(
             series=Series(
@@ -114,9 +123,16 @@ def set_recurrence(
 
     `lead` is how long before its due date the task has its first reminder.
     """
+    present = task.recurrence
     wanted = replace(draft.series(user_zone, start=task.due_date or now), lead=lead)
-    if task.recurrence is not None and wanted == replace(task.recurrence, made=0):
-        return task, []
+    if present is not None:
+        # Sent again without a start, it is meant to begin when it did.
+        began = task.due_date or start_at(present.series, present.zone)
+        if replace(present, made=0) in (
+            wanted,
+            replace(draft.series(user_zone, start=began), lead=lead),
+        ):
+            return task, []
     recurs = replace(task, recurrence=wanted).recurs
     following = wanted.first_after(now) if recurs else None
     return _set(task, {"recurrence": wanted, "next_occurrence": following}, now=now)
@@ -141,9 +157,11 @@ def follow_zone(task: Task, zone: str, *, now: datetime) -> Changed:
     moved = replace(recurrence, zone=zone)
     if task.next_occurrence is None:
         return replace(task, recurrence=moved), []
-    # The same wall time, give or take what a change of clocks moved it by.
-    place = in_new_zone(task.next_occurrence, old=recurrence.zone, new=zone)
-    following = moved.first_after(max(now, place - timedelta(hours=12)))
+    # From half a day before: a change of clocks may have moved the wall time.
+    place = in_new_zone(task.next_occurrence, old=recurrence.zone, new=zone) - _HALF_A_DAY
+    # What is due is still to be made; what only the move has put into the past is not.
+    is_due = task.next_occurrence <= now
+    following = moved.first_after(place if is_due else max(now, place))
     return _set(task, {"recurrence": moved, "next_occurrence": following}, now=now)
 
 
@@ -212,7 +230,9 @@ def spawn_after(
         return nothing
     if recurrence.series.mode is not Mode.AFTER_COMPLETION:
         return nothing
-    previous = completed.occurrence_at or start_at(recurrence.series, recurrence.zone)
+    is_occurrence = completed.recurring_task_id == task.id
+    first = start_at(recurrence.series, recurrence.zone)
+    previous = (completed.occurrence_at if is_occurrence else None) or first
     at = next_after_completion(
         recurrence.series,
         completed_at,

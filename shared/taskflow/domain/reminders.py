@@ -7,7 +7,7 @@ reminded of.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
@@ -27,9 +27,10 @@ from taskflow.domain.times import Duration, Time, duration_text, rfc3339
 
 MESSAGE_MAX_CHARS = 1000
 REMINDERS_MAX = 50
-"""Of one task."""
+"""Of one task, still to come."""
 
 BEFORE_DUE_MAX = timedelta(days=366)
+_EARLIEST_DUE = datetime.min.replace(tzinfo=UTC) + BEFORE_DUE_MAX
 
 
 def _not_too_long(before_due: timedelta) -> timedelta:
@@ -50,14 +51,19 @@ class ReminderDraft(Content):
     before_due: Annotated[Duration, AfterValidator(_not_too_long)] | None = None
     message: Message | None = None
 
-    def wrong(self, task: Task, pointer: str = "") -> list[FieldError]:
-        """Name what a task can't be reminded by; `pointer` is where in the request this stands."""
+    def wrong(self, due_date: datetime | None, pointer: str = "") -> list[FieldError]:
+        """Name what a task that is due then can't be reminded by.
+
+        `pointer` is where in the request this stands.
+        """
         if self.remind_at is None and self.before_due is None:
             return [FieldError(f"{pointer}/remind_at", "is required, or before_due")]
         if self.remind_at is not None and self.before_due is not None:
             return [FieldError(f"{pointer}/before_due", "contradicts remind_at beside it")]
-        if self.before_due is not None and task.due_date is None:
+        if self.before_due is not None and due_date is None:
             return [FieldError(f"{pointer}/before_due", "needs a task with a due date")]
+        if self.before_due is not None and due_date is not None and due_date < _EARLIEST_DUE:
+            return [FieldError(f"{pointer}/before_due", "lies before the first of all times")]
         return []
 
 
@@ -155,17 +161,18 @@ def add(task: Task, draft: ReminderDraft, others: Sequence[Reminder], *, now: da
 
     Raises InvalidContent, and TaskIsClosed where there is nothing to be reminded of.
     """
-    if wrong := draft.wrong(task):
+    if wrong := draft.wrong(task.due_date):
         raise InvalidContent(*wrong)
     if not task.is_open:
         raise TaskIsClosed
-    present = [one for one in others if not one.is_removed]
     reminder, happened = _scheduled(task, draft, now=now)
-    for other in present:
+    for other in others:
         if other.remind_at == reminder.remind_at and other.status is not ReminderStatus.CANCELLED:
             return Added(other, None, [])
-    if len(present) >= REMINDERS_MAX:
-        raise InvalidContent(FieldError("", f"a task has at most {REMINDERS_MAX} reminders"))
+    if sum(one.status is ReminderStatus.SCHEDULED for one in others) >= REMINDERS_MAX:
+        raise InvalidContent(
+            FieldError("", f"a task has at most {REMINDERS_MAX} pending reminders")
+        )
     if reminder.remind_at > now:
         return Added(reminder, None, [happened])
     fired = trigger(reminder, task, now=now)
@@ -200,8 +207,11 @@ def concern(before: Task, after: Task) -> bool:
 
 def snooze(
     reminder: Reminder, task: Task, wanted: Snooze, *, now: datetime
-) -> tuple[Reminder, NewEvent]:
-    """Remind again later. Raises InvalidContent for a time past, and TaskIsClosed."""
+) -> tuple[Reminder, Sequence[NewEvent]]:
+    """Remind again later; at the same time as before is no change.
+
+    Raises InvalidContent for a time past, and TaskIsClosed.
+    """
     if wanted.until <= now:
         raise InvalidContent(FieldError("/until", "must lie in the future"))
     if not task.is_open:
@@ -209,7 +219,10 @@ def snooze(
     after = replace(
         reminder, remind_at=wanted.until, status=ReminderStatus.SCHEDULED, is_snoozed=True
     )
-    return _recorded(EventType.REMINDER_RESCHEDULED, reminder, after, now=now)
+    if after == reminder:
+        return reminder, []
+    after, happened = _recorded(EventType.REMINDER_RESCHEDULED, reminder, after, now=now)
+    return after, [happened]
 
 
 def remove(reminder: Reminder, *, now: datetime) -> tuple[Reminder, NewEvent]:
@@ -260,22 +273,22 @@ def _followed(
     before_due, due_date = reminder.before_due, task.due_date
     at, is_snoozed = reminder.remind_at, reminder.is_snoozed
     if before_due is not None and due_date is not None and (is_moved or not is_snoozed):
-        at, is_snoozed = due_date - before_due, False
-    is_armed = task.is_open and (before_due is None or due_date is not None)
+        at, is_snoozed = max(due_date, _EARLIEST_DUE) - before_due, False
+    has_time = before_due is None or due_date is not None or (is_snoozed and not is_moved)
+    is_armed = task.is_open and has_time
     armed = replace(reminder, remind_at=at, is_snoozed=is_snoozed, status=ReminderStatus.SCHEDULED)
-    match reminder.status:
-        case ReminderStatus.SCHEDULED if not is_armed:
-            return EventType.REMINDER_CANCELLED, replace(reminder, status=ReminderStatus.CANCELLED)
-        case ReminderStatus.SCHEDULED if armed != reminder:
-            return EventType.REMINDER_RESCHEDULED, armed
-        case ReminderStatus.CANCELLED if is_armed and at > now:
-            return EventType.REMINDER_SCHEDULED, armed
-        case ReminderStatus.TRIGGERED | ReminderStatus.SENT if (
-            is_moved and is_armed and at > now and before_due is not None
-        ):
-            return EventType.REMINDER_RESCHEDULED, armed
-        case _:
-            return None
+    comes_again = is_moved and before_due is not None and reminder.is_notified
+    is_moved_to = at != reminder.remind_at
+    event_type, one = None, reminder
+    if is_armed and at > now and (reminder.status is ReminderStatus.CANCELLED or comes_again):
+        back = EventType.REMINDER_RESCHEDULED if comes_again else EventType.REMINDER_SCHEDULED
+        event_type, one = back, armed
+    elif reminder.status is ReminderStatus.SCHEDULED and not is_armed:
+        event_type = EventType.REMINDER_CANCELLED
+        one = replace(armed, status=ReminderStatus.CANCELLED)
+    elif is_moved_to and not reminder.is_notified:
+        event_type, one = EventType.REMINDER_RESCHEDULED, replace(armed, status=reminder.status)
+    return None if event_type is None else (event_type, one)
 
 
 def _scheduled(task: Task, draft: ReminderDraft, *, now: datetime) -> tuple[Reminder, NewEvent]:

@@ -2,39 +2,34 @@
 
 import logging
 from collections.abc import Callable, Collection, Sequence
-from typing import Generic, TypeVar
 from uuid import UUID
 
 from taskflow.domain.events import Cause
 from taskflow.storage import DatabaseUnavailable, LockTimeout, Transaction, run
 
-T = TypeVar("T")
+Lock = Callable[[Transaction, int, Collection[UUID]], Sequence[UUID]]
+"""Locks so many due items, but none of those with these ids, and returns their own.
 
-Lock = Callable[[Transaction, int, Collection[UUID]], Sequence[T]]
-"""Locks and returns so many due items, but none of those with these ids; others hold the rest."""
+What others hold is passed over. It reads no more than ids, so that a bad row is known by its own.
+"""
+
+CarryOut = Callable[[Transaction, Sequence[UUID]], None]
+"""Reads what was locked, and does what is to be done with it."""
 
 _log = logging.getLogger(__name__)
 
 
-class Due(Generic[T]):
+class Due:
     """The due items of one kind, taken until there are none.
 
     Some share a transaction, for a commit costs as much as they do. If it fails, each is given one
     of its own: one bad item changes nothing for the others, and is left to the next run.
     """
 
-    def __init__(
-        self,
-        lock: Lock[T],
-        carry_out: Callable[[Transaction, Sequence[T]], None],
-        id_of: Callable[[T], UUID],
-        *,
-        together: int,
-    ) -> None:
+    def __init__(self, lock: Lock, carry_out: CarryOut, *, together: int) -> None:
         """Take items by `lock`, `together` at a time, and do by `carry_out` what is to be done."""
         self._lock = lock
         self._carry_out = carry_out
-        self._id_of = id_of
         self._together = together
         self._singly = 0
         self._bad: set[UUID] = set()
@@ -45,7 +40,7 @@ class Due(Generic[T]):
         Raises DatabaseUnavailable and LockTimeout.
         """
         limit = 1 if self._singly else self._together
-        taken: Sequence[T] = []
+        taken: Sequence[UUID] = []
 
         def work(tx: Transaction) -> None:
             nonlocal taken
@@ -64,11 +59,10 @@ class Due(Generic[T]):
         self._singly = max(0, self._singly - 1)
         return len(taken)
 
-    def _failed(self, taken: Sequence[T]) -> None:
-        ids = [self._id_of(item) for item in taken]
-        if len(ids) > 1:
-            _log.warning("%d items failed together; each is tried by itself", len(ids))
-            self._singly = len(ids) + 1
+    def _failed(self, taken: Sequence[UUID]) -> None:
+        if len(taken) > 1:
+            _log.warning("%d items failed together; each is tried by itself", len(taken))
+            self._singly = len(taken) + 1
         else:
-            _log.exception("what is due failed: %s", ids[0])
-            self._bad.update(ids)
+            _log.exception("what is due failed: %s", taken[0])
+            self._bad.update(taken)

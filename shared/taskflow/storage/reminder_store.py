@@ -28,7 +28,7 @@ _OF_TASKS = (
     .order_by(REMINDERS.c.created_at, REMINDERS.c.id)
 )
 _DUE = (
-    select(REMINDERS.c.id, *TASKS.c)
+    select(REMINDERS.c.id)
     .join(TASKS, TASKS.c.id == REMINDERS.c.task_id)
     .where(
         _SCHEDULED,
@@ -110,28 +110,28 @@ def pending(
 
 def lock_due(
     tx: Transaction, *, now: datetime, limit: int, without: Collection[UUID] = ()
-) -> list[tuple[Reminder, Task]]:
-    """Return reminders whose time has come by `now`, the longest due first, with their tasks.
+) -> list[UUID]:
+    """Lock the tasks of reminders whose time has come by `now`, the longest due first.
 
-    The tasks are locked; those that another transaction holds are passed over.
+    Returns the reminders' ids; those whose task another transaction holds are passed over.
     """
-    rows = tx.connection.execute(_DUE, {"now": now, "most": limit, "without": list(without)}).all()
-    if not rows:
-        return []
-    width = len(TASKS.c)
-    tasks: dict[UUID, Task] = {}
-    for row in rows:
-        values = dict(zip(TASKS.c.keys(), row[-width:], strict=True))
-        tasks[values["id"]] = task_store.task_of(values)
-    wanted = {row[0] for row in rows}
-    # Read again: until the lock was had, another may have sent them, moved them or closed the task.
-    return [
-        (reminder, tasks[reminder.task_id])
-        for reminder in of_tasks(tx, list(tasks))
-        if reminder.id in wanted
-        and reminder.status is ReminderStatus.SCHEDULED
-        and reminder.remind_at <= now
-    ]
+    values = {"now": now, "most": limit, "without": list(without)}
+    return list(tx.connection.execute(_DUE, values).scalars())
+
+
+def due(tx: Transaction, ids: Sequence[UUID], *, now: datetime) -> list[tuple[Reminder, Task]]:
+    """Return those of the reminders that are due, the longest due first, with their tasks.
+
+    Until their lock was had, another may have sent them, moved them or closed the task.
+    """
+    query = select(REMINDERS).where(
+        REMINDERS.c.id.in_(ids), _SCHEDULED, REMINDERS.c.remind_at <= now
+    )
+    rows = tx.connection.execute(query.order_by(REMINDERS.c.remind_at, REMINDERS.c.id)).mappings()
+    found = [_reminder(row) for row in rows]
+    tasks = task_store.with_ids(tx, [reminder.task_id for reminder in found])
+    by_id = {task.id: task for task in tasks}
+    return [(reminder, by_id[reminder.task_id]) for reminder in found]
 
 
 def next_due(tx: Transaction) -> datetime | None:

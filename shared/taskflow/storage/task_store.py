@@ -41,7 +41,7 @@ _UPDATE = TASKS.update().where(
 )
 
 _DUE = (
-    select(TASKS)
+    select(TASKS.c.id)
     .where(
         TASKS.c.spawn_at <= bindparam("now"),
         TASKS.c.id != func.all(bindparam("without", type_=ARRAY(TASKS.c.id.type))),
@@ -148,13 +148,13 @@ def lock_recurring(tx: Transaction, user_id: str) -> list[Task]:
 
 def lock_due(
     tx: Transaction, *, now: datetime, limit: int, without: Collection[UUID] = ()
-) -> list[Task]:
-    """Return recurring tasks with an occurrence to create at `now`, the longest due first.
+) -> list[UUID]:
+    """Lock recurring tasks with an occurrence to create at `now`, the longest due first.
 
-    They are locked; those that another transaction holds are passed over.
+    Returns their ids; those that another transaction holds are passed over.
     """
-    rows = tx.connection.execute(_DUE, {"now": now, "most": limit, "without": list(without)})
-    return [task_of(row) for row in rows.mappings()]
+    values = {"now": now, "most": limit, "without": list(without)}
+    return list(tx.connection.execute(_DUE, values).scalars())
 
 
 def next_due(tx: Transaction) -> datetime | None:

@@ -1,0 +1,609 @@
+"""Reminders: what brings them, and what a task's own changes do to them (N1, N2, T4-T6, E1)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from taskflow.domain import notifications, reminders, tasks
+from taskflow.domain.errors import InvalidContent, TaskIsClosed
+from taskflow.domain.events import NewEvent
+from taskflow.domain.reminders import (
+    REMINDERS_MAX,
+    Added,
+    Reminder,
+    ReminderDraft,
+    ReminderStatus,
+    Snooze,
+)
+from taskflow.domain.tasks import Task, TaskChanges
+from taskflow.domain.times import duration_text, rfc3339
+from tests.support.builders import A_TIME, a_reminder, a_task
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+DUE = A_TIME + 10 * DAY
+IN_AN_HOUR = rfc3339(A_TIME + HOUR)
+BESIDE_THE_REMINDER = {"changes", "task_title", "reminder_message", "late_by_s"}
+
+
+def _draft(**fields: Any) -> ReminderDraft:  # noqa: ANN401 - what JSON may hold
+    return ReminderDraft.model_validate(fields)
+
+
+def _add(
+    task: Task,
+    others: Sequence[Reminder] = (),
+    now: datetime = A_TIME,
+    **fields: Any,  # noqa: ANN401 - as above
+) -> Added:
+    return reminders.add(task, _draft(**fields), others, now=now)
+
+
+def _due_task(due: datetime = DUE, **fields: Any) -> Task:  # noqa: ANN401 - as above
+    return a_task(due_date=rfc3339(due), **fields)
+
+
+def _types(happened: Sequence[NewEvent]) -> list[str]:
+    return [event.event_type.value for event in happened]
+
+
+def _wrong(task: Task, **fields: Any) -> list[str]:  # noqa: ANN401 - as above
+    with pytest.raises(InvalidContent) as refused:
+        _add(task, **fields)
+    return [error.pointer for error in refused.value.errors]
+
+
+def _following(
+    before: Task, after: Task, reminder: Reminder, *, now: datetime = A_TIME
+) -> tuple[Reminder, list[str]]:
+    """Return what a task's change makes of its one reminder, and the types of the events."""
+    changed, happened = reminders.follow(before, after, [reminder], now=now)
+    assert len(changed) == len(happened)
+    return (changed[0] if changed else reminder), _types(happened)
+
+
+# Setting one
+
+
+def test_a_reminder_at_a_time_is_scheduled_and_told_by_one_event() -> None:
+    task = a_task()
+
+    added = _add(task, remind_at=IN_AN_HOUR, message="Milk!")
+
+    reminder, [scheduled] = added.reminder, added.happened
+    assert added.notification is None
+    assert (reminder.remind_at, reminder.status) == (A_TIME + HOUR, ReminderStatus.SCHEDULED)
+    assert (scheduled.event_type.value, scheduled.version) == ("reminder.scheduled", 1)
+    assert (scheduled.user_id, scheduled.aggregate_id) == (task.user_id, str(reminder.id))
+    assert scheduled.data == {
+        "id": str(reminder.id),
+        "task_id": str(task.id),
+        "user_id": task.user_id,
+        "remind_at": IN_AN_HOUR,
+        "before_due": None,
+        "message": "Milk!",
+        "status": "scheduled",
+        "notified": False,
+        "fires_immediately": False,
+        "created_at": rfc3339(A_TIME),
+    }
+
+
+@pytest.mark.parametrize(
+    ("before_due", "shown"), [("P1D", "P1D"), ("PT90M", "PT1H30M"), ("PT0S", "PT0S")]
+)
+def test_a_relative_reminder_is_so_long_before_the_due_date(before_due: str, shown: str) -> None:
+    reminder = _add(_due_task(), before_due=before_due).reminder
+
+    assert reminder.before_due is not None
+    assert reminder.remind_at == DUE - reminder.before_due
+    assert reminder.is_relative
+    assert reminders.represent(reminder)["before_due"] == shown
+
+
+@pytest.mark.parametrize("late", [timedelta(0), timedelta(seconds=90.5), 400 * DAY])
+def test_a_time_that_is_past_fires_at_once_and_says_how_late(late: timedelta) -> None:
+    task = a_task(title="Buy milk")
+
+    added = _add(task, remind_at=rfc3339(A_TIME - late), message="Milk!")
+
+    triggered = added.happened[1]
+    assert _types(added.happened) == [
+        *("reminder.scheduled", "reminder.triggered", "notification.created", "reminder.sent")
+    ]
+    assert (added.reminder.status, added.reminder.version) == (ReminderStatus.SENT, 3)
+    assert added.reminder.is_notified
+    assert triggered.data["late_by_s"] == late.total_seconds()
+    assert triggered.data["task_title"] == "Buy milk"
+    assert triggered.data["reminder_message"] == "Milk!"
+    assert triggered.data["changes"] == {
+        "status": {"old": "scheduled", "new": "triggered"},
+        "notified": {"old": False, "new": True},
+    }
+    assert added.notification is not None
+    assert added.happened[2].data == notifications.represent(added.notification)
+    assert (added.notification.title, added.notification.message) == ("Buy milk", "Milk!")
+    assert (added.notification.task_id, added.notification.user_id) == (task.id, task.user_id)
+    assert added.notification.reminder_id == added.reminder.id
+
+
+def test_the_same_time_twice_is_the_first_reminder_and_no_event() -> None:
+    task = _due_task(A_TIME + 2 * HOUR)
+    first = a_reminder(task, remind_at=IN_AN_HOUR)
+
+    by_time = _add(task, [first], remind_at=IN_AN_HOUR, message="other")
+    by_length = _add(task, [first], before_due="PT1H")
+
+    assert by_time == by_length == Added(first, None, [])
+
+
+def test_the_same_time_past_fires_just_once() -> None:
+    task = a_task()
+    fired = _add(task, remind_at=rfc3339(A_TIME - HOUR)).reminder
+
+    again = _add(task, [fired], remind_at=rfc3339(A_TIME - HOUR))
+
+    assert again == Added(fired, None, [])
+
+
+def test_where_the_first_was_taken_away_the_same_time_is_a_new_reminder() -> None:
+    task = a_task()
+    gone, _ = reminders.remove(a_reminder(task, remind_at=IN_AN_HOUR), now=A_TIME)
+
+    added = _add(task, [gone], remind_at=IN_AN_HOUR)
+
+    assert added.reminder.id != gone.id
+    assert _types(added.happened) == ["reminder.scheduled"]
+
+
+def test_a_task_has_only_so_many_reminders_not_counting_those_taken_away() -> None:
+    task = a_task()
+    others = [
+        a_reminder(task, remind_at=rfc3339(A_TIME + (2 + number) * HOUR))
+        for number in range(REMINDERS_MAX)
+    ]
+    gone, _ = reminders.remove(others[0], now=A_TIME)
+
+    with pytest.raises(InvalidContent):
+        _add(task, others, remind_at=IN_AN_HOUR)
+
+    assert _add(task, others, remind_at=rfc3339(others[0].remind_at)).reminder == others[0]
+    assert _add(task, [gone, *others[1:]], remind_at=IN_AN_HOUR).happened
+
+
+def test_what_a_task_can_not_be_reminded_by_is_named() -> None:
+    assert _wrong(_due_task()) == ["/remind_at"]
+    assert _wrong(_due_task(), remind_at=IN_AN_HOUR, before_due="P1D") == ["/before_due"]
+    assert _wrong(a_task(), before_due="P1D") == ["/before_due"]
+
+
+@pytest.mark.parametrize("status", ["completed", "cancelled"])
+def test_there_is_nothing_to_be_reminded_of_in_a_closed_task(status: str) -> None:
+    with pytest.raises(TaskIsClosed):
+        _add(a_task(status=status), remind_at=IN_AN_HOUR)
+
+
+def test_there_is_nothing_to_be_reminded_of_in_a_deleted_task() -> None:
+    deleted, _ = tasks.delete(a_task(), now=A_TIME)
+
+    with pytest.raises(TaskIsClosed):
+        _add(deleted, remind_at=IN_AN_HOUR)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"remind_at": "2026-03-01T10:00:00"},
+        {"remind_at": 5},
+        {"before_due": "-P1D"},
+        {"before_due": 3600},
+        {"before_due": "P366DT1S"},
+        {"remind_at": IN_AN_HOUR, "message": ""},
+        {"remind_at": IN_AN_HOUR, "message": " "},
+        {"remind_at": IN_AN_HOUR, "message": "a\0"},
+        {"remind_at": IN_AN_HOUR, "message": "a" * 1001},
+        {"remind_at": IN_AN_HOUR, "status": "sent"},
+    ],
+    ids=str,
+)
+def test_what_is_no_reminder_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        _draft(**wrong)
+
+
+def test_a_reminder_comes_at_most_a_leap_year_before() -> None:
+    assert _draft(before_due="P366D", message="a" * 1000).before_due == 366 * DAY
+
+
+def test_the_lead_is_that_of_the_earliest_relative_reminder_that_is_left() -> None:
+    task = _due_task()
+    absolute = a_reminder(task, remind_at=IN_AN_HOUR)
+    at_due, an_hour, a_day = (a_reminder(task, before_due=text) for text in ("PT0S", "PT1H", "P1D"))
+    gone, _ = reminders.remove(a_day, now=A_TIME)
+
+    assert reminders.lead_of([]) == reminders.lead_of([absolute, at_due]) == timedelta(0)
+    assert reminders.lead_of([absolute, an_hour, a_day, at_due]) == DAY
+    assert reminders.lead_of([an_hour, gone]) == HOUR
+
+
+# What the task's changes do
+
+
+def test_completing_cancels_what_is_to_come_and_reopening_brings_it_back() -> None:
+    task = _due_task()
+    reminder = a_reminder(task, before_due="P1D")
+    completed, _ = tasks.set_completed(task, True, now=A_TIME)  # noqa: FBT003 - the domain's own
+    reopened, _ = tasks.set_completed(completed, False, now=A_TIME)  # noqa: FBT003 - as above
+
+    cancelled, gone = _following(task, completed, reminder)
+    armed, back = _following(completed, reopened, cancelled)
+
+    assert (cancelled.status, gone) == (ReminderStatus.CANCELLED, ["reminder.cancelled"])
+    assert (armed.status, back) == (ReminderStatus.SCHEDULED, ["reminder.scheduled"])
+    assert replace(armed, version=1) == reminder
+
+
+@pytest.mark.parametrize("fields", [{"before_due": "P1D"}, {"remind_at": rfc3339(DUE - DAY)}])
+def test_what_has_passed_meanwhile_is_not_armed_again(fields: dict[str, Any]) -> None:
+    task = _due_task()
+    deleted, _ = tasks.delete(task, now=A_TIME)
+    cancelled, _ = _following(task, deleted, a_reminder(task, **fields))
+    late = DUE - DAY
+
+    at_its_time, happened = _following(deleted, task, cancelled, now=late)
+    just_before, _ = _following(deleted, task, cancelled, now=late - timedelta.resolution)
+
+    assert (at_its_time, happened) == (cancelled, [])
+    assert just_before.status is ReminderStatus.SCHEDULED
+
+
+@pytest.mark.parametrize("close", [{"status": "cancelled"}, {"status": "completed"}])
+def test_from_closed_to_closed_nothing_happens_to_a_reminder(close: dict[str, Any]) -> None:
+    task = _due_task()
+    closed, _ = tasks.update(task, TaskChanges.model_validate(close), now=A_TIME)
+    deleted, _ = tasks.delete(closed, now=A_TIME)
+    cancelled, _ = _following(task, closed, a_reminder(task, before_due="P1D"))
+
+    assert _following(closed, deleted, cancelled) == (cancelled, [])
+    assert not reminders.concern(closed, deleted)
+
+
+def test_a_due_date_takes_with_it_what_is_relative_to_it() -> None:
+    task = _due_task()
+    moved, _ = tasks.set_due_date(task, DUE + 3 * DAY, now=A_TIME)
+    relative, absolute = a_reminder(task, before_due="P1D"), a_reminder(task, remind_at=IN_AN_HOUR)
+
+    changed, [event] = reminders.follow(task, moved, [absolute, relative], now=A_TIME)
+
+    [after] = changed
+    assert after.remind_at == DUE + 2 * DAY
+    assert event.event_type.value == "reminder.rescheduled"
+    assert event.data["changes"] == {
+        "remind_at": {"old": rfc3339(DUE - DAY), "new": rfc3339(DUE + 2 * DAY)}
+    }
+
+
+def test_clearing_the_due_date_cancels_what_is_relative_and_a_new_one_brings_it_back() -> None:
+    task = _due_task()
+    cleared, _ = tasks.set_due_date(task, None, now=A_TIME)
+    again, _ = tasks.set_due_date(cleared, DUE + 5 * DAY, now=A_TIME)
+
+    cancelled, gone = _following(task, cleared, a_reminder(task, before_due="P1D"))
+    back, scheduled = _following(cleared, again, cancelled)
+    absolute = a_reminder(task, remind_at=IN_AN_HOUR)
+
+    assert (cancelled.status, gone) == (ReminderStatus.CANCELLED, ["reminder.cancelled"])
+    assert (back.remind_at, scheduled) == (DUE + 4 * DAY, ["reminder.scheduled"])
+    assert _following(task, cleared, absolute) == (absolute, [])
+
+
+def test_one_that_was_sent_comes_again_only_where_its_due_date_moves_on() -> None:
+    task = _due_task()
+    sent = reminders.trigger(a_reminder(task, before_due="P1D"), task, now=DUE - DAY).reminder
+    later, _ = tasks.set_due_date(task, DUE + 3 * DAY, now=A_TIME)
+    sooner, _ = tasks.set_due_date(task, DUE - HOUR, now=A_TIME)
+    closed, _ = tasks.set_completed(task, True, now=A_TIME)  # noqa: FBT003 - the domain's own
+
+    again, happened = _following(task, later, sent, now=DUE - DAY)
+
+    assert (again.status, again.remind_at) == (ReminderStatus.SCHEDULED, DUE + 2 * DAY)
+    assert happened == ["reminder.rescheduled"]
+    assert _following(task, sooner, sent, now=DUE - DAY) == (sent, [])
+    assert _following(task, closed, sent, now=DUE - DAY) == (sent, [])
+    assert _following(closed, task, sent, now=A_TIME) == (sent, [])
+
+
+def test_a_due_date_that_is_moved_close_leaves_a_reminder_that_is_due_at_once() -> None:
+    task = _due_task()
+    moved, _ = tasks.set_due_date(task, A_TIME + HOUR, now=A_TIME)
+
+    overdue, happened = _following(task, moved, a_reminder(task, before_due="P1D"))
+
+    assert (overdue.status, overdue.remind_at) == (
+        ReminderStatus.SCHEDULED,
+        A_TIME + HOUR - DAY,
+    )
+    assert happened == ["reminder.rescheduled"]
+
+
+def test_a_due_date_moved_while_the_task_was_closed_counts_when_it_is_open_again() -> None:
+    task = _due_task()
+    closed, _ = tasks.set_completed(task, True, now=A_TIME)  # noqa: FBT003 - the domain's own
+    moved, _ = tasks.set_due_date(closed, DUE + 3 * DAY, now=A_TIME)
+    reopened, _ = tasks.set_completed(moved, False, now=A_TIME)  # noqa: FBT003 - as above
+    cancelled, _ = _following(task, closed, a_reminder(task, before_due="P1D"))
+
+    meanwhile, happened = _following(closed, moved, cancelled)
+    back, _ = _following(moved, reopened, meanwhile)
+
+    assert meanwhile.status is ReminderStatus.CANCELLED
+    assert happened == ["reminder.rescheduled"]
+    assert back.remind_at == meanwhile.remind_at == DUE + 2 * DAY
+
+
+def test_a_due_date_before_the_first_of_all_times_does_not_break_its_reminders() -> None:
+    task = _due_task()
+    moved, _ = tasks.set_due_date(task, datetime.min.replace(tzinfo=UTC), now=A_TIME)
+
+    changed, happened = reminders.follow(
+        task, moved, [a_reminder(task, before_due="P1D")], now=A_TIME
+    )
+
+    assert len(changed) == len(happened) == 1
+
+
+# Snoozing, taking away
+
+
+@pytest.mark.parametrize("is_sent", [False, True])
+def test_a_snoozed_reminder_comes_again_at_the_time_named(is_sent: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    task = _due_task()
+    reminder = a_reminder(task, before_due="P1D")
+    if is_sent:
+        reminder = reminders.trigger(reminder, task, now=DUE - DAY).reminder
+
+    snoozed, [event] = reminders.snooze(reminder, task, Snooze(until=DUE - HOUR), now=DUE - DAY)
+
+    assert (snoozed.status, snoozed.remind_at) == (ReminderStatus.SCHEDULED, DUE - HOUR)
+    assert (event.event_type.value, event.version) == (
+        "reminder.rescheduled",
+        reminder.version + 1,
+    )
+
+
+def test_a_snoozed_reminder_stays_so_until_the_due_date_moves() -> None:
+    task = _due_task()
+    closed, _ = tasks.set_completed(task, True, now=A_TIME)  # noqa: FBT003 - the domain's own
+    moved, _ = tasks.set_due_date(task, DUE + DAY, now=A_TIME)
+    snoozed, _ = reminders.snooze(
+        a_reminder(task, before_due="P1D"), task, Snooze(until=DUE - HOUR), now=A_TIME
+    )
+
+    cancelled, _ = _following(task, closed, snoozed)
+    back, _ = _following(closed, task, cancelled)
+    taken_along, _ = _following(task, moved, snoozed)
+
+    assert (back.remind_at, back.is_snoozed) == (DUE - HOUR, True)
+    assert (taken_along.remind_at, taken_along.is_snoozed) == (DUE, False)
+
+
+@pytest.mark.parametrize("ago", [timedelta(0), HOUR])
+def test_a_reminder_is_not_snoozed_until_a_time_that_is_past(ago: timedelta) -> None:
+    task = a_task()
+    reminder = a_reminder(task, remind_at=IN_AN_HOUR)
+
+    with pytest.raises(InvalidContent) as refused:
+        reminders.snooze(reminder, task, Snooze(until=A_TIME - ago), now=A_TIME)
+
+    assert [error.pointer for error in refused.value.errors] == ["/until"]
+
+
+def test_a_reminder_of_a_closed_task_is_not_snoozed() -> None:
+    task = a_task()
+    reminder = a_reminder(task, remind_at=IN_AN_HOUR)
+    closed, _ = tasks.set_completed(task, True, now=A_TIME)  # noqa: FBT003 - the domain's own
+
+    with pytest.raises(TaskIsClosed):
+        reminders.snooze(reminder, closed, Snooze(until=A_TIME + HOUR), now=A_TIME)
+
+
+def test_what_was_taken_away_never_comes_back() -> None:
+    task = _due_task()
+    gone, event = reminders.remove(a_reminder(task, before_due="P1D"), now=A_TIME)
+    closed, _ = tasks.set_completed(task, True, now=A_TIME)  # noqa: FBT003 - the domain's own
+    moved, _ = tasks.set_due_date(task, DUE + DAY, now=A_TIME)
+
+    assert (gone.status, gone.is_relative) == (ReminderStatus.CANCELLED, False)
+    assert (event.event_type.value, event.version) == ("reminder.cancelled", 2)
+    assert _following(closed, task, gone) == _following(task, moved, gone) == (gone, [])
+
+
+# Copies
+
+
+def test_an_occurrence_is_reminded_of_as_its_series_is() -> None:
+    series = _due_task()
+    template = a_reminder(series, before_due="P1D", message="soon")
+    occurrence = _due_task(DUE + 7 * DAY)
+
+    copy, scheduled = template.copied_to(occurrence, now=DUE)
+
+    assert (copy.task_id, copy.user_id) == (occurrence.id, occurrence.user_id)
+    assert (copy.remind_at, copy.message) == (DUE + 6 * DAY, "soon")
+    assert (copy.before_due, copy.version, copy.created_at) == (DAY, 1, DUE)
+    assert copy.id != template.id
+    assert scheduled.data == reminders.represent(copy)
+
+
+# Properties
+
+
+@dataclass
+class _World:
+    """A task with its reminders, the time, and what the events have shown so far."""
+
+    task: Task
+    now: datetime = A_TIME
+    reminders: dict[UUID, Reminder] = field(default_factory=dict[UUID, Reminder])
+    shown: dict[str, tuple[int, dict[str, Any]]] = field(
+        default_factory=dict[str, tuple[int, dict[str, Any]]]
+    )
+
+    def pick(self, number: int) -> Reminder | None:
+        """Return one that its user can still see."""
+        present = [one for one in self.reminders.values() if not one.is_removed]
+        return present[number % len(present)] if present else None
+
+    def took(self, changed: Sequence[Reminder], happened: Sequence[NewEvent]) -> None:
+        """Take what a change gave, and check the events against it."""
+        for reminder in changed:
+            self.reminders[reminder.id] = reminder
+        for event in happened:
+            if not event.event_type.value.startswith("reminder."):
+                continue
+            state = {
+                name: value for name, value in event.data.items() if name not in BESIDE_THE_REMINDER
+            }
+            version, before = self.shown.get(event.aggregate_id, (0, state))
+            assert event.version == version + 1
+            assert event.timestamp == self.now
+            assert event.data.get("changes", {}) == {
+                name: {"old": before[name], "new": state[name]}
+                for name in state
+                if before[name] != state[name]
+            }
+            self.shown[event.aggregate_id] = (event.version, state)
+
+    def check(self) -> None:
+        """Check what must always hold."""
+        for reminder in self.reminders.values():
+            assert self.shown[str(reminder.id)] == (
+                reminder.version,
+                reminders.represent(reminder),
+            )
+            if reminder.is_removed:
+                assert reminder.status is ReminderStatus.CANCELLED
+            if reminder.status is not ReminderStatus.SCHEDULED:
+                continue
+            assert self.task.is_open
+            if reminder.before_due is not None and not reminder.is_snoozed:
+                assert self.task.due_date is not None
+                assert reminder.remind_at == self.task.due_date - reminder.before_due
+
+
+Step = Callable[[_World], None]
+
+
+def _change(change: Callable[[Task, datetime], tasks.Changed]) -> Step:
+    def step(world: _World) -> None:
+        before = world.task
+        world.task, _ = change(before, world.now)
+        known = list(world.reminders.values())
+        changed, happened = reminders.follow(before, world.task, known, now=world.now)
+        assert len(changed) == len(happened)
+        assert not changed or reminders.concern(before, world.task)
+        assert not [one.id for one in changed if world.reminders[one.id].is_removed]
+        world.took(changed, happened)
+
+    return step
+
+
+def _update(**fields: Any) -> Step:  # noqa: ANN401 - what JSON may hold
+    changes = TaskChanges.model_validate(fields)
+    return _change(lambda task, now: tasks.update(task, changes, now=now))
+
+
+def _move_due(hours: int | None) -> Step:
+    return _change(
+        lambda task, now: tasks.set_due_date(
+            task, None if hours is None else now + hours * HOUR, now=now
+        )
+    )
+
+
+def _add_one(hours: int, *, is_relative: bool) -> Step:
+    def step(world: _World) -> None:
+        if not world.task.is_open or (is_relative and world.task.due_date is None):
+            return
+        how = (
+            {"before_due": duration_text(abs(hours) * HOUR)}
+            if is_relative
+            else {"remind_at": rfc3339(world.now + hours * HOUR)}
+        )
+        added = _add(world.task, list(world.reminders.values()), world.now, **how)
+        assert (added.notification is not None) == (
+            bool(added.happened) and added.reminder.remind_at <= world.now
+        )
+        world.took([added.reminder], added.happened)
+
+    return step
+
+
+def _snooze(number: int, hours: int) -> Step:
+    def step(world: _World) -> None:
+        reminder = world.pick(number)
+        is_without_due = reminder is not None and reminder.is_relative and not world.task.due_date
+        if reminder is not None and world.task.is_open and not is_without_due:
+            until = Snooze(until=world.now + hours * HOUR)
+            after, happened = reminders.snooze(reminder, world.task, until, now=world.now)
+            world.took([after] if happened else [], happened)
+
+    return step
+
+
+def _remove(number: int) -> Step:
+    def step(world: _World) -> None:
+        reminder = world.pick(number)
+        if reminder is not None:
+            after, event = reminders.remove(reminder, now=world.now)
+            world.took([after], [event])
+
+    return step
+
+
+def _trigger_due(world: _World) -> None:
+    for reminder in list(world.reminders.values()):
+        if reminder.status is ReminderStatus.SCHEDULED and reminder.remind_at <= world.now:
+            fired = reminders.trigger(reminder, world.task, now=world.now)
+            assert fired.happened[0].data["late_by_s"] >= 0
+            world.took([fired.reminder], fired.happened)
+
+
+STEPS: st.SearchStrategy[Step] = st.one_of(
+    st.booleans().map(
+        lambda completed: _change(
+            lambda task, now: tasks.set_completed(task, completed, now=now),
+        )
+    ),
+    st.sampled_from(["pending", "in_progress", "completed", "cancelled"]).map(
+        lambda status: _update(status=status)
+    ),
+    st.just(_change(lambda task, now: tasks.delete(task, now=now))),
+    st.just(_change(lambda task, now: tasks.restore(task, now=now))),
+    st.sampled_from([None, -5, 1, 3, 30, 100]).map(_move_due),
+    st.builds(_add_one, st.sampled_from([-2, 1, 2, 24, 50]), is_relative=st.booleans()),
+    st.builds(_snooze, st.integers(0, 5), st.sampled_from([1, 2, 40])),
+    st.integers(0, 5).map(_remove),
+    st.just(_trigger_due),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.tuples(STEPS, st.sampled_from([0, 30, 60, 600])), max_size=25))
+def test_whatever_happens_reminders_follow_their_task_and_their_events_tell_all(
+    steps: list[tuple[Step, int]],
+) -> None:
+    world = _World(_due_task(A_TIME + 30 * HOUR))
+    for is_relative in (False, True):
+        _add_one(24, is_relative=is_relative)(world)
+
+    for step, minutes in steps:
+        world.now += timedelta(minutes=minutes)
+        step(world)
+        world.check()

@@ -1,0 +1,111 @@
+"""Cron functions: a tick says nothing but that it is time, and a shift ends when it must."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from taskflow import clock
+from taskflow.domain.events import Cause
+from taskflow.eventing.cron import CronFunction, Shift, end_shifts
+
+SOON_S = 10
+VERY_LONG_S = 1_000_000.0
+
+
+@pytest.fixture(autouse=True)
+def _own_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The process goes on after a test that ends its shifts.
+    monkeypatch.setattr("taskflow.eventing.cron._ending", threading.Event())
+
+
+@pytest.fixture
+def set_monotonic_s(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    return lambda at_s: monkeypatch.setattr(clock, "monotonic_s", lambda: at_s)
+
+
+def test_a_shift_is_over_when_its_time_is(set_monotonic_s: Callable[[float], None]) -> None:
+    set_monotonic_s(1000)
+    shift = Shift(75)
+
+    over: list[bool] = []
+    for at_s in (1000, 1074.9, 1075, 2000):
+        set_monotonic_s(at_s)
+        over.append(shift.is_over())
+
+    assert over == [False, False, True, True]
+
+
+def test_a_shift_of_no_time_is_over_at_once() -> None:
+    assert Shift(0).is_over()
+
+
+def test_a_process_that_ends_ends_all_its_shifts_and_those_to_come() -> None:
+    shifts = [Shift(VERY_LONG_S), Shift(VERY_LONG_S)]
+    before = [shift.is_over() for shift in shifts]
+
+    end_shifts()
+
+    after = [shift.is_over() for shift in (*shifts, Shift(VERY_LONG_S))]
+    assert (before, after) == ([False, False], [True, True, True])
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0])
+def test_no_time_to_rest_is_no_rest(seconds: float) -> None:
+    Shift(VERY_LONG_S).rest(seconds)
+
+
+def test_a_rest_does_not_last_beyond_the_shift(set_monotonic_s: Callable[[float], None]) -> None:
+    set_monotonic_s(1000)
+    shift = Shift(75)
+    set_monotonic_s(1075)
+
+    shift.rest(VERY_LONG_S)
+
+    assert shift.is_over()
+
+
+def test_who_rests_is_woken_when_the_process_ends() -> None:
+    shift, resting = Shift(VERY_LONG_S), threading.Event()
+
+    def rest() -> None:
+        resting.set()
+        shift.rest(VERY_LONG_S)
+
+    with ThreadPoolExecutor(1) as pool:
+        rested = pool.submit(rest)
+        assert resting.wait(SOON_S)
+        end_shifts()
+        rested.result(SOON_S)
+
+    assert shift.is_over()
+
+
+@pytest.mark.parametrize(
+    ("attributes", "correlation_id"),
+    [
+        ({"id": "7", "type": "dev.knative.sources.ping"}, "7"),
+        ({"id": "x" * 200}, "x" * 100),
+        ({}, "tick"),
+    ],
+)
+def test_what_a_run_does_is_caused_by_its_tick(
+    attributes: dict[str, str], correlation_id: str
+) -> None:
+    causes: list[Cause] = []
+    function = CronFunction(_handler_into(causes), 1)
+
+    said = function.receive(attributes, b"whatever the tick says")
+
+    [cause] = causes
+    assert said == "done"
+    assert (cause.correlation_id, cause.traceparent) == (correlation_id, "")
+    assert (cause.actor, cause.origin) == (function.name, "cron")
+
+
+def _handler_into(causes: list[Cause]) -> Callable[[Cause], None]:
+    def a_cron_function(cause: Cause) -> None:
+        causes.append(cause)
+
+    return a_cron_function

@@ -1,0 +1,215 @@
+"""What is due: taken some at a time, and one that is bad keeps nothing from the others."""
+
+import logging
+from collections.abc import Collection, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from taskflow.domain import tasks
+from taskflow.eventing import Due
+from taskflow.standalone.postgres import EmbeddedPostgres
+from taskflow.storage import (
+    DatabaseUnavailable,
+    LockTimeout,
+    Transaction,
+    task_store,
+    transaction,
+)
+from tests.support.accounts import A_CAUSE
+from tests.support.attached import database_at
+from tests.support.builders import A_TIME, a_recurring_task
+from tests.support.databases import a_database
+
+NOW: datetime = A_TIME + timedelta(days=2)
+NOWHERE = "postgresql+pg8000://postgres@/taskflow?unix_sock=/nowhere/at/all"
+TOGETHER = 4
+WAIT_S = 10
+
+
+class Works:
+    """Due series, which are deleted one batch after the other; a test can make some of them bad."""
+
+    def __init__(self, count: int) -> None:
+        self.series = [
+            a_recurring_task(now=A_TIME + timedelta(seconds=number)) for number in range(count)
+        ]
+        with transaction(A_CAUSE) as tx:
+            task_store.add_all(tx, self.series)
+        self.ids = [task.id for task in self.series]
+        self.tried: list[list[UUID]] = []
+        self.bad: dict[UUID, Exception] = {}
+        self.due = self.a_run()
+
+    def a_run(self) -> Due:
+        """Begin a run of the cron function, which knows nothing of those before it."""
+        return Due(self._lock, self._carry_out, together=TOGETHER)
+
+    def _lock(self, tx: Transaction, limit: int, without: Collection[UUID]) -> Sequence[UUID]:
+        return task_store.lock_due(tx, now=NOW, limit=limit, without=without)
+
+    def _carry_out(self, tx: Transaction, taken: Sequence[UUID]) -> None:
+        self.tried.append(list(taken))
+        for task in task_store.with_ids(tx, taken):
+            deleted, _ = tasks.delete(task, now=NOW)
+            task_store.save(tx, deleted)
+        for task_id in taken:
+            if task_id in self.bad:
+                raise self.bad[task_id]
+
+    def take_all(self, due: Due | None = None) -> list[int]:
+        """Take until there is nothing left; return how many there were each time."""
+        counts: list[int] = []
+        while not counts or counts[-1]:
+            counts.append((due or self.due).take(A_CAUSE))
+        return counts
+
+    def left(self) -> list[UUID]:
+        """Return what is still due, the longest due first."""
+        with transaction(A_CAUSE) as tx:
+            return task_store.lock_due(tx, now=NOW, limit=99)
+
+
+@pytest.fixture(autouse=True)
+def _own_database(database: EmbeddedPostgres) -> Generator[None]:
+    with a_database(database):
+        yield
+
+
+def test_where_nothing_is_due_nothing_is_carried_out() -> None:
+    works = Works(0)
+
+    assert works.due.take(A_CAUSE) == 0
+    assert works.tried == []
+
+
+def test_some_share_a_transaction_until_there_are_none() -> None:
+    works = Works(2 * TOGETHER + 1)
+
+    counts = works.take_all()
+
+    assert counts == [TOGETHER, TOGETHER, 1, 0]
+    assert [each for tried in works.tried for each in tried] == works.ids
+    assert works.left() == []
+
+
+def test_of_those_that_failed_together_each_is_tried_by_itself_and_the_bad_one_left(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    works = Works(2 * TOGETHER)
+    bad = works.ids[1]
+    works.bad[bad] = ValueError("bad")
+
+    with caplog.at_level(logging.WARNING, "taskflow.eventing.due"):
+        counts = works.take_all()
+
+    first, others = works.ids[:TOGETHER], works.ids[TOGETHER:]
+    assert works.tried == [first, *([each] for each in first), others]
+    assert counts == [TOGETHER, 1, 1, 1, 1, TOGETHER, 0]
+    assert works.left() == [bad]
+    assert [record.levelname for record in caplog.records] == ["WARNING", "ERROR"]
+    assert str(bad) in caplog.text
+
+
+def test_bad_ones_of_any_number_keep_nothing_from_the_others() -> None:
+    works = Works(3 * TOGETHER)
+    bad = works.ids[::2]
+    works.bad = {each: LookupError(each) for each in bad}
+
+    works.take_all()
+
+    assert works.left() == bad
+    assert all(works.tried.count([each]) == 1 for each in bad), "a bad one was tried again"
+
+
+def test_one_that_is_due_by_itself_and_bad_is_passed_over() -> None:
+    works = Works(1)
+    works.bad[works.ids[0]] = ValueError("bad")
+
+    counts = works.take_all()
+
+    assert counts == [1, 0]
+    assert works.tried == [works.ids]
+    assert works.left() == works.ids
+
+
+def test_what_was_passed_over_is_left_to_the_next_run() -> None:
+    works = Works(TOGETHER)
+    works.bad[works.ids[0]] = ValueError("bad")
+    works.take_all()
+    works.bad.clear()
+
+    works.take_all(works.a_run())
+
+    assert works.left() == []
+
+
+def test_a_batch_that_is_refused_by_the_database_is_taken_singly_too() -> None:
+    works = Works(2)
+
+    def carry_out(tx: Transaction, taken: Sequence[UUID]) -> None:
+        for task in task_store.with_ids(tx, taken):
+            # The first is there already; the others are refused with it.
+            task_store.save(tx, tasks.delete(task, now=NOW)[0])
+            if task.id == works.ids[0]:
+                task_store.add(tx, task)
+
+    due = Due(
+        lambda tx, limit, without: task_store.lock_due(tx, now=NOW, limit=limit, without=without),
+        carry_out,
+        together=TOGETHER,
+    )
+
+    counts = works.take_all(due)
+
+    assert counts == [2, 1, 1, 0]
+    assert works.left() == [works.ids[0]]
+
+
+@pytest.mark.parametrize("passing", [DatabaseUnavailable, LockTimeout])
+def test_what_passes_goes_through_and_holds_nothing_against_the_items(
+    passing: type[Exception],
+) -> None:
+    works = Works(TOGETHER)
+    works.bad[works.ids[2]] = passing()
+
+    with pytest.raises(passing):
+        works.due.take(A_CAUSE)
+    works.bad.clear()
+
+    assert works.take_all() == [TOGETHER, 0]
+    assert works.tried == [works.ids, works.ids]
+
+
+def test_a_database_that_is_not_there_goes_through() -> None:
+    works = Works(0)
+
+    with database_at(NOWHERE), pytest.raises(DatabaseUnavailable):
+        works.due.take(A_CAUSE)
+
+
+def test_a_look_that_fails_by_itself_is_nobodys_fault_and_goes_through() -> None:
+    def lock(tx: Transaction, _limit: int, _without: Collection[UUID]) -> Sequence[UUID]:
+        tx.connection.execute(text("SELECT 1 / 0"))
+        return []
+
+    due = Due(lock, lambda _tx, _taken: None, together=TOGETHER)
+
+    with pytest.raises(Exception, match="division by zero"):
+        due.take(A_CAUSE)
+
+
+def test_many_runs_at_once_carry_each_out_once() -> None:
+    works = Works(40)
+
+    with ThreadPoolExecutor(4) as pool:
+        running = [pool.submit(works.take_all, works.a_run()) for _ in range(4)]
+        for done in running:
+            done.result(WAIT_S)
+
+    tried = [each for together in works.tried for each in together]
+    assert sorted(tried) == sorted(works.ids)
+    assert works.left() == []

@@ -1,0 +1,171 @@
+"""Notifications: the inbox, and what sockets are told when a reminder comes (N3, N4, L2)."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from tests.functions.conftest import Travel
+from tests.support.accounts import SignedIn
+from tests.support.api import Api, content
+from tests.support.builders import log_of
+from tests.support.explained import assert_events_explain_the_change
+from tests.support.refused import assert_invalid, assert_refused
+from tests.support.tasks import created, data_of, items, pages
+
+pytestmark = pytest.mark.usefixtures("database")
+
+NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
+NOW_TEXT = "2026-03-02T08:00:00.000000Z"
+AN_HOUR_AGO = "2026-03-02T07:00:00.000000Z"
+PATH = "/api/{user_id}/notifications"
+
+
+@pytest.fixture
+def api(user: SignedIn, travel: Travel) -> Api:
+    """Sign in on a day in March."""
+    return travel(user, NOW)
+
+
+def _reminded(api: Api, **fields: object) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Have a reminder come at once; return its task and itself."""
+    task = created(api)
+    answer = api.post(f"/api/tasks/{task['id']}/reminders", {"remind_at": AN_HOUR_AGO, **fields})
+    assert answer.status_code == 201, answer.text
+    return task, content(answer)
+
+
+def test_a_reminder_that_came_is_in_the_inbox(user: SignedIn, api: Api) -> None:
+    with assert_events_explain_the_change(user.user_id):
+        task, reminder = _reminded(api, message="Take the can")
+
+    [notification] = items(api, PATH)
+    assert UUID(notification["id"]).version == 7
+    assert notification == {
+        "id": notification["id"],
+        "user_id": user.user_id,
+        "task_id": task["id"],
+        "reminder_id": reminder["id"],
+        "title": "Water the plants",
+        "message": "Take the can",
+        "created_at": NOW_TEXT,
+        "read_at": None,
+    }
+
+
+def test_devices_are_told_once_what_they_are_reminded_of(user: SignedIn, api: Api) -> None:
+    before = len(log_of(user.user_id))
+
+    task, reminder = _reminded(api, message="Take the can")
+
+    answer = content(api.get(f"/api/{{user_id}}/events?since={before}"))
+    messages = {message["type"]: message for message in answer["items"]}
+    assert [message["type"] for message in answer["items"]] == [
+        *("task.created", "reminder.scheduled", "reminder"),
+        *("notification.created", "reminder.sent"),
+    ]
+    assert set(messages["reminder"]) == {
+        *("type", "data", "timestamp", "correlation_id", "seq", "event_id"),
+    }
+    told = messages["reminder"]["data"]
+    assert (told["task_id"], told["task_title"]) == (task["id"], "Water the plants")
+    assert (told["reminder_message"], told["remind_at"]) == ("Take the can", AN_HOUR_AGO)
+    assert (told["id"], told["late_by_s"]) == (reminder["id"], 3600)
+    assert messages["notification.created"]["data"] == items(api, PATH)[0]
+
+
+def test_reminders_pass_through_their_states_in_order(user: SignedIn, api: Api) -> None:
+    _, reminder = _reminded(api)
+
+    of_reminder = [event for event in log_of(user.user_id) if event.aggregate_id == reminder["id"]]
+    assert [(event.event_type, event.version) for event in of_reminder] == [
+        ("reminder.scheduled", 1),
+        ("reminder.triggered", 2),
+        ("reminder.sent", 3),
+    ]
+    assert [data_of(event)["status"] for event in of_reminder] == ["scheduled", "triggered", "sent"]
+    assert [data_of(event)["notified"] for event in of_reminder] == [False, True, True]
+
+
+def test_a_notification_is_read_once(user: SignedIn, travel: Travel) -> None:
+    _reminded(travel(user, NOW))
+    api = travel(user, NOW + timedelta(minutes=5))
+    [notification] = items(api, PATH)
+    path = f"{PATH}/{notification['id']}/read"
+
+    with assert_events_explain_the_change(user.user_id) as happened:
+        first = api.post(path)
+        second = travel(user, NOW + timedelta(minutes=9)).post(path)
+
+    read_at = "2026-03-02T08:05:00.000000Z"
+    assert (first.status_code, first.json) == (200, {**notification, "read_at": read_at})
+    assert (second.status_code, second.json) == (200, first.json)
+    [read] = happened
+    assert (read.event_type, read.version) == ("notification.read", 2)
+    assert read.aggregate_id == notification["id"]
+    assert data_of(read)["changes"] == {"read_at": {"old": None, "new": read_at}}
+
+
+def test_a_notification_that_is_not_ones_own_is_not_there(
+    user: SignedIn, other: SignedIn, travel: Travel
+) -> None:
+    api = travel(user, NOW)
+    _reminded(travel(other, NOW))
+    [theirs] = items(travel(other, NOW), PATH)
+
+    for notification_id in (theirs["id"], uuid4()):
+        answer = api.post(f"/api/notifications/{notification_id}/read")
+
+        assert_refused(answer, 404, "notification-not-found")
+    assert items(api, PATH) == []
+    assert items(travel(other, NOW), PATH) == [theirs]
+
+
+def test_notifications_are_listed_newest_first_and_in_pages(user: SignedIn, travel: Travel) -> None:
+    # Some at the same time.
+    for number in range(5):
+        _reminded(travel(user, NOW + number // 2 * timedelta(seconds=1)), message=f"{number}")
+    api = travel(user, NOW + timedelta(seconds=9))
+
+    whole = items(api, PATH)
+    found = pages(api, f"{PATH}?limit=2")
+
+    assert whole == sorted(whole, key=lambda one: (one["created_at"], one["id"]), reverse=True)
+    assert {one["message"] for one in whole} == {"0", "1", "2", "3", "4"}
+    assert [one for page in found for one in page] == whole
+    assert [len(page) for page in found] == [2, 2, 1]
+
+
+def test_the_list_is_narrowed_to_what_is_unread_on_all_its_pages(
+    user: SignedIn, travel: Travel
+) -> None:
+    for number in range(5):
+        _reminded(travel(user, NOW + number * timedelta(seconds=1)))
+    api = travel(user, NOW + timedelta(seconds=9))
+    whole = items(api, PATH)
+    api.post(f"{PATH}/{whole[1]['id']}/read")
+
+    found = pages(api, f"{PATH}?unread=true&limit=3")
+
+    assert [one["id"] for page in found for one in page] == [
+        one["id"] for one in whole if one is not whole[1]
+    ]
+    assert [len(page) for page in found] == [3, 1]
+    assert len(items(api, f"{PATH}?unread=false")) == 5
+
+
+def test_every_wrong_part_of_the_query_is_named(api: Api) -> None:
+    assert_invalid(api.get(f"{PATH}?unread=maybe&limit=0&read=1"), "/unread", "/limit", "/read")
+
+
+def test_a_notification_outlives_its_task_and_its_reminder(user: SignedIn, api: Api) -> None:
+    task, reminder = _reminded(api)
+    before = items(api, PATH)
+
+    with assert_events_explain_the_change(user.user_id):
+        api.delete(f"/api/reminders/{reminder['id']}")
+        api.patch(f"/api/tasks/{task['id']}", {"title": "Something else"})
+        api.delete(f"/api/tasks/{task['id']}")
+
+    assert items(api, PATH) == before

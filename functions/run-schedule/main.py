@@ -50,18 +50,23 @@ def run_schedule(cause: Cause) -> None:
                 taken += due_series.take(cause)
             if to_remind is not None and to_remind <= now:
                 taken += due_reminders.take(cause)
-            # What is due and could not be taken is held by another, or bad.
-            pause_s = BUSY_S if taken else min(2 * pause_s, LOOK_S)
-            to_come_s = [(at - now).total_seconds() for at in (to_spawn, to_remind) if at]
-            next_s = min(to_come_s, default=LOOK_S)
-            rest_s = 0.0 if taken else min(LOOK_S, next_s) if next_s > 0 else pause_s
         except (DatabaseUnavailable, LockTimeout):
             if not has_looked:
                 raise
             rest_s = LOOK_S
+        else:
+            # What is due and could not be taken is held by another, or bad.
+            pause_s = BUSY_S if taken else min(2 * pause_s, LOOK_S)
+            rest_s = 0.0 if taken else _until_next_s(to_spawn, to_remind, now=now) or pause_s
         if shift.is_over():
             return
         shift.rest(rest_s)
+
+
+def _until_next_s(*due: datetime | None, now: datetime) -> float:
+    """Return how long nothing is due, at most LOOK_S; 0 where something is."""
+    waits_s = [(at - now).total_seconds() for at in due if at is not None]
+    return max(0.0, min([LOOK_S, *waits_s]))
 
 
 def _next_due(tx: Transaction) -> tuple[datetime | None, datetime | None]:

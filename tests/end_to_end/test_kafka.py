@@ -3,6 +3,7 @@
 import json
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -233,6 +234,39 @@ def test_a_plain_consumer_reads_what_was_written_through_rest(
     assert found[2]["version"] == task["version"] + 1
     assert found[2]["data"]["changes"]["title"] == {"old": "Buy milk", "new": "Buy oat milk"}
     assert found[2]["correlation_id"] == changed.headers["X-Correlation-ID"]
+
+
+def test_a_socket_has_the_events_of_both_topics_in_one_order(
+    broker: Broker, system: System, user: SignedIn
+) -> None:
+    an_hour_ago = {"remind_at": "2026-01-01T08:00:00Z"}
+
+    with Follower(system, user) as follower, Remote(system, user) as remote:
+        for number in range(20):
+            remote.create(str(number), reminders=[an_hour_ago])
+        follower.wait_for(101, within_s=SOON_S)
+
+    of_reminders = eventually(lambda: messages_up_to(broker, user, REMINDERS, 101), within_s=SOON_S)
+    types = [json.loads(message.value() or b"")["event_type"] for message in of_reminders]
+    assert seqs(follower.messages) == list(range(1, 102))
+    assert types[:4] == [
+        "reminder.scheduled",
+        "reminder.triggered",
+        "notification.created",
+        "reminder.sent",
+    ]
+    assert Counter(types) == dict.fromkeys(types[:4], 20)
+
+
+def messages_up_to(broker: Broker, user: SignedIn, topic: str, newest: int) -> list[Message]:
+    """Return what a topic holds of a user, each once, if it holds this `seq`."""
+    found = {
+        json.loads(message.value() or b"")["seq"]: message
+        for message in messages_of(broker, user, topic)
+    }
+    assert newest in found
+    assert list(found) == sorted(found)
+    return list(found.values())
 
 
 def test_the_sdk_of_cloudevents_reads_each_message_by_its_headers(

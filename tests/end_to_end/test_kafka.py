@@ -148,13 +148,26 @@ def wait_until_it_says(system: System, what: str) -> None:
 
 
 def wait_until_it_follows_kafka(system: System) -> None:
-    """Wait until sockets are brought their events by Kafka; there must be some."""
+    eventually(lambda: _check_it_follows_kafka(system), within_s=SOON_S)
+
+
+def create_until_it_follows_kafka(system: System, remote: Remote) -> int:
+    """Create tasks until one of their events was brought by Kafka; return how many."""
+    count = 0
 
     def check() -> None:
-        changes = [message for message in said(system) if message in {FOLLOWING, NOT_FOLLOWING}]
-        assert changes[-1:] == [FOLLOWING]
+        nonlocal count
+        remote.create("More")
+        count += 1
+        eventually(lambda: _check_it_follows_kafka(system), within_s=0.3)
 
     eventually(check, within_s=SOON_S)
+    return count
+
+
+def _check_it_follows_kafka(system: System) -> None:
+    changes = [message for message in said(system) if message in {FOLLOWING, NOT_FOLLOWING}]
+    assert changes[-1:] == [FOLLOWING]
 
 
 def messages_of(broker: Broker, user: SignedIn, topic: str = TASKS) -> list[Message]:
@@ -567,13 +580,12 @@ def test_a_kafka_that_comes_later_is_sent_and_delivered_everything(
         made = taskflow("topics", **in_clear(broker))
         wait_for_messages(broker, user, *range(1, 22))
         wait_until_audited(system, administrator, user, 21)
-        _create(remote, 10)
-        wait_until_it_follows_kafka(system)
-        follower.wait_for(31, within_s=PROMPTLY_S)
+        newest = 21 + create_until_it_follows_kafka(system, remote)
+        follower.wait_for(newest, within_s=PROMPTLY_S)
 
     assert made.returncode == 0, made.stderr
     assert slowest_s < UNDELAYED_S
-    assert seqs(follower.messages) == list(range(1, 32))
+    assert seqs(follower.messages) == list(range(1, newest + 1))
     assert follower.connected == 1
     broker.pause()
     stopped(system)

@@ -35,6 +35,8 @@ REMINDERS, SPREAD_S, USERS = 1000, 120.0, 20
 RACES, TASKS_EACH = 34, 30
 MANY, MANY_USERS = 50_000, 1000
 PROBES, PROBE_PAUSE_S = 4, 0.1
+LATE_MAX_S = {"reminders": 60, "series": 300}
+"""The worst that N2 and R8 allow."""
 
 
 class Ear(threading.Thread):
@@ -183,6 +185,6 @@ def test_fifty_thousand_due_in_one_minute(own_system: System, kind: str) -> None
     print(f"API meanwhile, ms: {figures(busy_s)}")
     assert len(late_s) == MANY
     assert late_s[0] >= 0
-    assert late_s[-1] < 60
+    assert late_s[-1] < LATE_MAX_S[kind]
     assert {status for probe in probes for status in probe.statuses} <= {200, 201}
     assert own_system.stop() == 0

@@ -55,9 +55,10 @@ def run_schedule(cause: Cause) -> None:
                 raise
             rest_s = LOOK_S
         else:
+            until_next_s = _until_next_s(to_spawn, to_remind, now=now)
             # What is due and could not be taken is held by another, or bad.
-            pause_s = BUSY_S if taken else min(2 * pause_s, LOOK_S)
-            rest_s = 0.0 if taken else _until_next_s(to_spawn, to_remind, now=now) or pause_s
+            pause_s = BUSY_S if taken or until_next_s else min(2 * pause_s, LOOK_S)
+            rest_s = 0.0 if taken else until_next_s or pause_s
         if shift.is_over():
             return
         shift.rest(rest_s)

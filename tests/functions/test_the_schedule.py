@@ -31,6 +31,13 @@ NEXT = FIRST + A_DAY
 NEXT_TEXT = "2026-03-03T09:00:00.000000Z"
 DAILY = {"recurrence_rule": "FREQ=DAILY"}
 AFTER_COMPLETION = {**DAILY, "mode": "after_completion"}
+ENDS = [
+    pytest.param("DELETE", "/recurrence", None, id="removed"),
+    pytest.param("DELETE", "", None, id="deleted"),
+    pytest.param("PATCH", "", {"status": "cancelled"}, id="cancelled"),
+]
+"""What ends a series: a method, what follows the task's path, and a body."""
+
 SPAWNED = ["task.created", "recurring.spawned"]
 TRIGGERED = ["reminder.triggered", "notification.created", "reminder.sent"]
 
@@ -345,15 +352,7 @@ def test_occurrences_come_whatever_happened_to_the_earlier_ones(
     assert _times(api, series) == ["2026-03-04T09:00:00.000000Z"]
 
 
-@pytest.mark.parametrize(
-    ("method", "suffix", "body"),
-    [
-        ("DELETE", "/recurrence", None),
-        ("DELETE", "", None),
-        ("PATCH", "", {"status": "cancelled"}),
-    ],
-    ids=["removed", "deleted", "cancelled"],
-)
+@pytest.mark.parametrize(("method", "suffix", "body"), ENDS)
 def test_a_series_that_has_ended_makes_nothing_and_leaves_what_it_made(
     user: SignedIn, travel: Travel, method: str, suffix: str, body: object
 ) -> None:
@@ -706,13 +705,7 @@ def test_what_is_reopened_before_the_delivery_makes_none_until_completed_again(
 
 @pytest.mark.parametrize(
     ("method", "suffix", "body"),
-    [
-        ("DELETE", "/recurrence", None),
-        ("DELETE", "", None),
-        ("PATCH", "", {"status": "cancelled"}),
-        ("POST", "/recurrence", DAILY),
-    ],
-    ids=["removed", "deleted", "cancelled", "by schedule"],
+    [*ENDS, pytest.param("POST", "/recurrence", DAILY, id="by schedule")],
 )
 def test_a_delivery_after_the_series_has_ended_makes_none(
     user: SignedIn, travel: Travel, method: str, suffix: str, body: object

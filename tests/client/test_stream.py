@@ -445,3 +445,19 @@ def test_the_command_says_why_it_can_not(system: System, email: str, writer: Ses
         told, _ = command.communicate(timeout=SOON_S)
 
     assert (command.returncode, told) == (1, "The email or the password is wrong.\n")
+
+
+def test_leaving_is_at_once_though_more_is_waiting(writer: Session, system: System) -> None:
+    for number in range(40):
+        writer.request("POST", "/api/tasks", json={"title": f"waiting {number}"})
+    stream = iter(Stream(writer, since=0))
+    assert isinstance(next(stream), Sync)
+    assert isinstance(next(stream), Message)
+    began_s = time.monotonic()
+
+    assert isinstance(stream, Generator)
+    stream.close()
+
+    # Ten seconds is what a close that waits for its answer takes.
+    assert time.monotonic() - began_s < 5
+    del system

@@ -24,6 +24,9 @@ SOCKETS_REFUSED_MAX = 3
 
 SOCKET_AGAIN_AFTER_POLLS = 20
 OPEN_TIMEOUT_S = 10
+CLOSE_TIMEOUT_S = 0.1
+"""How long leaving waits for the server's close: what it still sends is not read any more."""
+
 BAD_TOKEN = 4401
 NOT_ALLOWED = 403
 MESSAGE_MAX_BYTES = 16 * 1024 * 1024
@@ -108,6 +111,7 @@ class Stream:
             address,
             subprotocols=[Subprotocol(name) for name in offered],
             open_timeout=OPEN_TIMEOUT_S,
+            close_timeout=CLOSE_TIMEOUT_S,
             max_size=MESSAGE_MAX_BYTES,
             compression=None,
         ) as socket:

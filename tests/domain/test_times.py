@@ -1,6 +1,9 @@
 """Times: RFC 3339 with an offset in, UTC with `Z` out, to the microsecond (A9); durations (N1)."""
 
+import zoneinfo
 from datetime import UTC, datetime, timedelta, timezone
+from importlib import resources
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
@@ -180,8 +183,27 @@ def test_any_text_is_a_duration_that_can_be_shown_or_is_refused(text: str) -> No
 # Zones
 
 
+# What a host may have beside the zones of the database, or in place of one.
+HOSTS_OWN = ("localtime", "Factory", "posixrules", "posix/Europe/Berlin", "right/Europe/Berlin")
+
+
+def test_every_zone_can_be_read_without_the_host_files() -> None:
+    assert zoneinfo.TZPATH == ()
+    names = resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8").split()
+    for name in set(names) - {"Factory"}:
+        ZoneInfo(ZONE.validate_python(name))
+
+
 def test_a_zone_is_named_as_iana_names_it() -> None:
     assert ZONE.validate_python("Europe/Berlin") == "Europe/Berlin"
-    for wrong in ("", "Europe/berlin", "CEST", "+01:00", "../etc/passwd", "Europe/Berlin\0"):
+    for wrong in (
+        "",
+        "Europe/berlin",
+        "CEST",
+        "+01:00",
+        "../etc/passwd",
+        "Europe/Berlin\0",
+        *HOSTS_OWN,
+    ):
         with pytest.raises(ValidationError):
             ZONE.validate_python(wrong)

@@ -1,10 +1,11 @@
 """How times are read and written: RFC 3339 in with an offset, out in UTC; and durations."""
 
 import re
+import zoneinfo
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from importlib import resources
 from typing import Annotated
-from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
@@ -48,9 +49,17 @@ Time = Annotated[datetime, BeforeValidator(parse_rfc3339)]
 """A pydantic field that takes an RFC 3339 time and nothing else (no Unix time, no naive time)."""
 
 
+# The host's own files differ from host to host; the package `tzdata` is pinned.
+zoneinfo.reset_tzpath(to=())
+
+_NO_PLACES = frozenset({"Factory"})
+"""Names in the list that are for machines whose zone nobody has set."""
+
+
 @cache
 def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
+    names = resources.files("tzdata").joinpath("zones").read_text(encoding="utf-8")
+    return frozenset(names.split()) - _NO_PLACES
 
 
 def _iana_zone(name: str) -> str:

@@ -5,6 +5,7 @@ import secrets
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from uuid import uuid4
 
@@ -229,6 +230,20 @@ def test_the_topics_are_made_and_then_found_to_be_right(kafka: KafkaHere, topics
     assert {each.state for each in made} == {"created"}
     assert {each.state for each in found} == {"as it should be"}
     assert {each.name for each in found} == {kafka.tasks, kafka.reminders, kafka.dead_letters}
+
+
+def test_two_who_make_the_topics_at_once_are_both_told_that_they_are_there(
+    kafka: KafkaHere, topics: Topics
+) -> None:
+    topics.delete_all()
+
+    with ThreadPoolExecutor() as pool:
+        told = [each.result() for each in [pool.submit(make) for _ in range(4)]]
+
+    names = {kafka.tasks, kafka.reminders, kafka.dead_letters}
+    assert all({each.name for each in topics_made} == names for topics_made in told)
+    created = [each.name for topics_made in told for each in topics_made if each.state == "created"]
+    assert sorted(created) == sorted(names)
 
 
 def _says(caplog: pytest.LogCaptureFixture, what: str) -> None:

@@ -93,10 +93,21 @@ class Admin:
 
     def create(
         self, name: str, *, partitions: int, replication_factor: int, settings: Mapping[str, str]
-    ) -> None:
-        """Create a topic."""
+    ) -> bool:
+        """Create a topic; False where it is there by now.
+
+        Another may have been quicker, or an answer was lost and librdkafka has asked again.
+        """
+        from confluent_kafka import KafkaError, KafkaException
+
         topic = self._admin.NewTopic(name, partitions, replication_factor, config=dict(settings))
-        self._done(self._client.create_topics([topic], request_timeout=ADMIN_TIMEOUT_S))
+        try:
+            self._done(self._client.create_topics([topic], request_timeout=ADMIN_TIMEOUT_S))
+        except KafkaException as failed:
+            if failed.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
+            return False
+        return True
 
     def settings_of(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
         """Return each topic's settings."""

@@ -65,15 +65,20 @@ def make(*, partitions: int = PARTITIONS, replication_factor: int = -1) -> list[
     with client.errors_translated():
         admin = client.Admin()
         found = admin.partitions()
-        for name, kept in wanted.items():
-            if name not in found:
-                admin.create(
-                    name,
-                    partitions=partitions,
-                    replication_factor=replication_factor,
-                    settings={"retention.ms": str(_ms(kept))},
-                )
-        present = [name for name in wanted if name in found]
+        created = {
+            name
+            for name, kept in wanted.items()
+            if name not in found
+            and admin.create(
+                name,
+                partitions=partitions,
+                replication_factor=replication_factor,
+                settings={"retention.ms": str(_ms(kept))},
+            )
+        }
+        present = [name for name in wanted if name not in created]
+        if not found.keys() >= set(present):
+            found = admin.partitions()
         configs = admin.settings_of(present)
     wrong: list[str] = []
     for name in present:
@@ -86,7 +91,9 @@ def make(*, partitions: int = PARTITIONS, replication_factor: int = -1) -> list[
             wrong.append(f"{name} is compacted, which drops events")
     if wrong:
         raise TopicsDiffer("; ".join(wrong))
-    return [TopicState(name, "as it should be" if name in found else "created") for name in wanted]
+    return [
+        TopicState(name, "created" if name in created else "as it should be") for name in wanted
+    ]
 
 
 def _ms(time: timedelta) -> int:

@@ -14,9 +14,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
 from taskflow.domain import recurring
+from taskflow.standalone import supervisor
 from taskflow.storage import events, reminder_store, task_store, transaction
 from taskflow.storage.migrations import runner
-from taskflow.storage.migrations.runner import MigrationOutOfPhase
+from taskflow.storage.migrations.runner import MigrationOutOfPhase, SchemaIsNewer
 from taskflow.storage.tables import METADATA
 from tests.support.accounts import A_CAUSE, a_user
 from tests.support.builders import a_series, a_stored_task, log_of
@@ -102,6 +103,18 @@ def test_of_two_at_once_one_applies_and_the_other_waits_for_it() -> None:
         applied = [done.result(WAIT_S) for done in [pool.submit(apply), pool.submit(apply)]]
 
     assert sorted(applied) == [[], _real()]
+
+
+def test_a_database_that_newer_code_has_migrated_is_told_in_a_sentence() -> None:
+    runner.apply()
+    with transaction(A_CAUSE) as tx:
+        tx.connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    with pytest.raises(SchemaIsNewer, match="at revision 9999, which this version") as told:
+        runner.apply()
+
+    assert issubclass(SchemaIsNewer, supervisor.PROBLEMS)
+    assert "\n" not in str(told.value)
 
 
 def test_a_migrator_waits_for_another_longer_than_a_request_would(

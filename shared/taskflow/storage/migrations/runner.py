@@ -37,12 +37,16 @@ class MigrationOutOfPhase(Exception):
     """A migration of the last deploy was never applied."""
 
 
+class SchemaIsNewer(Exception):
+    """A newer version of TaskFlow has migrated the database."""
+
+
 def apply(phase: Phase | None = None) -> list[str]:
     """Apply what is pending, or the part of it that belongs to `phase`; return the revisions.
 
     A `before-deploy` run stops at the first revision that must wait for the deploy. Raises
-    MigrationOutOfPhase where such a one is left over from an earlier deploy, DatabaseUnavailable,
-    LockTimeout.
+    MigrationOutOfPhase where such a one is left over from an earlier deploy, SchemaIsNewer,
+    DatabaseUnavailable, LockTimeout.
     """
     applied: list[str] = []
     with translated(), engine().connect() as connection:
@@ -67,6 +71,12 @@ def _pending(connection: Connection, phase: Phase | None) -> list[Script]:
     scripts = ScriptDirectory.from_config(_config(connection))
     current = MigrationContext.configure(connection).get_current_revision()
     connection.rollback()
+    if current is not None and current not in {each.revision for each in scripts.walk_revisions()}:
+        message = (
+            f"The database is at revision {current}, which this version of TaskFlow does not know: "
+            "a newer one has migrated it. Run that, or one newer still."
+        )
+        raise SchemaIsNewer(message)
     pending = [
         script
         for script in reversed(list(scripts.walk_revisions(current or "base", "heads")))

@@ -136,6 +136,9 @@ class Settings(BaseModel):
 MOUNTED = ("DATABASE_URL", "JWT_SECRET", "KAFKA_SASL_PASSWORD")
 """Secrets that may also lie in a mounted file, which the variable with `_FILE` behind it names."""
 
+SECRET_MAX_BYTES = 64 * 1024
+"""More is no secret, and a device never ends."""
+
 LISTS = {"cors_origins", "kafka_bootstrap_servers"}
 
 ALIASES = {"KAFKA_BROKERS": "KAFKA_BOOTSTRAP_SERVERS"}
@@ -160,7 +163,7 @@ def read(
             source.setdefault(name, source[alias])
     for name in MOUNTED:
         if name not in source and f"{name}_FILE" in source:
-            source[name] = _content(f"{name}_FILE", source[f"{name}_FILE"])
+            source[name] = secret_in(Path(source[f"{name}_FILE"]), name=f"{name}_FILE")
     given = {name.lower(): value for name, value in source.items()}
     try:
         return Settings.model_validate(given)
@@ -170,12 +173,28 @@ def read(
         ) from None
 
 
-def _content(name: str, path: str) -> str:
+def secret_in(path: Path, *, name: str) -> str:
+    """Return the one line of text that a file of a secret holds; `name` is who asks.
+
+    Raises WrongSetting for what is no such file, in words that show nothing of it.
+    """
     try:
-        return Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as unreadable:
-        message = f"{name}: {path} can't be read ({unreadable})"
+        with path.open("rb") as file:
+            raw = file.read(SECRET_MAX_BYTES + 1)
+    except OSError as unreadable:
+        message = f"{name}: {path} can't be read ({unreadable.strerror})"
         raise WrongSetting(message) from None
+    try:
+        secret = raw.decode("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        secret = "\0"  # noqa: S105 - what is not text, as what is not printable
+    if not secret:
+        message = f"{name}: {path} is blank"
+    elif len(raw) > SECRET_MAX_BYTES or not secret.isprintable():
+        message = f"{name}: {path} is not one line of text"
+    else:
+        return secret
+    raise WrongSetting(message)
 
 
 def _sentence(location: tuple[int | str, ...], message: str) -> str:

@@ -78,6 +78,15 @@ def _servers(system: System) -> Sequence[psutil.Process]:
     return found
 
 
+def _consumers(system: System) -> psutil.Process:
+    """Return the server of the consumers; raises AssertionError while there is none."""
+    for child in _servers(system):
+        with suppress(psutil.NoSuchProcess):
+            if "consumers" in child.cmdline():
+                return child
+    raise AssertionError("the consumers' server is being replaced")
+
+
 def _api_workers(system: System) -> Sequence[psutil.Process]:
     """Return the workers of the API; raises AssertionError while it is being replaced."""
     try:
@@ -507,3 +516,74 @@ def test_a_supervisor_that_is_killed_leaves_nothing_behind_and_a_restart_works(
             assert _titles(remote) == {"kept"}
         follower.wait_for(2, within_s=10)
     assert own_system.stop() == 0
+
+
+def test_postgresql_that_does_not_start_is_tried_again_while_the_rest_goes_on(
+    tmp_path: Path,
+) -> None:
+    system = System(tmp_path / "data")
+    system.start()
+    try:
+        user = a_new_user(system)
+        control = system.data_dir / "postgres" / "global" / "pg_control"
+        away = control.with_name("away")
+        control.rename(away)
+        _postmaster(system).kill()
+
+        def tried_again() -> None:
+            assert system.log.read_text().count("PostgreSQL did not start") >= 2
+
+        eventually(tried_again, within_s=RECOVERED_WITHIN_S)
+        killed = _consumers(system)
+        killed.kill()
+
+        def started_again() -> None:
+            assert _consumers(system) != killed
+
+        eventually(started_again, within_s=RECOVERED_WITHIN_S)
+        away.rename(control)
+
+        with Remote(system, user) as remote:
+            _persistently(remote, within_s=STARTED_WITHIN_S)
+        assert (system.data_dir / "postgres.log").stat().st_mode & 0o777 == 0o600
+    finally:
+        assert system.stop() == 0
+
+
+def test_it_stops_at_once_while_postgresql_does_not_start(tmp_path: Path) -> None:
+    system = System(tmp_path / "data")
+    system.start()
+    (system.data_dir / "postgres" / "global" / "pg_control").unlink()
+    _postmaster(system).kill()
+
+    def tried() -> None:
+        assert "PostgreSQL did not start" in system.log.read_text()
+
+    eventually(tried, within_s=RECOVERED_WITHIN_S)
+
+    assert system.stop() == 0
+    _nothing_is_left(system)
+
+
+@pytest.mark.parametrize(
+    ("held", "sentence"),
+    [
+        (b" \n", "is blank"),
+        (A_SHORT_SECRET.encode(), "32 are needed"),
+        (bytes(range(256)), "is not one line of text"),
+        (b"\0" * 40, "is not one line of text"),
+        (b"a line of thirty-two characters..\nand another", "is not one line of text"),
+    ],
+)
+def test_a_secret_of_its_own_that_is_spoilt_stops_the_start_with_a_sentence(
+    held: bytes, sentence: str, tmp_path: Path
+) -> None:
+    (tmp_path / "jwt-secret").write_bytes(held)
+
+    ended = _taskflow("up", data_dir=tmp_path, PORT=str(a_free_port()))
+
+    assert ended.returncode != 0
+    [said] = ended.stderr.strip().splitlines()
+    assert said.startswith(f"JWT_SECRET: {tmp_path / 'jwt-secret'}")
+    assert sentence in said
+    assert A_SHORT_SECRET not in said

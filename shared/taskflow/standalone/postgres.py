@@ -146,6 +146,9 @@ class EmbeddedPostgres:
         identity: _Identity,
         stdin: int = subprocess.DEVNULL,
     ) -> subprocess.Popen[bytes]:
+        # What PostgreSQL quotes of a failed statement is for its owner alone.
+        self._log.touch(mode=0o600)
+        self._log.chmod(0o600)
         with self._log.open("ab") as log:
             self._log_start = log.tell()
             return subprocess.Popen(  # noqa: S603 a program of the wheel

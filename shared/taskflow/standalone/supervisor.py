@@ -13,10 +13,11 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Generator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from taskflow import clock, config, logs
-from taskflow.config import Settings
+from taskflow.config import JWT_SECRET_MIN_CHARS, Settings, WrongSetting
 from taskflow.kafka.client import BrokerUnavailable
 from taskflow.kafka.replay import KafkaStoppedAnswering
 from taskflow.kafka.topics import TopicsDiffer
@@ -29,12 +30,17 @@ from taskflow.standalone.processes import (
 )
 from taskflow.storage import DatabaseUnavailable, LockTimeout
 from taskflow.storage.migrations import runner
-from taskflow.storage.migrations.runner import MigrationOutOfPhase
+from taskflow.storage.migrations.runner import MigrationOutOfPhase, SchemaIsNewer
 
 READY_WITHIN_S = 30
 STOPPED_WITHIN_S = 20
 LOOK_S = 0.05
-RESTART_PAUSE_S = 0.5
+RESTART_PAUSE_S, RESTART_PAUSE_MAX_S = 0.5, 30.0
+"""How long a part that has ended stays so: twice as long each time, up to the second."""
+
+RUNS_WELL_S = 60.0
+"""A part that has run so long starts again as after its first end."""
+
 PROCESSES_MAX = 4
 _SECRET_BYTES = 48
 
@@ -52,6 +58,7 @@ PROBLEMS = (
     DatabaseUnavailable,
     LockTimeout,
     MigrationOutOfPhase,
+    SchemaIsNewer,
     BrokerUnavailable,
     TopicsDiffer,
     KafkaStoppedAnswering,
@@ -90,6 +97,65 @@ def up(settings: Settings) -> None:
     print("TaskFlow has stopped.", flush=True)  # noqa: T201 - as above
 
 
+class _Restart:
+    """When a part that has ended is started again: later each time, until it has run well."""
+
+    def __init__(self, first_pause_s: float) -> None:
+        self._first_pause_s = self._pause_s = first_pause_s
+        self._began_s = clock.monotonic_s()
+        self._due_s: float | None = None
+
+    def is_due(self) -> bool:
+        """Say whether the part, which has ended, is to be started now; once for each start."""
+        now_s = clock.monotonic_s()
+        if self._due_s is None:
+            if now_s - self._began_s > RUNS_WELL_S:
+                self._pause_s = self._first_pause_s
+            self._due_s = now_s + self._pause_s
+            self._pause_s = min(max(2 * self._pause_s, RESTART_PAUSE_S), RESTART_PAUSE_MAX_S)
+        if now_s < self._due_s:
+            return False
+        self._due_s, self._began_s = None, now_s
+        return True
+
+
+class _Database:
+    """The embedded PostgreSQL, started and started again while others are looked after."""
+
+    def __init__(self, postgres: EmbeddedPostgres) -> None:
+        self._postgres = postgres
+        # PostgreSQL ends with the thread that started it, so that one stays.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="postgres")
+        self._restart = _Restart(first_pause_s=0)
+        self._starting: Future[None] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it takes connections. Raises PostgresDidNotStart."""
+        self._thread.submit(self._postgres.start).result()
+
+    def restart_if_ended(self) -> None:
+        """Begin to start it again where it has ended and it is time; wait for nothing."""
+        if self._starting is not None:
+            if not self._starting.done():
+                return
+            failed = self._starting.exception()
+            if failed is not None:
+                reason = str(failed).strip().splitlines()[-1:]
+                _log.error("PostgreSQL did not start, and is tried again: %s", *reason or [failed])
+            self._starting = None
+        if self._postgres.process.poll() is not None and self._restart.is_due():
+            _log.error("PostgreSQL has ended; starting it again")
+            self._starting = self._thread.submit(self._postgres.start)
+
+    def stop(self) -> None:
+        """Stop it, also where it is just being started."""
+        while self._starting is not None and not self._starting.done():
+            self._postgres.stop()
+            wait([self._starting], timeout=LOOK_S)
+        self._postgres.stop()
+        self._thread.shutdown()
+
+
 class _Child:
     """A process of ours that is started again when it ends."""
 
@@ -97,6 +163,7 @@ class _Child:
         self.name = " ".join([module.rpartition(".")[2], *role])
         self._command = [sys.executable, "-m", module, *role, str(folder)]
         self._environment = config.environment_of(settings, metrics_dir=folder / METRICS_FOLDER)
+        self._restart = _Restart(first_pause_s=RESTART_PAUSE_S)
         self.process = self._spawn()
 
     def _spawn(self) -> subprocess.Popen[str]:
@@ -117,16 +184,23 @@ class _Child:
             self.process.stdin.write(GO)
             self.process.stdin.flush()
 
-    def restart(self) -> None:
-        """Start it again, after it has ended."""
-        self.process = self._spawn()
-        self.begin()
+    def restart_if_ended(self) -> None:
+        """Start it again where it has ended and it is time."""
+        if self.process.poll() is None or not self._restart.is_due():
+            return
+        _log.error("%s has ended; starting it again", self.name)
+        try:
+            self.process = self._spawn()
+        except OSError as refused:
+            _log.error("%s can't be started (%s)", self.name, refused.strerror)
+        else:
+            self.begin()
 
 
 class _System:
     def __init__(self, settings: Settings, postgres: EmbeddedPostgres | None) -> None:
         self.settings = settings
-        self._postgres = postgres
+        self._database = None if postgres is None else _Database(postgres)
         self._children: list[_Child] = []
 
     def start(self, stopping: threading.Event) -> None:
@@ -137,8 +211,8 @@ class _System:
         server = "taskflow.standalone.web"
         api = _Child(self.settings, folder, server, "api")
         self._children = [api]
-        if self._postgres is not None:
-            self._postgres.start()
+        if self._database is not None:
+            self._database.start()
         runner.apply()
         api.begin()
         deadline_s = clock.monotonic_s() + READY_WITHIN_S
@@ -158,14 +232,10 @@ class _System:
             child.begin()
 
     def restart_what_has_ended(self) -> None:
-        if self._postgres is not None and self._postgres.process.poll() is not None:
-            _log.error("PostgreSQL has ended; starting it again")
-            self._postgres.start()
+        if self._database is not None:
+            self._database.restart_if_ended()
         for child in self._children:
-            if child.process.poll() is not None:
-                _log.error("%s has ended; starting it again", child.name)
-                threading.Event().wait(RESTART_PAUSE_S)
-                child.restart()
+            child.restart_if_ended()
 
     def stop(self) -> None:
         for child in self._children:
@@ -176,8 +246,8 @@ class _System:
             except subprocess.TimeoutExpired:
                 child.process.kill()
                 child.process.wait()
-        if self._postgres is not None:
-            self._postgres.stop()
+        if self._database is not None:
+            self._database.stop()
 
     def _is_ready(self) -> bool:
         url = f"http://{_reachable(self.settings)}/health/readiness"
@@ -240,7 +310,14 @@ def _own_secret(data_dir: Path) -> str:
         unfinished.touch(mode=0o600)
         unfinished.write_text(secrets.token_urlsafe(_SECRET_BYTES))
         unfinished.rename(path)
-    return path.read_text()
+    secret = config.secret_in(path, name="JWT_SECRET")
+    if len(secret) < JWT_SECRET_MIN_CHARS:
+        message = (
+            f"JWT_SECRET: {path} holds {len(secret)} characters, and {JWT_SECRET_MIN_CHARS} are "
+            "needed; remove it, and a new one is made: everyone logs in again"
+        )
+        raise WrongSetting(message)
+    return secret
 
 
 def _reachable(settings: Settings) -> str:

@@ -19,6 +19,7 @@ def _created() -> tuple[Notification, NewEvent]:
         reminder_id=uuid4(),
         title="Buy milk",
         message=None,
+        late_by_s=1.5,
         now=A_TIME,
     )
 
@@ -37,6 +38,7 @@ def test_a_notification_is_told_by_one_event_with_all_that_answers_show() -> Non
         "reminder_id": str(notification.reminder_id),
         "title": "Buy milk",
         "message": None,
+        "late_by_s": 1.5,
         "created_at": "2026-03-01T09:00:00.000000Z",
         "read_at": None,
     }

@@ -49,6 +49,7 @@ def test_a_reminder_that_came_is_in_the_inbox(user: SignedIn, api: Api) -> None:
         "reminder_id": reminder["id"],
         "title": "Water the plants",
         "message": "Take the can",
+        "late_by_s": 3600,
         "created_at": NOW_TEXT,
         "read_at": None,
     }

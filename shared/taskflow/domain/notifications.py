@@ -12,7 +12,10 @@ from taskflow.domain.times import rfc3339
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notification:
-    """A notification as it stands; `version` counts its events."""
+    """A notification as it stands; `version` counts its events.
+
+    `late_by_s` is how long after its time the reminder came; None where that was not kept yet.
+    """
 
     id: UUID
     user_id: str
@@ -23,6 +26,7 @@ class Notification:
     created_at: datetime
     read_at: datetime | None
     version: int
+    late_by_s: float | None
 
 
 def represent(notification: Notification) -> JsonObject:
@@ -35,6 +39,7 @@ def represent(notification: Notification) -> JsonObject:
         "reminder_id": str(notification.reminder_id),
         "title": notification.title,
         "message": notification.message,
+        "late_by_s": notification.late_by_s,
         "created_at": rfc3339(notification.created_at),
         "read_at": None if read_at is None else rfc3339(read_at),
     }
@@ -47,6 +52,7 @@ def create(
     reminder_id: UUID,
     title: str,
     message: str | None,
+    late_by_s: float,
     now: datetime,
 ) -> tuple[Notification, NewEvent]:
     """Put a notification of a reminder into a user's inbox."""
@@ -60,6 +66,7 @@ def create(
         created_at=now,
         read_at=None,
         version=1,
+        late_by_s=late_by_s,
     )
     data = represent(notification)
     return notification, _event(EventType.NOTIFICATION_CREATED, notification, data, now=now)

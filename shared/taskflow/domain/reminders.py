@@ -233,6 +233,7 @@ def remove(reminder: Reminder, *, now: datetime) -> tuple[Reminder, NewEvent]:
 
 def trigger(reminder: Reminder, task: Task, *, now: datetime) -> Triggered:
     """Remind the user: on their sockets by the event, and in the inbox."""
+    late_by_s = round((now - reminder.remind_at).total_seconds(), 3)
     fired, triggered = _recorded(
         EventType.REMINDER_TRIGGERED,
         reminder,
@@ -241,7 +242,7 @@ def trigger(reminder: Reminder, task: Task, *, now: datetime) -> Triggered:
         beside={
             "task_title": task.title,
             "reminder_message": reminder.message,
-            "late_by_s": round((now - reminder.remind_at).total_seconds(), 3),
+            "late_by_s": late_by_s,
         },
     )
     notification, created = notifications.create(
@@ -250,6 +251,7 @@ def trigger(reminder: Reminder, task: Task, *, now: datetime) -> Triggered:
         reminder_id=reminder.id,
         title=task.title,
         message=reminder.message,
+        late_by_s=late_by_s,
         now=now,
     )
     sent, delivered = _recorded(

@@ -6,6 +6,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
+    Double,
     Integer,
     LargeBinary,
     MetaData,
@@ -77,6 +78,7 @@ NOTIFICATIONS = Table(
     Column("created_at", _TIME),
     Column("read_at", _TIME),
     Column("version", Integer),
+    Column("late_by_s", Double),
 )
 
 USERS = Table(

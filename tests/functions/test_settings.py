@@ -83,6 +83,17 @@ def test_settings_that_stay_as_they_are_leave_no_event(
     assert happened == []
 
 
+def test_one_bound_of_the_quiet_hours_moves_alone(user: SignedIn, api: Api) -> None:
+    api.put(PATH, {"quiet_hours": {"start": "22:00", "end": "07:00"}})
+
+    with assert_events_explain_the_change(user.user_id) as happened:
+        moved = content(api.put(PATH, {"quiet_hours": {"end": "08:00"}}))
+        same = content(api.put(PATH, {"quiet_hours": {}}))
+
+    assert moved["quiet_hours"] == same["quiet_hours"] == {"start": "22:00", "end": "08:00"}
+    assert len(happened) == 1
+
+
 def test_a_channel_named_twice_is_one(api: Api) -> None:
     answer = api.put(PATH, {"notification_channels": ["push", "email", "push"]})
 

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from werkzeug.test import TestResponse
 
 from taskflow import clock
 from taskflow.domain.identifiers import new_id
@@ -50,6 +51,13 @@ def _created(api: Api, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - what 
     answer = api.post("/api/tasks", {"title": "Buy milk", **fields})
     assert answer.status_code == 201, answer.text
     return content(answer)
+
+
+def _merge(api: Api, method: str, task_id: object, changes: dict[str, Any]) -> TestResponse:
+    """Change a task: by PUT, by PATCH, or as an administrator corrects it."""
+    if method == "correct":
+        return Api(an_administrator()).post(f"/api/admin/tasks/{task_id}/correct", changes)
+    return api.request(method, f"/api/tasks/{task_id}", json=changes)
 
 
 def _types(happened: Sequence[Any]) -> list[tuple[str, int]]:
@@ -340,13 +348,97 @@ def test_null_clears_a_field_to_its_default(user: SignedIn, api: Api, method: st
     assert _types(happened) == [("task.updated", 2), ("task.due_date_changed", 3)]
 
 
-def test_metadata_is_replaced_as_a_whole(user: SignedIn, api: Api) -> None:
-    task = _created(api, metadata={"a": 1, "b": 2})
+METADATA = {"kept": 1, "gone": 2, "inner": {"kept": [1, None], "gone": {"x": 1}}, "list": [1, 2]}
 
-    with assert_events_explain_the_change(user.user_id):
-        changed = content(api.patch(f"/api/tasks/{task['id']}", {"metadata": {"a": True}}))
 
-    assert changed["metadata"] == {"a": True}
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "correct"])
+@pytest.mark.parametrize(
+    ("patch", "merged"),
+    [
+        ({"a": True}, {**METADATA, "a": True}),
+        ({"gone": None}, {name: METADATA[name] for name in ("kept", "inner", "list")}),
+        (
+            {"inner": {"gone": None, "new": {"x": None, "y": [None]}}},
+            {**METADATA, "inner": {"kept": [1, None], "new": {"y": [None]}}},
+        ),
+        ({"list": {"0": None, "1": 3}}, {**METADATA, "list": {"1": 3}}),
+        ({"list": [{"x": None}]}, {**METADATA, "list": [{"x": None}]}),
+    ],
+    ids=repr,
+)
+def test_metadata_merges_key_by_key_at_every_depth(
+    user: SignedIn, api: Api, method: str, patch: dict[str, Any], merged: dict[str, Any]
+) -> None:
+    task = _created(api, metadata=METADATA)
+
+    with assert_events_explain_the_change(user.user_id) as happened:
+        answer = _merge(api, method, task["id"], {"metadata": patch})
+
+    assert json.dumps(content(answer)["metadata"]) == json.dumps(merged)
+    [event] = happened
+    assert json.loads(event.data_json)["changes"] == {
+        "metadata": {"old": METADATA, "new": merged},
+    }
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "correct"])
+@pytest.mark.parametrize(
+    "patch",
+    [{}, {"kept": 1}, {"absent": None}, {"inner": {}}, {"inner": {"absent": None}}, METADATA],
+    ids=repr,
+)
+def test_metadata_merged_to_what_they_were_leave_no_event(
+    user: SignedIn, api: Api, method: str, patch: dict[str, Any]
+) -> None:
+    task = _created(api, metadata=METADATA)
+
+    with assert_events_explain_the_change(user.user_id) as happened:
+        answer = _merge(api, method, task["id"], {"metadata": patch})
+
+    assert (answer.status_code, answer.json) == (200, task)
+    assert happened == []
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "correct"])
+def test_the_limits_of_metadata_count_after_the_merge(api: Api, method: str) -> None:
+    most = 16 * 1024 - len('{"a":"","b":""}')
+    task = _created(api, metadata={"a": "x" * most, "b": ""})
+    deepest = f'{{"d":{"[" * 64}1{"]" * 64}}}'
+
+    over = _merge(api, method, task["id"], {"metadata": {"b": "y"}})
+    nothing_but_nulls = dict.fromkeys((f"absent {number}" for number in range(2000)), None)
+    moved = _merge(
+        api, method, task["id"], {"metadata": {**nothing_but_nulls, "a": None, "b": "y"}}
+    )
+    too_deep = _merge(api, method, task["id"], {"metadata": {"d": json.loads(deepest)}})
+    null_character = _merge(api, method, task["id"], {"metadata": {"b": {"\0": 1}}})
+
+    assert_invalid(over, "/metadata")
+    assert content(moved)["metadata"] == {"b": "y"}
+    assert_invalid(too_deep, "/metadata")
+    assert_invalid(null_character, "/metadata")
+
+
+def test_a_null_in_new_metadata_is_no_key(api: Api) -> None:
+    task = _created(api, metadata={"a": None, "b": {"c": None}, "d": [None]})
+
+    assert task["metadata"] == {"b": {}, "d": [None]}
+    assert content(api.put(f"/api/tasks/{task['id']}", task)) == task
+
+
+def test_six_devices_that_change_six_keys_keep_all_six(user: SignedIn, api: Api) -> None:
+    task = _created(api, metadata={"deep": {"old": 0}})
+
+    def send(number: int) -> int:
+        patch = {"metadata": {f"k{number}": number, "deep": {f"k{number}": number}}}
+        return Api(user).patch(f"/api/tasks/{task['id']}", patch).status_code
+
+    with assert_events_explain_the_change(user.user_id), ThreadPoolExecutor(6) as pool:
+        statuses = list(pool.map(send, range(6)))
+
+    keys = {f"k{number}": number for number in range(6)}
+    assert statuses == [200] * 6
+    assert _shown(api, task["id"])["metadata"] == {"deep": {"old": 0, **keys}, **keys}
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from taskflow.domain.content import Content
+from taskflow.domain.errors import FieldError, InvalidContent
 from taskflow.domain.events import EventType, NewEvent
 from taskflow.domain.identifiers import new_id
 from taskflow.domain.text import JsonObject, Text
@@ -103,14 +104,17 @@ class RefreshRequest(Content):
 
 
 class QuietHours(Content):
-    """The part of a day, in the user's zone and maybe past midnight, without outside messages."""
+    """The part of a day, in the user's zone and maybe past midnight, without outside messages.
 
-    start: TimeOfDay
-    end: TimeOfDay
+    One bound alone moves that of the hours there are.
+    """
+
+    start: TimeOfDay = ""
+    end: TimeOfDay = ""
 
 
 class SettingsChanges(Content):
-    """What a client sends to change their settings; what is left out stays as it is."""
+    """What a client sends to change their settings: a merge patch (RFC 7396) of what GET gives."""
 
     timezone: TimeZone = "UTC"
     notification_channels: list[Channel] = []
@@ -167,7 +171,10 @@ def represent_settings(account: Account) -> JsonObject:
 def change_settings(
     account: Account, changes: SettingsChanges, *, now: datetime
 ) -> tuple[Account, Sequence[NewEvent]]:
-    """Merge what `changes` names into the settings; no event where nothing differs."""
+    """Merge what `changes` names into the settings; no event where nothing differs.
+
+    Raises InvalidContent where quiet hours are left with one bound.
+    """
     named = changes.model_fields_set
     after = replace(
         account,
@@ -175,7 +182,9 @@ def change_settings(
         notification_channels=tuple(dict.fromkeys(changes.notification_channels))
         if "notification_channels" in named
         else account.notification_channels,
-        quiet_hours=_bounds(changes.quiet_hours) if "quiet_hours" in named else account.quiet_hours,
+        quiet_hours=_merged(account.quiet_hours, changes.quiet_hours)
+        if "quiet_hours" in named
+        else account.quiet_hours,
     )
     if after == account:
         return account, []
@@ -188,8 +197,17 @@ def change_settings(
     return after, [_event(EventType.USER_SETTINGS_CHANGED, after, data, now=now)]
 
 
-def _bounds(quiet: QuietHours | None) -> tuple[str, str] | None:
-    return (quiet.start, quiet.end) if quiet else None
+def _merged(old: tuple[str, str] | None, changes: QuietHours | None) -> tuple[str, str] | None:
+    if changes is None:
+        return None
+    start, end = old or ("", "")
+    start, end = changes.start or start, changes.end or end
+    missing = [name for name, bound in (("start", start), ("end", end)) if not bound]
+    if missing:
+        raise InvalidContent(
+            *(FieldError(f"/quiet_hours/{name}", "is required") for name in missing)
+        )
+    return start, end
 
 
 def _event(event_type: EventType, account: Account, data: JsonObject, *, now: datetime) -> NewEvent:

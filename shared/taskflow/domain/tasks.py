@@ -14,6 +14,7 @@ from taskflow.domain.content import Content
 from taskflow.domain.errors import FieldError, InvalidContent
 from taskflow.domain.events import EventType, NewEvent
 from taskflow.domain.identifiers import new_id
+from taskflow.domain.merge_patch import merge_patch
 from taskflow.domain.recurrence import Recurrence
 from taskflow.domain.text import JsonObject, NotBlank, Text, check_storable, compact_json
 from taskflow.domain.times import Time, rfc3339
@@ -43,7 +44,9 @@ class Priority(StrEnum):
     URGENT = "urgent"
 
 
-def _small_enough(metadata: JsonObject) -> JsonObject:
+def _without_nulls(sent: JsonObject) -> JsonObject:
+    """Return new metadata as a merge into none: null is "no such key" here as in a change."""
+    metadata = merge_patch({}, sent)
     check_storable(metadata)
     if len(compact_json(metadata).encode()) > METADATA_MAX_BYTES:
         raise PydanticCustomError(
@@ -54,6 +57,13 @@ def _small_enough(metadata: JsonObject) -> JsonObject:
     return metadata
 
 
+def _mergeable(sent: JsonObject) -> JsonObject:
+    # What a patch puts into no metadata at all it puts into any: where that is too much already,
+    # it is told with all else that is wrong.
+    _without_nulls(sent)
+    return sent
+
+
 def _each_once(tags: list[str]) -> list[str]:
     return list(dict.fromkeys(tags))
 
@@ -62,7 +72,8 @@ Title = Annotated[NotBlank, Field(min_length=1, max_length=TITLE_MAX_CHARS)]
 Description = Annotated[Text, Field(max_length=DESCRIPTION_MAX_CHARS)]
 Tag = Annotated[NotBlank, Field(min_length=1, max_length=TAG_MAX_CHARS)]
 Tags = Annotated[list[Tag], Field(max_length=TAGS_MAX), AfterValidator(_each_once)]
-Metadata = Annotated[JsonObject, AfterValidator(_small_enough)]
+Metadata = Annotated[JsonObject, AfterValidator(_without_nulls)]
+MetadataPatch = Annotated[JsonObject, AfterValidator(_mergeable)]
 StatusField = Annotated[Status, Field(strict=False)]
 PriorityField = Annotated[Priority, Field(strict=False)]
 
@@ -83,7 +94,8 @@ class TaskDraft(Content):
 class TaskChanges(Content):
     """What a client sends to change a task: a merge patch (RFC 7396) of what GET gives.
 
-    A field left out stays as it is; null clears it to its default. Read-only fields may be sent
+    A field left out stays as it is; null clears it to its default; `metadata` merges key by key, at
+    every depth. Read-only fields may be sent
     back as they are, so that GET, edit, PUT works.
     """
 
@@ -93,7 +105,7 @@ class TaskChanges(Content):
     completed: bool | None = None
     priority: PriorityField | None = None
     tags: Tags | None = None
-    metadata: Metadata | None = None
+    metadata: MetadataPatch | None = None
     due_date: Time | None = None
 
     id: Any = None
@@ -247,7 +259,8 @@ def created(task: Task) -> NewEvent:
 def update(task: Task, changes: TaskChanges, *, now: datetime) -> Changed:
     """Merge the fields that `changes` names into the task.
 
-    Raises InvalidContent where a read-only field differs, or `status` and `completed` disagree.
+    Raises InvalidContent where a read-only field differs, `status` and `completed` disagree, or the
+    merged metadata are too much.
     """
     _refuse(task, changes)
     return _merge(task, changes, now=now)
@@ -256,10 +269,11 @@ def update(task: Task, changes: TaskChanges, *, now: datetime) -> Changed:
 def correct(task: Task, changes: TaskChanges, *, now: datetime) -> Changed:
     """Merge an administrator's correction into the task, as one event of its own.
 
-    Raises InvalidContent where a read-only field differs, or `status` and `completed` disagree.
+    Raises InvalidContent where a read-only field differs, `status` and `completed` disagree, or the
+    merged metadata are too much.
     """
     _refuse(task, changes)
-    fields = {**_named(changes), **_status_fields(_wanted_status(task, changes), now)}
+    fields = {**_named(task, changes), **_status_fields(_wanted_status(task, changes), now)}
     return _changed(EventType.TASK_CORRECTED, task, fields, now=now)
 
 
@@ -289,7 +303,7 @@ def restore(task: Task, *, now: datetime) -> Changed:
 
 def _merge(task: Task, changes: TaskChanges, *, now: datetime) -> Changed:
     status = _wanted_status(task, changes)
-    fields = _named(changes)
+    fields = _named(task, changes)
     due_date = {"due_date": fields.pop("due_date")} if "due_date" in fields else {}
     completes = Status.COMPLETED in (status, task.status)
     if not completes:
@@ -326,13 +340,15 @@ def _contradiction(status: Status) -> FieldError:
     return FieldError("/completed", f"contradicts the status {status.value!r} beside it")
 
 
-def _named(changes: TaskChanges) -> JsonObject:
+def _named(task: Task, changes: TaskChanges) -> JsonObject:
     defaults: JsonObject = {"priority": Priority.MEDIUM, "tags": (), "metadata": {}}
     fields: JsonObject = {}
     for name in changes.model_fields_set - READ_ONLY - {"status", "completed"}:
         value = getattr(changes, name)
         if value is None:
             value = defaults.get(name)
+        elif name == "metadata":
+            value = merge_patch(task.metadata, value)
         fields[name] = tuple(cast("list[str]", value)) if name == "tags" else value
     return fields
 
@@ -357,6 +373,11 @@ def _refuse(task: Task, changes: TaskChanges) -> None:
     completed = bool(changes.completed) if "completed" in named else task.completed
     if completed not in (task.completed, wanted is Status.COMPLETED):
         errors.append(_contradiction(wanted))
+    if changes.metadata is not None:
+        try:
+            _without_nulls(merge_patch(task.metadata, changes.metadata))
+        except PydanticCustomError as wrong:
+            errors.append(FieldError("/metadata", f"{wrong.message()} once merged"))
     if errors:
         raise InvalidContent(*errors)
 

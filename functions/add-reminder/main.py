@@ -22,11 +22,12 @@ from taskflow.storage import (
 def add_reminder(caller: Caller, task_id: UUID, draft: ReminderDraft, tx: Transaction) -> Response:
     task = task_store.lock(tx, caller.user_id, task_id)
     others = reminder_store.of_task(tx, task_id)
-    added = reminders.add(task, draft, others, now=clock.now())
+    now = clock.now()
+    added = reminders.add(task, draft, others, now=now)
     if not added.happened:
         return as_json(reminders.represent(added.reminder))
     reminder_store.add_all(tx, [added.reminder])
-    task_store.set_lead(tx, task, reminders.lead_of([*others, added.reminder]))
+    task_store.set_lead(tx, task, reminders.lead_of([*others, added.reminder]), now=now)
     fired = [] if added.notification is None else [added.notification]
     notification_store.add_all(tx, fired)
     events.append(tx, added.happened)

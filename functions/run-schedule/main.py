@@ -1,7 +1,7 @@
 """Every minute, and beyond: create the occurrences and send the reminders that are due."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -9,6 +9,7 @@ from taskflow import clock, metrics
 from taskflow.domain import recurring, reminders
 from taskflow.domain.events import Cause
 from taskflow.domain.reminders import Reminder
+from taskflow.domain.tasks import Task
 from taskflow.eventing import Due, Shift, cron_function
 from taskflow.storage import (
     DatabaseUnavailable,
@@ -31,6 +32,9 @@ BUSY_S = 0.01
 """How soon to look again, at first, at what another transaction holds."""
 
 SERIES_TOGETHER, REMINDERS_TOGETHER = 50, 100
+
+SPAWN_EVENTS_MAX, SPAWN_BYTES_MAX = 500, 2 * 1024 * 1024
+"""Of one transaction: a tenth of a second, and a few times these bytes of memory."""
 
 
 @cron_function(every_min=1)
@@ -80,12 +84,15 @@ def _lock_series(tx: Transaction, limit: int, without: Collection[UUID]) -> Sequ
 
 def _spawn(tx: Transaction, ids: Sequence[UUID]) -> None:
     now = clock.now()
-    series = task_store.with_ids(tx, ids)
-    due = {task.id: recurring.due_times(task, now=now) for task in series}
-    existing = task_store.occurrences_at(tx, due)
+    by_id = {task.id: task for task in task_store.with_ids(tx, ids)}
+    # As they were locked: the users' turns.
+    series = [by_id[task_id] for task_id in ids]
     templates: dict[UUID, list[Reminder]] = defaultdict(list)
-    for reminder in reminder_store.of_tasks(tx, list(due)):
+    for reminder in reminder_store.of_tasks(tx, ids):
         templates[reminder.task_id].append(reminder)
+    series, limits = _within_bounds(series, templates, now=now)
+    due = {task.id: recurring.due_times(task, now=now, limit=limits[task.id]) for task in series}
+    existing = task_store.occurrences_at(tx, due)
     spawned = [
         recurring.spawn_due(
             task,
@@ -93,6 +100,7 @@ def _spawn(tx: Transaction, ids: Sequence[UUID]) -> None:
             templates[task.id],
             existing={at for task_id, at in existing if task_id == task.id},
             now=now,
+            limit=limits[task.id],
         )
         for task in series
     ]
@@ -103,8 +111,33 @@ def _spawn(tx: Transaction, ids: Sequence[UUID]) -> None:
     events.append(tx, [event for each in spawned for event in each.happened])
     for task in series:
         if task.recurrence is not None and task.next_occurrence is not None:
-            late = now - (task.next_occurrence - task.recurrence.lead)
+            late = now - task.recurrence.made_at(task.next_occurrence)
             metrics.LATE_SECONDS.labels("occurrence").observe(late.total_seconds())
+
+
+def _within_bounds(
+    series: Sequence[Task], templates: Mapping[UUID, Sequence[Reminder]], *, now: datetime
+) -> tuple[list[Task], dict[UUID, int]]:
+    """Return the first of the series that fit a transaction, and how many each may make.
+
+    One occurrence always fits; what is left is due still.
+    """
+    taken: list[Task] = []
+    limits: dict[UUID, int] = {}
+    events_left, bytes_left = SPAWN_EVENTS_MAX, SPAWN_BYTES_MAX
+    for task in series:
+        its_events = 2 + sum(one.is_relative for one in templates[task.id])
+        its_bytes = recurring.bytes_of_occurrence(task, templates[task.id])
+        fitting = min(events_left // its_events, bytes_left // its_bytes, recurring.SPAWNED_MAX)
+        limit = fitting if taken else max(1, fitting)
+        if limit <= 0:
+            break
+        count = len(recurring.due_times(task, now=now, limit=limit))
+        taken.append(task)
+        limits[task.id] = limit
+        events_left -= count * its_events
+        bytes_left -= count * its_bytes
+    return taken, limits
 
 
 def _lock_reminders(tx: Transaction, limit: int, without: Collection[UUID]) -> Sequence[UUID]:

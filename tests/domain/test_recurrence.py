@@ -348,7 +348,10 @@ def test_what_its_reminder_needs_early_is_due_early() -> None:
         (Missed.LATEST, ["2026-01-03 09:00"]),
         (Missed.SKIP, []),
     ):
-        assert _due(missed, "2026-01-03T10:00", lead=lead) == [*made_up, *early]
+        assert _due(missed, "2026-01-03T10:00", until=_utc("2026-01-03T10:00") + lead) == [
+            *made_up,
+            *early,
+        ]
 
 
 def test_the_task_itself_is_not_created_again_and_what_was_is_not_either() -> None:

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from taskflow.domain.events import Event
+from taskflow.domain.recurrence import AHEAD_MAX
 from taskflow.domain.replay import Replay, differing_fields
 from taskflow.eventing import Shift
 from taskflow.standalone.postgres import EmbeddedPostgres
@@ -538,6 +539,43 @@ def test_the_reminders_of_an_occurrence_are_its_own(user: SignedIn, travel: Trav
         *("task.completed", "reminder.cancelled"),
     ]
     assert shown(api, series["id"])["next_occurrence"] == "2026-03-04T09:00:00.000000Z"
+
+
+# What a series may make
+
+
+def test_a_long_lead_makes_no_more_ahead_than_it_may_and_reminds_of_nothing_past(
+    user: SignedIn, travel: Travel
+) -> None:
+    api = travel(user, NOW)
+    series = created(api, due_date=DUE, **DAILY, reminders=[{"before_due": "P366D"}])
+
+    with assert_events_explain_the_change(user.user_id) as happened:
+        _run_schedule()
+        _run_schedule()
+        travel(user, NEXT)
+        _run_schedule()
+
+    ahead = _occurrences(travel(user, NEXT), series)
+    assert types_of(happened) == SPAWNED * len(ahead)
+    assert len(ahead) in (AHEAD_MAX + 1, AHEAD_MAX + 2)
+    assert sum(one["due_date"] > NEXT_TEXT for one in ahead) == AHEAD_MAX
+
+
+def test_what_is_made_together_is_bounded_in_bytes(user: SignedIn, travel: Travel) -> None:
+    api = travel(user, NOW)
+    big = "🐘" * 10_000
+    for _ in range(30):
+        created(api, due_date=DUE, **DAILY, description=big)
+
+    api = travel(user, NEXT)
+    with assert_events_explain_the_change(user.user_id) as first:
+        _run_schedule()
+    with assert_events_explain_the_change(user.user_id) as second:
+        _run_schedule()
+
+    assert [len(first), len(second)] == [2 * 17, 2 * 13]
+    assert sum(len(event.data_json.encode()) for event in first) < 2 * 1024 * 1024
 
 
 # What is bad, and others

@@ -172,8 +172,8 @@ def test_a_new_lead_is_kept_and_moves_the_time_to_create_by_as_much() -> None:
     _store(task, plain)
 
     with transaction(A_CAUSE) as tx:
-        task_store.set_lead(tx, task, 2 * HOUR)
-        task_store.set_lead(tx, plain, 2 * HOUR)
+        task_store.set_lead(tx, task, 2 * HOUR, now=A_TIME)
+        task_store.set_lead(tx, plain, 2 * HOUR, now=A_TIME)
 
     [due] = _due(A_TIME + DAY - 2 * HOUR)
     assert due.recurrence is not None
@@ -624,6 +624,7 @@ def _a_notification(task: Task, reminder: Reminder, minutes: int = 0) -> Notific
         reminder_id=reminder.id,
         title="Zażółć :name %s \\ '🐘'",
         message=None,
+        late_by_s=0.0,
         now=A_TIME + timedelta(minutes=minutes),
     )
     return notification

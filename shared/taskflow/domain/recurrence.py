@@ -5,6 +5,7 @@ both into an instant: "every Monday at 9" stays at 9. The start is the task itse
 the first occurrence, whether the rule matches it or not.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -30,6 +31,9 @@ MISSED_AFTER = timedelta(minutes=5)
 START_MIN = datetime(2, 1, 1)  # noqa: DTZ001 - local time
 START_MAX = datetime(9999, 12, 1)  # noqa: DTZ001 - local time
 """Python can express the instants and the weeks around what lies between these."""
+
+AHEAD_MAX = 31
+"""How many occurrences of one series exist before their time: a daily one with a month's lead."""
 
 _DAY = timedelta(days=1)
 
@@ -76,14 +80,33 @@ class Series:
 class Recurrence:
     """A series as a task carries it.
 
-    `zone` is the series' own, or its user's. An occurrence is created `lead` before its time.
-    `made` counts the occurrences that completions have made, for COUNT.
+    `zone` is the series' own, or its user's. An occurrence is created `lead` before its time, but
+    no more than AHEAD_MAX are ahead of now; `led_since` is when that lead was set. `made` counts
+    the occurrences that completions have made, for COUNT.
     """
 
     series: Series
     zone: str
     lead: timedelta = timedelta(0)
     made: int = 0
+    led_since: datetime | None = None
+
+    def made_until(self, now: datetime) -> datetime:
+        """Return up to which time occurrences are to exist at an instant."""
+        if self.lead < AHEAD_MAX * _DAY:
+            # No rule repeats within a day.
+            return now + self.lead
+        ahead = occurrences(self.series, self.zone, after=now, limit=AHEAD_MAX)
+        return min([now + self.lead, *ahead[AHEAD_MAX - 1 :]])
+
+    def made_at(self, occurrence: datetime) -> datetime:
+        """Return when an occurrence is to be created."""
+        earliest = occurrence - self.lead
+        if self.lead < AHEAD_MAX * _DAY:
+            return earliest
+        before = _Course.of(self.series, self.zone).times(earliest)
+        last = deque(takewhile(lambda at: at < occurrence, before), maxlen=AHEAD_MAX)
+        return last[0] if len(last) == AHEAD_MAX else earliest
 
     def first_after(self, now: datetime) -> datetime | None:
         """Return the first occurrence to create after an instant; never the task itself.
@@ -182,12 +205,12 @@ def due_occurrences(
     *,
     since: datetime,
     now: datetime,
-    lead: timedelta = timedelta(0),
+    until: datetime | None = None,
     limit: int | None = None,
 ) -> Sequence[datetime]:
     """Return the occurrences to create at `now`, the first of them after `since`, in UTC.
 
-    Those whose time comes within `lead` are among them; the task itself is not, for it exists.
+    Those up to `until` are among them, by default `now`; the task itself is not, for it exists.
     What was missed is dropped as the series says. Where there are `limit`, go on from the last.
     A series that follows completions has none: its next one is made by the completion.
     """
@@ -197,7 +220,8 @@ def due_occurrences(
     after = max(since, course.first)
     if series.missed is Missed.SKIP:
         after = max(after, now - MISSED_AFTER - timedelta.resolution)
-    due: Iterator[datetime] = takewhile(lambda at: at <= now + lead, course.times(after))
+    last = until or now
+    due: Iterator[datetime] = takewhile(lambda at: at <= last, course.times(after))
     if series.missed is Missed.LATEST:
         all_due = list(due)
         past = [at for at in all_due if at <= now]

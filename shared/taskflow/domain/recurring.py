@@ -34,7 +34,7 @@ from taskflow.domain.recurrence_days import Skip
 from taskflow.domain.recurrence_rules import RuleText
 from taskflow.domain.reminders import Reminder
 from taskflow.domain.tasks import Changed, Status, Task
-from taskflow.domain.text import JsonObject
+from taskflow.domain.text import JsonObject, compact_json
 from taskflow.domain.times import MICROSECOND, Time, TimeZone, rfc3339
 
 SPAWNED_MAX = 100
@@ -124,14 +124,12 @@ def set_recurrence(
     `lead` is how long before its due date the task has its first reminder.
     """
     present = task.recurrence
-    wanted = replace(draft.series(user_zone, start=task.due_date or now), lead=lead)
+    wanted = replace(draft.series(user_zone, start=task.due_date or now), lead=lead, led_since=now)
     if present is not None:
         # Sent again without a start, it is meant to begin when it did.
         began = task.due_date or start_at(present.series, present.zone)
-        if replace(present, made=0) in (
-            wanted,
-            replace(draft.series(user_zone, start=began), lead=lead),
-        ):
+        again = replace(draft.series(user_zone, start=began), lead=lead, led_since=now)
+        if replace(present, made=0, led_since=now) in (wanted, again):
             return task, []
     recurs = replace(task, recurrence=wanted).recurs
     following = wanted.first_after(now) if recurs else None
@@ -175,8 +173,24 @@ class Spawned:
     happened: Sequence[NewEvent]
 
 
-def due_times(task: Task, *, now: datetime) -> Sequence[datetime]:
-    """Return the times of the occurrences that are to be made now, at most SPAWNED_MAX."""
+def lead_by(task: Task, lead: timedelta, *, now: datetime) -> Task:
+    """Have a recurring task's occurrences created so long before their time from now on."""
+    present = task.recurrence
+    if present is None or present.lead == lead:
+        return task
+    since = now if lead > present.lead else present.led_since
+    return replace(task, recurrence=replace(present, lead=lead, led_since=since))
+
+
+def bytes_of_occurrence(task: Task, reminders: Sequence[Reminder]) -> int:
+    """Return about how much one occurrence of a series writes: its rows and its events."""
+    each = len(compact_json(tasks.represent(task)).encode())
+    messages = sum(len((one.message or "").encode()) for one in reminders if one.is_relative)
+    return 3 * each + 2 * messages
+
+
+def due_times(task: Task, *, now: datetime, limit: int = SPAWNED_MAX) -> Sequence[datetime]:
+    """Return the times of the occurrences that are to be made now, at most `limit`."""
     recurrence, following = task.recurrence, task.next_occurrence
     if recurrence is None or following is None or not task.recurs:
         return []
@@ -185,8 +199,8 @@ def due_times(task: Task, *, now: datetime) -> Sequence[datetime]:
         recurrence.zone,
         since=following - MICROSECOND,
         now=now,
-        lead=recurrence.lead,
-        limit=SPAWNED_MAX,
+        until=recurrence.made_until(now),
+        limit=limit,
     )
 
 
@@ -197,17 +211,18 @@ def spawn_due(
     *,
     existing: Collection[datetime],
     now: datetime,
+    limit: int = SPAWNED_MAX,
 ) -> Spawned:
     """Make the occurrences of a series whose time has come, but those that `existing` says are.
 
-    `due` is what `due_times` said; `reminders` are the recurring task's own, of which the relative
-    ones are copied.
+    `due` is what `due_times` said for the same `limit`; `reminders` are the recurring task's own,
+    of which the relative ones are copied, but for a time that was past when they were set.
     """
     recurrence, following = task.recurrence, task.next_occurrence
-    if recurrence is None or following is None or following > now + recurrence.lead:
+    if recurrence is None or following is None or following > recurrence.made_until(now):
         return Spawned(task, [], [], [])
     # Where all that is due was taken, go on after it: what was dropped as missed stays dropped.
-    end = due[-1] if len(due) == SPAWNED_MAX else now + recurrence.lead
+    end = due[-1] if len(due) == limit else recurrence.made_until(now)
     following = recurrence.first_after(end)
     wanted = [at for at in due if at not in existing]
     made = _Making(reminders, now)
@@ -268,6 +283,7 @@ class _Making:
     ) -> Task:
         """Make one; return the recurring task as it goes on."""
         now = self._now
+        since = task.recurrence and task.recurrence.led_since
         occurrence = Task(
             id=new_id(now),
             user_id=task.user_id,
@@ -290,6 +306,9 @@ class _Making:
         self.happened.append(tasks.created(occurrence))
         for template in self._templates:
             reminder, happened = template.copied_to(occurrence, now=now)
+            if since is not None and reminder.remind_at < since:
+                # It was past when it was set; there is nothing to be late with.
+                continue
             self.reminders.append(reminder)
             self.happened.append(happened)
         task, spawned = tasks.recorded(

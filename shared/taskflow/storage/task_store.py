@@ -1,7 +1,7 @@
 """Tasks in PostgreSQL."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -20,10 +20,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DBAPIError
 
+from taskflow.domain import recurring
 from taskflow.domain.errors import FieldError, InvalidContent, TaskNotFound
 from taskflow.domain.recurrence import Missed, Mode, Recurrence, Series
 from taskflow.domain.recurrence_days import Skip
 from taskflow.domain.tasks import Priority, Status, Task
+from taskflow.domain.times import rfc3339
 from taskflow.storage import many
 from taskflow.storage.tables import TASKS
 from taskflow.storage.transactions import Transaction, is_data_error
@@ -120,10 +122,11 @@ def save_all(tx: Transaction, tasks: Sequence[Task]) -> None:
     many.update(tx, TASKS, [_row(task) for task in tasks])
 
 
-def set_lead(tx: Transaction, task: Task, lead: timedelta) -> None:
+def set_lead(tx: Transaction, task: Task, lead: timedelta, *, now: datetime) -> None:
     """Have a recurring task's occurrences created so long before their time from now on."""
-    if task.recurrence is not None and task.recurrence.lead != lead:
-        save_all(tx, [replace(task, recurrence=replace(task.recurrence, lead=lead))])
+    led = recurring.lead_by(task, lead, now=now)
+    if led != task:
+        save_all(tx, [led])
 
 
 def get(tx: Transaction, user_id: str, task_id: UUID) -> Task:
@@ -312,7 +315,7 @@ def _row(task: Task) -> dict[str, Any]:
         "deleted_at": task.deleted_at,
         "recurrence": recurrence and _as_json(recurrence),
         "next_occurrence": following,
-        "spawn_at": following - recurrence.lead if recurrence and following else None,
+        "spawn_at": recurrence.made_at(following) if recurrence and following else None,
         "recurring_task_id": task.recurring_task_id,
         "occurrence_at": task.occurrence_at,
         "predecessor_id": task.predecessor_id,
@@ -331,6 +334,7 @@ def _as_json(recurrence: Recurrence) -> dict[str, Any]:
         "zone": recurrence.zone,
         "lead_s": recurrence.lead // _SECOND,
         "made": recurrence.made,
+        "led_since": recurrence.led_since and rfc3339(recurrence.led_since),
     }
 
 
@@ -347,6 +351,10 @@ def _recurrence(stored: dict[str, Any]) -> Recurrence:
         zone=stored["zone"],
         lead=stored["lead_s"] * _SECOND,
         made=stored["made"],
+        # What was stored before this was kept goes by its lead alone.
+        led_since=datetime.fromisoformat(led_since)
+        if (led_since := stored.get("led_since"))
+        else None,
     )
 
 

@@ -1,13 +1,34 @@
-"""Every hour: forget claims and dead letters that have been kept as long as promised."""
+"""Every hour: forget what has been kept as long as promised, a part to each transaction."""
 
 from taskflow import clock
 from taskflow.domain.events import Cause
-from taskflow.eventing import cron_function
-from taskflow.storage import claims, dead_letter_store, transaction
+from taskflow.eventing import Shift, cron_function
+from taskflow.storage import (
+    claims,
+    dead_letter_store,
+    idempotency_store,
+    run,
+    session_store,
+)
+
+LASTS_S = 60
+"""What is left then is for the next hour."""
+
+EXPIRED = (
+    dead_letter_store.forget_old,
+    claims.forget_old,
+    idempotency_store.forget_old,
+    session_store.forget_tokens,
+    session_store.forget_sessions,
+    session_store.forget_attempts,
+    session_store.forget_tickets,
+)
 
 
 @cron_function(every_min=60)
 def purge_expired(cause: Cause) -> None:
-    with transaction(cause) as tx:
-        dead_letter_store.forget_old(tx, now=clock.now())
-        claims.forget_old(tx, now=clock.now())
+    shift = Shift(LASTS_S)
+    for forget_some in EXPIRED:
+        while run(lambda tx, forget=forget_some: forget(tx, now=clock.now()), cause):
+            if shift.is_over():
+                break

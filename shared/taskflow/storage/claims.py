@@ -8,7 +8,7 @@ from sqlalchemy import Text, Uuid, bindparam, func, select
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from taskflow.domain.events import Event
-from taskflow.storage import events
+from taskflow.storage import events, many
 from taskflow.storage.tables import CLAIMS, DEAD_LETTERS, EVENTS, REDELIVERIES
 from taskflow.storage.transactions import Transaction
 
@@ -43,9 +43,9 @@ def claim(
     return set(tx.connection.execute(_CLAIM, values).scalars())
 
 
-def forget_old(tx: Transaction, *, now: datetime) -> None:
-    """Forget claims that no redelivery can ask for any more."""
-    tx.connection.execute(CLAIMS.delete().where(CLAIMS.c.claimed_at <= now - KEPT))
+def forget_old(tx: Transaction, *, now: datetime) -> int:
+    """Forget some claims that no redelivery can ask for any more; return how many."""
+    return many.delete_some(tx, CLAIMS, CLAIMS.c.claimed_at <= now - KEPT)
 
 
 def unclaimed(

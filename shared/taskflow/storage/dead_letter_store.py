@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from taskflow.domain.errors import DeadLetterNotFound
 from taskflow.domain.text import JsonObject
+from taskflow.storage import many
 from taskflow.storage.tables import DEAD_LETTERS
 from taskflow.storage.transactions import Transaction
 
@@ -91,9 +92,9 @@ def list_of(
     return [_letter(row) for row in tx.connection.execute(query.limit(limit)).mappings()]
 
 
-def forget_old(tx: Transaction, *, now: datetime) -> None:
-    """Forget what has lain here for longer than we promise."""
-    tx.connection.execute(DEAD_LETTERS.delete().where(DEAD_LETTERS.c.received_at <= now - KEPT))
+def forget_old(tx: Transaction, *, now: datetime) -> int:
+    """Forget some of what has lain here for longer than we promise; return how many."""
+    return many.delete_some(tx, DEAD_LETTERS, DEAD_LETTERS.c.received_at <= now - KEPT)
 
 
 def _one(tx: Transaction, letter_id: UUID, *, lock: bool) -> DeadLetter:

@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 
+from taskflow.storage import many
 from taskflow.storage.tables import IDEMPOTENCY_KEYS
 from taskflow.storage.transactions import Transaction, is_lock_timeout
 
@@ -74,6 +75,11 @@ def claim(
         .one()
     )
     return StoredAnswer(row["fingerprint"], row["status"], row["headers"], row["body"])
+
+
+def forget_old(tx: Transaction, *, now: datetime) -> int:
+    """Forget some keys that are too old, whoever's they are; return how many."""
+    return many.delete_some(tx, IDEMPOTENCY_KEYS, IDEMPOTENCY_KEYS.c.created_at <= now - KEPT)
 
 
 def settle(tx: Transaction, user_id: str, key: str, answer: StoredAnswer) -> None:

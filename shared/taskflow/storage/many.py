@@ -10,10 +10,24 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Table, Text, TextClause, bindparam, text
+from sqlalchemy import (
+    ColumnElement,
+    Table,
+    Text,
+    TextClause,
+    bindparam,
+    delete,
+    func,
+    literal_column,
+    select,
+    text,
+)
 
 from taskflow.domain.times import rfc3339
 from taskflow.storage.transactions import Transaction
+
+DELETED_MAX = 1_000
+"""So many in one transaction: what waits for it waits for some milliseconds."""
 
 Row = Mapping[str, Any]
 
@@ -33,6 +47,24 @@ def update(tx: Transaction, table: Table, rows: Sequence[Row], *, key: str = "id
     """Give the rows of these keys the other values; the rows all have the same columns."""
     if rows:
         tx.connection.execute(_update(table.name, tuple(rows[0]), key), {"rows": encode(rows)})
+
+
+def delete_some(tx: Transaction, table: Table, condition: ColumnElement[bool]) -> int:
+    """Delete rows of which this holds, at most DELETED_MAX; return how many.
+
+    What another transaction holds locked is left to the next time.
+    """
+    place = literal_column("ctid", Text)
+    found = (
+        select(place)
+        .select_from(table)
+        .where(condition)
+        .limit(DELETED_MAX)
+        .with_for_update(skip_locked=True)
+    )
+    return tx.connection.execute(
+        delete(table).where(place == func.any(func.array(found.scalar_subquery())))
+    ).rowcount
 
 
 @lru_cache

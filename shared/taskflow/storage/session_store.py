@@ -16,6 +16,7 @@ from taskflow.domain.accounts import (
 )
 from taskflow.domain.errors import TooManyAttempts
 from taskflow.domain.identifiers import new_id
+from taskflow.storage import many
 from taskflow.storage.tables import LOGIN_ATTEMPTS, REFRESH_TOKENS, SESSIONS, SOCKET_TICKETS
 from taskflow.storage.transactions import Transaction
 
@@ -178,6 +179,31 @@ def take_ticket(tx: Transaction, ticket: str, *, now: datetime) -> Ticket | None
     if found is None or found["expires_at"] <= now:
         return None
     return Ticket(found["user_id"], found["session_expires_at"])
+
+
+def forget_tokens(tx: Transaction, *, now: datetime) -> int:
+    """Forget some refresh tokens that have expired; return how many."""
+    return many.delete_some(tx, REFRESH_TOKENS, REFRESH_TOKENS.c.expires_at <= now)
+
+
+def forget_sessions(tx: Transaction, *, now: datetime) -> int:
+    """Forget some sessions that no refresh token can go on with; return how many."""
+    has_tokens = select(REFRESH_TOKENS.c.session_id).where(
+        REFRESH_TOKENS.c.session_id == SESSIONS.c.id
+    )
+    is_old = SESSIONS.c.created_at <= now - REFRESH_TOKEN_LIFETIME
+    return many.delete_some(tx, SESSIONS, is_old & ~has_tokens.exists())
+
+
+def forget_attempts(tx: Transaction, *, now: datetime) -> int:
+    """Forget some attempts to log in that no longer count; return how many."""
+    is_over = LOGIN_ATTEMPTS.c.window_started_at <= now - LOGIN_ATTEMPTS_WINDOW
+    return many.delete_some(tx, LOGIN_ATTEMPTS, is_over)
+
+
+def forget_tickets(tx: Transaction, *, now: datetime) -> int:
+    """Forget some socket tickets that have expired; return how many."""
+    return many.delete_some(tx, SOCKET_TICKETS, SOCKET_TICKETS.c.expires_at <= now)
 
 
 def _add_token(tx: Transaction, session_id: UUID, refresh_token: str, *, now: datetime) -> None:

@@ -1,0 +1,71 @@
+"""What has been kept as long as promised goes, also of users who never come back (A5, S1)."""
+
+import hashlib
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from taskflow import clock
+from taskflow.serving import tokens
+from taskflow.storage import idempotency_store, many, session_store, transaction
+from taskflow.storage.session_store import Ticket
+from taskflow.storage.tables import (
+    IDEMPOTENCY_KEYS,
+    LOGIN_ATTEMPTS,
+    REFRESH_TOKENS,
+    SESSIONS,
+    SOCKET_TICKETS,
+)
+from tests.support.accounts import A_CAUSE, SignedIn
+from tests.support.consumers import tick
+
+
+def test_what_users_who_never_come_back_left_is_forgotten_a_part_at_a_time(
+    user: SignedIn, set_clock: Callable[[datetime], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(many, "DELETED_MAX", 2)
+    now = clock.now()
+    with transaction(A_CAUSE) as tx:
+        for number in range(5):
+            idempotency_store.claim(tx, user.user_id, f"key {number}", b"print", now=now)
+        session_store.open_session(tx, user.user_id, tokens.new_secret(), now=now)
+        ticket = Ticket(user.user_id, now)
+        session_store.add_ticket(tx, tokens.new_secret(), ticket, expires_at=now, now=now)
+        session_store.count_attempt(tx, f"{user.user_id}@example.com", now=now)
+    before = _left_by(user)
+
+    set_clock(now + timedelta(hours=23))
+    tick("purge-expired")
+    after_hours = _left_by(user)
+    set_clock(now + timedelta(days=31))
+    keys_left: list[int] = []
+    for _ in range(3):
+        tick("purge-expired")
+        keys_left.append(_left_by(user)["idempotency_keys"])
+
+    assert before["idempotency_keys"] == after_hours["idempotency_keys"] == 5
+    assert after_hours["sessions"] == before["sessions"] > 0
+    # A run of these tests takes one part of each kind.
+    assert keys_left == [3, 1, 0]
+    assert not any(_left_by(user).values())
+
+
+def _left_by(user: SignedIn) -> dict[str, int]:
+    email_hash = hashlib.sha256(f"{user.user_id}@example.com".encode()).digest()
+    of_sessions = select(SESSIONS.c.id).where(SESSIONS.c.user_id == user.user_id)
+    with transaction(A_CAUSE) as tx:
+        left = {
+            IDEMPOTENCY_KEYS: IDEMPOTENCY_KEYS.c.user_id == user.user_id,
+            SESSIONS: SESSIONS.c.user_id == user.user_id,
+            REFRESH_TOKENS: REFRESH_TOKENS.c.session_id.in_(of_sessions),
+            SOCKET_TICKETS: SOCKET_TICKETS.c.user_id == user.user_id,
+            LOGIN_ATTEMPTS: LOGIN_ATTEMPTS.c.email_hash == email_hash,
+        }
+        return {
+            table.name: tx.connection.execute(
+                select(func.count()).select_from(table).where(condition)
+            ).scalar_one()
+            for table, condition in left.items()
+        }

@@ -3,11 +3,20 @@
 import json
 import logging
 import sys
+import traceback
+from collections.abc import Iterator
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from types import TracebackType
 
 correlation_id: ContextVar[str | None] = ContextVar("correlation_id", default=None)
 """The correlation id of the request or event that this thread works on."""
+
+
+ExceptionInfo = (
+    tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+)
+"""What logging hands over of an exception."""
 
 
 class JsonLines(logging.Formatter):
@@ -26,6 +35,40 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
+
+    def formatException(self, ei: ExceptionInfo) -> str:  # noqa: N802 - logging's name
+        """Return where an exception was raised and what it is called, and nothing that was sent.
+
+        The words of one that nobody foresaw may quote a title, an email, a token.
+        """
+        _, error, _ = ei
+        if error is None:
+            return ""
+        return "\n".join(
+            f"{''.join(traceback.format_tb(each.__traceback__))}{_words(each)}"
+            for each in _chain(error)
+        )
+
+
+def _words(error: BaseException) -> str:
+    """Return an exception's name, and its words where they can't hold what a user has sent.
+
+    Those of the driver are cleared of values, those of the system are its own.
+    """
+    name = type(error).__qualname__
+    is_clear = isinstance(error, OSError) or hasattr(error, "connection_invalidated")
+    return f"{name}: {error}" if is_clear else name
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Return an exception after what caused it, as Python shows them."""
+    shown: list[BaseException] = []
+    following: BaseException | None = error
+    while following is not None and following not in shown:
+        shown.append(following)
+        hidden = following.__suppress_context__
+        following = following.__cause__ or (None if hidden else following.__context__)
+    return reversed(shown)
 
 
 def configure(level: str) -> None:

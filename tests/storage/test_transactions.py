@@ -19,9 +19,9 @@ from taskflow.storage import (
     Transaction,
     account_store,
     events,
-    is_reachable,
     on_commit,
     run,
+    state,
     transaction,
 )
 from taskflow.storage.transactions import ATTEMPTS, engine
@@ -250,7 +250,7 @@ def test_a_server_that_is_away_is_said_to_be(tmp_path: Path) -> None:
     url = f"postgresql+pg8000://postgres@/taskflow?unix_sock={tmp_path}/nobody"
 
     with database_at(url):
-        assert not is_reachable()
+        assert state() == "unreachable"
         with pytest.raises(DatabaseUnavailable):
             run(_backend, A_CAUSE)
         with pytest.raises(DatabaseUnavailable), transaction(A_CAUSE):
@@ -269,7 +269,7 @@ def test_a_server_that_went_away_is_said_to_be_and_used_again_when_it_is_back(
             with pytest.raises(DatabaseUnavailable):
                 run(_backend, A_CAUSE)
             server.start()
-            assert is_reachable()
+            assert state() == "ok"
             assert run(_backend, A_CAUSE) > 0
     finally:
         server.stop()

@@ -14,7 +14,8 @@ def answer(path: str) -> Response:
         return Response(metrics.exposition(), content_type=metrics.CONTENT_TYPE)
     if path == "/health/liveness":
         return as_json({"status": "ok"})
-    reachable = storage.is_reachable()
-    parts = {"database": "ok" if reachable else "unreachable"}
-    status = "ok" if reachable else "unavailable"
-    return as_json({"status": status, "parts": parts}, 200 if reachable else 503)
+    database = storage.state()
+    status = "ok" if database == "ok" else "unavailable"
+    return as_json(
+        {"status": status, "parts": {"database": database}}, 200 if database == "ok" else 503
+    )

@@ -49,6 +49,9 @@ SETTINGS = {
     "max_connections": "200",
     "timezone": "UTC",
     "log_timezone": "UTC",
+    # What fails is logged by who sent it, without values; PostgreSQL would quote them.
+    "log_min_messages": "log",
+    "log_error_verbosity": "terse",
 }
 # Order by code point and Unicode's case rules, both from PostgreSQL itself: the same on every
 # machine, and no update of an operating system's collations can spoil an index.

@@ -4,9 +4,9 @@ from taskflow.storage.transactions import (
     DatabaseUnavailable,
     LockTimeout,
     Transaction,
-    is_reachable,
     on_commit,
     run,
+    state,
     transaction,
     wait_for_locks_at_most,
 )
@@ -15,9 +15,9 @@ __all__ = [
     "DatabaseUnavailable",
     "LockTimeout",
     "Transaction",
-    "is_reachable",
     "on_commit",
     "run",
+    "state",
     "transaction",
     "wait_for_locks_at_most",
 ]

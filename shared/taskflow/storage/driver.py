@@ -4,6 +4,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false
 
+import re
 import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -31,6 +32,15 @@ ERRORS = {"23505": pg8000.IntegrityError, "28000": pg8000.InterfaceError}
 
 PASSED_ON = ("unix_sock", "application_name")
 """The parameters of a URL that are pg8000's own too."""
+
+TELLING_FIELDS = frozenset("SVCMPFLRstdcn")
+"""Of PostgreSQL's "Error and Notice Message Fields" those that quote no value: severity, SQLSTATE,
+message, positions, and the names of what it concerns. Detail, hint, context and inner query may."""
+
+DATA_EXCEPTION = "22"
+"""The class of SQLSTATE whose messages quote the value that is wrong."""
+
+_QUOTED = re.compile(r'".*"', re.DOTALL)
 
 _int16, _int32 = Struct("!H").pack, Struct("!i").pack
 
@@ -78,6 +88,8 @@ def engine(
             # PostgreSQL has no TLS on Unix sockets: asking for it would be a trip for nothing.
             "ssl_context": False if "unix_sock" in target.query else _ssl_context(str(ssl_mode)),
         },
+        # In logs the parameters would be titles, emails and password hashes.
+        hide_parameters=True,
         **options,
     )
     event.listen(made, "do_connect", _connect)
@@ -124,6 +136,15 @@ class Connection(pg8000.Connection):
     """
 
     _client_encoding: str
+
+    def handle_ERROR_RESPONSE(self, data: bytes, context: Context) -> None:  # noqa: N802 - pg8000's name
+        """Keep what PostgreSQL says, less the values that it quotes: errors are logged."""
+        super().handle_ERROR_RESPONSE(data, context)
+        error: Any = context.error
+        told = {key: words for key, words in error.args[0].items() if key in TELLING_FIELDS}
+        if told.get("C", "").startswith(DATA_EXCEPTION):
+            told["M"] = _QUOTED.sub('"…"', told.get("M", ""))
+        error.args = (told,)
 
     def cursor(self) -> "Cursor":
         """Return a cursor, as DB-API has it."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar, cast
+from typing import Literal, TypeVar, cast
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError, InterfaceError
@@ -27,6 +27,10 @@ IDLE_IN_TRANSACTION_TIMEOUT_MS = 30_000
 """A process that stops in the middle of a transaction holds its locks no longer than this."""
 
 _POOL_TIMEOUT_S = 10
+
+_READ_ONLY, _QUERY_CANCELED = "25006", "57014"
+"""A database that takes no writes, after a failover or over a quota; a statement that took longer
+than STATEMENT_TIMEOUT_MS. Both are outages, and running the same again at once would not help."""
 
 _SERIALIZATION_FAILURE, _DEADLOCK_DETECTED, _LOCK_NOT_AVAILABLE = "40001", "40P01", "55P03"
 
@@ -148,14 +152,14 @@ def wait_for_locks_at_most(tx: Transaction, ms: int) -> None:
     tx.connection.execute(text(f"SET LOCAL lock_timeout = {ms:d}"))
 
 
-def is_reachable() -> bool:
-    """Say whether PostgreSQL answers."""
+def state() -> Literal["ok", "read-only", "unreachable"]:
+    """Say whether PostgreSQL answers, and takes writes."""
     try:
         with translated(), engine().connect() as connection:
-            connection.execute(text("SELECT 1"))
-    except DatabaseUnavailable:
-        return False
-    return True
+            read_only = connection.execute(text("SHOW transaction_read_only")).scalar_one()
+    except (DatabaseUnavailable, LockTimeout):
+        return "unreachable"
+    return "read-only" if read_only == "on" else "ok"
 
 
 def _announce(tx: Transaction) -> None:
@@ -196,7 +200,10 @@ def _sqlstate(failed: DBAPIError) -> str | None:
 
 
 def _passes(failed: DBAPIError) -> bool:
-    return _sqlstate(failed) in {_SERIALIZATION_FAILURE, _DEADLOCK_DETECTED} or _is_outage(failed)
+    code = _sqlstate(failed)
+    if code in {_READ_ONLY, _QUERY_CANCELED}:
+        return False
+    return code in {_SERIALIZATION_FAILURE, _DEADLOCK_DETECTED} or _is_outage(failed)
 
 
 def _is_outage(failed: DBAPIError) -> bool:
@@ -204,5 +211,8 @@ def _is_outage(failed: DBAPIError) -> bool:
     if code is None:
         # The driver's own: the connection was refused, or broke.
         return failed.connection_invalidated or isinstance(failed, InterfaceError)
-    # Class 08 connection, 53 resources (too many connections), 57P shutdown and start-up.
-    return failed.connection_invalidated or code[:2] in {"08", "53"} or code[:3] == "57P"
+    if failed.connection_invalidated or code in {_READ_ONLY, _QUERY_CANCELED}:
+        return True
+    # Class 08 connection, 53 resources (too many connections, disk full), 58 the system's own
+    # (an I/O error), 57P shutdown and start-up.
+    return code[:2] in {"08", "53", "58"} or code[:3] == "57P"

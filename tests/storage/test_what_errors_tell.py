@@ -1,0 +1,114 @@
+"""What is logged of a statement that failed: its SQLSTATE and names, and never a value (S6)."""
+
+import json
+import logging
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from taskflow.logs import JsonLines
+from taskflow.standalone.postgres import EmbeddedPostgres
+from taskflow.storage import (
+    DatabaseUnavailable,
+    LockTimeout,
+    Transaction,
+    driver,
+    run,
+    state,
+    transaction,
+    transactions,
+)
+from tests.support.accounts import A_CAUSE
+
+SECRET = "a planted secret"
+
+pytestmark = pytest.mark.usefixtures("database")
+
+
+def _logged(error: Exception) -> str:
+    record = logging.LogRecord("a", logging.ERROR, "", 0, "failed", (), (type(error), error, None))
+    line = JsonLines().format(record)
+    assert json.loads(line)["exception"]
+    return line
+
+
+def _fail(statement: str) -> Exception:
+    def work(tx: Transaction) -> None:
+        tx.connection.execute(text("CREATE TEMPORARY TABLE one (name text PRIMARY KEY, n int)"))
+        tx.connection.execute(text("ALTER TABLE one ADD CHECK (n < 10)"))
+        tx.connection.execute(text("INSERT INTO one VALUES (:name, 1)"), {"name": SECRET})
+        tx.connection.execute(text(statement), {"secret": SECRET})
+
+    try:
+        run(work, A_CAUSE)
+    except (DBAPIError, DatabaseUnavailable, LockTimeout) as failed:
+        return failed
+    raise AssertionError("it did not fail")
+
+
+@pytest.mark.parametrize(
+    ("statement", "sqlstate"),
+    [
+        ("INSERT INTO one VALUES (:secret, 2)", "23505"),
+        ("INSERT INTO one VALUES (:secret || '2', 20)", "23514"),
+        ("INSERT INTO one VALUES (NULL, length(:secret))", "23502"),
+        ("SELECT CAST(:secret AS uuid)", "22P02"),
+        ("SELECT CAST(:secret AS timestamptz)", "22007"),
+        ("SELECT CAST(:secret AS json)", "22P02"),
+        ("SELECT CAST(CAST(:secret AS text) AS varchar(3)) || missing", "42703"),
+        ("SELECT :secret FROM nowhere", "42P01"),
+    ],
+)
+def test_a_statement_that_failed_is_told_without_its_values(statement: str, sqlstate: str) -> None:
+    line = _logged(_fail(statement))
+
+    assert SECRET not in line
+    assert sqlstate in line
+
+
+def test_what_nobody_foresaw_is_told_without_its_words() -> None:
+    def read(tx: Transaction) -> None:
+        try:
+            int(SECRET)
+        except ValueError as wrong:
+            tx.connection.execute(text("SELECT missing"))
+            raise AssertionError from wrong
+
+    with pytest.raises(DBAPIError) as told:
+        run(read, A_CAUSE)
+
+    line = _logged(told.value)
+    assert SECRET not in line
+    assert "ValueError" in line
+    assert "42703" in line
+
+
+def test_a_statement_that_takes_too_long_is_an_outage_and_is_not_run_again() -> None:
+    times: list[int] = []
+
+    def work(tx: Transaction) -> None:
+        times.append(1)
+        tx.connection.execute(text("SET LOCAL statement_timeout = 10"))
+        tx.connection.execute(text("SELECT pg_sleep(60)"))
+
+    with pytest.raises(DatabaseUnavailable):
+        run(work, A_CAUSE)
+
+    assert times == [1]
+
+
+def test_a_database_that_takes_no_writes_is_an_outage_and_says_so(
+    database: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_only = driver.engine(
+        database.url, startup_params={"default_transaction_read_only": "on"}, poolclass=NullPool
+    )
+    assert state() == "ok"
+    monkeypatch.setattr(transactions, "_engine", read_only)
+
+    with pytest.raises(DatabaseUnavailable), transaction(A_CAUSE) as tx:
+        tx.connection.execute(text("DELETE FROM claims"))
+
+    assert state() == "read-only"

@@ -50,10 +50,10 @@ def run_schedule(cause: Cause) -> None:
             has_looked = True
             now = clock.now()
             taken = 0
-            if to_spawn is not None and to_spawn <= now:
-                taken += due_series.take(cause)
             if to_remind is not None and to_remind <= now:
                 taken += due_reminders.take(cause)
+            if to_spawn is not None and to_spawn <= now:
+                taken += due_series.take(cause)
         except (DatabaseUnavailable, LockTimeout):
             if not has_looked:
                 raise

@@ -396,6 +396,7 @@ def test_a_changed_rule_makes_no_occurrence_that_is_there_already(
     series = created(api, due_date=DUE, **DAILY, reminders=[{"before_due": "PT30M"}])
     api = travel(user, NEXT - timedelta(minutes=30))
     _run_schedule()
+    _run_schedule()
     recurrence = f"/api/tasks/{series['id']}/recurrence"
     api.post(recurrence, {"recurrence_rule": "FREQ=DAILY;INTERVAL=1"})
 
@@ -627,6 +628,7 @@ def test_each_user_gets_what_is_their_own(user: SignedIn, other: SignedIn, trave
         assert_events_explain_the_change(other.user_id) as theirs,
     ):
         api = travel(user, NEXT)
+        _run_schedule()
         _run_schedule()
 
     assert sorted(types_of(mine)) == sorted([*SPAWNED, "reminder.scheduled", *TRIGGERED * 2])

@@ -614,6 +614,22 @@ def test_whatever_many_take_and_complete_at_once_no_reminder_is_sent_twice_or_to
     assert {one.status for one in after} <= {ReminderStatus.SENT, ReminderStatus.CANCELLED}
 
 
+def test_one_users_backlog_does_not_come_before_anothers_first() -> None:
+    backlog = [a_task(now=A_TIME) for _ in range(600)]
+    theirs = a_task(user_id=OTHER)
+    late = [a_reminder(one, remind_at=rfc3339(A_TIME + HOUR)) for one in backlog]
+    soon = a_reminder(theirs, remind_at=rfc3339(A_TIME + 2 * HOUR))
+    with transaction(A_CAUSE) as tx:
+        task_store.add_all(tx, [*backlog, theirs])
+        reminder_store.add_all(tx, [*late, soon])
+
+    with transaction(A_CAUSE) as tx:
+        taken = reminder_store.lock_due(tx, now=A_TIME + 3 * HOUR, limit=100)
+
+    assert len(taken) == 100
+    assert soon.id in taken[:2]
+
+
 # The inbox
 
 

@@ -27,15 +27,18 @@ _OF_TASKS = (
     .where(REMINDERS.c.task_id == func.any(bindparam("task_ids", type_=ARRAY(TASKS.c.id.type))))
     .order_by(REMINDERS.c.created_at, REMINDERS.c.id)
 )
-_DUE = (
-    select(REMINDERS.c.id)
-    .join(TASKS, TASKS.c.id == REMINDERS.c.task_id)
-    .where(
+_TURNS = task_store.turns(
+    select(REMINDERS.c.id, REMINDERS.c.task_id, REMINDERS.c.user_id, REMINDERS.c.remind_at).where(
         _SCHEDULED,
         REMINDERS.c.remind_at <= bindparam("now"),
         REMINDERS.c.id != func.all(bindparam("without", type_=ARRAY(REMINDERS.c.id.type))),
-    )
-    .order_by(REMINDERS.c.remind_at)
+    ),
+    REMINDERS.c.remind_at,
+)
+_DUE = (
+    select(_TURNS.c.id)
+    .join(TASKS, TASKS.c.id == _TURNS.c.task_id)
+    .order_by(_TURNS.c.turn, _TURNS.c.remind_at)
     .limit(bindparam("most"))
     .with_for_update(of=TASKS, skip_locked=True)
 )
@@ -111,7 +114,7 @@ def pending(
 def lock_due(
     tx: Transaction, *, now: datetime, limit: int, without: Collection[UUID] = ()
 ) -> list[UUID]:
-    """Lock the tasks of reminders whose time has come by `now`, the longest due first.
+    """Lock the tasks of reminders whose time has come by `now`, each user's longest due first.
 
     Returns the reminders' ids; those whose task another transaction holds are passed over.
     """

@@ -7,8 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
     RowMapping,
+    Select,
+    Subquery,
     Text,
     bindparam,
     cast,
@@ -16,6 +19,7 @@ from sqlalchemy import (
     literal,
     select,
     tuple_,
+    union,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DBAPIError
@@ -42,15 +46,38 @@ _UPDATE = TASKS.update().where(
     TASKS.c.id == bindparam("saved_id"), TASKS.c.version < bindparam("saved_version")
 )
 
-_DUE = (
-    select(TASKS.c.id)
-    .where(
+TURNS_WITHIN = 500
+"""How many of the longest due, and how many of the newest, users take turns among."""
+
+
+def turns(due: Select[*tuple[Any, ...]], at: Column[Any]) -> Subquery:
+    """Return the due items with each one's `turn` among its user's, the longest due first.
+
+    The newest are looked at too, for another user's backlog may be all that is older.
+    """
+    looked = union(
+        select(due.order_by(at).limit(TURNS_WITHIN).subquery()),
+        select(due.order_by(at.desc()).limit(TURNS_WITHIN).subquery()),
+    ).subquery()
+    turn = func.row_number().over(
+        partition_by=looked.c.user_id, order_by=(looked.c[at.name], looked.c.id)
+    )
+    return select(looked, turn.label("turn")).subquery("turns")
+
+
+_TURNS = turns(
+    select(TASKS.c.id, TASKS.c.user_id, TASKS.c.spawn_at).where(
         TASKS.c.spawn_at <= bindparam("now"),
         TASKS.c.id != func.all(bindparam("without", type_=ARRAY(TASKS.c.id.type))),
-    )
-    .order_by(TASKS.c.spawn_at)
+    ),
+    TASKS.c.spawn_at,
+)
+_DUE = (
+    select(TASKS.c.id)
+    .join(_TURNS, _TURNS.c.id == TASKS.c.id)
+    .order_by(_TURNS.c.turn, _TURNS.c.spawn_at)
     .limit(bindparam("most"))
-    .with_for_update(skip_locked=True)
+    .with_for_update(of=TASKS, skip_locked=True)
 )
 _NEXT_DUE = (
     select(TASKS.c.spawn_at)
@@ -152,7 +179,7 @@ def lock_recurring(tx: Transaction, user_id: str) -> list[Task]:
 def lock_due(
     tx: Transaction, *, now: datetime, limit: int, without: Collection[UUID] = ()
 ) -> list[UUID]:
-    """Lock recurring tasks with an occurrence to create at `now`, the longest due first.
+    """Lock recurring tasks with an occurrence to create at `now`, each user's longest due first.
 
     Returns their ids; those that another transaction holds are passed over.
     """

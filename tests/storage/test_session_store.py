@@ -14,6 +14,7 @@ from taskflow.domain.accounts import (
     LOGIN_ATTEMPTS_WINDOW,
     REFRESH_TOKEN_GRACE,
     REFRESH_TOKEN_LIFETIME,
+    TICKET_LIFETIME,
 )
 from taskflow.domain.errors import TooManyAttempts
 from taskflow.serving import tokens
@@ -253,3 +254,35 @@ def test_no_secret_stands_in_the_database(user: SignedIn, table: str) -> None:
 
     assert stored != "[]"
     assert all(secret not in stored for secret in (refresh_token, ticket, email))
+
+
+A_DAY = timedelta(days=1)
+
+
+def test_a_clock_set_back_does_not_lengthen_the_wait_after_failures(user: SignedIn) -> None:
+    for _ in range(LOGIN_ATTEMPTS_MAX):
+        run(lambda tx: session_store.count_attempt(tx, user.email, now=A_TIME), A_CAUSE)
+
+    with pytest.raises(TooManyAttempts) as refused, transaction(A_CAUSE) as tx:
+        session_store.count_attempt(tx, user.email, now=A_TIME - A_DAY)
+
+    assert refused.value.retry_after_s == LOGIN_ATTEMPTS_WINDOW.seconds
+
+
+def test_a_used_token_ends_its_session_after_the_clock_was_set_back(user: SignedIn) -> None:
+    first = _open(user)
+    _, second = _rotate(first)
+
+    stolen, _ = _rotate(first, after=-A_DAY)
+    successor, _ = _rotate(second, after=-A_DAY)
+
+    assert (stolen, successor) == (None, None)
+
+
+def test_a_ticket_is_not_good_for_longer_after_the_clock_was_set_back(user: SignedIn) -> None:
+    with transaction(A_CAUSE) as tx:
+        session_store.add_ticket(
+            tx, "t", Ticket(user.user_id, A_TIME), expires_at=A_TIME + TICKET_LIFETIME, now=A_TIME
+        )
+
+    assert run(lambda tx: session_store.take_ticket(tx, "t", now=A_TIME - A_DAY), A_CAUSE) is None

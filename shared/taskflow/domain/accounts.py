@@ -27,6 +27,9 @@ REFRESH_TOKEN_LIFETIME = timedelta(days=30)
 REFRESH_TOKEN_GRACE = timedelta(seconds=30)
 """How long a used refresh token is still heard: two tabs, or an answer that was lost."""
 
+TICKET_LIFETIME = timedelta(seconds=30)
+"""How long a socket ticket waits for its socket."""
+
 LOGIN_ATTEMPTS_MAX = 10
 LOGIN_ATTEMPTS_WINDOW = timedelta(minutes=15)
 

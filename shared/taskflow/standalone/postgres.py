@@ -119,7 +119,7 @@ class EmbeddedPostgres:
             _end(self._process.send_signal, self._process.wait)
 
     def _prepare(self) -> _Identity:
-        self._data_dir.mkdir(parents=True, exist_ok=True)
+        self._data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         identity = _unprivileged(self._pgdata) if os.geteuid() == 0 else _Identity()
         if not self._pgdata.exists():
             self._initialise(identity)

@@ -38,7 +38,7 @@ _HOLD = text(
         SELECT user_id, 0, :holder, now() + :held_for FROM told ORDER BY user_id
         ON CONFLICT (user_id) DO UPDATE
         SET held_by = excluded.held_by, held_until = excluded.held_until
-        WHERE (p.held_until IS NULL OR p.held_until < now())
+        WHERE (p.held_until IS NULL OR NOT p.held_until BETWEEN now() AND now() + :held_for)
             AND p.seq < (SELECT seq FROM told WHERE told.user_id = p.user_id)
         RETURNING p.user_id, p.seq
     )
@@ -71,7 +71,11 @@ _BEHIND = (
     .outerjoin(PUBLICATIONS, PUBLICATIONS.c.user_id == STREAMS.c.user_id)
     .where(
         STREAMS.c.seq > _PUBLISHED,
-        or_(PUBLICATIONS.c.held_until.is_(None), PUBLICATIONS.c.held_until < func.now()),
+        # What is held for longer than anybody holds is from before the clock was set back.
+        or_(
+            PUBLICATIONS.c.held_until.is_(None),
+            ~PUBLICATIONS.c.held_until.between(func.now(), func.now() + HELD_FOR),
+        ),
     )
     .limit(bindparam("most"))
 )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Text, case, cast, or_, select
+from sqlalchemy import Text, case, cast, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from taskflow.domain.accounts import (
@@ -13,6 +13,7 @@ from taskflow.domain.accounts import (
     LOGIN_ATTEMPTS_WINDOW,
     REFRESH_TOKEN_GRACE,
     REFRESH_TOKEN_LIFETIME,
+    TICKET_LIFETIME,
 )
 from taskflow.domain.errors import TooManyAttempts
 from taskflow.domain.identifiers import new_id
@@ -56,7 +57,8 @@ def open_session(tx: Transaction, user_id: str, refresh_token: str, *, now: date
 def rotate(tx: Transaction, refresh_token: str, successor: str, *, now: datetime) -> Session | None:
     """Trade a refresh token for `successor`: return its session, or None where it is not valid.
 
-    A token used again after REFRESH_TOKEN_GRACE may be stolen, and revokes its whole session.
+    A token used again after REFRESH_TOKEN_GRACE may be stolen, and revokes its whole session; so
+    does one whose use lies that far ahead, for the clock has been set back and tells no age.
     """
     found = (
         tx.connection.execute(
@@ -82,7 +84,7 @@ def rotate(tx: Transaction, refresh_token: str, successor: str, *, now: datetime
             .where(REFRESH_TOKENS.c.token_hash == _hash(refresh_token))
             .values(used_at=now)
         )
-    elif found["used_at"] < now - REFRESH_TOKEN_GRACE:
+    elif abs(now - found["used_at"]) > REFRESH_TOKEN_GRACE:
         _revoke(tx, found["id"], now=now)
         return None
     _add_token(tx, found["id"], successor, now=now)
@@ -123,8 +125,10 @@ def count_attempt(tx: Transaction, email: str, *, now: datetime) -> None:
                 index_elements=[LOGIN_ATTEMPTS.c.email_hash],
                 set_={
                     "failures": case((window_over, 1), else_=LOGIN_ATTEMPTS.c.failures + 1),
+                    # No later than now: a clock set back must not lengthen the wait.
                     "window_started_at": case(
-                        (window_over, now), else_=LOGIN_ATTEMPTS.c.window_started_at
+                        (window_over, now),
+                        else_=func.least(LOGIN_ATTEMPTS.c.window_started_at, now),
                     ),
                 },
             )
@@ -166,7 +170,10 @@ def add_ticket(
 
 
 def take_ticket(tx: Transaction, ticket: str, *, now: datetime) -> Ticket | None:
-    """Use a ticket up: return what it stood for, or None where it is unknown, used or expired."""
+    """Use a ticket up: return what it stood for, or None where it is unknown, used or expired.
+
+    One that would expire later than any made now is from before the clock was set back.
+    """
     found = (
         tx.connection.execute(
             SOCKET_TICKETS.delete()
@@ -176,7 +183,8 @@ def take_ticket(tx: Transaction, ticket: str, *, now: datetime) -> Ticket | None
         .mappings()
         .one_or_none()
     )
-    if found is None or found["expires_at"] <= now:
+    # Twice the lifetime: the clocks of two pods may differ by some seconds.
+    if found is None or not now < found["expires_at"] <= now + 2 * TICKET_LIFETIME:
         return None
     return Ticket(found["user_id"], found["session_expires_at"])
 

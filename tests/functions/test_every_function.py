@@ -490,6 +490,23 @@ def test_a_field_that_nobody_knows_is_wrong_content(case: Case, senders: Senders
 
 
 @each(takes_body)
+def test_of_many_wrong_fields_the_first_are_named_and_the_others_counted(
+    case: Case, senders: Senders
+) -> None:
+    many = {f"{number:x}": 1 for number in range(50_000)}
+    long = {"x" * 500_000: 1}
+
+    of_many = _send_raw(case, senders, json.dumps(many, separators=(",", ":")).encode())
+    of_long = _send_raw(case, senders, json.dumps(long).encode())
+
+    problem = assert_refused(of_many, 422, "invalid-content")
+    assert [error["pointer"] for error in problem["errors"]] == [f"/{n:x}" for n in range(20)]
+    assert "49980 more" in problem["detail"]
+    assert_refused(of_long, 422, "invalid-content")
+    assert max(len(of_many.data), len(of_long.data)) < 8 * 1024
+
+
+@each(takes_body)
 def test_a_field_that_utf_8_cannot_name_is_wrong_content(case: Case, senders: Senders) -> None:
     answer = _send_raw(case, senders, b'{"\\ud800": 1}')
 

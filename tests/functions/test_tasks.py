@@ -204,6 +204,36 @@ def test_a_wrong_field_is_named(
     assert content(api.get("/api/tasks"))["items"] == []
 
 
+@pytest.mark.parametrize("title", ["x" * 256, "x" * 100_000], ids=len)
+def test_a_text_too_long_is_told_its_limit_in_characters(api: Api, title: str) -> None:
+    answer = api.post("/api/tasks", {"title": title})
+
+    problem = assert_invalid(answer, "/title")
+    assert problem["errors"][0]["detail"] == "must be at most 255 characters"
+
+
+def test_a_number_too_long_is_told_without_inner_words(api: Api) -> None:
+    raw = f'{{"title": "Buy milk", "metadata": {{"n": {"9" * 5000}}}}}'
+
+    answer = api.post("/api/tasks", data=raw, headers={"Content-Type": "application/json"})
+
+    problem = assert_refused(answer, 400, "not-json")
+    assert "too many digits" in problem["detail"]
+    assert "sys" not in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer"),
+    [
+        ("limit=1&limit=2", "/limit"),
+        ("sort=title&sort=title", "/sort"),
+        ("limit=&limit=2", "/limit"),
+    ],
+)
+def test_a_parameter_that_is_no_list_is_given_once(api: Api, query: str, pointer: str) -> None:
+    assert_invalid(api.get(f"/api/tasks?{query}"), pointer)
+
+
 def test_every_wrong_field_is_named_at_once(api: Api) -> None:
     wrong = {
         "title": "",

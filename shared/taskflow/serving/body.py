@@ -1,16 +1,22 @@
 """What was sent: the body and the query of a request, validated, every wrong field named."""
 
+import itertools
 import json
-from typing import Any, TypeVar, cast
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, TypeVar, cast, get_args
 
 from flask import Request
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from taskflow.domain.errors import FieldError
-from taskflow.serving.problems import Problem
+from taskflow.serving.problems import ERRORS_MAX, Problem
 
 BODY_MAX_BYTES = 1024 * 1024
+
+_INVALID = "Some of what was sent is not valid."
 
 _WORDS = {
     "extra_forbidden": "is not a known field",
@@ -25,6 +31,8 @@ class Query(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+
+Location = tuple[int | str, ...]
 
 B = TypeVar("B", bound=BaseModel)
 Q = TypeVar("Q", bound=Query)
@@ -67,6 +75,9 @@ def parse_query(request: Request, model: type[Q]) -> Q:
     for name, values in request.args.lists():
         field = model.model_fields.get(name)
         is_list = field is not None and getattr(field.annotation, "__origin__", None) is list
+        if len(values) > 1 and field is not None and not is_list:
+            error = FieldError(_pointer((name,)), "must be given once")
+            raise Problem(422, "invalid-content", _INVALID, errors=[error])
         given[name] = values if is_list else values[-1]
     return _validated(model, given)
 
@@ -89,32 +100,83 @@ def _parse_json(raw: bytes) -> object:
         detail = f"The body is not JSON: {wrong.msg} (line {wrong.lineno}, column {wrong.colno})."
     except RecursionError:
         detail = "The body is not JSON that can be read: it nests too deep."
-    except ValueError as wrong:
-        detail = f"The body is not JSON that can be read: {str(wrong).splitlines()[0][:100]}."
+    except ValueError:
+        # Python converts no integer of more than 4,300 digits: its cost grows with their square.
+        detail = "The body is not JSON that can be read: a number in it has too many digits."
     raise Problem(400, "not-json", detail)
 
 
 def _refuse_constant(name: str) -> object:
-    message = f"{name} is not a JSON number"
-    raise ValueError(message)
+    raise Problem(400, "not-json", f"The body is not JSON: {name} is not a JSON number.")
 
 
 def _validated(model: type[B], given: object) -> B:
+    first: list[FieldError] = []
+    unknown = _count_unknown(model, given, (), first)
+    if unknown > ERRORS_MAX:
+        # To describe them all would take seconds, in which everybody else here would wait.
+        more = unknown - len(first)
+        raise Problem(422, "invalid-content", _INVALID, errors=first, more_errors=more)
     try:
         return model.model_validate(given)
     except ValidationError as invalid:
         errors = [
-            FieldError(_pointer(error["loc"]), _words(error["type"], error["msg"]))
-            for error in invalid.errors(include_url=False, include_input=False)
+            FieldError(_pointer(error["loc"]), _words(error))
+            for error in invalid.errors(include_url=False)
         ]
-    raise Problem(422, "invalid-content", "Some of what was sent is not valid.", errors=errors)
+    raise Problem(422, "invalid-content", _INVALID, errors=errors)
 
 
-def _words(kind: str, message: str) -> str:
-    return _WORDS.get(kind, message)
+def _count_unknown(
+    model: type[BaseModel], given: object, location: Location, first: list[FieldError]
+) -> int:
+    """Count the fields that a model, or a model within it, does not know; describe the first."""
+    if not isinstance(given, dict):
+        return 0
+    sent, fields = cast("dict[str, object]", given), model.model_fields
+    known = [name for name in fields if name in sent]
+    count = len(sent) - len(known)
+    unknown = (name for name in sent if name not in fields)
+    for name in itertools.islice(unknown, ERRORS_MAX - len(first)):
+        pointer = _pointer((*location, name))
+        first.append(FieldError(pointer, _WORDS["extra_forbidden"]))
+    for name in known:
+        value = sent[name]
+        if isinstance(value, dict | list):
+            nested = cast("object", value)
+            for inner in _models_in(fields[name].annotation):
+                count += _count_unknown_within(inner, nested, (*location, name), first)
+    return count
 
 
-def _pointer(location: tuple[int | str, ...]) -> str:
+def _count_unknown_within(
+    model: type[BaseModel], value: object, location: Location, first: list[FieldError]
+) -> int:
+    if not isinstance(value, list):
+        return _count_unknown(model, value, location, first)
+    count = 0
+    for number, item in enumerate(cast("list[object]", value)):
+        if isinstance(item, dict):
+            count += _count_unknown(model, cast("object", item), (*location, number), first)
+    return count
+
+
+@cache
+def _models_in(annotation: Any) -> Sequence[type[BaseModel]]:  # noqa: ANN401 - what typing makes of it
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]
+
+
+def _words(error: ErrorDetails) -> str:
+    # Pydantic's own words speak of items, for text too where it has validators of ours.
+    limits = error.get("ctx")
+    if error["type"] == "too_long" and limits and isinstance(error["input"], str):
+        return f"must be at most {limits['max_length']} characters"
+    return _WORDS.get(error["type"], error["msg"])
+
+
+def _pointer(location: Location) -> str:
     return "".join(
         "/" + str(part).replace("~", "~0").replace("/", "~1")
         for part in cast("tuple[object, ...]", location)

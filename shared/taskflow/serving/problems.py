@@ -12,6 +12,9 @@ from taskflow.domain.text import JsonObject, compact_json
 from taskflow.storage import DatabaseUnavailable, LockTimeout
 
 MEDIA_TYPE = "application/problem+json"
+ERRORS_MAX = 20
+POINTER_MAX_CHARS = 1024
+"""Of a wrong field: its name is the client's own, and may be as long as a body."""
 
 PROBLEMS: dict[type[DomainError], tuple[int, str]] = {
     errors.InvalidContent: (422, "invalid-content"),
@@ -43,14 +46,19 @@ class Problem(Exception):
         *,
         headers: Mapping[str, str] | None = None,
         errors: Sequence[FieldError] = (),
+        more_errors: int = 0,
     ) -> None:
-        """Describe the problem; `detail` is a sentence for the one who sent the request."""
+        """Describe the problem; `detail` is a sentence for the one who sent the request.
+
+        `more_errors` counts what is wrong beside the `errors` named.
+        """
         super().__init__(detail)
         self.status = status
         self.slug = slug
         self.detail = detail
         self.headers = dict(headers or {})
         self.errors = errors
+        self.more_errors = more_errors
 
 
 def problem_of(error: Exception) -> Problem:
@@ -93,8 +101,12 @@ def answer(problem: Problem, *, instance: str) -> Response:
     }
     if problem.errors:
         body["errors"] = [
-            {"pointer": error.pointer, "detail": error.detail} for error in problem.errors
+            {"pointer": _cut(error.pointer), "detail": error.detail}
+            for error in problem.errors[:ERRORS_MAX]
         ]
+        more = len(problem.errors) - ERRORS_MAX + problem.more_errors
+        if more > 0:
+            body["detail"] += f" {more} more fields are wrong."
     # The name of an unknown field may hold what UTF-8 can't.
     content = compact_json(body).encode("utf-8", "replace")
     response = Response(content, status=problem.status, content_type=MEDIA_TYPE)
@@ -102,3 +114,7 @@ def answer(problem: Problem, *, instance: str) -> Response:
         response.headers["WWW-Authenticate"] = 'Bearer realm="taskflow"'
     response.headers.update(problem.headers)
     return response
+
+
+def _cut(pointer: str) -> str:
+    return pointer if len(pointer) <= POINTER_MAX_CHARS else pointer[:POINTER_MAX_CHARS] + "…"

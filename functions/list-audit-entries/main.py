@@ -33,11 +33,11 @@ def list_audit_entries(request: Request, query: AuditQuery, tx: Transaction) -> 
     )
     after = None if query.cursor is None else read_position(query.cursor, "audit")
     found = audit_store.list_of(tx, wanted, after=after, limit=query.limit + 1)
-    shown = found[: query.limit]
-    next_cursor = None
-    if len(found) > query.limit:
-        next_cursor = write_cursor("audit", rfc3339(shown[-1].timestamp), str(shown[-1].event_id))
-    return page(request, [_as_json(entry) for entry in shown], next_cursor)
+    return page(request, found, query.limit, as_json=_as_json, cursor=_cursor)
+
+
+def _cursor(entry: AuditEntry) -> str:
+    return write_cursor("audit", rfc3339(entry.timestamp), str(entry.event_id))
 
 
 def _as_json(entry: AuditEntry) -> str:

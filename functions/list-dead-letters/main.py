@@ -24,8 +24,10 @@ def list_dead_letters(request: Request, query: DeadLetterQuery, tx: Transaction)
     found = dead_letter_store.list_of(
         tx, state=query.state, consumer=query.consumer, after=after, limit=query.limit + 1
     )
-    shown = found[: query.limit]
-    next_cursor = None
-    if len(found) > query.limit:
-        next_cursor = write_cursor("dead", rfc3339(shown[-1].received_at), str(shown[-1].id))
-    return page(request, [compact_json(summary(letter)) for letter in shown], next_cursor)
+    return page(
+        request,
+        found,
+        query.limit,
+        as_json=lambda letter: compact_json(summary(letter)),
+        cursor=lambda letter: write_cursor("dead", rfc3339(letter.received_at), str(letter.id)),
+    )

@@ -46,7 +46,7 @@ def _read(
         newest = events.newest_seq(tx, user_id)
         start = resume(since, newest=newest)
         found = events.after(tx, user_id, start.seq, limit=limit)
-    if found and (len(found) == limit or found[-1].seq > newest):
+    if found:
         # Where the client goes on: there may be more, or it was committed after the look-up.
         newest = found[-1].seq
     return start, newest, found

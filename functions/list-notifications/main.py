@@ -25,9 +25,10 @@ def list_notifications(
     found = notification_store.list_of(
         tx, caller.user_id, unread=query.unread, after=after, limit=query.limit + 1
     )
-    shown = found[: query.limit]
-    next_cursor = None
-    if len(found) > query.limit:
-        next_cursor = write_cursor(OF, rfc3339(shown[-1].created_at), str(shown[-1].id))
-    items = [compact_json(notifications.represent(one)) for one in shown]
-    return page(request, items, next_cursor)
+    return page(
+        request,
+        found,
+        query.limit,
+        as_json=lambda one: compact_json(notifications.represent(one)),
+        cursor=lambda one: write_cursor(OF, rfc3339(one.created_at), str(one.id)),
+    )

@@ -17,8 +17,10 @@ def list_pending_reminders(
 ) -> Response:
     after = None if query.cursor is None else read_position(query.cursor, OF)
     found = reminder_store.pending(tx, caller.user_id, after=after, limit=query.limit + 1)
-    shown = found[: query.limit]
-    next_cursor = None
-    if len(found) > query.limit:
-        next_cursor = write_cursor(OF, rfc3339(shown[-1].remind_at), str(shown[-1].id))
-    return page(request, [compact_json(reminders.represent(one)) for one in shown], next_cursor)
+    return page(
+        request,
+        found,
+        query.limit,
+        as_json=lambda one: compact_json(reminders.represent(one)),
+        cursor=lambda one: write_cursor(OF, rfc3339(one.remind_at), str(one.id)),
+    )

@@ -18,13 +18,18 @@ def list_recurring_tasks(
     caller: Caller, request: Request, query: PageQuery, tx: Transaction
 ) -> Response:
     after = None if query.cursor is None else Position(*read_cursor(query.cursor, OF, str, UUID))
-    found, end = task_store.list_of(
+    found = task_store.list_of(
         tx,
         caller.user_id,
         TaskFilter(recurring=True),
         sort="-created_at",
         after=after,
-        limit=query.limit,
+        limit=query.limit + 1,
     )
-    next_cursor = None if end is None else write_cursor(OF, end.key, str(end.id))
-    return page(request, [compact_json(tasks.represent(task)) for task in found], next_cursor)
+    return page(
+        request,
+        found,
+        query.limit,
+        as_json=lambda row: compact_json(tasks.represent(row[0])),
+        cursor=lambda row: write_cursor(OF, row[1].key, str(row[1].id)),
+    )

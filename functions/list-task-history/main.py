@@ -19,6 +19,11 @@ def list_task_history(
     found = events.history(
         tx, caller.user_id, str(task_id), after_seq=after_seq, limit=query.limit + 1
     )
-    shown, more = found[: query.limit], len(found) > query.limit
-    next_cursor = write_cursor("history", shown[-1].seq) if more else None
-    return page(request, [event.record_json() for event in shown], next_cursor)
+    return page(
+        request,
+        found,
+        query.limit,
+        as_json=lambda event: event.record_json(),
+        cursor=lambda event: write_cursor("history", event.seq),
+        more=events.may_have_more(found, limit=query.limit + 1),
+    )

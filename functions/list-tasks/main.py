@@ -43,7 +43,7 @@ class TaskQuery(PageQuery):
 
 @http_function("GET /api/{user_id}/tasks", permission="tasks:read")
 def list_tasks(caller: Caller, request: Request, query: TaskQuery, tx: Transaction) -> Response:
-    found, end = task_store.list_of(
+    found = task_store.list_of(
         tx,
         caller.user_id,
         TaskFilter(
@@ -57,10 +57,15 @@ def list_tasks(caller: Caller, request: Request, query: TaskQuery, tx: Transacti
         ),
         sort=query.sort,
         after=_position(query),
-        limit=query.limit,
+        limit=query.limit + 1,
     )
-    next_cursor = None if end is None else write_cursor(query.sort, end.key, str(end.id))
-    return page(request, [compact_json(tasks.represent(task)) for task in found], next_cursor)
+    return page(
+        request,
+        found,
+        query.limit,
+        as_json=lambda row: compact_json(tasks.represent(row[0])),
+        cursor=lambda row: write_cursor(query.sort, row[1].key, str(row[1].id)),
+    )
 
 
 def _position(query: TaskQuery) -> Position | None:

@@ -345,3 +345,44 @@ def test_ones_own_account_has_no_task_history(user: SignedIn) -> None:
     answer = Api(user).get(f"/api/{{user_id}}/tasks/{user.user_id}/history")
 
     assert_refused(answer, 404)
+
+
+def test_many_changes_of_a_long_description_come_in_pages_of_a_megabyte(user: SignedIn) -> None:
+    api = Api(user)
+    task_id = content(api.post("/api/tasks", {"title": "long"}))["id"]
+    for number in range(30):
+        api.patch(f"/api/tasks/{task_id}", {"description": f"{number:02}" + "🦉" * 9998})
+
+    live = _all_bounded(api)
+    pages = 0
+    history: list[int] = []
+    query = "?limit=200"
+    while query:
+        answer = api.get(f"/api/{{user_id}}/tasks/{task_id}/history{query}")
+        assert len(answer.data) < LARGEST_PAGE_BYTES
+        history += [item["seq"] for item in content(answer)["items"]]
+        cursor = content(answer)["next_cursor"]
+        query = cursor and f"?limit=200&cursor={cursor}"
+        pages += 1
+
+    newest = len(log_of(user.user_id))
+    assert live == list(range(1, newest + 1))
+    assert history == live[1:]
+    assert pages > 1
+
+
+LARGEST_PAGE_BYTES = events.READ_MAX_BYTES + 200_000
+"""One event more than fits is the largest there can be; and what is around each."""
+
+
+def _all_bounded(api: Api) -> list[int]:
+    """Follow the messages from the beginning, page after page."""
+    seqs: list[int] = []
+    while True:
+        answer = api.get(f"{PATH}?since={seqs[-1] if seqs else 0}")
+        assert len(answer.data) < LARGEST_PAGE_BYTES
+        items = content(answer)["items"]
+        if not items:
+            return seqs
+        assert content(answer)["seq"] == items[-1]["seq"]
+        seqs += [item["seq"] for item in items]

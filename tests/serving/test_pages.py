@@ -2,18 +2,19 @@
 
 import base64
 import json
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 from uuid import UUID
 
 import pytest
-from flask import Request
+from flask import Request, Response
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.test import EnvironBuilder
 
 from taskflow.domain.errors import InvalidContent
-from taskflow.serving.pages import page, read_cursor, read_position, write_cursor
+from taskflow.serving.pages import PAGE_MAX_BYTES, page, read_cursor, read_position, write_cursor
 from tests.support.builders import A_TIME
 
 AN_ID = UUID("01a205dc-f213-7970-bd2d-2ea31f1a2b3c")
@@ -91,9 +92,9 @@ def test_a_position_of_another_shape_is_refused() -> None:
 
 
 def test_the_last_page_has_no_link() -> None:
-    answer = page(_request("/api/tasks"), ['{"a":1}', '{"b":2}'], None)
+    answer = _page(_request("/api/tasks"), ["1", "2"], 2)
 
-    assert answer.json == {"items": [{"a": 1}, {"b": 2}], "next_cursor": None}
+    assert answer.json == {"items": [1, 2], "next_cursor": None}
     assert "Link" not in answer.headers
 
 
@@ -103,7 +104,7 @@ def test_the_last_page_has_no_link() -> None:
 def test_the_link_asks_the_same_with_the_next_cursor(path: str) -> None:
     query = "tag=a%26b&tag=%C3%BC&limit=2&cursor=old&sort=-title"
 
-    answer = page(_request(quote(path), query), [], "new_-")
+    answer = _page(_request(quote(path), query), ["1", "2", "3"], 2)
 
     link = answer.headers["Link"]
     target = link.partition(">")[0].removeprefix("<")
@@ -113,6 +114,23 @@ def test_the_link_asks_the_same_with_the_next_cursor(path: str) -> None:
     assert parse_qs(urlsplit(target).query) == {
         "tag": ["a&b", "ü"],
         "limit": ["2"],
-        "cursor": ["new_-"],
+        "cursor": ["after 2"],
         "sort": ["-title"],
     }
+
+
+def test_a_page_of_large_items_is_cut_short_and_has_one_always() -> None:
+    half = f'"{"ü" * (PAGE_MAX_BYTES // 4 - 1)}"'
+
+    fitting = _page(_request("/api/tasks"), [half, half, "3"], 3)
+    too_large = _page(_request("/api/tasks"), [half + " " * PAGE_MAX_BYTES, "2"], 2)
+
+    assert len(half.encode()) * 2 == PAGE_MAX_BYTES
+    assert fitting.get_json()["items"] == [half[1:-1]] * 2
+    assert fitting.get_json()["next_cursor"] == f"after {half}"
+    assert len(too_large.get_json()["items"]) == 1
+    assert too_large.get_json()["next_cursor"] is not None
+
+
+def _page(request: Request, rows: Sequence[str], limit: int) -> Response:
+    return page(request, rows, limit, as_json=str, cursor=lambda row: f"after {row}")

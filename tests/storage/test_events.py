@@ -553,6 +553,50 @@ def test_a_read_takes_no_more_than_its_bound(user: SignedIn) -> None:
     assert _seqs(found) == list(range(1, events.READ_MAX + 1))
 
 
+def test_a_read_takes_no_more_bytes_than_its_bound_but_one_event_always(
+    user: SignedIn, other: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for writer in (user, other):
+        for _ in range(3):
+            a_stored_task(writer.user_id, description="🦉" * 1000)
+    task = a_stored_task(user.user_id, description="🦉" * 1000)
+    size = len(log_of(user.user_id)[1].data_json.encode())
+
+    def read(bytes_max: int) -> tuple[list[int], list[int], bool, int]:
+        monkeypatch.setattr(events, "READ_MAX_BYTES", bytes_max)
+        with transaction(A_CAUSE) as tx:
+            mine = events.after(tx, user.user_id, 1)
+            both = events.after_each(tx, {user.user_id: 1, other.user_id: 1})
+            last = events.history(tx, user.user_id, str(task.id), after_seq=0, limit=9)
+        return _seqs(mine), _seqs(both), events.may_have_more(both), len(last)
+
+    assert size > 4000
+    assert read(1) == ([2], [2], True, 1)
+    assert read(size) == ([2], [2], True, 1)
+    assert read(2 * size) == ([2, 3], [2, 3], True, 1)
+    everything = ([2, 3, 4, 5], [2, 3, 4, 5, 2, 3, 4], False, 1)
+    in_order = sorted([user.user_id, other.user_id]) == [user.user_id, other.user_id]
+    if not in_order:
+        everything = ([2, 3, 4, 5], [2, 3, 4, 2, 3, 4, 5], False, 1)
+    assert read(100 * size) == everything
+
+
+def test_an_event_of_older_code_is_as_large_as_it_is(
+    user: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        a_stored_task(user.user_id, description="🦉" * 1000)
+    monkeypatch.setattr(events, "READ_MAX_BYTES", 5000)
+
+    with (
+        _tampered(user, "UPDATE events SET data_bytes = NULL WHERE user_id = :u"),
+        transaction(A_CAUSE) as tx,
+    ):
+        found = events.after(tx, user.user_id, 1)
+
+    assert _seqs(found) == [2, 3]
+
+
 def test_reading_for_several_users_takes_of_each_what_is_new_to_it(
     user: SignedIn, other: SignedIn
 ) -> None:

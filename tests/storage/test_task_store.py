@@ -51,10 +51,13 @@ def _list(
     after: Position | None = None,
     limit: int = 200,
 ) -> tuple[list[Task], Position | None]:
-    def work(tx: Transaction) -> tuple[list[Task], Position | None]:
-        return task_store.list_of(tx, user.user_id, wanted, sort=sort, after=after, limit=limit)
+    """Return a page, and where the next begins if there is one."""
 
-    return run(work, A_CAUSE)
+    def work(tx: Transaction) -> list[tuple[Task, Position]]:
+        return task_store.list_of(tx, user.user_id, wanted, sort=sort, after=after, limit=limit + 1)
+
+    found = run(work, A_CAUSE)
+    return [task for task, _ in found[:limit]], found[limit - 1][1] if len(found) > limit else None
 
 
 def _ids(user: SignedIn, **wanted: Any) -> set[UUID]:  # noqa: ANN401 - what a filter may hold

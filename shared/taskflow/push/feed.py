@@ -23,7 +23,6 @@ from taskflow.domain.resume import resume
 from taskflow.push.connection import Connection
 from taskflow.push.websocket import text_frame
 from taskflow.storage import DatabaseUnavailable, Transaction, events, run
-from taskflow.storage.events import READ_MAX
 
 CHECK_S = 1.0
 RETRY_S = 0.2
@@ -407,7 +406,7 @@ class Feed:
                 self._deliver(event.user_id, event.seq, event.message_json())
                 age_s = (clock.now() - event.timestamp).total_seconds()
                 metrics.PUSH_SECONDS.observe(max(0.0, age_s))
-            if len(found) < READ_MAX:
+            if not events.may_have_more(found):
                 # What was hinted has been read, unless a hint ran ahead of its commit.
                 with self._lock:
                     for user_id, position in behind.items():

@@ -2,9 +2,9 @@
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import quote, urlencode
 from uuid import UUID
 
@@ -18,6 +18,10 @@ from taskflow.serving.body import Query
 
 LIMIT_DEFAULT = 50
 LIMIT_MAX = 200
+PAGE_MAX_BYTES = 1024 * 1024
+"""A page holds fewer items than were asked for where they are so large; one always."""
+
+Row = TypeVar("Row")
 
 Limit = Annotated[int, Field(ge=1, le=LIMIT_MAX)]
 
@@ -54,9 +58,31 @@ def read_position(cursor: str, of: str) -> tuple[datetime, UUID]:
     return at, row_id
 
 
-def page(request: Request, items_json: list[str], next_cursor: str | None) -> Response:
-    """Build the answer of a list from its items, each already written as JSON."""
-    body = f'{{"items":[{",".join(items_json)}],"next_cursor":{compact_json(next_cursor)}}}'
+def page(
+    request: Request,
+    found: Sequence[Row],
+    limit: int,
+    *,
+    as_json: Callable[[Row], str],
+    cursor: Callable[[Row], str],
+    more: bool = False,
+) -> Response:
+    """Build the answer of a list: at most `limit` of the rows that were found, and PAGE_MAX_BYTES.
+
+    There are more where not all are shown, or where `more` says so. `cursor` writes where a page
+    that ends with a row goes on.
+    """
+    items: list[str] = []
+    size_bytes = 0
+    for row in found[:limit]:
+        text = as_json(row)
+        size_bytes += len(text.encode())
+        if items and size_bytes > PAGE_MAX_BYTES:
+            break
+        items.append(text)
+    more = more or len(items) < len(found)
+    next_cursor = cursor(found[len(items) - 1]) if more and items else None
+    body = f'{{"items":[{",".join(items)}],"next_cursor":{compact_json(next_cursor)}}}'
     response = Response(body, content_type="application/json")
     if next_cursor is not None:
         query = request.args.to_dict(flat=False) | {"cursor": [next_cursor]}

@@ -135,7 +135,11 @@ class DatabaseQueue:
         taken = dict(islice(behind.items(), lanes_max))
         happened = events.after_each(tx, taken, limit=EVENTS_MAX) if taken else []
         # Who was left out is looked at again at once.
-        left_out = behind if len(happened) == EVENTS_MAX else behind.keys() - taken.keys()
+        left_out = (
+            behind
+            if events.may_have_more(happened, limit=EVENTS_MAX)
+            else behind.keys() - taken.keys()
+        )
         if left_out:
             self.hint(dict.fromkeys(left_out, 0))
         if is_cut:

@@ -41,7 +41,9 @@ CHAIN_START = bytes(32)
 """The hash before a user's first event."""
 
 READ_MAX = 1000
-"""How many events one read takes at the most: some megabytes at their largest."""
+READ_MAX_BYTES = 1024 * 1024
+"""How many events one read takes at the most, and of how many bytes of `data`; one always. An event
+with a long description before and after a change takes more than a hundred kilobytes."""
 
 _APPEND = text(
     """
@@ -53,10 +55,11 @@ _APPEND = text(
     )
     INSERT INTO events (
         user_id, seq, event_id, event_type, aggregate_id, version, schema_version, timestamp,
-        correlation_id, traceparent, actor, origin, data, hash
+        correlation_id, traceparent, actor, origin, data, data_bytes, hash
     )
     SELECT :user_id, seq, :event_id, :event_type, :aggregate_id, :version, :schema_version,
-        :timestamp, :correlation_id, :traceparent, :actor, :origin, CAST(:data AS json), hash
+        :timestamp, :correlation_id, :traceparent, :actor, :origin, CAST(:data AS json),
+        :data_bytes, hash
     FROM head
     RETURNING seq
     """
@@ -74,6 +77,7 @@ _APPEND = text(
     bindparam("actor", type_=Text),
     bindparam("origin", type_=Text),
     bindparam("data", type_=Text),
+    bindparam("data_bytes", type_=Integer),
 )
 
 _ENVELOPE = (
@@ -89,7 +93,7 @@ _ENVELOPE = (
     "actor",
     "origin",
 )
-_APPENDED = (*_ENVELOPE, "seq", "hash", "data")
+_APPENDED = (*_ENVELOPE, "seq", "hash", "data_bytes", "data")
 
 COLUMNS = [
     *(EVENTS.c[name] for name in (*_ENVELOPE, "seq")),
@@ -110,11 +114,39 @@ _NEWEST_SEQ = select(STREAMS.c.seq).where(STREAMS.c.user_id == bindparam("user")
 _NEWEST_SEQS = select(STREAMS.c.user_id, STREAMS.c.seq).where(
     STREAMS.c.user_id == func.any(bindparam("users", type_=ARRAY(Text)))
 )
-_AFTER = (
-    select(*COLUMNS)
-    .where(EVENTS.c.user_id == bindparam("user"), EVENTS.c.seq > bindparam("since"))
-    .order_by(*_ORDER)
-    .limit(bindparam("most"))
+_STORED = (*(EVENTS.c[name] for name in (*_ENVELOPE, "seq")), EVENTS.c.data, EVENTS.c.data_bytes)
+
+
+def _bounded(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+    """Return a query for the first events that a query of _STORED finds: so many rows and bytes.
+
+    The size is known beside the event, so that what is beyond the bound is not even unpacked.
+    """
+    found = query.order_by(*_ORDER).limit(bindparam("most")).subquery("found")
+    # Code from before the column leaves it out.
+    size = func.coalesce(found.c.data_bytes, func.octet_length(cast(found.c.data, Text)))
+    order = (found.c.user_id, found.c.seq)
+    through = func.sum(size).over(order_by=order, rows=(None, 0))
+    sized = select(*found.c, size.label("size"), through.label("through")).subquery("sized")
+    return (
+        select(
+            *(sized.c[name] for name in (*_ENVELOPE, "seq")),
+            cast(sized.c.data, Text).label("data_json"),
+        )
+        .where(sized.c.through - sized.c.size < bindparam("most_bytes"))
+        .order_by(sized.c.user_id, sized.c.seq)
+    )
+
+
+_AFTER = _bounded(
+    select(*_STORED).where(EVENTS.c.user_id == bindparam("user"), EVENTS.c.seq > bindparam("since"))
+)
+_HISTORY = _bounded(
+    select(*_STORED).where(
+        EVENTS.c.user_id == bindparam("user"),
+        EVENTS.c.aggregate_id == bindparam("aggregate"),
+        EVENTS.c.seq > bindparam("since"),
+    )
 )
 _WANTED = (
     func.unnest(
@@ -123,11 +155,10 @@ _WANTED = (
     .table_valued("user_id", "seq")
     .render_derived("wanted")
 )
-_AFTER_EACH = (
-    select(*COLUMNS)
-    .join(_WANTED, (EVENTS.c.user_id == _WANTED.c.user_id) & (EVENTS.c.seq > _WANTED.c.seq))
-    .order_by(*_ORDER)
-    .limit(bindparam("most"))
+_AFTER_EACH = _bounded(
+    select(*_STORED).join(
+        _WANTED, (EVENTS.c.user_id == _WANTED.c.user_id) & (EVENTS.c.seq > _WANTED.c.seq)
+    )
 )
 _ONE = select(*COLUMNS).where(
     EVENTS.c.user_id == bindparam("user"),
@@ -149,7 +180,12 @@ def append(tx: Transaction, happened: Sequence[NewEvent]) -> None:
     appended = [_event(new, tx.cause) for new in happened]
     if len(appended) == 1:
         [event] = appended
-        values = {**_values(event), "digest": _digest(event), "data": event.data_json}
+        values = {
+            **_values(event),
+            "digest": _digest(event),
+            "data": event.data_json,
+            "data_bytes": len(event.data_json.encode()),
+        }
         seq = tx.connection.execute(_APPEND, values).scalar_one_or_none()
         if seq is None:
             raise AccountNotFound
@@ -172,7 +208,8 @@ def _append_many(tx: Transaction, appended: Sequence[Event]) -> None:
         seq, previous = heads[event.user_id]
         link = _link(previous, seq + 1, event)
         heads[event.user_id] = (seq + 1, link)
-        values = {**_values(event), "seq": seq + 1, "hash": link}
+        size = len(event.data_json.encode())
+        values = {**_values(event), "seq": seq + 1, "hash": link, "data_bytes": size}
         rows.append(f'{many.encode(values)[:-1]},"data":{event.data_json}}}')
     many.update(
         tx,
@@ -225,8 +262,9 @@ def newest_seqs(tx: Transaction, user_ids: Sequence[str]) -> dict[str, int]:
 
 
 def after(tx: Transaction, user_id: str, seq: int, *, limit: int = READ_MAX) -> list[Event]:
-    """Return the user's events after `seq`, ascending, at most `limit`."""
-    return _events(tx, _AFTER, {"user": user_id, "since": seq, "most": limit})
+    """Return the user's events after `seq`, ascending: at most `limit`, and READ_MAX_BYTES."""
+    parameters = {"user": user_id, "since": seq, "most": limit, "most_bytes": READ_MAX_BYTES}
+    return _events(tx, _AFTER, parameters)
 
 
 def after_each(
@@ -234,10 +272,23 @@ def after_each(
 ) -> list[Event]:
     """Return the events of several users, of each those after its `seq` in `positions`.
 
-    Ascending by `seq` within a user; at most `limit` in all, so that a user's may be cut short.
+    Ascending by `seq` within a user; at most `limit` and READ_MAX_BYTES in all, so that a user's
+    may be cut short: `may_have_more` says when.
     """
-    parameters = {"users": list(positions), "seqs": list(positions.values()), "most": limit}
+    parameters = {
+        "users": list(positions),
+        "seqs": list(positions.values()),
+        "most": limit,
+        "most_bytes": READ_MAX_BYTES,
+    }
     return _events(tx, _AFTER_EACH, parameters)
+
+
+def may_have_more(found: Sequence[Event], *, limit: int = READ_MAX) -> bool:
+    """Say whether a bound ended a read, so that there may be more; at most once too often."""
+    return len(found) >= limit or (
+        sum(len(event.data_json.encode()) for event in found) >= READ_MAX_BYTES
+    )
 
 
 def get(tx: Transaction, user_id: str, seq: int, *, event_id: UUID) -> Event:
@@ -269,16 +320,18 @@ def grown_since(tx: Transaction, position: int) -> tuple[int, dict[str, int]]:
 def history(
     tx: Transaction, user_id: str, aggregate_id: str, *, after_seq: int, limit: int
 ) -> list[Event]:
-    """Return the events of one aggregate after `after_seq`, ascending, also after its deletion."""
-    return read(
-        tx,
-        select(*COLUMNS).where(
-            EVENTS.c.user_id == user_id,
-            EVENTS.c.aggregate_id == aggregate_id,
-            EVENTS.c.seq > after_seq,
-        ),
-        limit,
-    )
+    """Return the events of one aggregate after `after_seq`, ascending, also after its deletion.
+
+    At most `limit`, and READ_MAX_BYTES.
+    """
+    parameters = {
+        "user": user_id,
+        "aggregate": aggregate_id,
+        "since": after_seq,
+        "most": limit,
+        "most_bytes": READ_MAX_BYTES,
+    }
+    return _events(tx, _HISTORY, parameters)
 
 
 def broken_link(tx: Transaction, user_id: str) -> int | None:

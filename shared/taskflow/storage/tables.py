@@ -156,6 +156,8 @@ EVENTS = Table(
     Column("origin", Text),
     # json keeps the text as it was appended, which is what the hash is over.
     Column("data", JSON),
+    # Of `data` as text in UTF-8; None where older code appended the event.
+    Column("data_bytes", Integer),
     Column("hash", LargeBinary),
     Column("position", BigInteger),
 )

@@ -246,8 +246,8 @@ def list_of(
     sort: str,
     after: Position | None,
     limit: int,
-) -> tuple[list[Task], Position | None]:
-    """Return a page of a user's tasks, and where it ended if there are more.
+) -> list[tuple[Task, Position]]:
+    """Return a user's tasks, at most `limit`, each with the position of what comes after it.
 
     `sort` is one of SORTABLE, with `-` in front for descending; tasks without a due date come
     last either way. Raises InvalidContent where `after` is no position in this order.
@@ -264,17 +264,12 @@ def list_of(
         query = query.where(here < there if descending else here > there)
     order = (key.desc(), TASKS.c.id.desc()) if descending else (key.asc(), TASKS.c.id.asc())
     try:
-        rows = tx.connection.execute(query.order_by(*order).limit(limit + 1)).mappings().all()
+        rows = tx.connection.execute(query.order_by(*order).limit(limit)).mappings().all()
     except DBAPIError as failed:
         if after is not None and is_data_error(failed):
             raise InvalidContent(FieldError("/cursor", "is not a cursor of this list")) from failed
         raise
-    page = rows[:limit]
-    more = len(rows) > limit
-    return (
-        [task_of(row) for row in page],
-        Position(page[-1]["sort_key"], page[-1]["id"]) if more else None,
-    )
+    return [(task_of(row), Position(row["sort_key"], row["id"])) for row in rows]
 
 
 def _sort_key(name: str, *, descending: bool) -> ColumnElement[Any]:

@@ -96,17 +96,23 @@ class Recurrence:
         if self.lead < AHEAD_MAX * _DAY:
             # No rule repeats within a day.
             return now + self.lead
-        ahead = occurrences(self.series, self.zone, after=now, limit=AHEAD_MAX)
-        return min([now + self.lead, *ahead[AHEAD_MAX - 1 :]])
+        last = now + self.lead
+        # No further than needed: a rule may give few in a century.
+        ahead = takewhile(lambda at: at <= last, self._made_after(now))
+        return next(islice(ahead, AHEAD_MAX - 1, None), last)
 
     def made_at(self, occurrence: datetime) -> datetime:
         """Return when an occurrence is to be created."""
         earliest = occurrence - self.lead
         if self.lead < AHEAD_MAX * _DAY:
             return earliest
-        before = _Course.of(self.series, self.zone).times(earliest)
-        last = deque(takewhile(lambda at: at < occurrence, before), maxlen=AHEAD_MAX)
+        before = takewhile(lambda at: at < occurrence, self._made_after(earliest))
+        last = deque(before, maxlen=AHEAD_MAX)
         return last[0] if len(last) == AHEAD_MAX else earliest
+
+    def _made_after(self, at: datetime) -> Iterator[datetime]:
+        course = _Course.of(self.series, self.zone)
+        return course.times(max(at, course.first))
 
     def first_after(self, now: datetime) -> datetime | None:
         """Return the first occurrence to create after an instant; never the task itself.

@@ -521,13 +521,59 @@ def test_another_media_type_is_not_taken(case: Case, senders: Senders) -> None:
         assert_refused(answer, 415, "not-json")
 
 
+@each()
+def test_json_of_another_kind_is_not_taken_for_a_merge(case: Case, senders: Senders) -> None:
+    for media_type in ("application/json-patch+json", "application/x+json", "+json"):
+        answer = _send_raw(case, senders, b"{}", **{"Content-Type": media_type})
+
+        assert_refused(answer, 415, "not-json")
+        is_patched = "PATCH" in {route.method for route in case.endpoint.routes}
+        if is_patched:
+            types = "application/json, application/merge-patch+json"
+            assert answer.headers["Accept-Patch"] == types
+
+
 @each(takes_body)
-def test_every_media_type_of_json_is_taken(case: Case, senders: Senders) -> None:
-    json_types = ("application/json; charset=utf-8", "Application/JSON", "application/x+json")
+def test_json_is_taken_by_its_own_name_and_a_merge_patch_where_it_merges(
+    case: Case, senders: Senders
+) -> None:
+    json_types = ["application/json; charset=utf-8", "Application/JSON"]
+    if case.route.method in {"PUT", "PATCH"}:
+        json_types.append("application/merge-patch+json")
     for media_type in json_types:
         answer = _send_raw(case, senders, b'{"surprise": 1}', **{"Content-Type": media_type})
 
         assert_refused(answer, 422, "invalid-content")
+
+
+def takes_no_body(case: Case) -> bool:
+    return not case.takes_body
+
+
+@each(takes_no_body)
+def test_a_body_where_none_is_taken_is_checked_as_any_other(case: Case, senders: Senders) -> None:
+    of_another_type = _send_raw(case, senders, b"{}", **{"Content-Type": "text/plain"})
+    assert_refused(of_another_type, 415, "not-json")
+    assert_refused(_send_raw(case, senders, b"{"), 400, "not-json")
+    assert_invalid(_send_raw(case, senders, b"[]"), "")
+    assert_invalid(_send_raw(case, senders, b'{"completed": false}'), "/completed")
+
+
+@each(takes_no_body)
+def test_an_empty_object_where_no_body_is_taken_is_none(case: Case, user: SignedIn) -> None:
+    answer = _send(case, user, data=b"{}", headers=JSON_TYPE)
+
+    assert answer.status_code not in {400, 415, 422}, answer.text
+
+
+@each()
+def test_a_path_or_a_query_that_is_not_utf_8_is_bad_syntax(case: Case, senders: Senders) -> None:
+    paths = [f"{case.path()}?{query}" for query in ("q=%ff", "q=%C3", "%ED%A0%80=1", "cursor=a%80")]
+    if has_a_user(case):
+        paths.append(case.path(user_id="a%ffb"))
+
+    for path in paths:
+        assert_refused(_send(case, senders.of(case), path), 400, "not-utf-8")
 
 
 @each()

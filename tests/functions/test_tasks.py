@@ -698,6 +698,12 @@ CHANGES: dict[str, Callable[[Api, str, dict[str, str]], Any]] = {
         f"{path}/due-date", {"due_date": DUE}, headers=headers
     ),
     "delete": lambda api, path, headers: api.delete(path, headers=headers),
+    "recur": lambda api, path, headers: api.post(
+        f"{path}/recurrence", {"recurrence_rule": "FREQ=DAILY"}, headers=headers
+    ),
+    "correct": lambda _, path, headers: Api(an_administrator()).post(
+        f"/api/admin/{path.removeprefix('/api/')}/correct", {"title": "x"}, headers=headers
+    ),
     "restore": lambda api, path, headers: api.post(f"{path}/restore", headers=headers),
 }
 
@@ -728,6 +734,67 @@ def test_a_change_of_the_version_in_view_is_made(
     answer = change(api, f"/api/tasks/{task['id']}", {"If-Match": tag})
 
     assert answer.status_code in {200, 204}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize("tag", ['"2"', '"1", "2"', "*", 'W/"2"'])
+def test_a_change_of_a_version_that_is_excluded_is_not_made(
+    user: SignedIn, api: Api, change: Callable[[Api, str, dict[str, str]], Any], tag: str
+) -> None:
+    task = _created(api)
+    api.patch(f"/api/tasks/{task['id']}", {"title": "Two"})
+
+    with assert_events_explain_the_change(user.user_id) as happened:
+        answer = change(api, f"/api/tasks/{task['id']}", {"If-None-Match": tag})
+
+    assert_refused(answer, 412, "version-is-excluded")
+    assert happened == []
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize("tag", ['"1"', '"1", "3"', 'W/"3"', '""'])
+def test_a_change_of_a_version_that_is_not_excluded_is_made(
+    api: Api, change: Callable[[Api, str, dict[str, str]], Any], tag: str
+) -> None:
+    task = _created(api)
+    api.patch(f"/api/tasks/{task['id']}", {"title": "Two"})
+
+    answer = change(api, f"/api/tasks/{task['id']}", {"If-None-Match": tag})
+
+    assert answer.status_code in {200, 204}
+
+
+def test_if_match_is_asked_before_if_none_match_by_reads_and_writes(api: Api) -> None:
+    path = f"/api/tasks/{_created(api)['id']}"
+    both_fail = {"If-Match": '"7"', "If-None-Match": "*"}
+    second_fails = {"If-Match": '"1"', "If-None-Match": "*"}
+
+    assert_refused(api.patch(path, {"title": "x"}, headers=both_fail), 412, "version-is-stale")
+    assert_refused(
+        api.patch(path, {"title": "x"}, headers=second_fails), 412, "version-is-excluded"
+    )
+    assert_refused(api.get(path, headers=both_fail), 412, "version-is-stale")
+    assert api.get(path, headers=second_fails).status_code == 304
+
+
+def test_an_idempotency_key_covers_if_none_match(api: Api) -> None:
+    path = f"/api/tasks/{_created(api)['id']}"
+    key = {"Idempotency-Key": "k"}
+
+    first = api.patch(path, {"title": "x"}, headers={**key, "If-None-Match": '"7"'})
+    again = api.patch(path, {"title": "x"}, headers={**key, "If-None-Match": '"7"'})
+    another = api.patch(path, {"title": "x"}, headers={**key, "If-None-Match": '"8"'})
+
+    assert (first.status_code, again.data) == (200, first.data)
+    assert_refused(another, 422, "idempotency-key-reused")
+
+
+def test_a_browser_may_ask_what_a_patch_may_be(api: Api) -> None:
+    path = f"/api/tasks/{_created(api)['id']}"
+
+    answer = api.request("OPTIONS", path)
+
+    assert answer.headers["Accept-Patch"] == "application/json, application/merge-patch+json"
 
 
 # Complete

@@ -71,6 +71,10 @@ class VersionIsStale(DomainError):
     """The task has changed since the version named in If-Match; read it again."""
 
 
+class VersionIsExcluded(DomainError):
+    """The task stands at a version that If-None-Match excludes."""
+
+
 class AccountNotFound(DomainError):
     """The account of this token does not exist."""
 

@@ -5,16 +5,22 @@ import json
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, TypeVar, cast, get_args
+from urllib.parse import unquote_to_bytes
 
 from flask import Request
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
+from taskflow.domain.content import Content
 from taskflow.domain.errors import FieldError
 from taskflow.serving.problems import ERRORS_MAX, Problem
 
 BODY_MAX_BYTES = 1024 * 1024
+
+JSON_TYPES = ("application/json",)
+MERGE_TYPES = (*JSON_TYPES, "application/merge-patch+json")
+"""What PUT and PATCH take. JSON of another `+json` type, such as json-patch, is no merge patch."""
 
 _INVALID = "Some of what was sent is not valid."
 
@@ -24,6 +30,10 @@ _WORDS = {
     "model_type": "must be a JSON object",
     "model_attributes_type": "must be a JSON object",
 }
+
+
+class NoContent(Content):
+    """The body of a request to an endpoint that takes none."""
 
 
 class Query(BaseModel):
@@ -53,19 +63,33 @@ def read_bytes(request: Request) -> bytes:
     return raw
 
 
-def parse_body(request: Request, model: type[B], raw: bytes) -> B:
+def check_encoding(request: Request) -> None:
+    """Refuse a path or a query that is not UTF-8 percent-encoded. Raises Problem 400."""
+    # Werkzeug reads what is not UTF-8 as U+FFFD, and that would be searched for.
+    path = request.environ.get("PATH_INFO", "")
+    for part, text in (
+        ("path", path.encode("latin-1")),
+        ("query", unquote_to_bytes(request.query_string)),
+    ):
+        try:
+            text.decode()
+        except UnicodeDecodeError:
+            raise Problem(400, "not-utf-8", f"The {part} is not UTF-8 once decoded.") from None
+
+
+def parse_body(request: Request, model: type[B], raw: bytes, *, is_patched: bool = False) -> B:
     """Parse and validate a JSON body; none at all counts as `{}`.
 
-    Raises Problem 415 for another media type, 400 for what is not JSON in UTF-8, and 422 naming
-    every wrong field.
+    Raises Problem 415 for another media type, with Accept-Patch where what is asked for can be
+    patched; 400 for what is not JSON in UTF-8; and 422 naming every wrong field.
     """
-    if raw and not (request.mimetype == "application/json" or request.mimetype.endswith("+json")):
-        raise Problem(
-            415,
-            "not-json",
-            "Send the body as Content-Type: application/json.",
-            headers={"Accept": "application/json"},
-        )
+    taken = MERGE_TYPES if request.method in {"PATCH", "PUT"} else JSON_TYPES
+    if raw and request.mimetype not in taken:
+        headers = {"Accept": ", ".join(taken)}
+        if is_patched:
+            headers["Accept-Patch"] = ", ".join(MERGE_TYPES)
+        detail = f"Send the body as Content-Type: {' or '.join(taken)}."
+        raise Problem(415, "not-json", detail, headers=headers)
     return _validated(model, _parse_json(raw) if raw else {})
 
 

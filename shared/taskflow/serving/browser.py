@@ -7,6 +7,7 @@ from flask import Request, Response
 from taskflow import config
 from taskflow.domain.accounts import RefreshRequest
 from taskflow.serving.answers import REFRESH_COOKIE
+from taskflow.serving.body import MERGE_TYPES
 
 EXPOSED = "ETag, Link, Location, Retry-After, X-Correlation-ID"
 ALLOWED_HEADERS = (
@@ -21,6 +22,8 @@ def preflight(methods: str) -> Response:
     response = Response(status=204)
     del response.headers["Content-Type"]
     response.headers["Allow"] = methods
+    if "PATCH" in methods:
+        response.headers["Accept-Patch"] = ", ".join(MERGE_TYPES)
     response.headers["Access-Control-Allow-Methods"] = methods
     response.headers["Access-Control-Allow-Headers"] = ALLOWED_HEADERS
     response.headers["Access-Control-Max-Age"] = str(PREFLIGHT_KEPT_S)

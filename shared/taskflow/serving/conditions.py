@@ -6,7 +6,7 @@ from flask import Request
 from werkzeug.datastructures import ETags
 from werkzeug.http import quote_etag
 
-from taskflow.domain.errors import VersionIsStale
+from taskflow.domain.errors import VersionIsExcluded, VersionIsStale
 from taskflow.domain.tasks import Task
 
 
@@ -35,10 +35,15 @@ class Conditions:
         )
 
     def check(self, task: Task) -> None:
-        """Refuse a change that was made with another version in view. Raises VersionIsStale."""
-        if self.if_match is not None and not self.if_match.contains(tag_of(task)):
-            raise VersionIsStale
+        """Refuse a change that its conditions rule out, in the order of RFC 9110, 13.2.2.
+
+        Raises VersionIsStale, VersionIsExcluded.
+        """
+        if self.client_has(task):
+            raise VersionIsExcluded
 
     def client_has(self, task: Task) -> bool:
-        """Say whether the client already holds this version."""
+        """Say whether the client already holds this version. Raises VersionIsStale."""
+        if self.if_match is not None and not self.if_match.contains(tag_of(task)):
+            raise VersionIsStale
         return self.if_none_match.contains_weak(tag_of(task))

@@ -26,7 +26,14 @@ from taskflow.domain.accounts import Permission
 from taskflow.domain.events import Cause
 from taskflow.kafka.publisher import publish_after_commit
 from taskflow.serving import browser, health, idempotency, problems, tracing
-from taskflow.serving.body import Query, parse_body, parse_query, read_bytes
+from taskflow.serving.body import (
+    NoContent,
+    Query,
+    check_encoding,
+    parse_body,
+    parse_query,
+    read_bytes,
+)
 from taskflow.serving.caller import Caller, authenticate
 from taskflow.serving.conditions import Conditions
 from taskflow.serving.limits import RateLimiter
@@ -128,6 +135,9 @@ class Endpoint:
         needs = typing.get_type_hints(handler)
         self._needs = {name: needs[name] for name in inspect.signature(handler).parameters}
         self._takes_query = any(_is(need, Query) for need in self._needs.values())
+        self._takes_body = any(
+            _is(need, BaseModel) and not _is(need, Query) for need in self._needs.values()
+        )
         self._tx_name = next((n for n, need in self._needs.items() if need is Transaction), None)
 
     def answer(self, request: Request) -> Response:
@@ -167,6 +177,7 @@ class Endpoint:
     def _answer(self, request: Request, correlation_id: str, traceparent: str) -> Response:
         if request.path in health.PATHS:
             return health.answer(request.path)
+        check_encoding(request)
         parameters = self._match(request)
         if parameters is None:
             return browser.preflight(self._allowed(request))
@@ -210,6 +221,9 @@ class Endpoint:
         if "GET" in methods:
             methods.add("HEAD")
         return ", ".join(sorted(methods | {"OPTIONS"}))
+
+    def _is_patched(self, request: Request) -> bool:
+        return "PATCH" in self._allowed(request)
 
     def _admit(self, caller: Caller, path_user_id: str | None) -> None:
         if path_user_id is not None:
@@ -266,6 +280,8 @@ class Endpoint:
         arguments: dict[str, Any] = {}
         if not self._takes_query:
             parse_query(request, Query)
+        if raw and not self._takes_body:
+            parse_body(request, NoContent, raw, is_patched=self._is_patched(request))
         for name, need in self._needs.items():
             if name in parameters:
                 arguments[name] = _parameter(parameters[name], need)
@@ -276,7 +292,8 @@ class Endpoint:
             elif _is(need, Query):
                 arguments[name] = parse_query(request, need)
             elif _is(need, BaseModel):
-                arguments[name] = parse_body(request, need, raw)
+                is_patched = self._is_patched(request)
+                arguments[name] = parse_body(request, need, raw, is_patched=is_patched)
         return arguments
 
     def serve(self, environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:

@@ -66,6 +66,8 @@ def fingerprint_of(request: Request, route: str, parameters: dict[str, str], bod
     """Return a hash of what the request asks for, the same for both spellings of its path."""
     parts = [route, *(f"{name}={value}" for name, value in sorted(parameters.items()))]
     parts += [request.query_string.decode("latin-1"), request.headers.get("If-Match", "")]
+    if "If-None-Match" in request.headers:
+        parts.append(request.headers["If-None-Match"])
     return hashlib.sha256("\n".join(parts).encode() + b"\n" + body).digest()
 
 

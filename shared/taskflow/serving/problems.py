@@ -27,6 +27,7 @@ PROBLEMS: dict[type[DomainError], tuple[int, str]] = {
     errors.DeadLetterIsSettled: (409, "dead-letter-is-settled"),
     errors.NotAnEventOfOurs: (409, "not-an-event-of-ours"),
     errors.VersionIsStale: (412, "version-is-stale"),
+    errors.VersionIsExcluded: (412, "version-is-excluded"),
     errors.AccountNotFound: (401, "account-not-found"),
     errors.EmailIsTaken: (409, "email-is-taken"),
     errors.CredentialsAreWrong: (401, "credentials-are-wrong"),

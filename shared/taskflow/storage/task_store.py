@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import (
     Column,
     ColumnElement,
+    Integer,
     RowMapping,
     Select,
     Subquery,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     cast,
     func,
     literal,
+    literal_column,
     select,
     tuple_,
     union,
@@ -46,7 +48,7 @@ _UPDATE = TASKS.update().where(
     TASKS.c.id == bindparam("saved_id"), TASKS.c.version < bindparam("saved_version")
 )
 
-TURNS_WITHIN = 500
+TURNS_WITHIN = 200
 """How many of the longest due, and how many of the newest, users take turns among."""
 
 
@@ -55,9 +57,11 @@ def turns(due: Select[*tuple[Any, ...]], at: Column[Any]) -> Subquery:
 
     The newest are looked at too, for another user's backlog may be all that is older.
     """
+    # Not as a parameter: PostgreSQL would plan for a tenth of all that is due, and hash all tasks.
+    most = literal_column(str(TURNS_WITHIN), Integer)
     looked = union(
-        select(due.order_by(at).limit(TURNS_WITHIN).subquery()),
-        select(due.order_by(at.desc()).limit(TURNS_WITHIN).subquery()),
+        select(due.order_by(at).limit(most).subquery()),
+        select(due.order_by(at.desc()).limit(most).subquery()),
     ).subquery()
     turn = func.row_number().over(
         partition_by=looked.c.user_id, order_by=(looked.c[at.name], looked.c.id)

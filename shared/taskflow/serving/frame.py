@@ -197,7 +197,14 @@ class Endpoint:
             actor=caller.user_id if caller else "",
             origin=tracing.origin_of(request, trusted_proxies=settings.trusted_proxies),
         )
-        return self._call(request, caller, cause, parameters)
+        # Who has not signed in shares with their address, as with its limit.
+        sharer = (
+            caller.user_id
+            if caller
+            else tracing.address_of(request, trusted_proxies=settings.trusted_proxies)
+        )
+        with storage.share_of(sharer):
+            return self._call(request, caller, cause, parameters)
 
     def _match(self, request: Request) -> dict[str, str] | None:
         try:

@@ -1,5 +1,6 @@
 """PostgreSQL, the record: transactions, and for each noun plain functions that take one."""
 
+from taskflow.storage.shares import share_of
 from taskflow.storage.transactions import (
     DatabaseUnavailable,
     LockTimeout,
@@ -17,6 +18,7 @@ __all__ = [
     "Transaction",
     "on_commit",
     "run",
+    "share_of",
     "state",
     "transaction",
     "wait_for_locks_at_most",

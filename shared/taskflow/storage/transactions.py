@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from taskflow import config
 from taskflow.domain.events import Cause
 from taskflow.storage import driver
+from taskflow.storage.shares import NoTurn, Shares
 
 ATTEMPTS = 3
 """How often a transaction that failed before its commit, through no fault of its own, is run."""
@@ -27,6 +28,10 @@ IDLE_IN_TRANSACTION_TIMEOUT_MS = 30_000
 """A process that stops in the middle of a transaction holds its locks no longer than this."""
 
 _POOL_TIMEOUT_S = 10
+
+_SHARES = 3
+"""A user holds at most one in so many of a process's connections, and at least one. So two who fill
+theirs, with changes that wait for one lock or with long lists, leave a third to everybody else."""
 
 _READ_ONLY, _QUERY_CANCELED = "25006", "57014"
 """A database that takes no writes, after a failover or over a quota; a statement that took longer
@@ -61,6 +66,7 @@ class Transaction:
 
 _listeners: list[Listener] = []
 _engine: Engine | None = None
+_shares = Shares()
 _engine_lock = threading.Lock()
 
 
@@ -105,13 +111,20 @@ def _connected_by(url: str, pool_size: int) -> Engine:
 
 
 @contextmanager
+def _connection() -> Generator[Connection]:
+    most = max(1, config.settings().database_pool_size // _SHARES)
+    with _shares.turn(most, timeout_s=_POOL_TIMEOUT_S), engine().connect() as connection:
+        yield connection
+
+
+@contextmanager
 def transaction(cause: Cause) -> Generator[Transaction]:
     """Open a transaction that commits at the end of the block, or rolls back on an exception.
 
     Raises DatabaseUnavailable or LockTimeout; after a failed commit it is not known whether it
     took effect.
     """
-    with translated(), engine().connect() as connection:
+    with translated(), _connection() as connection:
         tx = Transaction(connection, cause)
         yield tx
         connection.commit()
@@ -128,7 +141,7 @@ def run(work: Callable[[Transaction], T], cause: Cause) -> T:
     for attempt in range(1, ATTEMPTS + 1):
         committing = False
         try:
-            with engine().connect() as connection:
+            with _connection() as connection:
                 tx = Transaction(connection, cause)
                 result = work(tx)
                 committing = True
@@ -139,7 +152,7 @@ def run(work: Callable[[Transaction], T], cause: Cause) -> T:
                     raise
             # Two that deadlocked must not meet again in step.
             time.sleep(random.uniform(0, 0.02 * attempt))  # noqa: S311 - jitter, no secret
-        except PoolTimeout as full:
+        except (PoolTimeout, NoTurn) as full:
             raise DatabaseUnavailable from full
         else:
             _announce(tx)
@@ -173,7 +186,7 @@ def translated() -> Generator[None]:
     """Raise DatabaseUnavailable and LockTimeout in place of the driver's own errors."""
     try:
         yield
-    except PoolTimeout as full:
+    except (PoolTimeout, NoTurn) as full:
         raise DatabaseUnavailable from full
     except DBAPIError as failed:
         if is_lock_timeout(failed):

@@ -8,7 +8,7 @@ from itertools import islice
 
 from taskflow import config, logs
 from taskflow.config import WrongSetting
-from taskflow.domain.accounts import Role
+from taskflow.domain.accounts import Role, canonical_email
 from taskflow.domain.errors import DomainError
 from taskflow.domain.events import Cause
 
@@ -121,9 +121,13 @@ def _grant(given: argparse.Namespace) -> None:
     from taskflow.storage import account_store, transaction
 
     config.use(supervisor.reach(config.read(defaults=config.LOCAL)))
+    try:
+        canonical_email(given.email)
+    except ValueError:
+        raise WrongSetting(f"{given.email!r} is not an email address") from None
     cause = Cause(correlation_id="taskflow admin grant", traceparent="", actor="", origin="")
     with _problems_told(), transaction(cause) as tx:
-        account_store.grant(tx, given.email.lower(), [Role.USER, Role.ADMIN])
+        account_store.grant(tx, given.email, [Role.USER, Role.ADMIN])
     print(f"{given.email} is an administrator from the next log-in or refresh on.")
 
 

@@ -287,3 +287,30 @@ def _assert_someone_waits_for(at_least_s: float) -> None:
 
 def _real_without_made_up() -> list[str]:
     return [revision for revision in _real() if revision < "9"]
+
+
+def test_emails_from_before_they_had_one_spelling_get_it_unless_it_is_taken() -> None:
+    runner.apply()
+    kept = {
+        "a": ("e\u0301@example.com", "\u00e9@example.com"),
+        "b": ("b@xn--bcher-kva.example", "b@xn--bcher-kva.example"),
+        "c": ("b@b\u00fccher.example", "b@b\u00fccher.example"),
+        "d": ("d@xn--bcher-kva.example", "d@b\u00fccher.example"),
+        "e": ("e@example.com", "e@example.com"),
+    }
+    users = {name: a_user().user_id for name in kept}
+    with transaction(A_CAUSE) as tx:
+        for name, (before, _) in kept.items():
+            statement = text("UPDATE users SET email = :email WHERE id = :id")
+            tx.connection.execute(statement, {"email": before, "id": users[name]})
+        revision = text("UPDATE alembic_version SET version_num = :before")
+        spelling = next(each for each in _real() if each.endswith("_email_spelling"))
+        tx.connection.execute(revision, {"before": _real()[_real().index(spelling) - 1]})
+
+    runner.apply()
+
+    with transaction(A_CAUSE) as tx:
+        found = tx.connection.execute(text("SELECT id, email FROM users")).all()
+    assert sorted(map(tuple, found)) == sorted(
+        (users[name], after) for name, (_, after) in kept.items()
+    )

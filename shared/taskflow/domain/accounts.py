@@ -1,20 +1,22 @@
 """Accounts: who may log in, what they may do, and their settings."""
 
 import re
+import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from enum import StrEnum
 from typing import Annotated, Literal
 
+import idna
 from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from taskflow.domain.content import Content
 from taskflow.domain.errors import FieldError, InvalidContent
 from taskflow.domain.events import EventType, NewEvent
 from taskflow.domain.identifiers import new_id
-from taskflow.domain.text import JsonObject, Text
+from taskflow.domain.text import JsonObject, Text, nfc
 from taskflow.domain.times import TimeZone
 
 USER_ID_MAX_CHARS = 255
@@ -32,6 +34,9 @@ TICKET_LIFETIME = timedelta(seconds=30)
 
 LOGIN_ATTEMPTS_MAX = 10
 LOGIN_ATTEMPTS_WINDOW = timedelta(minutes=15)
+
+_ACE_PREFIX = "xn--"
+"""Of a label in punycode (RFC 5890, 2.3.2.5)."""
 
 _EMAIL = re.compile(r"[^\s@<>()\[\],;:\\\"]+@[^\s@.<>()\[\],;:\\\"]+(\.[^\s@.<>()\[\],;:\\\"]+)*")
 
@@ -65,10 +70,66 @@ def permissions_of(roles: Collection[str]) -> frozenset[Permission]:
     return frozenset[Permission]().union(*(PERMISSIONS_OF[role] for role in known))
 
 
-def _email(text: str) -> str:
-    if not _EMAIL.fullmatch(text):
+def canonical_email(text: str) -> str:
+    """Return the one spelling of an email address, of all that reach the same mailbox.
+
+    In lower case and NFC (RFC 6532, 3.1), its domain in Unicode as UTS 46 maps it, without the dot
+    at its end. Raises PydanticCustomError or PydanticKnownError for what is no address.
+    """
+    local, at, domain = nfc(text, max_chars=EMAIL_MAX_CHARS).rpartition("@")
+    labels = _mapped(domain.removesuffix(".")).split(".")
+    spelled = nfc(
+        local.lower() + at + ".".join(map(_in_unicode, labels)), max_chars=EMAIL_MAX_CHARS
+    )
+    if not _EMAIL.fullmatch(spelled):
         raise PydanticCustomError("email", "must be an email address")
-    return text.lower()
+    return spelled
+
+
+def _mapped(domain: str) -> str:
+    try:
+        return idna.uts46_remap(domain, std3_rules=False, transitional=False)
+    except idna.IDNAError:
+        # No domain of the DNS, but what an account here may always have had.
+        return domain.lower()
+
+
+def _in_unicode(label: str) -> str:
+    if not label.startswith(_ACE_PREFIX):
+        return label
+    try:
+        decoded = label.removeprefix(_ACE_PREFIX).encode("ascii").decode("punycode")
+    except UnicodeError:
+        return label
+    # What no client's Unicode becomes is a name of its own.
+    is_stable = not decoded.isascii() and _mapped(decoded) == decoded
+    return decoded if is_stable else label
+
+
+def _typed_email(text: str) -> str:
+    canonical_email(text)
+    return text
+
+
+def opaque(password: str) -> str:
+    """Return a password as it is hashed: RFC 8265, OpaqueString, less what that forbids.
+
+    Spaces of every kind are plain ones, and letters are in NFC, whatever the keyboard made. Raises
+    PydanticKnownError over PASSWORD_MAX_CHARS.
+    """
+    composed = nfc(password, max_chars=PASSWORD_MAX_CHARS)
+    return "".join(" " if unicodedata.category(char) == "Zs" else char for char in composed)
+
+
+def _long_enough(password: str) -> str:
+    if len(password) < PASSWORD_MIN_CHARS:
+        raise PydanticKnownError("string_too_short", {"min_length": PASSWORD_MIN_CHARS})
+    return password
+
+
+def _typed_password(text: str) -> str:
+    opaque(text)
+    return text
 
 
 def _minute_of_day(text: str) -> str:
@@ -79,8 +140,8 @@ def _minute_of_day(text: str) -> str:
     return text
 
 
-Email = Annotated[Text, Field(max_length=EMAIL_MAX_CHARS), AfterValidator(_email)]
-Password = Annotated[Text, Field(min_length=PASSWORD_MIN_CHARS, max_length=PASSWORD_MAX_CHARS)]
+Email = Annotated[Text, AfterValidator(canonical_email)]
+Password = Annotated[Text, AfterValidator(opaque), AfterValidator(_long_enough)]
 TimeOfDay = Annotated[str, Field(pattern=r"^\d\d:\d\d$"), AfterValidator(_minute_of_day)]
 Channel = Literal["email", "push"]
 
@@ -94,10 +155,13 @@ class Registration(Content):
 
 
 class Credentials(Content):
-    """What a client sends to log in; a password of any shape is heard, and then right or wrong."""
+    """What a client sends to log in, as typed: an account may be from before we normalized.
 
-    email: Email
-    password: Annotated[Text, Field(max_length=PASSWORD_MAX_CHARS)]
+    A password of any shape is heard, and then right or wrong.
+    """
+
+    email: Annotated[Text, AfterValidator(_typed_email)]
+    password: Annotated[Text, AfterValidator(_typed_password)]
 
 
 class RefreshRequest(Content):

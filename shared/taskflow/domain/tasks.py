@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import Annotated, Any, cast
 from uuid import UUID
 
-from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from taskflow.domain.content import Content
 from taskflow.domain.errors import FieldError, InvalidContent
@@ -16,12 +16,15 @@ from taskflow.domain.events import EventType, NewEvent
 from taskflow.domain.identifiers import new_id
 from taskflow.domain.merge_patch import merge_patch
 from taskflow.domain.recurrence import Recurrence
-from taskflow.domain.text import JsonObject, NotBlank, Text, check_storable, compact_json
+from taskflow.domain.text import JsonObject, NotBlank, Text, check_storable, compact_json, nfc
 from taskflow.domain.times import Time, rfc3339
 
 TITLE_MAX_CHARS = 255
 DESCRIPTION_MAX_CHARS = 10_000
 TAGS_MAX = 50
+SENT_TAGS_MAX = 4 * TAGS_MAX
+"""Before those that are the same in NFC count as one."""
+
 TAG_MAX_CHARS = 64
 METADATA_MAX_BYTES = 16 * 1024
 
@@ -64,14 +67,33 @@ def _mergeable(sent: JsonObject) -> JsonObject:
     return sent
 
 
+def _in_nfc(tag: str) -> str:
+    return nfc(tag, max_chars=TAG_MAX_CHARS)
+
+
+def _boundedly_many(tags: object) -> object:
+    sent = len(cast("list[object]", tags)) if isinstance(tags, list) else 0
+    if sent > SENT_TAGS_MAX:
+        raise _too_many(sent)
+    return cast("object", tags)
+
+
 def _each_once(tags: list[str]) -> list[str]:
-    return list(dict.fromkeys(tags))
+    once = list(dict.fromkeys(tags))
+    if len(once) > TAGS_MAX:
+        raise _too_many(len(once))
+    return once
+
+
+def _too_many(length: int) -> PydanticKnownError:
+    context = {"field_type": "List", "max_length": TAGS_MAX, "actual_length": length}
+    return PydanticKnownError("too_long", context)
 
 
 Title = Annotated[NotBlank, Field(min_length=1, max_length=TITLE_MAX_CHARS)]
 Description = Annotated[Text, Field(max_length=DESCRIPTION_MAX_CHARS)]
-Tag = Annotated[NotBlank, Field(min_length=1, max_length=TAG_MAX_CHARS)]
-Tags = Annotated[list[Tag], Field(max_length=TAGS_MAX), AfterValidator(_each_once)]
+Tag = Annotated[NotBlank, Field(min_length=1), AfterValidator(_in_nfc)]
+Tags = Annotated[list[Tag], BeforeValidator(_boundedly_many), AfterValidator(_each_once)]
 Metadata = Annotated[JsonObject, AfterValidator(_without_nulls)]
 MetadataPatch = Annotated[JsonObject, AfterValidator(_mergeable)]
 StatusField = Annotated[Status, Field(strict=False)]

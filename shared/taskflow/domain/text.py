@@ -3,10 +3,11 @@
 import json
 import math
 import re
+import unicodedata
 from typing import Annotated, Any, cast
 
 from pydantic import AfterValidator
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 JsonObject = dict[str, Any]
 
@@ -33,6 +34,22 @@ def _not_blank(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_storable_text)]
 NotBlank = Annotated[Text, AfterValidator(_not_blank)]
+
+_DECOMPOSED_MAX_CHARS = 4
+"""So many code points at most are one in NFC (U+1F82)."""
+
+
+def nfc(text: str, *, max_chars: int) -> str:
+    """Return text that identifies in the form in which it is compared (UAX 15, NFC).
+
+    Its length is counted in that form. Raises PydanticKnownError where it is too long.
+    """
+    # Python sorts the marks of one letter in quadratic time, so it is given no megabyte of them.
+    if len(text) <= _DECOMPOSED_MAX_CHARS * max_chars:
+        text = unicodedata.normalize("NFC", text)
+    if len(text) > max_chars:
+        raise PydanticKnownError("string_too_long", {"max_length": max_chars})
+    return text
 
 
 # Made once: json.dumps makes an encoder at each call, which takes longer than an event's envelope.

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import RowMapping, select
+from sqlalchemy import ColumnElement, RowMapping, Select, select
 from sqlalchemy.dialects.postgresql import insert
 
-from taskflow.domain.accounts import Account
+from taskflow.domain.accounts import Account, canonical_email
 from taskflow.domain.errors import AccountNotFound, EmailIsTaken
 from taskflow.storage.tables import USERS
 from taskflow.storage.transactions import Transaction
@@ -52,20 +52,38 @@ def zone_of(tx: Transaction, user_id: str) -> str:
 
 
 def find(tx: Transaction, email: str) -> tuple[Account, str] | None:
-    """Return the account with this email and its password hash, if there is one."""
-    row = (
-        tx.connection.execute(select(USERS).where(USERS.c.email == email)).mappings().one_or_none()
-    )
+    """Return the account with this email, as typed, and its password hash, if there is one."""
+    row = tx.connection.execute(_with_email(email, *USERS.c)).mappings().one_or_none()
     return None if row is None else (_account(row), row["password_hash"])
+
+
+def set_password(tx: Transaction, user_id: str, password_hash: str) -> None:
+    """Store another hash of an account's password."""
+    tx.connection.execute(
+        USERS.update().where(USERS.c.id == user_id).values(password_hash=password_hash)
+    )
 
 
 def grant(tx: Transaction, email: str, roles: Sequence[str]) -> None:
     """Give the account with this email these roles in place of its own. Raises AccountNotFound."""
+    found = _with_email(email, USERS.c.id).scalar_subquery()
     changed = tx.connection.execute(
-        USERS.update().where(USERS.c.email == email).values(roles=list(roles)).returning(USERS.c.id)
+        USERS.update().where(USERS.c.id == found).values(roles=list(roles)).returning(USERS.c.id)
     ).scalar_one_or_none()
     if changed is None:
         raise AccountNotFound(f"There is no account with the email {email}.")
+
+
+def _with_email(email: str, *columns: ColumnElement[Any]) -> Select[Any]:
+    # Accounts were once kept as typed, in lower case. Of two that are one address by now, each is
+    # found as it is kept.
+    kept = email.lower()
+    return (
+        select(*columns)
+        .where(USERS.c.email.in_({kept, canonical_email(email)}))
+        .order_by(USERS.c.email != kept)
+        .limit(1)
+    )
 
 
 def _one(tx: Transaction, user_id: str, *, lock: bool) -> Account:

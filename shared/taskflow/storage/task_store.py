@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from unicodedata import normalize
 from uuid import UUID
 
 from sqlalchemy import (
@@ -298,8 +299,16 @@ def _conditions(wanted: TaskFilter) -> list[ColumnElement[bool]]:
         conditions.append(is_completed if wanted.completed else ~is_completed)
     if wanted.priority:
         conditions.append(TASKS.c.priority.in_([_RANK[priority] for priority in wanted.priority]))
-    if wanted.tags:
-        conditions.append(TASKS.c.tags.contains(literal(list(wanted.tags), ARRAY(Text))))
+    alike = [
+        sorted({tag, *(normalize(form, tag) for form in ("NFC", "NFD"))}) for tag in wanted.tags
+    ]
+    plain = [forms[0] for forms in alike if len(forms) == 1]
+    if plain:
+        conditions.append(TASKS.c.tags.contains(literal(plain, ARRAY(Text))))
+    # Tasks have kept tags as they were typed, and events that tell so can't be changed.
+    conditions += [
+        TASKS.c.tags.overlap(literal(forms, ARRAY(Text))) for forms in alike if len(forms) > 1
+    ]
     if wanted.due_before is not None:
         conditions.append(TASKS.c.due_date < wanted.due_before)
     if wanted.due_after is not None:

@@ -16,7 +16,7 @@ def issue_socket_ticket(caller: Caller, tx: Transaction) -> Response:
     session_store.add_ticket(
         tx,
         ticket,
-        Ticket(caller.user_id, caller.expires_at),
+        Ticket(caller.user_id, caller.expires_at, caller.session_id),
         expires_at=now + TICKET_LIFETIME,
         now=now,
     )

@@ -872,3 +872,51 @@ def test_a_follower_resumes_by_itself(system: System, user: SignedIn) -> None:
         follower.wait_for(6, within_s=WAIT_S)
 
     assert seqs(follower.messages) == list(range(1, 7))
+
+
+# Sessions that end
+
+
+def test_logging_out_closes_the_sockets_of_its_session_and_no_others(system: System) -> None:
+    url = f"{system.url}/api/auth"
+    account = {"email": f"{secrets.token_hex(8)}@example.com", "password": "a long password"}
+    here = requests.post(f"{url}/register", json=account, timeout=WAIT_S).json()
+    there = requests.post(f"{url}/login", json=account, timeout=WAIT_S).json()
+    bearer = {"Authorization": f"Bearer {here['access_token']}"}
+    still = {"Authorization": f"Bearer {there['access_token']}"}
+    ticket = requests.post(f"{system.url}/api/ws-ticket", headers=bearer, timeout=WAIT_S).json()
+    with (
+        opened(system, headers=bearer) as one,
+        opened(system, ticket=ticket["ticket"]) as by_ticket,
+        opened(system, headers=still) as other,
+    ):
+        assert [heard(each)["type"] for each in (one, by_ticket, other)] == ["task.sync"] * 3
+
+        body = {"refresh_token": here["refresh_token"]}
+        requests.post(f"{url}/logout", json=body, headers=bearer, timeout=WAIT_S)
+
+        assert close_code(one) == close_code(by_ticket) == CloseCode.BAD_TOKEN
+
+        def refused() -> None:
+            answer = requests.get(f"{system.url}/api/tasks", headers=bearer, timeout=WAIT_S)
+            assert answer.status_code == 401
+
+        eventually(refused)
+        other.ping().wait(WAIT_S)
+        tasks_url = f"{system.url}/api/tasks"
+        requests.post(tasks_url, json={"title": "on"}, headers=still, timeout=WAIT_S)
+        assert heard(other)["type"] == "task.created"
+
+
+def test_a_newer_token_that_may_not_read_tasks_closes_the_socket(
+    system: System, user: SignedIn
+) -> None:
+    key = (system.data_dir / "jwt-secret").read_text()
+    claims = jwt.decode(user.token, options={"verify_signature": False})
+    weaker = jwt.encode({**claims, "permissions": ["tasks:write"]}, key, algorithm="HS256")
+    with opened(system, headers=user.headers) as connection:
+        heard(connection)
+
+        connection.send(json.dumps({"type": "auth", "token": weaker}))
+
+        assert close_code(connection) == CloseCode.NOT_YOUR_ACCOUNT

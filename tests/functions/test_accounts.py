@@ -13,7 +13,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from taskflow import clock
-from taskflow.serving import passwords
+from taskflow.serving import ended_sessions, passwords
 from tests.support.accounts import SignedIn
 from tests.support.api import Api, content
 from tests.support.builders import log_of
@@ -516,6 +516,25 @@ def test_without_a_refresh_token_the_session_of_the_access_token_ends(
     assert answer.status_code == 204
     assert_refused(_refresh(_token(registered)), 401)
     assert _refresh(other_device).status_code == 200
+
+
+def test_a_token_of_a_session_that_has_ended_is_refused(
+    email: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ended_sessions, "LOOK_EVERY_S", 0)
+    first, second = _register(email), _log_in(email)
+    before = _settings_by(first).status_code
+
+    _log_out(first, {"refresh_token": _token(first)})
+
+    assert before == 200
+    assert_refused(_settings_by(first), 401, "invalid-token")
+    assert _settings_by(second).status_code == 200
+
+
+def _settings_by(signed_in: TestResponse) -> TestResponse:
+    token = content(signed_in)["access_token"]
+    return Api().get("/api/settings", headers={"Authorization": f"Bearer {token}"})
 
 
 def test_to_log_out_of_a_session_that_is_not_there_is_done_already(email: str) -> None:

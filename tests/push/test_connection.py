@@ -1,5 +1,6 @@
 """One socket: what it sends and drops, when it closes, and how it bears bad readers (L6, L7)."""
 
+import math
 import threading
 from collections.abc import Callable, Generator
 from contextlib import suppress
@@ -14,7 +15,13 @@ from taskflow.domain.events import Event
 from taskflow.domain.text import compact_json
 from taskflow.push import connection as module
 from taskflow.push import websocket
-from taskflow.push.connection import QUEUE_MAX_BYTES, QUEUE_MAX_MESSAGES, CloseCode, Connection
+from taskflow.push.connection import (
+    QUEUE_MAX_BYTES,
+    QUEUE_MAX_MESSAGES,
+    CloseCode,
+    Connection,
+    Renewed,
+)
 from taskflow.push.websocket import text_frame, whole_sends
 from tests.support.builders import A_TIME
 from tests.support.eventually import eventually
@@ -42,14 +49,17 @@ def narrow_wire(set_clock: SetClock) -> Generator[Wire]:
         yield made
 
 
-def _nobody(_token: str) -> datetime | None:
-    return None
+def _nobody(_token: str) -> Renewed | CloseCode:
+    return CloseCode.BAD_TOKEN
 
 
 def _a_connection(
-    wire: Wire, renew: Callable[[str], datetime | None] = _nobody, **options: float
+    wire: Wire,
+    renew: Callable[[str], Renewed | CloseCode] = _nobody,
+    *,
+    lifetime_s: float = math.inf,
 ) -> Connection:
-    return Connection(wire.server, A_TIME + AN_HOUR, renew, **options)
+    return Connection(wire.server, A_TIME + AN_HOUR, renew, lifetime_s=lifetime_s)
 
 
 def _pumping(connection: Connection) -> threading.Thread:
@@ -139,8 +149,8 @@ def test_a_token_that_expires_closes_the_socket(wire: Wire, set_clock: SetClock)
 
 
 def test_a_newer_token_prolongs_and_a_bad_one_ends_it(wire: Wire, set_clock: SetClock) -> None:
-    tokens = {"newer": A_TIME + 2 * AN_HOUR}
-    connection = _a_connection(wire, tokens.get)
+    tokens = {"newer": Renewed(A_TIME + 2 * AN_HOUR, session_id=None)}
+    connection = _a_connection(wire, lambda token: tokens.get(token, CloseCode.BAD_TOKEN))
     wire.client.send('{"type": "auth", "token": "newer"}')
     eventually(lambda: _has_come(wire))
     connection.check()

@@ -32,7 +32,9 @@ POLL_S = 0.02
 def _following(feed: Feed, user: SignedIn, *, since: int | None = None) -> Generator[Wire]:
     """Follow a user by a socket of one's own, the first message of which is read."""
     with a_wire() as wire:
-        connection = Connection(wire.server, clock.now() + timedelta(hours=1), lambda _: None)
+        connection = Connection(
+            wire.server, clock.now() + timedelta(hours=1), lambda _: CloseCode.BAD_TOKEN
+        )
         thread = threading.Thread(target=feed.follow, args=(user.user_id, since, connection))
         thread.start()
         assert heard(wire.client)["type"] == "task.sync"

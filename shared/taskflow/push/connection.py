@@ -5,6 +5,7 @@ import math
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from itertools import islice
@@ -18,6 +19,7 @@ from taskflow.domain.events import Event
 from taskflow.domain.text import compact_json
 from taskflow.domain.times import rfc3339
 from taskflow.push.websocket import abort, can_send, is_stuck, text_frame, whole_sends
+from taskflow.serving.ended_sessions import has_ended
 
 QUEUE_MAX_MESSAGES = 1000
 QUEUE_MAX_BYTES = 4 * 1024 * 1024
@@ -44,6 +46,14 @@ class CloseCode(IntEnum):
     TOO_SLOW = 4429
 
 
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """What a newer token gives a socket: until when it may stay open, and its session."""
+
+    expires_at: datetime
+    session_id: str | None
+
+
 class Connection:
     """A signed-in socket; the handler's thread alone sends, other threads only offer."""
 
@@ -51,8 +61,9 @@ class Connection:
         self,
         ws: Server,
         expires_at: datetime,
-        renew: Callable[[str], datetime | None],
+        renew: Callable[[str], Renewed | CloseCode],
         *,
+        session_id: str | None = None,
         lifetime_s: float = math.inf,
     ) -> None:
         """Take an accepted socket, when its token expires, and how to check a newer token.
@@ -63,6 +74,7 @@ class Connection:
         self._ws = ws
         self._expires_at = expires_at
         self._renew = renew
+        self._session_id = session_id
         self._rotate_at_s = clock.monotonic_s() + lifetime_s * random.uniform(0.8, 1)  # noqa: S311 - spread, no secret
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
@@ -120,6 +132,11 @@ class Connection:
         self._rotate_at_s = min(self._rotate_at_s, moment_s)
         self._ws.event.set()
 
+    def close_if_ended(self) -> None:
+        """Have the socket closed where its session has ended, from any thread."""
+        if has_ended(self._session_id):
+            self.close_soon(CloseCode.BAD_TOKEN)
+
     def abort_if_stuck(self) -> None:
         """Cut a socket whose reader is too slow even to be told so, from any thread."""
         since_s = self._overflowed_at_s
@@ -175,11 +192,11 @@ class Connection:
         # A client may send a newer token before the old one expires; all else has no meaning yet.
         token = token_in(received)
         if token is not None:
-            expires_at = self._renew(token)
-            if expires_at is None:
-                self.close_soon(CloseCode.BAD_TOKEN)
+            renewed = self._renew(token)
+            if isinstance(renewed, Renewed):
+                self._expires_at, self._session_id = renewed.expires_at, renewed.session_id
             else:
-                self._expires_at = expires_at
+                self.close_soon(renewed)
 
 
 def close(ws: Server, code: CloseCode) -> None:

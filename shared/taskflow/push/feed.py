@@ -22,6 +22,7 @@ from taskflow.domain.events import Cause, Event
 from taskflow.domain.resume import resume
 from taskflow.push.connection import Connection
 from taskflow.push.websocket import text_frame
+from taskflow.serving import ended_sessions
 from taskflow.storage import DatabaseUnavailable, Transaction, events, run
 
 CHECK_S = 1.0
@@ -64,6 +65,10 @@ class Listener(Protocol):
 
     def rotate_within(self, seconds: float) -> None:
         """Leave within so many seconds."""
+        ...
+
+    def close_if_ended(self) -> None:
+        """Leave if the session it belongs to has ended."""
         ...
 
     def abort_if_stuck(self) -> None:
@@ -146,6 +151,9 @@ class _Waiter:
     def rotate_within(self, seconds: float) -> None:
         del seconds
         self.woken.set()
+
+    def close_if_ended(self) -> None:
+        pass
 
     def abort_if_stuck(self) -> None:
         pass
@@ -391,10 +399,13 @@ class Feed:
             self._check_all()
 
     def _check_all(self) -> None:
+        if self._channels:
+            ended_sessions.look()
         with self._lock:
             user_ids = list(self._channels)
             for channel in self._channels.values():
                 for listener in channel.listeners:
+                    listener.close_if_ended()
                     listener.abort_if_stuck()
         if user_ids:
             self.hint(run(lambda tx: events.newest_seqs(tx, user_ids), _CAUSE))

@@ -3,7 +3,6 @@
 import logging
 import math
 from collections.abc import Callable
-from datetime import datetime
 from functools import wraps
 from typing import Any
 
@@ -16,7 +15,7 @@ from taskflow import clock, config, logs
 from taskflow.domain.accounts import Permission
 from taskflow.domain.errors import AccountNotFound
 from taskflow.domain.events import Cause
-from taskflow.push.connection import CloseCode, Connection, close, token_in
+from taskflow.push.connection import CloseCode, Connection, Renewed, close, token_in
 from taskflow.push.websocket import (
     HANDSHAKE_ERRORS,
     SERVER_OPTIONS,
@@ -24,7 +23,7 @@ from taskflow.push.websocket import (
     is_broken_upgrade,
     prepare,
 )
-from taskflow.serving import tracing
+from taskflow.serving import ended_sessions, tracing
 from taskflow.serving.caller import Caller
 from taskflow.serving.frame import Endpoint, install
 from taskflow.serving.problems import Problem
@@ -106,6 +105,7 @@ def _serve(ws: Server, path_user_id: str | None, handler: SocketHandler) -> None
             ws,
             caller.expires_at,
             lambda token: _renewed(token, caller),
+            session_id=caller.session_id,
             lifetime_s=config.settings().socket_lifetime_s or math.inf,
         )
         handler(caller, _since(), connection)
@@ -175,17 +175,29 @@ def _caller_of_ticket(ticket: str) -> Caller:
     found = run(lambda tx: session_store.take_ticket(tx, ticket, now=clock.now()), cause)
     if found is None:
         raise _Refused(CloseCode.BAD_TOKEN)
+    ended_sessions.look()
+    if ended_sessions.has_ended(found.session_id):
+        raise _Refused(CloseCode.BAD_TOKEN)
     return Caller(
-        found.user_id, frozenset(), frozenset({Permission.TASKS_READ}), found.session_expires_at
+        found.user_id,
+        frozenset(),
+        frozenset({Permission.TASKS_READ}),
+        found.session_expires_at,
+        found.session_id,
     )
 
 
-def _renewed(token: str, caller: Caller) -> datetime | None:
+def _renewed(token: str, caller: Caller) -> Renewed | CloseCode:
+    """Return until when a newer token lets the socket stay open, or why it closes."""
     try:
         newer = Caller.of_token(token)
     except InvalidToken:
-        return None
-    return newer.expires_at if newer.user_id == caller.user_id else None
+        return CloseCode.BAD_TOKEN
+    if newer.user_id != caller.user_id:
+        return CloseCode.BAD_TOKEN
+    if Permission.TASKS_READ not in newer.permissions:
+        return CloseCode.NOT_YOUR_ACCOUNT
+    return Renewed(newer.expires_at, newer.session_id)
 
 
 def _upgrade_needed() -> Response:

@@ -6,7 +6,7 @@ from datetime import datetime
 from flask import Request
 
 from taskflow.domain.accounts import Permission
-from taskflow.serving import tokens
+from taskflow.serving import ended_sessions, tokens
 from taskflow.serving.problems import Problem
 
 
@@ -24,6 +24,10 @@ class Caller:
     def of_token(cls, token: str) -> "Caller":
         """Return the caller of a token. Raises tokens.InvalidToken."""
         claims = tokens.verify(token)
+        ended_sessions.look()
+        if ended_sessions.has_ended(claims.session_id):
+            message = "The session of this token has ended."
+            raise tokens.InvalidToken(message)
         return cls(
             claims.user_id, claims.roles, claims.permissions, claims.expires_at, claims.session_id
         )

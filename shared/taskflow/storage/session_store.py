@@ -28,6 +28,7 @@ class Ticket:
 
     user_id: str
     session_expires_at: datetime
+    session_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,12 @@ def close_session(
         tx.connection.execute(query.where(cast(SESSIONS.c.id, Text) == session_id))
 
 
+def ended_since(tx: Transaction, since: datetime) -> frozenset[str]:
+    """Return the ids of the sessions that were ended after `since`."""
+    query = select(cast(SESSIONS.c.id, Text)).where(SESSIONS.c.revoked_at > since)
+    return frozenset(tx.connection.execute(query).scalars())
+
+
 def count_attempt(tx: Transaction, email: str, *, now: datetime) -> None:
     """Count an attempt to log in as failed, before its password is looked at.
 
@@ -165,6 +172,7 @@ def add_ticket(
             user_id=of.user_id,
             expires_at=expires_at,
             session_expires_at=of.session_expires_at,
+            session_id=of.session_id,
         )
     )
 
@@ -186,7 +194,7 @@ def take_ticket(tx: Transaction, ticket: str, *, now: datetime) -> Ticket | None
     # Twice the lifetime: the clocks of two pods may differ by some seconds.
     if found is None or not now < found["expires_at"] <= now + 2 * TICKET_LIFETIME:
         return None
-    return Ticket(found["user_id"], found["session_expires_at"])
+    return Ticket(found["user_id"], found["session_expires_at"], found["session_id"])
 
 
 def forget_tokens(tx: Transaction, *, now: datetime) -> int:

@@ -129,6 +129,7 @@ SOCKET_TICKETS = Table(
     Column("user_id", Text),
     Column("expires_at", _TIME),
     Column("session_expires_at", _TIME),
+    Column("session_id", Text),
 )
 
 STREAMS = Table(

@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0008_ended_sessions"
-down_revision = "0007_event_sizes"
+revision = "0009_ended_sessions"
+down_revision = "0008_email_spelling"
 
 PHASE = "before-deploy"
 

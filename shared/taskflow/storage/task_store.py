@@ -80,6 +80,8 @@ _TURNS = turns(
 _DUE = (
     select(TASKS.c.id)
     .join(_TURNS, _TURNS.c.id == TASKS.c.id)
+    # PostgreSQL reads this again of what another has changed before the lock was had.
+    .where(TASKS.c.spawn_at <= bindparam("now"))
     .order_by(_TURNS.c.turn, _TURNS.c.spawn_at)
     .limit(bindparam("most"))
     .with_for_update(of=TASKS, skip_locked=True)

@@ -1,7 +1,7 @@
 """What has been kept as long as promised goes, also of users who never come back (A5, S1)."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from datetime import datetime, timedelta
 
 import pytest
@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 
 from taskflow import clock
 from taskflow.serving import tokens
+from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import idempotency_store, many, session_store, transaction
 from taskflow.storage.session_store import Ticket
 from taskflow.storage.tables import (
@@ -18,8 +19,16 @@ from taskflow.storage.tables import (
     SESSIONS,
     SOCKET_TICKETS,
 )
-from tests.support.accounts import A_CAUSE, SignedIn
+from tests.support.accounts import A_CAUSE, SignedIn, a_user
 from tests.support.consumers import tick
+from tests.support.databases import a_database
+
+
+@pytest.fixture
+def user(database: EmbeddedPostgres) -> Generator[SignedIn]:
+    """Return a user of a database of their own: what others left takes a part of each run."""
+    with a_database(database):
+        yield a_user()
 
 
 def test_what_users_who_never_come_back_left_is_forgotten_a_part_at_a_time(

@@ -27,6 +27,10 @@ class BrokerUnavailable(Exception):
     """Kafka can't be reached, or refuses us; the message says what it was."""
 
 
+class TopicIsUnsettled(BrokerUnavailable):
+    """A topic is there for one broker and not for another: it has just been created or deleted."""
+
+
 def is_configured() -> bool:
     """Say whether there is a Kafka to publish to."""
     return bool(config.settings().kafka_bootstrap_servers)
@@ -110,12 +114,21 @@ class Admin:
         return True
 
     def settings_of(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
-        """Return each topic's settings."""
+        """Return each topic's settings. Raises TopicIsUnsettled."""
+        from confluent_kafka import KafkaError, KafkaException
+
         if not names:
             return {}
         topic = self._admin.ResourceType.TOPIC
         wanted = [self._admin.ConfigResource(topic, name) for name in names]
-        found = self._done(self._client.describe_configs(wanted, request_timeout=ADMIN_TIMEOUT_S))
+        try:
+            found = self._done(
+                self._client.describe_configs(wanted, request_timeout=ADMIN_TIMEOUT_S)
+            )
+        except KafkaException as failed:
+            if failed.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise
+            raise TopicIsUnsettled(f"Kafka: {failed.args[0].str()}") from failed
         return {
             resource.name: {name: entry.value for name, entry in settings.items()}
             for resource, settings in found.items()

@@ -1,9 +1,11 @@
 """The topics: which events travel on which, what they are called here, and making them."""
 
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from taskflow import config
+from taskflow import clock, config
 from taskflow.kafka import client
 
 TASKS_TOPIC = "tasks.events"
@@ -14,6 +16,10 @@ DEAD_LETTERS_TOPIC = "dead-letters"
 PARTITIONS = 6
 KEPT = timedelta(days=7)
 DEAD_LETTERS_KEPT = timedelta(days=90)
+
+SETTLED_WITHIN_S, LOOK_S = 15.0, 0.2
+"""How long brokers may disagree about a topic that was just created or deleted, and how often they
+are asked meanwhile."""
 
 _REMINDER_TYPES = ("reminder.", "notification.")
 
@@ -62,24 +68,23 @@ def make(*, partitions: int = PARTITIONS, replication_factor: int = -1) -> list[
         name_of(REMINDERS_TOPIC): KEPT,
         name_of(DEAD_LETTERS_TOPIC): DEAD_LETTERS_KEPT,
     }
-    with client.errors_translated():
-        admin = client.Admin()
-        found = admin.partitions()
-        created = {
-            name
-            for name, kept in wanted.items()
-            if name not in found
-            and admin.create(
-                name,
-                partitions=partitions,
-                replication_factor=replication_factor,
-                settings={"retention.ms": str(_ms(kept))},
-            )
-        }
-        present = [name for name in wanted if name not in created]
-        if not found.keys() >= set(present):
-            found = admin.partitions()
-        configs = admin.settings_of(present)
+    created: set[str] = set()
+    deadline_s = clock.monotonic_s() + SETTLED_WITHIN_S
+    while True:
+        try:
+            with client.errors_translated():
+                found, configs = _found(
+                    wanted,
+                    created,
+                    partitions=partitions,
+                    replication_factor=replication_factor,
+                )
+            break
+        except client.TopicIsUnsettled:
+            if clock.monotonic_s() > deadline_s:
+                raise
+            time.sleep(LOOK_S)
+    present = [name for name in wanted if name not in created]
     wrong: list[str] = []
     for name in present:
         if found[name] < partitions:
@@ -96,5 +101,35 @@ def make(*, partitions: int = PARTITIONS, replication_factor: int = -1) -> list[
     ]
 
 
-def _ms(time: timedelta) -> int:
-    return time // timedelta(milliseconds=1)
+def _found(
+    wanted: Mapping[str, timedelta],
+    created: set[str],
+    *,
+    partitions: int,
+    replication_factor: int,
+) -> tuple[dict[str, int], dict[str, dict[str, str]]]:
+    """Create the topics that are missing, and add their names to `created`.
+
+    Returns the partitions and the settings of the others. Raises TopicIsUnsettled.
+    """
+    admin = client.Admin()
+    found = admin.partitions()
+    for name, kept in wanted.items():
+        if name not in found and admin.create(
+            name,
+            partitions=partitions,
+            replication_factor=replication_factor,
+            settings={"retention.ms": str(_ms(kept))},
+        ):
+            created.add(name)
+    present = [name for name in wanted if name not in created]
+    if not found.keys() >= set(present):
+        found = admin.partitions()
+    if not found.keys() >= set(present):
+        missing = ", ".join(sorted(set(present) - found.keys()))
+        raise client.TopicIsUnsettled(f"Kafka: {missing} is neither there nor missing")
+    return found, admin.settings_of(present)
+
+
+def _ms(span: timedelta) -> int:
+    return span // timedelta(milliseconds=1)

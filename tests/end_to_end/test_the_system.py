@@ -18,7 +18,8 @@ import requests
 from sqlalchemy import text
 
 from taskflow import config
-from taskflow.storage import task_store, transaction
+from taskflow.standalone.postgres import EmbeddedPostgres
+from taskflow.storage import connections_max, task_store, transaction
 from tests.support.accounts import A_CAUSE, SignedIn
 from tests.support.attached import attached_to
 from tests.support.builders import log_of
@@ -252,6 +253,31 @@ def test_a_port_that_is_taken_is_told(system: System, tmp_path: Path) -> None:
     assert ended.returncode != 0
     assert f"PORT: 127.0.0.1:{system.port} can't be had" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_more_connections_than_postgresql_allows_are_told(system: System, tmp_path: Path) -> None:
+    ended = _taskflow(
+        "up",
+        data_dir=tmp_path / "data",
+        PORT=str(a_free_port()),
+        DATABASE_URL=EmbeddedPostgres(system.data_dir).url,
+        DATABASE_POOL_SIZE="40",
+        WEB_CONCURRENCY="2",
+    )
+
+    assert ended.returncode != 0
+    assert "WEB_CONCURRENCY of 2, and one more are 201; PostgreSQL allows 197" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_its_own_postgresql_allows_what_the_settings_need(own_system: System) -> None:
+    own_system.settings.update(DATABASE_POOL_SIZE="40", WEB_CONCURRENCY="2")
+
+    own_system.start()
+
+    with attached_to(own_system):
+        assert connections_max() >= 201
+    assert own_system.stop() == 0
 
 
 # Commands beside it

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from taskflow import clock
@@ -18,6 +18,7 @@ from taskflow.storage import (
     LockTimeout,
     Transaction,
     account_store,
+    connections_max,
     events,
     on_commit,
     run,
@@ -369,3 +370,15 @@ def _append_setting(tx: Transaction, user: SignedIn) -> None:
     account, happened = accounts.change_settings(account, changes, now=clock.now())
     account_store.save(tx, account)
     events.append(tx, happened)
+
+
+def test_the_least_of_all_limits_says_how_many_connections_there_may_be(
+    empty_database: str,
+) -> None:
+    by_server = connections_max()
+    with transaction(A_CAUSE) as tx:
+        name = make_url(empty_database).database
+        tx.connection.execute(text(f"ALTER DATABASE {name} CONNECTION LIMIT 7"))
+
+    # 3 are PostgreSQL's superuser_reserved_connections.
+    assert (by_server, connections_max()) == (200 - 3, 7)

@@ -28,7 +28,7 @@ from taskflow.standalone.processes import (
     FolderIsNotOurs,
     make_meeting_folder,
 )
-from taskflow.storage import DatabaseUnavailable, LockTimeout
+from taskflow.storage import DatabaseUnavailable, LockTimeout, connections_max
 from taskflow.storage.migrations import runner
 from taskflow.storage.migrations.runner import MigrationOutOfPhase, SchemaIsNewer
 
@@ -42,6 +42,11 @@ RUNS_WELL_S = 60.0
 """A part that has run so long starts again as after its first end."""
 
 PROCESSES_MAX = 4
+
+CONNECTIONS_MIN, CONNECTIONS_TO_SPARE = 200, 20
+"""How many connections the embedded PostgreSQL takes at least, and beyond those of our processes:
+for commands beside them, and what PostgreSQL reserves."""
+
 _SECRET_BYTES = 48
 
 _log = logging.getLogger(__name__)
@@ -84,7 +89,9 @@ def up(settings: Settings) -> None:
         _check_port(settings)
         postgres = None
         if settings.database_url is None:
-            postgres = EmbeddedPostgres(settings.taskflow_data_dir)
+            fitting = max(CONNECTIONS_MIN, _connections_of(settings) + CONNECTIONS_TO_SPARE)
+            options = {"max_connections": str(fitting)}
+            postgres = EmbeddedPostgres(settings.taskflow_data_dir, options=options)
         system = _System(_settled(settings, postgres), postgres)
         try:
             system.start(stopping)
@@ -213,6 +220,7 @@ class _System:
         self._children = [api]
         if self._database is not None:
             self._database.start()
+        _check_connections(self.settings)
         runner.apply()
         api.begin()
         deadline_s = clock.monotonic_s() + READY_WITHIN_S
@@ -287,8 +295,34 @@ def _check_port(settings: Settings) -> None:
             raise DidNotStart(message) from None
 
 
-def _settled(settings: Settings, postgres: EmbeddedPostgres | None) -> Settings:
+def _workers(settings: Settings) -> int:
     cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return settings.web_concurrency or min(cores, PROCESSES_MAX)
+
+
+def _pools(settings: Settings) -> int:
+    """Return how many processes fill a pool: the two servers' workers, and the delivery."""
+    return 2 * _workers(settings) + 1
+
+
+def _connections_of(settings: Settings) -> int:
+    """Return how many connections all processes hold at most; the supervisor holds one."""
+    return _pools(settings) * settings.database_pool_size + 1
+
+
+def _check_connections(settings: Settings) -> None:
+    needed, allowed = _connections_of(settings), connections_max()
+    if needed > allowed:
+        message = (
+            f"DATABASE_POOL_SIZE: {_pools(settings)} processes with "
+            f"{settings.database_pool_size} connections each, for a WEB_CONCURRENCY of "
+            f"{_workers(settings)}, and one more are {needed}; PostgreSQL allows {allowed} "
+            "(max_connections less what it reserves, or the limit of the role or the database)."
+        )
+        raise DidNotStart(message)
+
+
+def _settled(settings: Settings, postgres: EmbeddedPostgres | None) -> Settings:
     return settings.model_copy(
         update={
             "database_url": settings.database_url or (postgres.url if postgres else None),
@@ -297,7 +331,7 @@ def _settled(settings: Settings, postgres: EmbeddedPostgres | None) -> Settings:
             "feed_poll_ms": 0 if postgres is not None else settings.feed_poll_ms,
             # The process that delivers hears of every commit, and publishes for all.
             "publish_after_commit": False,
-            "web_concurrency": settings.web_concurrency or min(cores, PROCESSES_MAX),
+            "web_concurrency": _workers(settings),
         }
     )
 

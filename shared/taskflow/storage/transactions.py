@@ -39,6 +39,18 @@ than STATEMENT_TIMEOUT_MS. Both are outages, and running the same again at once 
 
 _SERIALIZATION_FAILURE, _DEADLOCK_DETECTED, _LOCK_NOT_AVAILABLE = "40001", "40P01", "55P03"
 
+# What is reserved is for superusers, and for roles with privileges that we do not ask for.
+_CONNECTIONS_MAX = text("""
+    SELECT least(
+        (SELECT sum(CASE name WHEN 'max_connections' THEN 1 ELSE -1 END * setting::int)
+         FROM pg_settings
+         WHERE name IN
+            ('max_connections', 'superuser_reserved_connections', 'reserved_connections')),
+        (SELECT nullif(rolconnlimit, -1) FROM pg_roles WHERE rolname = current_user),
+        (SELECT nullif(datconnlimit, -1) FROM pg_database WHERE datname = current_database())
+    )::int
+""")
+
 T = TypeVar("T")
 
 Listener = Callable[[Mapping[str, int]], None]
@@ -173,6 +185,15 @@ def state() -> Literal["ok", "read-only", "unreachable"]:
     except (DatabaseUnavailable, LockTimeout):
         return "unreachable"
     return "read-only" if read_only == "on" else "ok"
+
+
+def connections_max() -> int:
+    """Return how many connections PostgreSQL lets this role have to this database.
+
+    Raises DatabaseUnavailable. A pooler in between answers what PostgreSQL behind it allows.
+    """
+    with translated(), engine().connect() as connection:
+        return connection.execute(_CONNECTIONS_MAX).scalar_one()
 
 
 def _announce(tx: Transaction) -> None:

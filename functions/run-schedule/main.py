@@ -1,7 +1,7 @@
 """Every minute, and beyond: create the occurrences and send the reminders that are due."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -13,7 +13,9 @@ from taskflow.domain.tasks import Task
 from taskflow.eventing import Due, Shift, cron_function
 from taskflow.storage import (
     DatabaseUnavailable,
+    DueItem,
     LockTimeout,
+    Look,
     Transaction,
     events,
     notification_store,
@@ -78,8 +80,8 @@ def _next_due(tx: Transaction) -> tuple[datetime | None, datetime | None]:
     return task_store.next_due(tx), reminder_store.next_due(tx)
 
 
-def _lock_series(tx: Transaction, limit: int, without: Collection[UUID]) -> Sequence[UUID]:
-    return task_store.lock_due(tx, now=clock.now(), limit=limit, without=without)
+def _lock_series(tx: Transaction, look: Look) -> Sequence[DueItem]:
+    return task_store.lock_due(tx, look, now=clock.now())
 
 
 def _spawn(tx: Transaction, ids: Sequence[UUID]) -> None:
@@ -140,8 +142,8 @@ def _within_bounds(
     return taken, limits
 
 
-def _lock_reminders(tx: Transaction, limit: int, without: Collection[UUID]) -> Sequence[UUID]:
-    return reminder_store.lock_due(tx, now=clock.now(), limit=limit, without=without)
+def _lock_reminders(tx: Transaction, look: Look) -> Sequence[DueItem]:
+    return reminder_store.lock_due(tx, look, now=clock.now())
 
 
 def _remind(tx: Transaction, ids: Sequence[UUID]) -> None:

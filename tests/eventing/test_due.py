@@ -1,7 +1,7 @@
 """What is due: taken some at a time, and one that is bad keeps nothing from the others."""
 
 import logging
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -14,7 +14,9 @@ from taskflow.eventing import Due
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import (
     DatabaseUnavailable,
+    DueItem,
     LockTimeout,
+    Look,
     Transaction,
     task_store,
     transaction,
@@ -33,9 +35,10 @@ WAIT_S = 10
 class Works:
     """Due series, which are deleted one batch after the other; a test can make some of them bad."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, *, user_id: str = "somebody") -> None:
         self.series = [
-            a_recurring_task(now=A_TIME + timedelta(seconds=number)) for number in range(count)
+            a_recurring_task(user_id=user_id, now=A_TIME + timedelta(seconds=number))
+            for number in range(count)
         ]
         with transaction(A_CAUSE) as tx:
             task_store.add_all(tx, self.series)
@@ -48,8 +51,8 @@ class Works:
         """Begin a run of the cron function, which knows nothing of those before it."""
         return Due(self._lock, self._carry_out, together=TOGETHER)
 
-    def _lock(self, tx: Transaction, limit: int, without: Collection[UUID]) -> Sequence[UUID]:
-        return task_store.lock_due(tx, now=NOW, limit=limit, without=without)
+    def _lock(self, tx: Transaction, look: Look) -> Sequence[DueItem]:
+        return task_store.lock_due(tx, look, now=NOW)
 
     def _carry_out(self, tx: Transaction, taken: Sequence[UUID]) -> None:
         self.tried.append(list(taken))
@@ -70,7 +73,7 @@ class Works:
     def left(self) -> list[UUID]:
         """Return what is still due, the longest due first."""
         with transaction(A_CAUSE) as tx:
-            return task_store.lock_due(tx, now=NOW, limit=99)
+            return [item.id for item in task_store.lock_due(tx, Look(99), now=NOW)]
 
 
 @pytest.fixture(autouse=True)
@@ -158,7 +161,7 @@ def test_a_batch_that_is_refused_by_the_database_is_taken_singly_too() -> None:
                 task_store.add(tx, task)
 
     due = Due(
-        lambda tx, limit, without: task_store.lock_due(tx, now=NOW, limit=limit, without=without),
+        lambda tx, look: task_store.lock_due(tx, look, now=NOW),
         carry_out,
         together=TOGETHER,
     )
@@ -169,19 +172,42 @@ def test_a_batch_that_is_refused_by_the_database_is_taken_singly_too() -> None:
     assert works.left() == [works.ids[0]]
 
 
-@pytest.mark.parametrize("passing", [DatabaseUnavailable, LockTimeout])
-def test_what_passes_goes_through_and_holds_nothing_against_the_items(
-    passing: type[Exception],
-) -> None:
+def test_an_outage_goes_through_and_holds_nothing_against_the_items() -> None:
     works = Works(TOGETHER)
-    works.bad[works.ids[2]] = passing()
+    works.bad[works.ids[2]] = DatabaseUnavailable()
 
-    with pytest.raises(passing):
+    with pytest.raises(DatabaseUnavailable):
         works.due.take(A_CAUSE)
     works.bad.clear()
 
     assert works.take_all() == [TOGETHER, 0]
     assert works.tried == [works.ids, works.ids]
+
+
+def test_what_is_locked_for_too_long_is_left_to_the_next_run() -> None:
+    works = Works(TOGETHER)
+    locked = works.ids[1]
+    works.bad[locked] = LockTimeout()
+
+    works.take_all()
+    left = works.left()
+    works.bad.clear()
+
+    assert left == [locked]
+    assert works.take_all(works.a_run()) == [1, 0]
+
+
+def test_whose_item_has_failed_comes_after_everybody_else() -> None:
+    works, theirs = Works(3), Works(3, user_id="somebody else")
+    works.bad = {each: ValueError("bad") for each in works.ids}
+
+    works.take_all()
+
+    first, others = works.ids[0], works.ids[1:]
+    assert len(works.tried[0]) == TOGETHER
+    assert [each for [each] in works.tried[1:5]] == [first, *theirs.ids]
+    assert {each for tried in works.tried[5:] for each in tried} == {*others}
+    assert works.left() == works.ids
 
 
 def test_a_database_that_is_not_there_goes_through() -> None:
@@ -192,7 +218,7 @@ def test_a_database_that_is_not_there_goes_through() -> None:
 
 
 def test_a_look_that_fails_by_itself_is_nobodys_fault_and_goes_through() -> None:
-    def lock(tx: Transaction, _limit: int, _without: Collection[UUID]) -> Sequence[UUID]:
+    def lock(tx: Transaction, _look: Look) -> Sequence[DueItem]:
         tx.connection.execute(text("SELECT 1 / 0"))
         return []
 

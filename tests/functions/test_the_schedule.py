@@ -902,3 +902,30 @@ def test_the_history_of_a_series_and_of_its_occurrence_say_what_time_brought(
     assert of_series[-1]["data"]["occurrence"]["id"] == occurrence["id"]
     assert [event["event_type"] for event in of_occurrence] == ["task.created"]
     assert of_occurrence[0]["data"] == occurrence
+
+
+def test_a_stream_that_a_hanging_process_has_locked_holds_up_its_user_alone(
+    user: SignedIn, other: SignedIn, travel: Travel, looks: Looks
+) -> None:
+    for one in (user, other):
+        created(travel(one, NOW), reminders=[{"remind_at": DUE}])
+        created(travel(one, NOW), due_date=DUE, **DAILY)
+    travel(other, NEXT)
+    looks(8)
+
+    with transaction(A_CAUSE) as tx:
+        lock = text("SELECT FROM streams WHERE user_id = :user FOR UPDATE")
+        tx.connection.execute(lock, {"user": user.user_id})
+        _run_schedule()
+        while_locked = [_sent_and_spawned(one) for one in (user, other)]
+    _run_schedule()
+
+    assert while_locked == [(0, 0), (1, 1)]
+    assert [_sent_and_spawned(one) for one in (user, other)] == [(1, 1), (1, 1)]
+
+
+def _sent_and_spawned(user: SignedIn) -> tuple[int, int]:
+    sent, spawned = (
+        happened_to(user.user_id, name) for name in ("reminder.sent", "recurring.spawned")
+    )
+    return len(sent), len(spawned)

@@ -20,6 +20,7 @@ from taskflow.domain.tasks import Task
 from taskflow.domain.times import rfc3339
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import (
+    Look,
     Transaction,
     notification_store,
     reminder_store,
@@ -27,12 +28,13 @@ from taskflow.storage import (
     task_store,
     transaction,
 )
+from taskflow.storage.turns import TAKEN_BYTES
 from tests.support.accounts import A_CAUSE
 from tests.support.builders import A_TIME, a_recurring_task, a_reminder, a_task
 from tests.support.databases import a_database
 from tests.support.eventually import eventually
 
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 WAIT_S = 10
 ME, OTHER = "somebody", "somebody else"
 
@@ -84,7 +86,8 @@ def _due(now: datetime, limit: int = 100, without: Sequence[UUID] = ()) -> list[
 def _take_series(
     tx: Transaction, *, now: datetime, limit: int, without: Sequence[UUID] = ()
 ) -> list[Task]:
-    ids = task_store.lock_due(tx, now=now, limit=limit, without=without)
+    look = Look(limit, frozenset(without))
+    ids = [item.id for item in task_store.lock_due(tx, look, now=now)]
     found = {task.id: task for task in task_store.with_ids(tx, ids)}
     return [found[one] for one in ids]
 
@@ -99,7 +102,8 @@ def _due_reminders(
 def _take_reminders(
     tx: Transaction, *, now: datetime, limit: int, without: Sequence[UUID] = ()
 ) -> list[tuple[Reminder, Task]]:
-    ids = reminder_store.lock_due(tx, now=now, limit=limit, without=without)
+    look = Look(limit, frozenset(without))
+    ids = [item.id for item in reminder_store.lock_due(tx, look, now=now)]
     return reminder_store.due(tx, ids, now=now)
 
 
@@ -614,20 +618,48 @@ def test_whatever_many_take_and_complete_at_once_no_reminder_is_sent_twice_or_to
     assert {one.status for one in after} <= {ReminderStatus.SENT, ReminderStatus.CANCELLED}
 
 
-def test_one_users_backlog_does_not_come_before_anothers_first() -> None:
+@pytest.mark.parametrize("after", [-HOUR / 2, timedelta(0), HOUR], ids=["before", "amid", "behind"])
+def test_one_users_backlog_does_not_come_before_anothers_first(after: timedelta) -> None:
     backlog = [a_task(now=A_TIME) for _ in range(600)]
     theirs = a_task(user_id=OTHER)
-    late = [a_reminder(one, remind_at=rfc3339(A_TIME + HOUR)) for one in backlog]
-    soon = a_reminder(theirs, remind_at=rfc3339(A_TIME + 2 * HOUR))
-    with transaction(A_CAUSE) as tx:
-        task_store.add_all(tx, [*backlog, theirs])
-        reminder_store.add_all(tx, [*late, soon])
+    late = [
+        a_reminder(one, remind_at=rfc3339(A_TIME + HOUR + (place - 300) * SECOND))
+        for place, one in enumerate(backlog)
+    ]
+    soon = a_reminder(theirs, remind_at=rfc3339(A_TIME + HOUR + after))
+    _store(*backlog, theirs, *late, soon)
 
     with transaction(A_CAUSE) as tx:
-        taken = reminder_store.lock_due(tx, now=A_TIME + 3 * HOUR, limit=100)
+        taken = reminder_store.lock_due(tx, Look(100), now=A_TIME + 3 * HOUR)
 
     assert len(taken) == 100
-    assert soon.id in taken[:2]
+    assert soon.id in [item.id for item in taken[:2]]
+
+
+def test_who_has_nothing_at_either_end_is_found_where_all_is_looked_through() -> None:
+    theirs = _a_series(user_id=OTHER)
+    _store(theirs, *(_a_series((place - 300) * SECOND + DAY) for place in range(600)))
+
+    with transaction(A_CAUSE) as tx:
+        among_all, at_the_ends = (
+            {item.user_id for item in task_store.lock_due(tx, look, now=A_TIME + 2 * DAY)}
+            for look in (Look(100), Look(100, among_all=False))
+        )
+
+    assert (among_all, at_the_ends) == ({ME, OTHER}, {ME})
+
+
+def test_one_look_takes_tasks_up_to_so_many_bytes_and_at_least_one() -> None:
+    _store(replace(_a_series(HOUR), description="x" * 2 * TAKEN_BYTES))
+    third = "x" * (TAKEN_BYTES // 3 - 100)
+    _store(*(replace(_a_series(), description=third) for _ in range(4)))
+
+    with transaction(A_CAUSE) as tx:
+        first = task_store.lock_due(tx, Look(100), now=A_TIME + DAY)
+        without = frozenset({first[0].id})
+        then = task_store.lock_due(tx, Look(100, without), now=A_TIME + DAY)
+
+    assert [len(first), len(then)] == [1, 3]
 
 
 # The inbox

@@ -12,10 +12,14 @@ from taskflow.storage.transactions import (
     transaction,
     wait_for_locks_at_most,
 )
+from taskflow.storage.turns import DueItem, Lock, Look
 
 __all__ = [
     "DatabaseUnavailable",
+    "DueItem",
+    "Lock",
     "LockTimeout",
+    "Look",
     "Transaction",
     "connections_max",
     "on_commit",

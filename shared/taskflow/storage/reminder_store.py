@@ -1,6 +1,6 @@
 """Reminders in PostgreSQL. Whoever changes one holds the lock of its task."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -16,6 +16,7 @@ from taskflow.domain.tasks import Task
 from taskflow.storage import many, task_store
 from taskflow.storage.tables import REMINDERS, TASKS
 from taskflow.storage.transactions import Transaction
+from taskflow.storage.turns import DueItem, Look, Turns
 
 _SECOND = timedelta(seconds=1)
 
@@ -27,21 +28,7 @@ _OF_TASKS = (
     .where(REMINDERS.c.task_id == func.any(bindparam("task_ids", type_=ARRAY(TASKS.c.id.type))))
     .order_by(REMINDERS.c.created_at, REMINDERS.c.id)
 )
-_TURNS = task_store.turns(
-    select(REMINDERS.c.id, REMINDERS.c.task_id, REMINDERS.c.user_id, REMINDERS.c.remind_at).where(
-        _SCHEDULED,
-        REMINDERS.c.remind_at <= bindparam("now"),
-        REMINDERS.c.id != func.all(bindparam("without", type_=ARRAY(REMINDERS.c.id.type))),
-    ),
-    REMINDERS.c.remind_at,
-)
-_DUE = (
-    select(_TURNS.c.id)
-    .join(TASKS, TASKS.c.id == _TURNS.c.task_id)
-    .order_by(_TURNS.c.turn, _TURNS.c.remind_at)
-    .limit(bindparam("most"))
-    .with_for_update(of=TASKS, skip_locked=True)
-)
+_TURNS = Turns(REMINDERS.c.id, REMINDERS.c.task_id, REMINDERS.c.remind_at, _SCHEDULED)
 _NEXT_DUE = select(func.min(REMINDERS.c.remind_at)).where(_SCHEDULED)
 
 
@@ -111,15 +98,12 @@ def pending(
     return [_reminder(row) for row in tx.connection.execute(query).mappings()]
 
 
-def lock_due(
-    tx: Transaction, *, now: datetime, limit: int, without: Collection[UUID] = ()
-) -> list[UUID]:
-    """Lock the tasks of reminders whose time has come by `now`, each user's longest due first.
+def lock_due(tx: Transaction, look: Look, *, now: datetime) -> list[DueItem]:
+    """Lock the tasks of reminders whose time has come by `now`, users taking turns.
 
-    Returns the reminders' ids; those whose task another transaction holds are passed over.
+    Those whose task another transaction holds are passed over.
     """
-    values = {"now": now, "most": limit, "without": list(without)}
-    return list(tx.connection.execute(_DUE, values).scalars())
+    return _TURNS.lock(tx, look, now=now)
 
 
 def due(tx: Transaction, ids: Sequence[UUID], *, now: datetime) -> list[tuple[Reminder, Task]]:

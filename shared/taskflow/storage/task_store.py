@@ -1,6 +1,6 @@
 """Tasks in PostgreSQL."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -8,21 +8,15 @@ from unicodedata import normalize
 from uuid import UUID
 
 from sqlalchemy import (
-    Column,
     ColumnElement,
-    Integer,
     RowMapping,
-    Select,
-    Subquery,
     Text,
     bindparam,
     cast,
     func,
     literal,
-    literal_column,
     select,
     tuple_,
-    union,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DBAPIError
@@ -36,6 +30,7 @@ from taskflow.domain.times import rfc3339
 from taskflow.storage import many
 from taskflow.storage.tables import TASKS
 from taskflow.storage.transactions import Transaction, is_data_error
+from taskflow.storage.turns import DueItem, Look, Turns
 
 PAGE_MAX = 1000
 """Of tasks of everybody; some megabytes at their largest."""
@@ -49,43 +44,7 @@ _UPDATE = TASKS.update().where(
     TASKS.c.id == bindparam("saved_id"), TASKS.c.version < bindparam("saved_version")
 )
 
-TURNS_WITHIN = 200
-"""How many of the longest due, and how many of the newest, users take turns among."""
-
-
-def turns(due: Select[*tuple[Any, ...]], at: Column[Any]) -> Subquery:
-    """Return the due items with each one's `turn` among its user's, the longest due first.
-
-    The newest are looked at too, for another user's backlog may be all that is older.
-    """
-    # Not as a parameter: PostgreSQL would plan for a tenth of all that is due, and hash all tasks.
-    most = literal_column(str(TURNS_WITHIN), Integer)
-    looked = union(
-        select(due.order_by(at).limit(most).subquery()),
-        select(due.order_by(at.desc()).limit(most).subquery()),
-    ).subquery()
-    turn = func.row_number().over(
-        partition_by=looked.c.user_id, order_by=(looked.c[at.name], looked.c.id)
-    )
-    return select(looked, turn.label("turn")).subquery("turns")
-
-
-_TURNS = turns(
-    select(TASKS.c.id, TASKS.c.user_id, TASKS.c.spawn_at).where(
-        TASKS.c.spawn_at <= bindparam("now"),
-        TASKS.c.id != func.all(bindparam("without", type_=ARRAY(TASKS.c.id.type))),
-    ),
-    TASKS.c.spawn_at,
-)
-_DUE = (
-    select(TASKS.c.id)
-    .join(_TURNS, _TURNS.c.id == TASKS.c.id)
-    # PostgreSQL reads this again of what another has changed before the lock was had.
-    .where(TASKS.c.spawn_at <= bindparam("now"))
-    .order_by(_TURNS.c.turn, _TURNS.c.spawn_at)
-    .limit(bindparam("most"))
-    .with_for_update(of=TASKS, skip_locked=True)
-)
+_TURNS = Turns(TASKS.c.id, TASKS.c.id, TASKS.c.spawn_at, TASKS.c.spawn_at.is_not(None))
 _NEXT_DUE = (
     select(TASKS.c.spawn_at)
     .where(TASKS.c.spawn_at.is_not(None))
@@ -183,15 +142,12 @@ def lock_recurring(tx: Transaction, user_id: str) -> list[Task]:
     return [task_of(row) for row in rows.mappings()]
 
 
-def lock_due(
-    tx: Transaction, *, now: datetime, limit: int, without: Collection[UUID] = ()
-) -> list[UUID]:
-    """Lock recurring tasks with an occurrence to create at `now`, each user's longest due first.
+def lock_due(tx: Transaction, look: Look, *, now: datetime) -> list[DueItem]:
+    """Lock recurring tasks with an occurrence to create at `now`, users taking turns.
 
-    Returns their ids; those that another transaction holds are passed over.
+    Those that another transaction holds are passed over.
     """
-    values = {"now": now, "most": limit, "without": list(without)}
-    return list(tx.connection.execute(_DUE, values).scalars())
+    return _TURNS.lock(tx, look, now=now)
 
 
 def next_due(tx: Transaction) -> datetime | None:

@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -72,7 +73,18 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def configure(level: str) -> None:
-    """Send this process's logs to standard error, from `level` up."""
+    """Send this process's logs to standard error, from `level` up; what nobody caught is logged."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    # Python's own hooks would print the words of what was raised.
+    sys.excepthook = _log_uncaught
+    threading.excepthook = lambda of: _log_uncaught(of.exc_type, of.exc_value, of.exc_traceback)
+
+
+def _log_uncaught(
+    kind: type[BaseException], error: BaseException | None, where: TracebackType | None
+) -> None:
+    if error is None or issubclass(kind, KeyboardInterrupt):
+        return
+    logging.getLogger(__name__).critical("nobody caught it", exc_info=(kind, error, where))

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import subprocess
+import sys
 
 import pytest
 from sqlalchemy import text
@@ -83,6 +85,27 @@ def test_what_nobody_foresaw_is_told_without_its_words() -> None:
     assert SECRET not in line
     assert "ValueError" in line
     assert "42703" in line
+
+
+def test_what_nobody_caught_is_told_without_its_words() -> None:
+    program = f"""
+import threading
+from taskflow import logs
+logs.configure("info")
+def fail():
+    raise ValueError({SECRET!r})
+thread = threading.Thread(target=fail)
+thread.start()
+thread.join()
+fail()
+"""
+
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+
+    assert ended.returncode == 1
+    lines = [json.loads(line) for line in ended.stderr.splitlines()]
+    assert [line["exception"].splitlines()[-1] for line in lines] == ["ValueError"] * 2
+    assert SECRET.encode() not in ended.stderr
 
 
 def test_a_statement_that_takes_too_long_is_an_outage_and_is_not_run_again() -> None:

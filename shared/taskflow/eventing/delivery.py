@@ -37,6 +37,11 @@ class Answer:
             return Outcome.AGAIN
         return Outcome.DONE if self.status < 300 else Outcome.NEVER  # noqa: PLR2004 - successes
 
+    @property
+    def reason(self) -> int | str:
+        """The status, or why there is none: what may be logged; the text may quote the event."""
+        return self.text if self.status is None else self.status
+
 
 def backoff(attempt: int) -> timedelta:
     """Return how long to wait after the attempt of this number, from 1: exponential."""

@@ -72,7 +72,9 @@ class Subscriber:
         try:
             outcome = self.receive(attributes, body)
         except (MalformedEvent, DomainError) as never:
-            _log.warning("%s refused %s: %s", self.name, attributes.get("id"), never)
+            # The words are in the answer, and so with the dead letter; they may quote the event.
+            why = type(never).__name__
+            _log.warning("%s refused %s: %s", self.name, attributes.get("id"), why)
             metrics.CONSUMED.labels(self.name, "refused").inc()
             return 400, str(never)
         except (DatabaseUnavailable, LockTimeout):

@@ -217,13 +217,12 @@ class Deliverer:
         attributes = {**delivery.attributes, **errors}
         taken = self._post(self._sink, attributes, delivery.body).outcome is Outcome.DONE
         _log.warning(
-            "%s: %s %s the dead letters after %d attempts: %s %s",
+            "%s: %s %s the dead letters after %d attempts: %s",
             self._consumer,
             delivery.attributes.get("id"),
             "goes to" if taken else "is not taken even by",
             lane.attempt,
-            failed.status,
-            failed.text[:200],
+            failed.reason,
         )
         if taken:
             metrics.DELIVERIES.labels(self._consumer, "dead").inc()

@@ -62,4 +62,4 @@ class Timer:
             if self._stopping.wait(backoff(attempt).total_seconds()):
                 return
         if answer.outcome is not Outcome.DONE:
-            _log.warning("%s answered %s %s", function.name, answer.status, answer.text[:200])
+            _log.warning("%s answered %s", function.name, answer.reason)

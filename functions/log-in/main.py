@@ -3,21 +3,32 @@
 from flask import Response
 
 from taskflow import clock
-from taskflow.domain.accounts import Credentials, canonical_email, opaque
+from taskflow.domain.accounts import Account, Credentials, canonical_email, opaque
 from taskflow.domain.errors import CredentialsAreWrong
 from taskflow.domain.events import Cause
-from taskflow.serving import http_function, passwords, signed_in, tokens
-from taskflow.storage import account_store, session_store, transaction
+from taskflow.serving import Network, attempts, http_function, passwords, signed_in, tokens
+from taskflow.storage import (
+    Transaction,
+    account_store,
+    attempt_store,
+    run,
+    session_store,
+)
+from taskflow.storage.attempt_store import Attempt
+from taskflow.storage.session_store import Session
 
 
 @http_function("POST /api/auth/login", public=True)
-def log_in(credentials: Credentials, cause: Cause) -> Response:
+def log_in(credentials: Credentials, network: Network, cause: Cause) -> Response:
     now = clock.now()
     email, password = canonical_email(credentials.email), opaque(credentials.password)
-    with transaction(cause) as tx:
-        session_store.count_attempt(tx, email, now=now)
-        found = account_store.find(tx, credentials.email)
-    account, password_hash = found or (None, None)
+
+    def begin(tx: Transaction) -> tuple[Account | None, str | None, Attempt]:
+        account, password_hash = account_store.find(tx, credentials.email) or (None, None)
+        whose = email if account is None else account.id
+        return account, password_hash, attempt_store.begin(tx, whose, network, now=now)
+
+    account, password_hash, attempt = attempts.begin(begin, cause)
     is_right = passwords.is_right(password_hash, password)
     new_hash = None
     if not is_right and password != credentials.password:
@@ -25,11 +36,15 @@ def log_in(credentials: Credentials, cause: Cause) -> Response:
         is_right = passwords.is_right(password_hash, credentials.password)
         new_hash = passwords.hash_password(password) if is_right else None
     if not is_right or account is None:
+        run(lambda tx: attempt_store.was_wrong(tx, attempt), cause)
         raise CredentialsAreWrong
-    refresh_token = tokens.new_secret()
-    with transaction(cause) as tx:
-        session_store.forgive_attempts(tx, email, now=now)
+    of_account, refresh_token = account, tokens.new_secret()
+
+    def sign_in(tx: Transaction) -> Session:
+        attempt_store.was_right(tx, attempt, of_account.id, network, now=now)
         if new_hash is not None:
-            account_store.set_password(tx, account.id, new_hash)
-        session = session_store.open_session(tx, account.id, refresh_token, now=now)
+            account_store.set_password(tx, of_account.id, new_hash)
+        return session_store.open_session(tx, of_account.id, refresh_token, now=now)
+
+    session = run(sign_in, cause)
     return signed_in(account, refresh_token, session_id=session.id, now=now)

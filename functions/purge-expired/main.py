@@ -4,6 +4,7 @@ from taskflow import clock
 from taskflow.domain.events import Cause
 from taskflow.eventing import Shift, cron_function
 from taskflow.storage import (
+    attempt_store,
     claims,
     dead_letter_store,
     idempotency_store,
@@ -20,8 +21,9 @@ EXPIRED = (
     idempotency_store.forget_old,
     session_store.forget_tokens,
     session_store.forget_sessions,
-    session_store.forget_attempts,
     session_store.forget_tickets,
+    attempt_store.forget_attempts,
+    attempt_store.forget_places,
 )
 
 

@@ -6,12 +6,12 @@ from taskflow import clock
 from taskflow.domain import accounts
 from taskflow.domain.accounts import Registration
 from taskflow.domain.events import Cause
-from taskflow.serving import http_function, passwords, signed_in, tokens
-from taskflow.storage import account_store, events, session_store, transaction
+from taskflow.serving import Network, http_function, passwords, signed_in, tokens
+from taskflow.storage import account_store, attempt_store, events, session_store, transaction
 
 
 @http_function("POST /api/auth/register", public=True)
-def register_user(registration: Registration, cause: Cause) -> Response:
+def register_user(registration: Registration, network: Network, cause: Cause) -> Response:
     # Hashing takes longer than everything else here: not while a connection is held.
     password_hash = passwords.hash_password(registration.password)
     now = clock.now()
@@ -19,6 +19,7 @@ def register_user(registration: Registration, cause: Cause) -> Response:
     refresh_token = tokens.new_secret()
     with transaction(cause.by(account.id)) as tx:
         account_store.add(tx, account, password_hash=password_hash)
+        attempt_store.remember_place(tx, account.id, network, now=now)
         events.open_stream(tx, account.id)
         events.append(tx, [registered])
         session = session_store.open_session(tx, account.id, refresh_token, now=now)

@@ -10,11 +10,12 @@ from sqlalchemy import func, select
 from taskflow import clock
 from taskflow.serving import tokens
 from taskflow.standalone.postgres import EmbeddedPostgres
-from taskflow.storage import idempotency_store, many, session_store, transaction
+from taskflow.storage import attempt_store, idempotency_store, many, session_store, transaction
 from taskflow.storage.session_store import Ticket
 from taskflow.storage.tables import (
     IDEMPOTENCY_KEYS,
     LOGIN_ATTEMPTS,
+    LOGIN_PLACES,
     REFRESH_TOKENS,
     SESSIONS,
     SOCKET_TICKETS,
@@ -42,7 +43,8 @@ def test_what_users_who_never_come_back_left_is_forgotten_a_part_at_a_time(
         session_store.open_session(tx, user.user_id, tokens.new_secret(), now=now)
         ticket = Ticket(user.user_id, now)
         session_store.add_ticket(tx, tokens.new_secret(), ticket, expires_at=now, now=now)
-        session_store.count_attempt(tx, f"{user.user_id}@example.com", now=now)
+        attempt_store.begin(tx, user.user_id, "192.0.2.1", now=now)
+        attempt_store.remember_place(tx, user.user_id, "192.0.2.1", now=now - timedelta(days=59))
     before = _left_by(user)
 
     set_clock(now + timedelta(hours=23))
@@ -56,13 +58,14 @@ def test_what_users_who_never_come_back_left_is_forgotten_a_part_at_a_time(
 
     assert before["idempotency_keys"] == after_hours["idempotency_keys"] == 5
     assert after_hours["sessions"] == before["sessions"] > 0
+    assert after_hours["login_places"] == before["login_places"] == 1
     # A run of these tests takes one part of each kind.
     assert keys_left == [3, 1, 0]
     assert not any(_left_by(user).values())
 
 
 def _left_by(user: SignedIn) -> dict[str, int]:
-    email_hash = hashlib.sha256(f"{user.user_id}@example.com".encode()).digest()
+    counted = hashlib.sha256(f"account\n{user.user_id}".encode()).digest()
     of_sessions = select(SESSIONS.c.id).where(SESSIONS.c.user_id == user.user_id)
     with transaction(A_CAUSE) as tx:
         left = {
@@ -70,7 +73,8 @@ def _left_by(user: SignedIn) -> dict[str, int]:
             SESSIONS: SESSIONS.c.user_id == user.user_id,
             REFRESH_TOKENS: REFRESH_TOKENS.c.session_id.in_(of_sessions),
             SOCKET_TICKETS: SOCKET_TICKETS.c.user_id == user.user_id,
-            LOGIN_ATTEMPTS: LOGIN_ATTEMPTS.c.email_hash == email_hash,
+            LOGIN_ATTEMPTS: LOGIN_ATTEMPTS.c.key_hash == counted,
+            LOGIN_PLACES: LOGIN_PLACES.c.user_id == user.user_id,
         }
         return {
             table.name: tx.connection.execute(

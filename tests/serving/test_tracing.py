@@ -79,6 +79,31 @@ def test_only_proxies_of_ours_are_believed(
 
 
 @pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("192.0.2.1:4711", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:DB8:1:2::", "2001:db8:1:2::/64"),
+        ("[2001:db8:1:2::9]", "2001:db8:1:2::/64"),
+        ("[2001:db8:1:2::9]:443", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::9", "2001:db8:1:3::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("::1", "::/64"),
+        ("unknown", "unknown"),
+        ("_hidden", "_hidden"),
+        ("a:80", "a:80"),
+        ("[", "["),
+        ("[]", "[]"),
+        ("", ""),
+    ],
+)
+def test_clients_are_told_apart_by_their_network(address: str, network: str) -> None:
+    assert tracing.network_of(address) == network
+
+
+@pytest.mark.parametrize(
     ("agent", "origin"),
     [
         (None, "192.0.2.1"),

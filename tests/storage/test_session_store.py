@@ -1,4 +1,4 @@
-"""Sessions: rotation and theft, tickets used once, attempts counted, only hashes kept (S1, L1)."""
+"""Sessions: rotation and theft, tickets used once, only hashes kept (S1, L1)."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,13 +10,10 @@ import pytest
 from sqlalchemy import text
 
 from taskflow.domain.accounts import (
-    LOGIN_ATTEMPTS_MAX,
-    LOGIN_ATTEMPTS_WINDOW,
     REFRESH_TOKEN_GRACE,
     REFRESH_TOKEN_LIFETIME,
     TICKET_LIFETIME,
 )
-from taskflow.domain.errors import TooManyAttempts
 from taskflow.serving import tokens
 from taskflow.storage import run, session_store, transaction
 from taskflow.storage.session_store import Ticket
@@ -194,79 +191,22 @@ def test_a_ticket_that_many_take_at_once_is_given_to_one(user: SignedIn) -> None
     assert taken.count(None) == 7
 
 
-def test_attempts_are_heard_up_to_the_limit_and_again_when_the_window_is_over() -> None:
-    email = f"{tokens.new_secret()}@example.com"
-
-    def attempt(after: timedelta = timedelta()) -> None:
-        run(lambda tx: session_store.count_attempt(tx, email, now=A_TIME + after), A_CAUSE)
-
-    for _ in range(LOGIN_ATTEMPTS_MAX):
-        attempt()
-    with pytest.raises(TooManyAttempts) as refused:
-        attempt(timedelta(minutes=5))
-    attempt(LOGIN_ATTEMPTS_WINDOW)
-
-    assert refused.value.retry_after_s == 600
-
-
-def test_attempts_at_once_are_heard_no_more_often_than_the_limit() -> None:
-    email = f"{tokens.new_secret()}@example.com"
-
-    def attempt(_: int) -> bool:
-        try:
-            with transaction(A_CAUSE) as tx:
-                session_store.count_attempt(tx, email, now=A_TIME)
-        except TooManyAttempts:
-            return False
-        return True
-
-    with ThreadPoolExecutor(10) as pool:
-        heard = list(pool.map(attempt, range(3 * LOGIN_ATTEMPTS_MAX)))
-
-    assert heard.count(True) == LOGIN_ATTEMPTS_MAX
-
-
-def test_a_log_in_forgives_its_own_attempts_and_no_others() -> None:
-    mine, theirs = (f"{tokens.new_secret()}@example.com" for _ in range(2))
-    for email in (mine, theirs):
-        for _ in range(LOGIN_ATTEMPTS_MAX):
-            run(lambda tx, email=email: session_store.count_attempt(tx, email, now=A_TIME), A_CAUSE)
-
-    run(lambda tx: session_store.forgive_attempts(tx, mine, now=A_TIME), A_CAUSE)
-
-    run(lambda tx: session_store.count_attempt(tx, mine, now=A_TIME), A_CAUSE)
-    with pytest.raises(TooManyAttempts):
-        run(lambda tx: session_store.count_attempt(tx, theirs, now=A_TIME), A_CAUSE)
-
-
-@pytest.mark.parametrize("table", ["refresh_tokens", "socket_tickets", "login_attempts"])
+@pytest.mark.parametrize("table", ["refresh_tokens", "socket_tickets"])
 def test_no_secret_stands_in_the_database(user: SignedIn, table: str) -> None:
     refresh_token = _open(user)
-    email = f"{tokens.new_secret()}@example.com"
     ticket = tokens.new_secret()
     of = Ticket(user.user_id, A_TIME)
     with transaction(A_CAUSE) as tx:
-        session_store.count_attempt(tx, email, now=A_TIME)
         session_store.add_ticket(tx, ticket, of, expires_at=A_TIME + A_MOMENT, now=A_TIME)
 
     with transaction(A_CAUSE) as tx:
         stored = _secrets_in(iter(tx.connection.execute(text(f"SELECT * FROM {table}"))))  # noqa: S608 - of the list above
 
     assert stored != "[]"
-    assert all(secret not in stored for secret in (refresh_token, ticket, email))
+    assert all(secret not in stored for secret in (refresh_token, ticket))
 
 
 A_DAY = timedelta(days=1)
-
-
-def test_a_clock_set_back_does_not_lengthen_the_wait_after_failures(user: SignedIn) -> None:
-    for _ in range(LOGIN_ATTEMPTS_MAX):
-        run(lambda tx: session_store.count_attempt(tx, user.email, now=A_TIME), A_CAUSE)
-
-    with pytest.raises(TooManyAttempts) as refused, transaction(A_CAUSE) as tx:
-        session_store.count_attempt(tx, user.email, now=A_TIME - A_DAY)
-
-    assert refused.value.retry_after_s == LOGIN_ATTEMPTS_WINDOW.seconds
 
 
 def test_a_used_token_ends_its_session_after_the_clock_was_set_back(user: SignedIn) -> None:

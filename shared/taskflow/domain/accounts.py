@@ -32,8 +32,21 @@ REFRESH_TOKEN_GRACE = timedelta(seconds=30)
 TICKET_LIFETIME = timedelta(seconds=30)
 """How long a socket ticket waits for its socket."""
 
-LOGIN_ATTEMPTS_MAX = 10
 LOGIN_ATTEMPTS_WINDOW = timedelta(minutes=15)
+LOGIN_ATTEMPTS_MAX = 10
+"""How many wrong passwords of an account are heard from one network in a window."""
+
+LOGIN_ATTEMPTS_ACCOUNT_MAX = 100
+"""From all networks together that the account was not logged in from (NIST SP 800-63B-4, 3.2.2)."""
+
+LOGIN_ATTEMPTS_NETWORK_MAX = 100
+"""From one network, of all accounts together that were not logged in to from there."""
+
+LOGIN_PLACES_MAX = 20
+"""Networks that an account is known to be logged in from; strangers elsewhere never lock them."""
+
+LOGIN_PLACE_LIFETIME = timedelta(days=90)
+"""How long a network is known after the last right password."""
 
 _ACE_PREFIX = "xn--"
 """Of a label in punycode (RFC 5890, 2.3.2.5)."""

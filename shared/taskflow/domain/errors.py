@@ -92,7 +92,7 @@ class RefreshTokenIsInvalid(DomainError):
 
 
 class TooManyAttempts(DomainError):
-    """Too many failed log-ins for this account."""
+    """There were too many failed log-ins; try again later."""
 
     def __init__(self, retry_after_s: int) -> None:
         """Say when the next attempt will be heard, in whole seconds."""

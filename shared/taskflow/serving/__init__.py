@@ -14,10 +14,12 @@ from taskflow.serving.caller import Caller
 from taskflow.serving.conditions import Conditions
 from taskflow.serving.frame import http_function
 from taskflow.serving.pages import PageQuery, page, read_cursor, read_position, write_cursor
+from taskflow.serving.tracing import Network
 
 __all__ = [
     "Caller",
     "Conditions",
+    "Network",
     "PageQuery",
     "Query",
     "as_json",

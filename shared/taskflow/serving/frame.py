@@ -10,7 +10,7 @@ import io
 import logging
 import time
 import typing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, wraps
 from http import HTTPMethod, HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -88,7 +88,7 @@ def http_function(
     keeps its answers from being stored under an Idempotency-Key.
 
     The handler's parameters say what it needs, by type: Caller, Cause, Transaction, Conditions,
-    Request, a Query, a pydantic model for the body; and by name, a parameter of the route.
+    Request, Network, a Query, a pydantic model for the body; and by name, a parameter of the route.
     """
 
     def decorate(handler: Handler) -> Callable[[Request], Response]:
@@ -182,12 +182,12 @@ class Endpoint:
         if parameters is None:
             return browser.preflight(self._allowed(request))
         settings = config.settings()
+        network = tracing.network_of(
+            tracing.address_of(request, trusted_proxies=settings.trusted_proxies)
+        )
         caller: Caller | None = None
         if request.path.startswith(AUTH_PATHS):
-            self._limit(
-                address_limit(),
-                tracing.address_of(request, trusted_proxies=settings.trusted_proxies),
-            )
+            self._limit(address_limit(), network)
         if not self.public:
             caller = authenticate(request)
             self._admit(caller, parameters.pop("user_id", None))
@@ -197,14 +197,15 @@ class Endpoint:
             actor=caller.user_id if caller else "",
             origin=tracing.origin_of(request, trusted_proxies=settings.trusted_proxies),
         )
-        # Who has not signed in shares with their address, as with its limit.
-        sharer = (
-            caller.user_id
-            if caller
-            else tracing.address_of(request, trusted_proxies=settings.trusted_proxies)
-        )
-        with storage.share_of(sharer):
-            return self._call(request, caller, cause, parameters)
+        given: dict[object, object] = {
+            Caller: caller,
+            Cause: cause,
+            Request: request,
+            tracing.Network: network,
+        }
+        # Who has not signed in shares with their network, as with its limit.
+        with storage.share_of(caller.user_id if caller else network):
+            return self._call(request, given, cause, parameters)
 
     def _match(self, request: Request) -> dict[str, str] | None:
         try:
@@ -254,10 +255,14 @@ class Endpoint:
             )
 
     def _call(
-        self, request: Request, caller: Caller | None, cause: Cause, parameters: dict[str, str]
+        self,
+        request: Request,
+        given: Mapping[object, object],
+        cause: Cause,
+        parameters: dict[str, str],
     ) -> Response:
         raw = read_bytes(request)
-        arguments = self._arguments(request, caller, cause, parameters, raw)
+        arguments = self._arguments(request, given, parameters, raw)
         key = idempotency.key_of(request) if self._stores_answers else None
         if self._tx_name is None:
             return self._handler(**arguments)
@@ -278,12 +283,10 @@ class Endpoint:
     def _arguments(
         self,
         request: Request,
-        caller: Caller | None,
-        cause: Cause,
+        given: Mapping[object, object],
         parameters: dict[str, str],
         raw: bytes,
     ) -> dict[str, Any]:
-        given: dict[object, object] = {Caller: caller, Cause: cause, Request: request}
         arguments: dict[str, Any] = {}
         if not self._takes_query:
             parse_query(request, Query)

@@ -1,5 +1,6 @@
-"""The correlation id and W3C trace context of a request: taken from it, or made."""
+"""Where a request comes from: its correlation id, W3C trace context, address and program."""
 
+import ipaddress
 import re
 import secrets
 import uuid
@@ -12,6 +13,17 @@ _TRACEPARENT = re.compile(
 )
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _AGENT_MAX_CHARS = 200
+_WITH_PORT = re.compile(r"\[(?P<v6>[^\]]*)\](:\d+)?|(?P<v4>[^:]*):\d+")
+"""An address as some proxies forward it."""
+
+_SITE_BITS = 64
+"""Of an IPv6 address; a host chooses the rest as it likes (RFC 4291, 2.5.1)."""
+
+
+class Network(str):
+    """A place that requests come from: an IPv4 address, or an IPv6 network of one site."""
+
+    __slots__ = ()
 
 
 def correlation_id_of(request: Request) -> str:
@@ -34,6 +46,25 @@ def address_of(request: Request, *, trusted_proxies: int) -> str:
     if trusted_proxies and len(hops) >= trusted_proxies and hops[-trusted_proxies]:
         return _UNPRINTABLE.sub(" ", hops[-trusted_proxies])
     return request.remote_addr or "unknown"
+
+
+def network_of(address: str) -> Network:
+    """Return the network of a client's address, by which clients are told apart and limited.
+
+    What is no IP address is a network of its own.
+    """
+    found = _WITH_PORT.fullmatch(address)
+    host = (found["v6"] or found["v4"] or "") if found else address
+    try:
+        ip = ipaddress.ip_address(host)
+    except ValueError:
+        return Network(address)
+    if isinstance(ip, ipaddress.IPv4Address):
+        return Network(ip)
+    if ip.ipv4_mapped is not None:
+        return Network(ip.ipv4_mapped)
+    host_bits = ip.max_prefixlen - _SITE_BITS
+    return Network(ipaddress.IPv6Network((int(ip) >> host_bits << host_bits, _SITE_BITS)))
 
 
 def origin_of(request: Request, *, trusted_proxies: int) -> str:

@@ -1,24 +1,20 @@
-"""Log-in sessions in PostgreSQL: refresh tokens, socket tickets and failed attempts, all hashed."""
+"""Log-in sessions in PostgreSQL: refresh tokens and socket tickets, all hashed."""
 
 import hashlib
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Text, case, cast, func, or_, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Text, cast, select
 
 from taskflow.domain.accounts import (
-    LOGIN_ATTEMPTS_MAX,
-    LOGIN_ATTEMPTS_WINDOW,
     REFRESH_TOKEN_GRACE,
     REFRESH_TOKEN_LIFETIME,
     TICKET_LIFETIME,
 )
-from taskflow.domain.errors import TooManyAttempts
 from taskflow.domain.identifiers import new_id
 from taskflow.storage import many
-from taskflow.storage.tables import LOGIN_ATTEMPTS, REFRESH_TOKENS, SESSIONS, SOCKET_TICKETS
+from taskflow.storage.tables import REFRESH_TOKENS, SESSIONS, SOCKET_TICKETS
 from taskflow.storage.transactions import Transaction
 
 
@@ -117,50 +113,6 @@ def ended_since(tx: Transaction, since: datetime) -> frozenset[str]:
     return frozenset(tx.connection.execute(query).scalars())
 
 
-def count_attempt(tx: Transaction, email: str, *, now: datetime) -> None:
-    """Count an attempt to log in as failed, before its password is looked at.
-
-    So of many attempts at once no more than the limit are heard. Raises TooManyAttempts, also
-    for an email that nobody has, so that the answer tells nothing.
-    """
-    window_over = LOGIN_ATTEMPTS.c.window_started_at <= now - LOGIN_ATTEMPTS_WINDOW
-    attempt = (
-        tx.connection.execute(
-            insert(LOGIN_ATTEMPTS)
-            .values(email_hash=_hash(email), window_started_at=now, failures=1)
-            .on_conflict_do_update(
-                index_elements=[LOGIN_ATTEMPTS.c.email_hash],
-                set_={
-                    "failures": case((window_over, 1), else_=LOGIN_ATTEMPTS.c.failures + 1),
-                    # No later than now: a clock set back must not lengthen the wait.
-                    "window_started_at": case(
-                        (window_over, now),
-                        else_=func.least(LOGIN_ATTEMPTS.c.window_started_at, now),
-                    ),
-                },
-            )
-            .returning(LOGIN_ATTEMPTS.c.failures, LOGIN_ATTEMPTS.c.window_started_at)
-        )
-        .mappings()
-        .one()
-    )
-    if attempt["failures"] > LOGIN_ATTEMPTS_MAX:
-        wait = attempt["window_started_at"] + LOGIN_ATTEMPTS_WINDOW - now
-        raise TooManyAttempts(retry_after_s=max(1, -(-wait // timedelta(seconds=1))))
-
-
-def forgive_attempts(tx: Transaction, email: str, *, now: datetime) -> None:
-    """Forget the attempts of an account that has now logged in, and all that no longer count."""
-    tx.connection.execute(
-        LOGIN_ATTEMPTS.delete().where(
-            or_(
-                LOGIN_ATTEMPTS.c.email_hash == _hash(email),
-                LOGIN_ATTEMPTS.c.window_started_at <= now - LOGIN_ATTEMPTS_WINDOW,
-            )
-        )
-    )
-
-
 def add_ticket(
     tx: Transaction, ticket: str, of: Ticket, *, expires_at: datetime, now: datetime
 ) -> None:
@@ -209,12 +161,6 @@ def forget_sessions(tx: Transaction, *, now: datetime) -> int:
     )
     is_old = SESSIONS.c.created_at <= now - REFRESH_TOKEN_LIFETIME
     return many.delete_some(tx, SESSIONS, is_old & ~has_tokens.exists())
-
-
-def forget_attempts(tx: Transaction, *, now: datetime) -> int:
-    """Forget some attempts to log in that no longer count; return how many."""
-    is_over = LOGIN_ATTEMPTS.c.window_started_at <= now - LOGIN_ATTEMPTS_WINDOW
-    return many.delete_some(tx, LOGIN_ATTEMPTS, is_over)
 
 
 def forget_tickets(tx: Transaction, *, now: datetime) -> int:

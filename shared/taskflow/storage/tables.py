@@ -117,9 +117,20 @@ REFRESH_TOKENS = Table(
 LOGIN_ATTEMPTS = Table(
     "login_attempts",
     METADATA,
-    Column("email_hash", LargeBinary, primary_key=True),
+    # Of an account, a network, or both. Once they were all of emails.
+    Column("email_hash", LargeBinary, key="key_hash", primary_key=True),
     Column("window_started_at", _TIME),
     Column("failures", Integer),
+    # Attempts whose password is being looked at.
+    Column("undecided", Integer),
+)
+
+LOGIN_PLACES = Table(
+    "login_places",
+    METADATA,
+    Column("user_id", Text, primary_key=True),
+    Column("place_hash", LargeBinary, primary_key=True),
+    Column("last_right_at", _TIME),
 )
 
 SOCKET_TICKETS = Table(

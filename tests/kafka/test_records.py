@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskflow.domain.cloudevents import attributes_of
-from taskflow.domain.events import Event
+from taskflow.domain.events import Event, EventType
 from taskflow.kafka.records import (
     HEADER_MAX_BYTES,
     HEADERS_MAX,
@@ -115,6 +115,17 @@ def test_the_message_is_the_one_that_the_log_gives(data: dict[str, object], text
     event = replace(AN_EVENT, correlation_id=text, data_json=json.dumps(data))
 
     assert _message_of(event) == event.message_json()
+
+
+@pytest.mark.parametrize("event_type", [*EventType, "reminder.of_newer_code", "newer.still"])
+def test_every_type_has_the_same_message_by_kafka_and_from_the_log(event_type: str) -> None:
+    event = replace(AN_EVENT, event_type=str(event_type))
+
+    message = _message_of(event)
+
+    assert message == event.message_json()
+    shown = "reminder" if event_type == "reminder.triggered" else event_type
+    assert json.loads(message or "")["type"] == shown
 
 
 def test_numbers_in_a_message_stay_as_they_were_sent() -> None:

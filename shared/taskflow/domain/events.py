@@ -1,5 +1,6 @@
 """Events: what has happened to a task or an account, before and after the log took it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -7,9 +8,6 @@ from uuid import UUID
 
 from taskflow.domain.text import JsonObject, compact_json
 from taskflow.domain.times import rfc3339
-
-_MESSAGE_TYPES = {"reminder.triggered": "reminder"}
-"""What sockets call a type where it is not the same."""
 
 SCHEMA_VERSION = 1
 """The version of the shape of `data`; raised when a consumer would have to know the difference."""
@@ -40,12 +38,126 @@ class EventType(StrEnum):
     USER_SETTINGS_CHANGED = "user.settings_changed"
 
 
-_OF_TASKS = ("task.", "recurrence.", "recurring.")
+class Topic(StrEnum):
+    """The topics on which events travel, by their default names; the settings may rename them."""
+
+    TASKS = "tasks.events"
+    REMINDERS = "reminders.events"
+
+
+class Aggregate(StrEnum):
+    """What an event is about: whose id is `aggregate_id`, and whose `version` it raises."""
+
+    TASK = "task"
+    REMINDER = "reminder"
+    NOTIFICATION = "notification"
+    ACCOUNT = "account"
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What holds for all events of a type.
+
+    `message` is the `type` of its socket message, `since` the `schema_version` it appeared in.
+    """
+
+    aggregate: Aggregate
+    topic: Topic
+    message: str
+    since: int = 1
+
+
+def _declared(
+    aggregate: Aggregate, topic: Topic, *types: EventType, **messages: str
+) -> dict[EventType, Declaration]:
+    return {
+        event_type: Declaration(aggregate, topic, messages.get(event_type.name, event_type.value))
+        for event_type in types
+    }
+
+
+EVENT_TYPES: Mapping[EventType, Declaration] = {
+    **_declared(
+        Aggregate.TASK,
+        Topic.TASKS,
+        EventType.TASK_CREATED,
+        EventType.TASK_UPDATED,
+        EventType.TASK_DUE_DATE_CHANGED,
+        EventType.TASK_COMPLETED,
+        EventType.TASK_UNCOMPLETED,
+        EventType.TASK_DELETED,
+        EventType.TASK_RESTORED,
+        EventType.TASK_CORRECTED,
+        EventType.RECURRENCE_SET,
+        EventType.RECURRENCE_REMOVED,
+        EventType.RECURRING_SPAWNED,
+    ),
+    **_declared(
+        Aggregate.REMINDER,
+        Topic.REMINDERS,
+        EventType.REMINDER_SCHEDULED,
+        EventType.REMINDER_RESCHEDULED,
+        EventType.REMINDER_TRIGGERED,
+        EventType.REMINDER_SENT,
+        EventType.REMINDER_CANCELLED,
+        REMINDER_TRIGGERED="reminder",
+    ),
+    **_declared(
+        Aggregate.NOTIFICATION,
+        Topic.REMINDERS,
+        EventType.NOTIFICATION_CREATED,
+        EventType.NOTIFICATION_READ,
+    ),
+    **_declared(
+        Aggregate.ACCOUNT,
+        Topic.TASKS,
+        EventType.USER_REGISTERED,
+        EventType.USER_SETTINGS_CHANGED,
+    ),
+}
+"""All that the type of an event decides."""
+
+_BY_NAME = {event_type.value: declared for event_type, declared in EVENT_TYPES.items()}
+_BY_NOUN = {name.partition(".")[0]: declared for name, declared in _BY_NAME.items()}
+
+
+def declaration_of(event_type: str) -> Declaration | None:
+    """Return what holds for events of a type.
+
+    One that this code does not know, which newer code beside it may append, is as the others that
+    begin with the same noun; None where there are none.
+    """
+    known = _BY_NAME.get(event_type)
+    if known is not None:
+        return known
+    alike = _BY_NOUN.get(event_type.partition(".")[0])
+    return alike and replace(alike, message=event_type)
 
 
 def is_of_task(event_type: str) -> bool:
     """Say whether the aggregate of such an event is a task, which its data then show."""
-    return event_type.startswith(_OF_TASKS)
+    declared = declaration_of(event_type)
+    return declared is not None and declared.aggregate is Aggregate.TASK
+
+
+def message_json(envelope: JsonObject, data_json: str) -> str:
+    """Write an event as sockets and long-polls show it; `envelope` has the fields of a record.
+
+    Raises KeyError where one is missing.
+    """
+    event_type = envelope["event_type"]
+    declared = declaration_of(event_type)
+    message = {
+        "type": event_type if declared is None else declared.message,
+        **{name: envelope[name] for name in ("timestamp", "correlation_id", "seq", "event_id")},
+    }
+    return _spliced(message, data_json)
+
+
+def _spliced(envelope: JsonObject, data_json: str) -> str:
+    # The data goes in as the text it is: parsing and writing it again for each of many sockets
+    # would be most of the cost of a push, and a client's own numbers would not survive it.
+    return f'{compact_json(envelope)[:-1]},"data":{data_json}}}'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,33 +214,21 @@ class Event:
 
     def record_json(self) -> str:
         """Write the event as the history and Kafka show it: without actor and origin."""
-        return self._spliced(
-            {
-                "event_id": str(self.event_id),
-                "event_type": self.event_type,
-                "user_id": self.user_id,
-                "aggregate_id": self.aggregate_id,
-                "timestamp": rfc3339(self.timestamp),
-                "correlation_id": self.correlation_id,
-                "version": self.version,
-                "schema_version": self.schema_version,
-                "seq": self.seq,
-            }
-        )
+        return _spliced(self._envelope(), self.data_json)
 
     def message_json(self) -> str:
         """Write the event as sockets and long-polls show it."""
-        return self._spliced(
-            {
-                "type": _MESSAGE_TYPES.get(self.event_type, self.event_type),
-                "timestamp": rfc3339(self.timestamp),
-                "correlation_id": self.correlation_id,
-                "seq": self.seq,
-                "event_id": str(self.event_id),
-            }
-        )
+        return message_json(self._envelope(), self.data_json)
 
-    def _spliced(self, envelope: JsonObject) -> str:
-        # The data goes in as the text it is: parsing and writing it again for each of many
-        # sockets would be most of the cost of a push.
-        return f'{compact_json(envelope)[:-1]},"data":{self.data_json}}}'
+    def _envelope(self) -> JsonObject:
+        return {
+            "event_id": str(self.event_id),
+            "event_type": self.event_type,
+            "user_id": self.user_id,
+            "aggregate_id": self.aggregate_id,
+            "timestamp": rfc3339(self.timestamp),
+            "correlation_id": self.correlation_id,
+            "version": self.version,
+            "schema_version": self.schema_version,
+            "seq": self.seq,
+        }

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from taskflow.domain.cloudevents import CONTENT_TYPE, SPEC_VERSION, attributes_of
-from taskflow.domain.events import Event
-from taskflow.domain.text import compact_json
+from taskflow.domain.events import Event, message_json
 
 UNREADABLE_TYPE = "dev.knative.kafka.event"
 """The type of a record that is no CloudEvent, as KafkaSource delivers it."""
@@ -93,8 +92,7 @@ def attributes_in(record: Record) -> dict[str, str]:
 def message_in(value: bytes, *, user_id: str, seq: int) -> str | None:
     """Return the socket message of the user's event from its record's value; None for any other.
 
-    The data goes on as the text it is, as `Event.message_json` writes it: a client's own numbers
-    would not survive being parsed.
+    It is the one that the log gives: the data go on as the text they are.
     """
     # Before the data stand only strings and numbers, and in a string the quote would be escaped.
     at = value.find(_DATA)
@@ -102,17 +100,9 @@ def message_in(value: bytes, *, user_id: str, seq: int) -> str | None:
         envelope = json.loads(value[:at] + b"}")
         if (envelope["user_id"], envelope["seq"]) != (user_id, seq):
             return None
-        data = value[at + len(_DATA) - 1 : -1].decode()
-        message = {
-            "type": envelope["event_type"],
-            "timestamp": envelope["timestamp"],
-            "correlation_id": envelope["correlation_id"],
-            "seq": envelope["seq"],
-            "event_id": envelope["event_id"],
-        }
+        return message_json(envelope, value[at + len(_DATA) - 1 : -1].decode())
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    return f'{compact_json(message)[:-1]},"data":{data}}}'
 
 
 def _attributes(headers: Headers) -> dict[str, str] | None:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from taskflow import clock, config
+from taskflow.domain.events import Topic, declaration_of
 from taskflow.kafka import client
 
-TASKS_TOPIC = "tasks.events"
-REMINDERS_TOPIC = "reminders.events"
+TASKS_TOPIC = Topic.TASKS.value
+REMINDERS_TOPIC = Topic.REMINDERS.value
 DEAD_LETTERS_TOPIC = "dead-letters"
 """The topics as consumers name them; the settings say what they are called in this Kafka."""
 
@@ -20,8 +21,6 @@ DEAD_LETTERS_KEPT = timedelta(days=90)
 SETTLED_WITHIN_S, LOOK_S = 15.0, 0.2
 """How long brokers may disagree about a topic that was just created or deleted, and how often they
 are asked meanwhile."""
-
-_REMINDER_TYPES = ("reminder.", "notification.")
 
 
 class TopicsDiffer(Exception):
@@ -48,7 +47,8 @@ def name_of(topic: str) -> str:
 
 def topic_of(event_type: str) -> str:
     """Return what the topic is called on which events of this type travel."""
-    return name_of(REMINDERS_TOPIC if event_type.startswith(_REMINDER_TYPES) else TASKS_TOPIC)
+    declared = declaration_of(event_type)
+    return name_of(TASKS_TOPIC if declared is None else declared.topic.value)
 
 
 def event_topics() -> list[str]:

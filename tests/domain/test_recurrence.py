@@ -1,7 +1,7 @@
 """Recurrence: rules as RFC 5545 has them, in local time across changes of clocks (R1-R8, T8)."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -29,8 +29,9 @@ from taskflow.domain.recurrence import (
     preview,
     start_at,
 )
-from taskflow.domain.recurrence_days import Skip, plan_of
+from taskflow.domain.recurrence_days import Skip
 from taskflow.domain.recurrence_rules import RULE_MAX_CHARS, RuleText, parse_rule
+from tests.support.costly_rules import COSTLY, STEPS_MAX, Candidate, steps_of
 from tests.support.random_rules import ZONES, a_rule, a_start
 
 RULE: TypeAdapter[str] = TypeAdapter(RuleText)
@@ -217,22 +218,37 @@ def test_a_series_of_decades_knows_its_last_occurrence(rule: str, end: str) -> N
     assert next_occurrence(series, "UTC", after=last) is None
 
 
-def test_a_series_of_decades_is_not_walked_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    series = _series("FREQ=DAILY;COUNT=20000", "1990-01-01T09:00:00")
-    plan = plan_of(series.recurrence_rule, series.start.date(), series.skip)
-    looked_at: list[int] = []
-    days = plan.days
+@pytest.mark.parametrize(
+    ("rule", "start", "following"),
+    [
+        ("FREQ=DAILY;INTERVAL=1009;BYMONTH=2;BYMONTHDAY=29", "2026-01-31", "3584 7272 9308"),
+        ("FREQ=WEEKLY;INTERVAL=52;BYMONTH=2", "2026-03-09", "2033 2034 2035"),
+        ("FREQ=MONTHLY;INTERVAL=1200;BYMONTHDAY=29", "2000-02-29", "2400 2800 3200"),
+        ("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29;BYDAY=MO", "1876-02-29", "1892 1904 1932"),
+        ("FREQ=YEARLY;INTERVAL=100;BYMONTH=2;BYMONTHDAY=29;BYDAY=TU", "2000-02-29", "2400 2800"),
+        ("FREQ=YEARLY;INTERVAL=100;BYMONTH=2;BYMONTHDAY=29;BYDAY=WE", "2000-02-29", ""),
+    ],
+)
+def test_what_comes_after_centuries_is_found(rule: str, start: str, following: str) -> None:
+    series = _series(rule, f"{start}T09:00:00", timezone="UTC", skip=Skip.OMIT)
+    years = [int(year) for year in following.split()]
 
-    def look(period: int) -> Sequence[int] | None:
-        looked_at.append(period)
-        return days(period)
+    times = occurrences(series, "UTC", limit=1 + (len(years) or 1))
 
-    monkeypatch.setattr(plan, "days", look)
+    assert [at.year for at in times[1:]] == years
 
-    assert next_occurrence(series, "UTC", after=_utc("2026-01-01T12:00")) == _utc(
-        "2026-01-02T09:00"
-    )
-    assert len(looked_at) <= 6
+
+@pytest.mark.parametrize(("candidate", "way"), COSTLY)
+def test_no_answer_about_a_rule_takes_long(candidate: Candidate, way: str) -> None:
+    assert candidate.is_allowed
+
+    assert steps_of(candidate, way) <= STEPS_MAX
+
+
+def test_a_series_of_decades_is_not_walked_through() -> None:
+    series = Candidate(frequency="DAILY", interval=1, start=datetime(1990, 1, 1), end="COUNT=20000")  # noqa: DTZ001 - local time
+
+    assert steps_of(series, "the first after now") <= 30_000
 
 
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago"])

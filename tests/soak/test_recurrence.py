@@ -1,4 +1,7 @@
-"""Random series, and the vectors of `tests/domain`, against an independent implementation."""
+"""Random series, and the vectors of `tests/domain`, against an independent implementation.
+
+And the search for the rule that takes longest.
+"""
 
 import json
 import shutil
@@ -7,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from pathlib import Path
 from random import Random
 from secrets import randbits
@@ -16,10 +20,21 @@ import pytest
 
 from taskflow.domain.recurrence import Series, occurrences, preview
 from taskflow.domain.recurrence_days import Skip
+from tests.support.costly_rules import (
+    COSTLY_ZONES,
+    STEPS_MAX,
+    WAYS,
+    Candidate,
+    climb,
+    cpu_ms_of,
+    steps_of,
+)
 from tests.support.random_rules import ZONES, a_rule, a_start
 
 SERIES = 50_000
 LIMIT = 10
+CLIMBS = 20
+ANSWER_MAX_MS = 20
 # Beyond it, time zone data of different releases differ: what governments have announced.
 ZONES_AGREE_UNTIL = datetime(2025, 1, 1, tzinfo=UTC)
 # The oracle looks no further.
@@ -65,6 +80,28 @@ def test_the_vectors_are_those_of_an_independent_implementation(oracle: Path) ->
 
     for vector, expected in _answered(oracle, asked):
         assert (vector["local"], vector["utc"]) == (expected["local"], expected["utc"]), vector
+
+
+@pytest.mark.soak
+def test_no_rule_takes_long() -> None:
+    seed = randbits(32)
+    sys.stdout.write(f"\nSeed {seed}\n")
+    rng = Random(seed)
+    for zone in COSTLY_ZONES:
+        # What is known of a zone is kept for all series in it.
+        cpu_ms_of(Candidate(frequency="DAILY", interval=1, zone=zone), "preview")
+    simple = Candidate(frequency="WEEKLY", interval=1, weekdays=("MO",))
+    usual_ms = max(cpu_ms_of(simple, way) for way in WAYS)
+
+    found = [climb(rng, steps_of, changes=40) for _ in range(CLIMBS)]
+    found += [climb(rng, cpu_ms_of, changes=400) for _ in range(CLIMBS)]
+
+    worst = sorted(((cpu_ms_of(*each), steps_of(*each), each) for each in found), key=itemgetter(0))
+    for ms, steps, (candidate, way) in worst[-3:]:
+        sys.stdout.write(f"{ms:.1f} ms, {ms / usual_ms:.0f} times a simple rule's, {steps:,} steps")
+        sys.stdout.write(f" for {way}: {candidate}\n")
+    assert max(ms for ms, _, _ in worst) <= ANSWER_MAX_MS
+    assert max(steps for _, steps, _ in worst) <= STEPS_MAX
 
 
 def _a_case(rng: Random) -> dict[str, Any]:

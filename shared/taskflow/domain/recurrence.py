@@ -6,21 +6,22 @@ the first occurrence, whether the rule matches it or not.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from functools import lru_cache
-from itertools import islice, takewhile
+from itertools import chain, islice, takewhile
 from zoneinfo import ZoneInfo
 
 from taskflow.domain.recurrence_days import (
-    CYCLE_MONTHS,
     LAST_DAY,
-    Lacking,
     Plan,
     Skip,
-    days_from,
+    count_between,
+    days_between,
+    first_day,
+    has_day,
     plan_of,
 )
 from taskflow.domain.recurrence_rules import Rule, parse_rule
@@ -253,7 +254,15 @@ def preview(
     end = course.last if is_all and course.count is None else max(days, default=begin)
     moved: dict[int, str] = {}
     skipped: list[tuple[int, Previewed]] = []
-    for each in _exceptions(course, begin, max(begin, end)):
+    end = max(begin, end)
+    # What moves stays in its year; what is left out may be in any.
+    years: Iterable[int] = sorted({local.year for local in wall_times.values()})
+    if series.skip is Skip.OMIT:
+        years = range(date.fromordinal(begin).year, date.fromordinal(end).year + 1)
+    lacking = _lacking(course, years, begin, end)
+    if series.skip is Skip.OMIT:
+        lacking = islice(lacking, limit)
+    for each in chain(lacking, _vanished(course, begin, end)):
         if each.day is None:
             skipped.append((each.near, _skipped(each.reason)))
         elif each.day not in days:
@@ -283,34 +292,32 @@ class _Exception:
     reason: str
 
 
-def _exceptions(course: "_Course", begin: int, end: int) -> Iterator[_Exception]:
-    """Give the days after `begin` and up to `end` that the rule asks for and that do not exist."""
-    plan = course.plan
-    periods = range(max(0, plan.period_of(begin)), plan.period_of(end) + 1)
-    for period in periods[:CYCLE_MONTHS]:
-        for each in plan.lacking(period):
-            if begin < each.near <= end:
+def _lacking(course: "_Course", years: Iterable[int], begin: int, end: int) -> Iterator[_Exception]:
+    """Give the days after `begin` and up to `end` that the rule asks for and their months lack."""
+    for year in years:
+        first = first_day(year)
+        for each in course.plan.lacking(year):
+            near = first + each.near
+            if begin < near <= end:
+                on = date.fromordinal(near)
                 yield _Exception(
-                    near=each.near, day=each.day, is_shared=each.is_shared, reason=_reason(each)
+                    near=near,
+                    day=None if each.day is None else first + each.day,
+                    is_shared=each.is_shared,
+                    reason=f"{on.year:04}-{on.month:02} has no day {each.month_day}",
                 )
+
+
+def _vanished(course: "_Course", begin: int, end: int) -> Iterator[_Exception]:
+    """Give the days after `begin` and up to `end` that the rule asks for and the zone lacks."""
     for day in course.vanished:
-        if begin < day <= end and _has(plan, day):
+        if begin < day <= end and has_day(course.plan, day):
             yield _Exception(
                 near=day,
                 day=day + 1,
-                is_shared=_has(plan, day + 1),
+                is_shared=has_day(course.plan, day + 1),
                 reason=f"{date.fromordinal(day)} does not exist in {course.zone.key}",
             )
-
-
-def _reason(lacking: Lacking) -> str:
-    return f"{lacking.year:04}-{lacking.month:02} has no day {lacking.month_day}"
-
-
-def _has(plan: Plan, day: int) -> bool:
-    period = plan.period_of(day)
-    # A day moved over a month's end belongs to the neighbour.
-    return any(day in (plan.days(each) or ()) for each in range(max(0, period - 1), period + 2))
 
 
 def _skipped(reason: str) -> Previewed:
@@ -352,19 +359,17 @@ class _Course:
     def times(self, after: datetime | None) -> Iterator[datetime]:
         """Give the occurrences after an instant, or all, in UTC."""
         first = self.first
-        day = period = 0
+        day = self.start + 1
         if after is None or after < first:
             yield first
         else:
             try:
-                # The zone moves a day to the next one at most, so the day before may still count;
-                # and a month's end moves into the neighbouring period.
-                day = after.astimezone(self.zone).toordinal() - 1
+                # The zone moves a day to the next one at most, so the day before may still count.
+                day = max(day, after.astimezone(self.zone).toordinal() - 1)
             except OverflowError:
                 return
-            period = max(0, self.plan.period_of(day) - 1)
-        for each in self._days(period):
-            if each >= day and ((at := self._at(each)) > (after or first)):
+        for each in self._days(day):
+            if (at := self._at(each)) > (after or first):
                 yield at
 
     def gap(self, day: int, local: datetime) -> str | None:
@@ -377,30 +382,31 @@ class _Course:
             wanted -= _DAY
         return f"{wanted.isoformat(' ', 'minutes')} does not exist in {self.zone.key}"
 
-    def _days(self, period: int) -> Iterator[int]:
-        number, period = self._number_before(period)
+    def _days(self, day: int) -> Iterator[int]:
+        if day - 1 in self.vanished:
+            day -= 1
+        number = self._number_before(day)
         previous = self._existing(self.start)
-        for wanted in days_from(self.plan, period):
-            day = self._existing(wanted)
-            if wanted > self.last or (self.count is not None and number >= self.count):
+        for wanted in days_between(self.plan, day, self.last + 1):
+            if self.count is not None and number >= self.count:
                 return
-            if day > previous:
-                previous = day
+            existing = self._existing(wanted)
+            if existing > previous:
+                previous = existing
                 number += 1
-                yield day
+                yield existing
 
-    def _number_before(self, period: int) -> tuple[int, int]:
-        """Return how many occurrences lie before a period, if that is known or matters, else 1.
-
-        Beside it is the period from which to count on.
-        """
-        if self.count is None or period == 0:
-            return 1, period
-        each = self.plan.days_per_period
-        if each is None or self.vanished:
-            return 1, 0
-        after_start = [day for day in self.plan.days(0) or () if day > self.start]
-        return 1 + len(after_start) + each * (period - 1), period
+    def _number_before(self, day: int) -> int:
+        """Return how many occurrences lie before a day, if that matters, else 1."""
+        if self.count is None:
+            return 1
+        number = 1 + count_between(self.plan, self.start + 1, day)
+        for each in self.vanished:
+            is_wanted = each == self.start or (each > self.start and has_day(self.plan, each))
+            if is_wanted and each + 1 < day and has_day(self.plan, each + 1):
+                # Both are one.
+                number -= 1
+        return number
 
     def _existing(self, day: int) -> int:
         return day + 1 if day in self.vanished else day

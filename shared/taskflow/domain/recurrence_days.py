@@ -1,14 +1,18 @@
-"""The days of a recurrence rule, period by period, by arithmetic instead of from its beginning.
+"""The days of a recurrence rule, year by year, by arithmetic instead of from its beginning.
 
-A day is its proleptic Gregorian ordinal: `date.toordinal()`, of which 1 is a Monday.
+A day is its proleptic Gregorian ordinal: `date.toordinal()`, of which 1 is a Monday. A set of days
+of a year is an int, whose bit 0 is January 1. What a rule asks for is the same in every year of one
+kind, and there are 14: so any year costs a few operations, and a rule that is never met again is
+known to be so after the few thousand years that the calendar has.
 """
 
 from calendar import isleap
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from functools import lru_cache
+from functools import cache, lru_cache, partial
+from itertools import accumulate
 from typing import Protocol
 
 from taskflow.domain.recurrence_rules import Frequency, Rule, WeekdayNumber, parse_rule
@@ -16,19 +20,22 @@ from taskflow.domain.recurrence_rules import Frequency, Rule, WeekdayNumber, par
 LAST_DAY = date(9999, 12, 29).toordinal()
 """Days after it may have no time in UTC, or no day after them, that Python can express."""
 
-CYCLE_YEARS = 400
-CYCLE_MONTHS = 12 * CYCLE_YEARS
-"""The Gregorian calendar repeats after 400 years, weekdays included.
+_KINDS = bytes(date(year, 1, 1).weekday() + 7 * isleap(year) for year in range(400, 800))
+"""The kinds of 400 years, then the calendar repeats: the weekday of January 1, 7 more if leap."""
 
-So months or years without a day for so many periods in a row never have one again, whatever the
-interval. Days with a condition are looked for month by month, or in steps of at least 28 days, and
-weeks are empty for want of a month or a position: what is missed by giving up after as many
-periods as months lies centuries ahead, if anywhere. The longest search takes about a tenth of a
-second, most a few milliseconds.
-"""
+_LENGTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_LENGTHS_OF_LEAP_YEAR = (31, 29, *_LENGTHS[2:])
 
-_SPARSE_DAYS = 28
-"""From this interval on, a month holds so few days to look at that going by day is faster."""
+_MONTHS = tuple(
+    tuple(zip(accumulate(lengths, initial=0), lengths, strict=False))
+    for lengths in (_LENGTHS, _LENGTHS_OF_LEAP_YEAR)
+)
+"""Where in the year the months begin and how long they are, by whether it is a leap year."""
+
+_ALL_MONTHS = tuple(range(1, 13))
+_DECEMBER = 12
+
+_YEAR_MAX_DAYS = 366
 
 
 class Skip(StrEnum):
@@ -41,14 +48,12 @@ class Skip(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lacking:
-    """A date that a rule asks for and that its month lacks.
+    """A date that a rule asks for and that its month lacks, by days of the year from 0 on.
 
     `near` is the end of the month where it would be; `day` is where it moves to, or None where it
     is left out; `is_shared` says that another date of the rule falls on that day.
     """
 
-    year: int
-    month: int
     month_day: int
     near: int
     day: int | None
@@ -56,264 +61,219 @@ class Lacking:
 
 
 class Plan(Protocol):
-    """The days of a rule by the number of their period, of which the one of the start is 0.
+    """The days of a rule, as if it had no beginning and no end."""
 
-    The days of a period rise; they may reach one day into a neighbour, by `skip`.
-    """
-
-    @property
-    def periods_to_search(self) -> int:
-        """Say after how many periods in a row without a day there are no more."""
+    def days(self, year: int) -> int:
+        """Return the set of its days in a year."""
         ...
 
-    @property
-    def days_per_period(self) -> int | None:
-        """Say how many days each period but the first has, where that is always the same."""
-        ...
-
-    def period_of(self, day: int) -> int:
-        """Return the number of the period that holds the day, or of the last one before it."""
-        ...
-
-    def days(self, period: int) -> Sequence[int] | None:
-        """Return the days of a period; None where it is beyond `LAST_DAY`."""
-        ...
-
-    def lacking(self, period: int) -> Sequence[Lacking]:
-        """Return the dates that the period asks for and that their month lacks."""
+    def lacking(self, year: int) -> Sequence[Lacking]:
+        """Return the dates that it asks for in a year and that their month lacks."""
         ...
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def plan_of(text: str, start: date, skip: Skip) -> Plan:
     """Prepare the days of a rule; what the rule leaves open is taken from `start`."""
     rule = parse_rule(text)
     match rule.frequency:
-        case Frequency.DAILY if rule.interval >= _SPARSE_DAYS or not _has_condition(rule):
-            return _EveryNthDay(start, rule)
-        case Frequency.DAILY if rule.interval == 1 and not _has_condition(replace(rule, by_day=())):
-            # The most common condition: every weekday but the weekend.
-            return _Weeks(start, rule)
         case Frequency.DAILY:
-            return _DaysOfMonths(start, rule)
+            return _Daily(start, rule)
         case Frequency.WEEKLY:
-            return _Weeks(start, rule)
+            return _Weekly(start, rule)
         case Frequency.MONTHLY:
-            return _Months(start, rule, skip)
+            return _Monthly(start, rule, skip)
         case Frequency.YEARLY:
-            return _Years(start, rule, skip)
+            return _Yearly(start, rule, skip)
 
 
-def days_from(plan: Plan, period: int) -> Iterator[int]:
-    """Give the days of a plan from a period on, rising; one that two periods share comes twice."""
-    empty, empty_max = 0, plan.periods_to_search
-    while empty < empty_max and (days := plan.days(period)) is not None:
-        yield from days
-        empty = 0 if days else empty + 1
-        period += 1
+def first_day(year: int) -> int:
+    """Return the day that a year begins with."""
+    return date(year, 1, 1).toordinal()
 
 
-def _has_condition(rule: Rule) -> bool:
-    return bool(rule.by_month or rule.by_month_day or rule.by_day or rule.by_set_pos)
+def days_between(plan: Plan, begin: int, end: int) -> Iterator[int]:
+    """Give the days of a plan from `begin` on and before `end`, rising."""
+    for first, days in _years_between(plan, begin, end):
+        left = days
+        while left:
+            lowest = left & -left
+            yield first + lowest.bit_length() - 1
+            left ^= lowest
 
 
-class _EveryNthDay:
-    periods_to_search = CYCLE_MONTHS
+def count_between(plan: Plan, begin: int, end: int) -> int:
+    """Count the days of a plan from `begin` on and before `end`."""
+    return sum(days.bit_count() for _, days in _years_between(plan, begin, end))
 
+
+def has_day(plan: Plan, day: int) -> bool:
+    """Say whether the day is one of a plan's."""
+    return any(days_between(plan, day, day + 1))
+
+
+def _years_between(plan: Plan, begin: int, end: int) -> Iterator[tuple[int, int]]:
+    if begin >= end:
+        return
+    years = range(date.fromordinal(begin).year, date.fromordinal(end - 1).year + 1)
+    for year in years:
+        days = plan.days(year)
+        if not days:
+            continue
+        first = first_day(year)
+        if begin > first:
+            days = days >> begin - first << begin - first
+        if end - first < _YEAR_MAX_DAYS:
+            days &= (1 << end - first) - 1
+        yield first, days
+
+
+class _Daily:
     def __init__(self, start: date, rule: Rule) -> None:
-        self._start = start.toordinal()
-        self._interval = rule.interval
         self._rule = rule
-        self._weekdays = frozenset(each.weekday for each in rule.by_day)
-        self._is_plain = not _has_condition(rule)
-
-    @property
-    def days_per_period(self) -> int | None:
-        return 1 if self._is_plain else None
-
-    def period_of(self, day: int) -> int:
-        return (day - self._start) // self._interval
-
-    def days(self, period: int) -> Sequence[int] | None:
-        day = self._start + period * self._interval
-        if day > LAST_DAY:
-            return None
-        return (day,) if self._is_plain or self._has(day) else ()
-
-    def lacking(self, period: int) -> Sequence[Lacking]:  # noqa: ARG002 - as Plan
-        return ()
-
-    def _has(self, day: int) -> bool:
-        if self._weekdays and (day - 1) % 7 not in self._weekdays:
-            return False
-        rule = self._rule
-        on = date.fromordinal(day)
-        if rule.by_month and on.month not in rule.by_month:
-            return False
-        if rule.by_month_day:
-            length = _days_in_month(on.year, on.month)
-            if on.day not in rule.by_month_day and on.day - length - 1 not in rule.by_month_day:
-                return False
-        return not rule.by_set_pos or not {1, -1}.isdisjoint(rule.by_set_pos)
-
-
-class _DaysOfMonths:
-    """A daily rule with conditions: a period is a month, so that a long wait is a short search."""
-
-    periods_to_search = CYCLE_MONTHS
-    days_per_period = None
-
-    def __init__(self, start: date, rule: Rule) -> None:
-        self._start = start.toordinal()
-        self._first_month = _month_number(start)
-        self._rule = rule
-        self._weekdays = frozenset(each.weekday for each in rule.by_day)
+        self._aligned = _Aligned(start.toordinal(), rule.interval)
+        self._wanted = _Wanted(rule.by_month_day, rule.by_day, Skip.OMIT)
         # The set that BYSETPOS chooses from is the one day.
         self._is_never = bool(rule.by_set_pos) and {1, -1}.isdisjoint(rule.by_set_pos)
+        self._of_kind = cache(self._days)
 
-    def period_of(self, day: int) -> int:
-        return _month_number(date.fromordinal(day)) - self._first_month
+    def days(self, year: int) -> int:
+        days = self._of_kind(_KINDS[year % 400])
+        return days and days & self._aligned.days(year)
 
-    def days(self, period: int) -> Sequence[int] | None:
-        year, month = _year_and_month(self._first_month + period)
-        if year > date.max.year:
-            return None
-        rule = self._rule
-        if self._is_never or (rule.by_month and month not in rule.by_month):
-            return ()
-        first = date(year, month, 1).toordinal()
-        length = _days_in_month(year, month)
-        if rule.by_month_day:
-            days: Iterable[int] = sorted(
-                _days_of_month(first, length, rule.by_month_day, Skip.OMIT)
-            )
-        else:
-            days = range(first, first + length)
-        weekdays = self._weekdays
-        return [
-            day
-            for day in days
-            if (day - self._start) % rule.interval == 0
-            and self._start <= day <= LAST_DAY
-            and (not weekdays or (day - 1) % 7 in weekdays)
-        ]
-
-    def lacking(self, period: int) -> Sequence[Lacking]:  # noqa: ARG002 - as Plan
+    def lacking(self, year: int) -> Sequence[Lacking]:  # noqa: ARG002 - as Plan
         # A daily rule asks of each day whether it is wanted; it never asks for one that is not.
         return ()
 
+    def _days(self, kind: int) -> int:
+        return 0 if self._is_never else self._wanted.days(kind, self._rule.by_month or _ALL_MONTHS)
 
-class _Weeks:
-    periods_to_search = CYCLE_MONTHS
 
+class _Weekly:
     def __init__(self, start: date, rule: Rule) -> None:
-        weekdays = [each.weekday for each in rule.by_day] or [start.weekday()]
-        self._offsets = sorted((weekday - rule.week_start) % 7 for weekday in weekdays)
-        self._start = start.toordinal() - (start.weekday() - rule.week_start) % 7
-        self._days = 7 * rule.interval
         self._rule = rule
+        first = start.toordinal() - (start.weekday() - rule.week_start) % 7
+        self._aligned = _Aligned(first, 7 * rule.interval, width=7)
+        self._weekdays = rule.by_day or (WeekdayNumber(start.weekday()),)
+        self._months = _Wanted((), (), Skip.OMIT)
+        self._of_kind = cache(self._days)
 
-    @property
-    def days_per_period(self) -> int | None:
-        if self._rule.by_month:
-            return None
-        return len(_chosen(self._offsets, self._rule.by_set_pos))
+    def days(self, year: int) -> int:
+        days = self._of_kind(_KINDS[year % 400])
+        return days and days & self._aligned.days(year)
 
-    def period_of(self, day: int) -> int:
-        return (day - self._start) // self._days
-
-    def days(self, period: int) -> Sequence[int] | None:
-        first = self._start + period * self._days
-        if first > LAST_DAY - 7:
-            return None
-        days = [first + offset for offset in self._offsets]
-        months = self._rule.by_month
-        if months:
-            days = [day for day in days if date.fromordinal(day).month in months]
-        return _chosen(days, self._rule.by_set_pos)
-
-    def lacking(self, period: int) -> Sequence[Lacking]:  # noqa: ARG002 - as Plan
+    def lacking(self, year: int) -> Sequence[Lacking]:  # noqa: ARG002 - as Plan
         return ()
 
-
-class _Months:
-    periods_to_search = CYCLE_MONTHS
-    days_per_period = None
-
-    def __init__(self, start: date, rule: Rule, skip: Skip) -> None:
-        self._first_month = _month_number(start)
-        self._rule = rule
-        self._wanted = _Wanted.of(rule, start, skip)
-
-    def period_of(self, day: int) -> int:
-        return (_month_number(date.fromordinal(day)) - self._first_month) // self._rule.interval
-
-    def days(self, period: int) -> Sequence[int] | None:
-        year, month = self._month(period)
-        if year > date.max.year:
-            return None
-        if self._rule.by_month and month not in self._rule.by_month:
-            return ()
-        return _chosen(sorted(self._wanted.of_month(year, month)), self._rule.by_set_pos)
-
-    def lacking(self, period: int) -> Sequence[Lacking]:
-        year, month = self._month(period)
-        if self._rule.by_month and month not in self._rule.by_month:
-            return ()
-        return self._wanted.lacking(year, month)
-
-    def _month(self, period: int) -> tuple[int, int]:
-        return _year_and_month(self._first_month + period * self._rule.interval)
-
-
-class _Years:
-    periods_to_search = CYCLE_YEARS
-    days_per_period = None
-
-    def __init__(self, start: date, rule: Rule, skip: Skip) -> None:
-        self._first_year = start.year
-        self._rule = rule
-        self._wanted = _Wanted.of(rule, start, skip)
-        if rule.by_month:
-            self._months = rule.by_month
-        else:
-            self._months = tuple(range(1, 13)) if rule.by_month_day else (start.month,)
-
-    def period_of(self, day: int) -> int:
-        return (date.fromordinal(day).year - self._first_year) // self._rule.interval
-
-    def days(self, period: int) -> Sequence[int] | None:
-        year = self._first_year + period * self._rule.interval
-        if year > date.max.year:
-            return None
-        if self._by_weekday_of_year:
-            days = _weekdays_within(
-                date(year, 1, 1).toordinal(), 365 + isleap(year), self._rule.by_day
+    def _days(self, kind: int) -> int:
+        # With the days of the neighbours that share a week with it.
+        months, first, length = self._rule.by_month, kind % 7, 365 + kind // 7
+        days = _weekdays_within(self._weekdays, (first - 6) % 7, length + 12)
+        if months:
+            days &= self._months.days(kind, months) << 6 | (
+                (_DECEMBER in months) * 0b111111 | (1 in months) * 0b111111 << length + 6
             )
-        else:
-            days = {day for month in self._months for day in self._wanted.of_month(year, month)}
-        return _chosen(sorted(days), self._rule.by_set_pos)
-
-    def lacking(self, period: int) -> Sequence[Lacking]:
-        if self._by_weekday_of_year:
-            return ()
-        year = self._first_year + period * self._rule.interval
-        return [each for month in self._months for each in self._wanted.lacking(year, month)]
-
-    @property
-    def _by_weekday_of_year(self) -> bool:
-        rule = self._rule
-        return bool(rule.by_day) and not (rule.by_month or rule.by_month_day)
+        if self._rule.by_set_pos:
+            begins = range(6 - (first - self._rule.week_start) % 7, length + 6, 7)
+            weeks = ((begin, days >> begin & 0b1111111) for begin in begins)
+            days = _union(_chosen(week, self._rule.by_set_pos) << begin for begin, week in weeks)
+        return days >> 6 & (1 << length) - 1
 
 
-@dataclass(frozen=True, slots=True)
+class _Monthly:
+    def __init__(self, start: date, rule: Rule, skip: Skip) -> None:
+        self._rule = rule
+        self._first_month = start.year * 12 + start.month - 1
+        self._wanted = _Wanted.of(rule, start, skip)
+        self._of_kind = cache(self._days)
+        self._lacking_of_kind = cache(self._lacking)
+
+    def days(self, year: int) -> int:
+        first = self._first_of(year)
+        return self._of_kind(_KINDS[year % 400], first) if first <= _DECEMBER else 0
+
+    def lacking(self, year: int) -> Sequence[Lacking]:
+        first = self._first_of(year)
+        return self._lacking_of_kind(_KINDS[year % 400], first) if first <= _DECEMBER else ()
+
+    def _first_of(self, year: int) -> int:
+        """Return the first month of a year, or of one after it, that the interval falls on."""
+        return (self._first_month - 12 * year) % self._rule.interval + 1
+
+    def _months(self, first: int) -> Sequence[int]:
+        months = range(first, 13, self._rule.interval)
+        return [month for month in months if month in (self._rule.by_month or _ALL_MONTHS)]
+
+    def _days(self, kind: int, first: int) -> int:
+        return _union(
+            _chosen(self._wanted.days(kind, (month,)), self._rule.by_set_pos)
+            for month in self._months(first)
+        )
+
+    def _lacking(self, kind: int, first: int) -> Sequence[Lacking]:
+        return self._wanted.lacking(kind, self._months(first))
+
+
+class _Yearly:
+    def __init__(self, start: date, rule: Rule, skip: Skip) -> None:
+        self._rule = rule
+        self._first_year = start.year
+        self._wanted = _Wanted.of(rule, start, skip)
+        is_any = rule.by_month_day or rule.by_day
+        self._months = rule.by_month or (_ALL_MONTHS if is_any else (start.month,))
+        self._of_kind = cache(self._days)
+        self._lacking_of_kind = cache(self._lacking)
+
+    def days(self, year: int) -> int:
+        return self._of_kind(_KINDS[year % 400]) if self._has(year) else 0
+
+    def lacking(self, year: int) -> Sequence[Lacking]:
+        return self._lacking_of_kind(_KINDS[year % 400]) if self._has(year) else ()
+
+    def _has(self, year: int) -> bool:
+        return (year - self._first_year) % self._rule.interval == 0
+
+    def _days(self, kind: int) -> int:
+        return _chosen(self._wanted.days(kind, self._months), self._rule.by_set_pos)
+
+    def _lacking(self, kind: int) -> Sequence[Lacking]:
+        return self._wanted.lacking(kind, self._months)
+
+
+class _Aligned:
+    """The days that an interval falls on: every so many, and `width` of them in a row."""
+
+    def __init__(self, first: int, interval: int, *, width: int = 1) -> None:
+        self._first = first
+        self._interval = interval
+        self._margin = width - 1
+        each = (1 << width) - 1
+        self._days = _union(each << at for at in range(0, _YEAR_MAX_DAYS + width, interval))
+
+    def days(self, year: int) -> int:
+        """Return the set of them in a year, which may go on beyond its end."""
+        begin = (self._first - first_day(year) + self._margin) % self._interval
+        return self._days << begin >> self._margin if begin <= _YEAR_MAX_DAYS + self._margin else 0
+
+
 class _Wanted:
-    """What is wanted of a month: days by their number, or weekdays, or days that are weekdays."""
+    """What is wanted of months: days by their number, or weekdays, or days that are weekdays."""
 
-    month_days: tuple[int, ...]
-    weekdays: tuple[WeekdayNumber, ...]
-    skip: Skip
-    numbered_in_year: bool
+    def __init__(
+        self,
+        month_days: Sequence[int],
+        weekdays: Sequence[WeekdayNumber],
+        skip: Skip,
+        *,
+        is_numbered_in_year: bool = False,
+    ) -> None:
+        self._month_days = month_days
+        self._weekdays = weekdays
+        self._skip = skip
+        self._is_numbered_in_year = is_numbered_in_year
+        self._of_length = cache(self._days_of_length)
+        self._weekdays_of = cache(partial(_weekdays_within, weekdays))
+        self._weekdays_of_kind = cache(self._days_of_weekdays)
 
     @classmethod
     def of(cls, rule: Rule, start: date, skip: Skip) -> "_Wanted":
@@ -321,117 +281,96 @@ class _Wanted:
         # RFC 5545: a number beside a weekday counts in the month, and in the year where a
         # yearly rule names no months.
         in_year = rule.frequency is Frequency.YEARLY and not rule.by_month
-        return cls(rule.by_month_day or by_start, rule.by_day, skip, in_year)
+        return cls(rule.by_month_day or by_start, rule.by_day, skip, is_numbered_in_year=in_year)
 
-    def of_month(self, year: int, month: int) -> Collection[int]:
-        first = date(year, month, 1).toordinal()
-        length = _days_in_month(year, month)
-        if not self.month_days:
-            return _weekdays_within(first, length, self.weekdays)
+    def days(self, kind: int, months: Iterable[int]) -> int:
+        """Return the set of days that are wanted of some months of a kind of year."""
+        of_year = [_MONTHS[kind // 7][month - 1] for month in months]
         # RFC 7529 4.1: days are moved after BYMONTHDAY and before BYDAY, so BYDAY judges where
-        # they came to lie.
-        days = _days_of_month(first, length, self.month_days, self.skip)
-        if not self.weekdays:
-            return days
-        return [day for day in days if self._is_wanted_weekday(day)]
+        # they came to lie. None leaves the year, whose first and last month lack no day.
+        days = _union(self._of_length(length) << first >> 1 for first, length in of_year)
+        return days & self._weekdays_of_kind(kind)
 
-    def lacking(self, year: int, month: int) -> Sequence[Lacking]:
-        first = date(year, month, 1).toordinal()
-        length = _days_in_month(year, month)
-        taken = {_month_day(first, length, each, Skip.OMIT) for each in self.month_days}
+    def lacking(self, kind: int, months: Iterable[int]) -> Sequence[Lacking]:
+        """Return the dates that are wanted of some months of a kind of year and do not exist."""
         found: list[Lacking] = []
-        for month_day in self.month_days:
-            if abs(month_day) <= length:
-                continue
-            day = _month_day(first, length, month_day, self.skip)
-            if day is not None and self.weekdays and not self._is_wanted_weekday(day):
-                continue
-            near = first + length - 1 if month_day > 0 else first
-            is_shared = day is not None and day in taken
-            found.append(
-                Lacking(
-                    year=year,
-                    month=month,
-                    month_day=month_day,
-                    near=near,
-                    day=day,
-                    is_shared=is_shared,
-                )
-            )
-            taken.add(day)
+        for month in months:
+            first, length = _MONTHS[kind // 7][month - 1]
+            taken = {_month_day(length, each, Skip.OMIT) for each in self._month_days}
+            for month_day in self._month_days:
+                if abs(month_day) <= length:
+                    continue
+                at = _month_day(length, month_day, self._skip)
+                day = None if at is None else first + at - 1
+                if day is not None and not self._weekdays_of_kind(kind) >> day & 1:
+                    continue
+                near = first + length - 1 if month_day > 0 else first
+                is_shared = at is not None and at in taken
+                found.append(Lacking(month_day=month_day, near=near, day=day, is_shared=is_shared))
+                taken.add(at)
         return found
 
-    def _is_wanted_weekday(self, day: int) -> bool:
-        weekday = (day - 1) % 7
-        ordinals = {each.ordinal for each in self.weekdays if each.weekday == weekday}
-        if not ordinals or 0 in ordinals:
-            return bool(ordinals)
-        on = date.fromordinal(day)
-        if self.numbered_in_year:
-            first, length = date(on.year, 1, 1).toordinal(), 365 + isleap(on.year)
-        else:
-            first, length = day - on.day + 1, _days_in_month(on.year, on.month)
-        from_end = (first + length - 1 - day) // 7 + 1
-        return not ordinals.isdisjoint({(day - first) // 7 + 1, -from_end})
+    def _days_of_length(self, length: int) -> int:
+        """Return the days of a month, of which bit 1 is the first, and bit 0 the one before it."""
+        if not self._month_days:
+            return (1 << length) - 1 << 1
+        at = (_month_day(length, each, self._skip) for each in self._month_days)
+        return _union(1 << each for each in at if each is not None)
+
+    def _days_of_weekdays(self, kind: int) -> int:
+        weekday, length = kind % 7, 365 + kind // 7
+        if not self._weekdays:
+            return (1 << length) - 1
+        if self._is_numbered_in_year:
+            return self._weekdays_of(weekday, length)
+        return _union(
+            self._weekdays_of((weekday + first) % 7, length) << first
+            for first, length in _MONTHS[kind // 7]
+        )
 
 
-def _month_day(first: int, length: int, month_day: int, skip: Skip) -> int | None:
+def _month_day(length: int, month_day: int, skip: Skip) -> int | None:
     """Return the day of a month by its number, or by its negative one from the end.
 
     One that the month lacks lies behind its last day or before its first, and moves from there to
-    the nearest day that exists, or is left out.
+    the nearest day that exists, be it in the neighbouring month, or is left out.
     """
     if abs(month_day) <= length:
-        return first + month_day - 1 if month_day > 0 else first + length + month_day
+        return month_day if month_day > 0 else length + 1 + month_day
     if skip is Skip.OMIT:
         return None
-    last_before = first + length - 1 if month_day > 0 else first - 1
-    return last_before + (skip is Skip.FORWARD)
+    return (length if month_day > 0 else 0) + (skip is Skip.FORWARD)
 
 
-def _days_in_month(year: int, month: int) -> int:
-    return 28 + isleap(year) if month == 2 else 30 + (month + month // 8) % 2  # noqa: PLR2004 - February
-
-
-def _days_of_month(
-    first: int, length: int, month_days: Sequence[int], skip: Skip
-) -> Collection[int]:
-    resolved = {_month_day(first, length, each, skip) for each in month_days}
-    return [day for day in resolved if day is not None]
-
-
-def _weekdays_within(first: int, length: int, wanted: Iterable[WeekdayNumber]) -> Collection[int]:
-    """Return the weekdays of a month or a year, all of them or the nth."""
-    days: set[int] = set()
-    last = first + length - 1
+def _weekdays_within(wanted: Iterable[WeekdayNumber], first: int, length: int) -> int:
+    """Return the weekdays of so many days, of which the first is a `first`: all, or the nth."""
+    days = 0
     for each in wanted:
-        earliest = first + (each.weekday - (first - 1)) % 7
-        latest = last - ((last - 1) - each.weekday) % 7
+        earliest = (each.weekday - first) % 7
         if each.ordinal == 0:
-            days.update(range(earliest, last + 1, 7))
+            days |= _union(1 << day for day in range(earliest, length, 7))
             continue
-        day = (
-            earliest + 7 * (each.ordinal - 1)
-            if each.ordinal > 0
-            else latest + 7 * (each.ordinal + 1)
-        )
-        if first <= day <= last:
-            days.add(day)
+        if each.ordinal > 0:
+            day = earliest + 7 * (each.ordinal - 1)
+        else:
+            day = earliest + 7 * ((length - 1 - earliest) // 7 + 1 + each.ordinal)
+        if 0 <= day < length:
+            days |= 1 << day
     return days
 
 
-def _chosen(days: Sequence[int], positions: Sequence[int]) -> Sequence[int]:
+def _chosen(days: int, positions: Sequence[int]) -> int:
     """Keep the days at the positions of BYSETPOS, counted from 1, or from -1 at the end."""
-    if not positions:
+    if not positions or not days:
         return days
-    count = len(days)
-    places = {each - 1 if each > 0 else count + each for each in positions}
-    return [days[place] for place in sorted(places) if 0 <= place < count]
+    each = [day for day, bit in enumerate(reversed(f"{days:b}")) if bit == "1"]
+    count = len(each)
+    places = {position - 1 if position > 0 else count + position for position in positions}
+    return _union(1 << each[place] for place in places if 0 <= place < count)
 
 
-def _month_number(on: date) -> int:
-    return on.year * 12 + on.month - 1
-
-
-def _year_and_month(number: int) -> tuple[int, int]:
-    return number // 12, number % 12 + 1
+def _union(sets: Iterable[int]) -> int:
+    union = 0
+    for each in sets:
+        union |= each
+    return union

@@ -7,7 +7,7 @@ import sys
 from functools import partial
 from multiprocessing import get_context
 
-from benchmarks import cold_start, consume, create_task, many_sockets, socket_latency
+from benchmarks import cold_start, consume, create_task, idle, many_sockets, socket_latency
 from taskflow.standalone.postgres import BINARIES
 
 BENCHMARKS = {
@@ -18,6 +18,7 @@ BENCHMARKS = {
     "socket_latency_kafka": partial(socket_latency.main, kafka=True),
     "many_sockets": many_sockets.main,
     "cold_start": cold_start.main,
+    "idle": idle.main,
 }
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from gunicorn.http.errors import ChunkMissingTerminator, InvalidChunkSize
 from werkzeug import Response
 from werkzeug.datastructures import Headers
 from werkzeug.test import Client, EnvironBuilder, TestResponse
@@ -642,6 +643,46 @@ def test_a_body_that_is_shorter_than_it_says_is_cut_off(case: Case, senders: Sen
     answer = Response.from_app(case.function.app, environ)
 
     assert_refused(answer, 400, "body-cut-off")
+
+
+class _Failing(io.RawIOBase):
+    """A body of which the server can read nothing."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, _buffer: object) -> int:
+        raise self._error
+
+
+@each(takes_body)
+@pytest.mark.parametrize(
+    ("error", "status", "slug"),
+    [
+        (TimeoutError(), 408, "body-too-slow"),
+        (ConnectionResetError(), 400, "body-cut-off"),
+        (InvalidChunkSize(b"zz"), 400, "malformed-chunks"),
+        (ChunkMissingTerminator(b"x"), 400, "malformed-chunks"),
+    ],
+    ids=repr,
+)
+def test_a_body_that_the_server_cannot_read_is_told_so(
+    case: Case, senders: Senders, error: Exception, status: int, slug: str
+) -> None:
+    signed = senders.of(case)
+    builder = EnvironBuilder(
+        path=case.path(user_id=signed.user_id),
+        method=case.route.method,
+        headers=Headers({**signed.headers, **JSON_TYPE}),
+    )
+    environ = builder.get_environ() | {"wsgi.input": _Failing(error), "wsgi.input_terminated": True}
+
+    answer = Response.from_app(case.function.app, environ)
+
+    assert_refused(answer, status, slug)
 
 
 @each()

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, cast, get_args
 from urllib.parse import unquote_to_bytes
 
 from flask import Request
+from gunicorn.http.errors import ParseException
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
@@ -21,6 +22,8 @@ BODY_MAX_BYTES = 1024 * 1024
 JSON_TYPES = ("application/json",)
 MERGE_TYPES = (*JSON_TYPES, "application/merge-patch+json")
 """What PUT and PATCH take. JSON of another `+json` type, such as json-patch, is no merge patch."""
+
+_CLOSE = {"Connection": "close"}
 
 _INVALID = "Some of what was sent is not valid."
 
@@ -49,15 +52,24 @@ Q = TypeVar("Q", bound=Query)
 
 
 def read_bytes(request: Request) -> bytes:
-    """Return the body as it was sent. Raises Problem 413 over BODY_MAX_BYTES, 400 if cut off."""
+    """Return the body as it was sent.
+
+    Raises Problem 413 over BODY_MAX_BYTES, 408 where it does not come, 400 where it is cut off or
+    its chunks are malformed.
+    """
     # Of a body in chunks, Werkzeug gives the first so many bytes and keeps quiet about the rest.
     request.max_content_length = BODY_MAX_BYTES + 1
     try:
         raw = request.get_data(cache=True)
     except RequestEntityTooLarge:
         raise _too_large() from None
-    except ClientDisconnected:
-        raise Problem(400, "body-cut-off", "The body is shorter than its Content-Length.") from None
+    except ClientDisconnected as cut:
+        if isinstance(cut.__context__, TimeoutError):
+            raise Problem(408, "body-too-slow", "The body did not come.", headers=_CLOSE) from None
+        raise Problem(400, "body-cut-off", "The body is shorter than it was to be.") from None
+    except ParseException:
+        detail = "The body is not in chunks as HTTP/1.1 has them."
+        raise Problem(400, "malformed-chunks", detail, headers=_CLOSE) from None
     if len(raw) > BODY_MAX_BYTES:
         raise _too_large()
     return raw
@@ -111,7 +123,7 @@ def _too_large() -> Problem:
         413,
         "body-too-large",
         f"The body is larger than {BODY_MAX_BYTES} bytes.",
-        headers={"Connection": "close"},
+        headers=_CLOSE,
     )
 
 

@@ -63,6 +63,8 @@ class _Server(BaseApplication):
             "graceful_timeout": GRACEFUL_S,
             "timeout": HUNG_AFTER_S,
             "loglevel": "warning",
+            # A client could set them by headers of these names: we have no mount point.
+            "forwarder_headers": "",
             "post_worker_init": self._worker_started,
             "child_exit": _forget_worker,
         }

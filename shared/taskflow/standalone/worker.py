@@ -1,35 +1,49 @@
-"""gunicorn's gevent worker, but one that stops as soon as its last request is answered."""
+"""gunicorn's gevent worker, but one that gives slow clients up, and refuses with problems."""
 
 # gunicorn has no types.
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 
+import logging
 import socket
 from contextlib import suppress
 from typing import Any
 
 import gevent
+from gunicorn.http.errors import ParseException
+from gunicorn.util import close_graceful
 from gunicorn.workers.ggevent import GeventWorker
 
 from taskflow.eventing import cron
 from taskflow.push import process_feed
+from taskflow.serving import problems
+from taskflow.serving.body import BODY_MAX_BYTES
+from taskflow.standalone import refusals
+from taskflow.standalone.pace import Answering, Arriving
 
-LOOK_S = 0.05
+LINGER_S = 2.0
+LINGER_MAX_BYTES = 16 * 1024 * 1024
+"""How long, and how much, a client may go on to send what nobody reads: a connection that is cut
+while it sends takes the answer with it."""
+
+_log = logging.getLogger(__name__)
 
 
 class Worker(GeventWorker):
-    """A worker that, when it stops, hangs up on clients who only keep their connection open.
+    """A worker that waits for no client for long, and tells who is refused why.
 
-    gunicorn's own waits for them, up to its graceful timeout.
+    When it stops, it hangs up on clients who only keep their connection open; gunicorn's own waits
+    for them, up to its graceful timeout.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - gunicorn's own
         super().__init__(*args, **kwargs)
         self._idle: set[Any] = set()
 
-    def run(self) -> None:
-        """Serve until told to stop, and then finish what was begun."""
+    def handle_exit(self, sig: Any, frame: Any) -> None:  # noqa: ANN401 - as above
+        """Begin to stop."""
+        super().handle_exit(sig, frame)
+        # A signal may come anywhere, the hub included, where nothing may wait.
         gevent.spawn(self._let_go)
-        super().run()
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:  # noqa: ANN401 - as above
         """Serve a connection."""
@@ -39,22 +53,62 @@ class Worker(GeventWorker):
             self._idle.discard(client)
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:  # noqa: ANN401 - as above
-        """Answer a request, after which its connection is idle."""
+        """Answer a request, after which its connection is idle, or closed."""
         self._idle.discard(sock)
+        refusals.check_host(req)
+        req.unreader.sock = Arriving(sock)
+        if getattr(req.body.reader, "length", 0) > BODY_MAX_BYTES:
+            req.force_close()
         try:
-            return super().handle_request(listener_name, req, sock, addr)
+            answering: Any = Answering(sock)
+            super().handle_request(listener_name, req, answering, addr)
+        except StopIteration:
+            _finish(req, sock)
+            raise
+        else:
+            _finish(req, sock)
         finally:
+            req.unreader.sock = sock
             self._idle.add(sock)
             if not self.alive:
                 _hang_up(sock)
 
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Any) -> None:  # noqa: ANN401 - as above
+        """Tell a client with a problem why its request was not answered."""
+        problem = refusals.problem_of(exc)
+        if problem is None:
+            _log.error("a request failed in the server", exc_info=exc)
+            problem = problems.problem_of(exc)
+        else:
+            _log.info("%s from %s", problem.slug, addr[0] if addr else "a local client")
+        with_body = getattr(req, "method", None) != "HEAD"
+        path = getattr(req, "path", None) or ""
+        with suppress(OSError):
+            Answering(client).sendall(refusals.answer(problem, path, with_body=with_body))
+        close_graceful(client, LINGER_S, LINGER_MAX_BYTES)
+
     def _let_go(self) -> None:
-        while self.alive:
-            gevent.sleep(LOOK_S)
         cron.end_shifts()
         process_feed.drain()
         for client in list(self._idle):
             _hang_up(client)
+
+
+def _finish(req: Any, sock: Any) -> None:  # noqa: ANN401 - gunicorn's own
+    """Close a connection on which a body is left unread; gunicorn would read it, however long."""
+    if not _is_read(req):
+        req.force_close()
+        close_graceful(sock, LINGER_S, LINGER_MAX_BYTES)
+
+
+def _is_read(req: Any) -> bool:  # noqa: ANN401 - gunicorn's own
+    """Read what is left of a body, if that is not more than a body may be; say whether it ended."""
+    if req.body.failed:
+        return False
+    try:
+        return len(req.body.read(BODY_MAX_BYTES + 1)) <= BODY_MAX_BYTES
+    except (OSError, ParseException):
+        return False
 
 
 def _hang_up(client: Any) -> None:  # noqa: ANN401 - a socket of gevent

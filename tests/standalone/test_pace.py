@@ -1,0 +1,106 @@
+"""A client that takes no answer, or brings no body, is given up; a slow one is not."""
+
+# gevent has no types.
+# pyright: reportUnknownVariableType=false
+
+from collections.abc import Generator
+
+import gevent
+import pytest
+from gevent import socket
+
+from taskflow.standalone import pace
+from taskflow.standalone.pace import PIECE_BYTES, Answering, Arriving
+
+STALLED_S = 0.2
+"""In place of 30 s."""
+
+A_LARGE_ANSWER = b"x" * (100 * PIECE_BYTES)
+"""More than a connection holds on its way."""
+
+Ends = tuple["socket.socket", "socket.socket"]
+
+
+@pytest.fixture
+def ends(monkeypatch: pytest.MonkeyPatch) -> Generator[Ends]:
+    """Connect a server and a client."""
+    monkeypatch.setattr(pace, "STALLED_S", STALLED_S)
+    with socket.socket() as listener, socket.socket() as client:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, PIECE_BYTES)
+        client.connect(listener.getsockname())
+        server, _ = listener.accept()
+        with server:
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PIECE_BYTES)
+            yield server, client
+
+
+def _read_to_the_end(connection: "socket.socket | Arriving") -> None:
+    while connection.recv(PIECE_BYTES):
+        pass
+
+
+def test_an_answer_that_nobody_reads_is_given_up_and_forgotten(ends: Ends) -> None:
+    server, client = ends
+
+    with pytest.raises(ConnectionResetError):
+        Answering(server).sendall(A_LARGE_ANSWER)
+    server.close()
+
+    # The kernel does not go on to offer it.
+    with pytest.raises(ConnectionResetError):
+        _read_to_the_end(client)
+
+
+def test_an_answer_that_is_read_slowly_is_sent_however_long_it_takes(ends: Ends) -> None:
+    server, client = ends
+    sending = gevent.spawn(Answering(server).sendall, A_LARGE_ANSWER)
+
+    read = 0
+    while read < len(A_LARGE_ANSWER):
+        read += len(client.recv(4 * PIECE_BYTES))
+        gevent.sleep(STALLED_S / 20)
+
+    sending.get()
+    assert read == len(A_LARGE_ANSWER)
+
+
+def test_a_body_that_does_not_come_is_given_up(ends: Ends) -> None:
+    server, _ = ends
+
+    with pytest.raises(TimeoutError):
+        Arriving(server).recv(100)
+
+
+def test_a_body_that_comes_byte_by_byte_is_given_up(ends: Ends) -> None:
+    server, client = ends
+    arriving = Arriving(server)
+
+    def trickle() -> None:
+        while True:
+            client.sendall(b"x")
+            gevent.sleep(STALLED_S / 20)
+
+    trickling = gevent.spawn(trickle)
+    with pytest.raises(TimeoutError):
+        _read_to_the_end(arriving)
+    trickling.kill()
+
+
+def test_a_body_that_comes_slowly_is_read_however_long_it_takes(ends: Ends) -> None:
+    server, client = ends
+    arriving = Arriving(server)
+
+    def bring() -> None:
+        for _ in range(100):
+            client.sendall(b"x" * PIECE_BYTES)
+            gevent.sleep(STALLED_S / 20)
+
+    bringing = gevent.spawn(bring)
+    received = 0
+    while received < 100 * PIECE_BYTES:
+        received += len(arriving.recv(PIECE_BYTES))
+
+    bringing.get()
+    assert received == 100 * PIECE_BYTES

@@ -393,6 +393,21 @@ def test_a_snoozed_reminder_stays_so_until_the_due_date_moves() -> None:
     assert (taken_along.remind_at, taken_along.is_snoozed) == (DUE, False)
 
 
+def test_a_snoozed_reminder_without_its_due_date_does_not_come_back_with_its_task() -> None:
+    task = _due_task()
+    cleared, _ = tasks.set_due_date(task, None, now=A_TIME)
+    closed, _ = tasks.set_completed(cleared, True, now=A_TIME)  # noqa: FBT003 - the domain's own
+    snoozed, _ = reminders.snooze(
+        a_reminder(task, before_due="P1D"), task, Snooze(until=DUE - HOUR), now=A_TIME
+    )
+
+    cancelled, gone = _following(task, cleared, snoozed)
+    reopened, back = _following(closed, cleared, cancelled)
+
+    assert (cancelled.status, gone) == (ReminderStatus.CANCELLED, ["reminder.cancelled"])
+    assert (reopened, back) == (cancelled, [])
+
+
 @pytest.mark.parametrize("ago", [timedelta(0), HOUR])
 def test_a_reminder_is_not_snoozed_until_a_time_that_is_past(ago: timedelta) -> None:
     task = a_task()

@@ -273,10 +273,11 @@ def _followed(
     if reminder.is_removed:
         return None
     before_due, due_date = reminder.before_due, task.due_date
-    at, is_snoozed = reminder.remind_at, reminder.is_snoozed
-    if before_due is not None and due_date is not None and (is_moved or not is_snoozed):
-        at, is_snoozed = max(due_date, _EARLIEST_DUE) - before_due, False
-    has_time = before_due is None or due_date is not None or (is_snoozed and not is_moved)
+    at = reminder.remind_at
+    is_snoozed = reminder.is_snoozed and not (is_moved and before_due is not None)
+    if before_due is not None and due_date is not None and not is_snoozed:
+        at = max(due_date, _EARLIEST_DUE) - before_due
+    has_time = before_due is None or due_date is not None or is_snoozed
     is_armed = task.is_open and has_time
     armed = replace(reminder, remind_at=at, is_snoozed=is_snoozed, status=ReminderStatus.SCHEDULED)
     comes_again = is_moved and before_due is not None and reminder.is_notified

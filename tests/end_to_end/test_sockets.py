@@ -242,6 +242,13 @@ def test_a_bad_since_is_closed_with_4400(system: System, user: SignedIn, since: 
         assert close_code(listening) == CloseCode.BAD_SINCE
 
 
+def test_a_since_or_a_ticket_given_twice_is_none(system: System, user: SignedIn) -> None:
+    with opened(system, headers=user.headers, since=[0, 1]) as listening:
+        assert close_code(listening) == CloseCode.BAD_SINCE
+    with opened(system, ticket=[_ticket(system, user), "x"]) as listening:
+        assert close_code(listening) == CloseCode.BAD_TOKEN
+
+
 def test_a_token_that_expires_closes_its_socket_with_4401(system: System, user: SignedIn) -> None:
     # Here it has a second left; a request would have the leeway besides.
     token = _token(system, user, exp=int(clock.now().timestamp()) + 2)

@@ -32,9 +32,10 @@ def opened(
 ) -> Generator[ClientConnection]:
     """Open a socket below `/ws`, as a stranger unless `headers` say otherwise.
 
-    A parameter of the query that is None is left out.
+    A parameter of the query that is None is left out, and one that is a list is repeated.
     """
-    encoded = urlencode({name: value for name, value in query.items() if value is not None})
+    given = {name: value for name, value in query.items() if value is not None}
+    encoded = urlencode(given, doseq=True)
     with connect(
         f"{system.ws_url}{path}{'?' if encoded else ''}{encoded}",
         additional_headers=headers,

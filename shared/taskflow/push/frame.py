@@ -133,18 +133,25 @@ def _admitted(caller: Caller, path_user_id: str | None) -> Caller:
 
 
 def _since() -> int | None:
-    text = request.args.get("since")
-    if text is None:
+    given = request.args.getlist("since")
+    if not given:
         return None
-    if not (text.isascii() and text.isdigit()) or len(text) > len(str(_SINCE_MAX)):
+    text = given[0]
+    if (
+        len(given) > 1
+        or not (text.isascii() and text.isdigit())
+        or len(text) > len(str(_SINCE_MAX))
+    ):
         raise _Refused(CloseCode.BAD_SINCE)
     return int(text)
 
 
 def _caller(ws: Server) -> Caller:
-    ticket = request.args.get("ticket")
-    if ticket is not None:
-        return _caller_of_ticket(ticket)
+    tickets = request.args.getlist("ticket")
+    if len(tickets) > 1:
+        raise _Refused(CloseCode.BAD_TOKEN)
+    if tickets:
+        return _caller_of_ticket(tickets[0])
     token = _token_of_headers()
     if token is None:
         received = ws.receive(timeout=TOKEN_WITHIN_S)

@@ -43,6 +43,8 @@ STARTS = (
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
+LEAD_MAX = BEFORE_DUE_MAX.longest
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -114,24 +116,20 @@ def _after_completion(series: Series) -> None:
 
 
 def _due(series: Series) -> None:
-    recurrence.due_occurrences(
-        series, "UTC", since=NOW - 2 * BEFORE_DUE_MAX, now=NOW, limit=SPAWNED_MAX
-    )
+    recurrence.due_occurrences(series, "UTC", since=NOW - 2 * LEAD_MAX, now=NOW, limit=SPAWNED_MAX)
 
 
 def _latest_due(series: Series) -> None:
     missed = replace(series, missed=Missed.LATEST)
-    recurrence.due_occurrences(
-        missed, "UTC", since=NOW - 2 * BEFORE_DUE_MAX, now=NOW, limit=SPAWNED_MAX
-    )
+    recurrence.due_occurrences(missed, "UTC", since=NOW - 2 * LEAD_MAX, now=NOW, limit=SPAWNED_MAX)
 
 
 def _made_until(series: Series) -> None:
-    Recurrence(series=series, zone="UTC", lead=BEFORE_DUE_MAX).made_until(NOW)
+    Recurrence(series=series, zone="UTC", lead=LEAD_MAX).made_until(NOW)
 
 
 def _made_at(series: Series) -> None:
-    Recurrence(series=series, zone="UTC", lead=BEFORE_DUE_MAX).made_at(NOW)
+    Recurrence(series=series, zone="UTC", lead=LEAD_MAX).made_at(NOW)
 
 
 WAYS: dict[str, Callable[[Series], None]] = {

@@ -11,6 +11,7 @@ from taskflow.domain.reminders import ReminderDraft
 from taskflow.serving import Caller, as_json, http_function
 from taskflow.storage import (
     Transaction,
+    account_store,
     events,
     notification_store,
     reminder_store,
@@ -20,10 +21,11 @@ from taskflow.storage import (
 
 @http_function("POST /api/{user_id}/tasks/{task_id}/reminders", permission="tasks:write")
 def add_reminder(caller: Caller, task_id: UUID, draft: ReminderDraft, tx: Transaction) -> Response:
+    zone = account_store.zone_of(tx, caller.user_id)
     task = task_store.lock(tx, caller.user_id, task_id)
     others = reminder_store.of_task(tx, task_id)
     now = clock.now()
-    added = reminders.add(task, draft, others, now=now)
+    added = reminders.add(task, draft, others, zone, now=now)
     if not added.happened:
         return as_json(reminders.represent(added.reminder))
     reminder_store.add_all(tx, [added.reminder])

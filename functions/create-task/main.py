@@ -18,7 +18,7 @@ from taskflow.storage import (
 
 @http_function("POST /api/{user_id}/tasks", permission="tasks:write")
 def create_task(caller: Caller, draft: NewTask, tx: Transaction) -> Response:
-    zone = account_store.zone_of(tx, caller.user_id) if draft.series else ""
+    zone = account_store.zone_of(tx, caller.user_id) if draft.needs_zone else ""
     made = creation.create(draft, user_id=caller.user_id, user_zone=zone, now=clock.now())
     task_store.add(tx, made.task)
     reminder_store.add_all(tx, made.reminders)

@@ -59,7 +59,7 @@ def test_a_task_its_series_and_its_reminders_are_made_and_told_in_this_order() -
     assert made.happened[1].version == made.task.version == 2
     assert made.task.recurrence is not None
     assert made.task.recurrence.series.mode is Mode.AFTER_COMPLETION
-    assert made.task.recurrence.lead == timedelta(days=1)
+    assert made.task.recurrence.lead == timedelta(days=1, hours=3)
     assert [one.remind_at for one in made.reminders] == [
         DUE_AT - timedelta(days=1),
         datetime.fromisoformat("2026-04-01T00:00:00Z"),
@@ -100,16 +100,16 @@ def test_reminders_of_the_same_time_are_one() -> None:
     made = _create(
         due_date=DUE,
         reminders=[
-            {"before_due": "P1D"},
-            {"before_due": "PT24H"},
-            {"remind_at": "2026-04-30T11:00:00+02:00"},
+            {"before_due": "P7D"},
+            {"before_due": "P1W"},
+            {"remind_at": "2026-04-24T11:00:00+02:00"},
             {"remind_at": PAST},
             {"remind_at": PAST},
         ],
     )
 
     assert [one.remind_at for one in made.reminders] == [
-        DUE_AT - timedelta(days=1),
+        DUE_AT - timedelta(days=7),
         datetime.fromisoformat(PAST),
     ]
     assert len(made.notifications) == 1

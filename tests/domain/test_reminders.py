@@ -23,7 +23,7 @@ from taskflow.domain.reminders import (
     Snooze,
 )
 from taskflow.domain.tasks import Task, TaskChanges
-from taskflow.domain.times import duration_text, rfc3339
+from taskflow.domain.times import Duration, rfc3339
 from tests.support.builders import A_TIME, a_reminder, a_task
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -42,7 +42,7 @@ def _add(
     now: datetime = A_TIME,
     **fields: Any,  # noqa: ANN401 - as above
 ) -> Added:
-    return reminders.add(task, _draft(**fields), others, now=now)
+    return reminders.add(task, _draft(**fields), others, "UTC", now=now)
 
 
 def _due_task(due: datetime = DUE, **fields: Any) -> Task:  # noqa: ANN401 - as above
@@ -96,13 +96,21 @@ def test_a_reminder_at_a_time_is_scheduled_and_told_by_one_event() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before_due", "shown"), [("P1D", "P1D"), ("PT90M", "PT1H30M"), ("PT0S", "PT0S")]
+    ("before_due", "shown", "long"),
+    [
+        ("P1D", "P1D", DAY),
+        ("P1W", "P7D", 7 * DAY),
+        ("PT24H", "PT24H", DAY),
+        ("PT90M", "PT1H30M", 1.5 * HOUR),
+        ("PT0S", "PT0S", 0 * HOUR),
+    ],
 )
-def test_a_relative_reminder_is_so_long_before_the_due_date(before_due: str, shown: str) -> None:
+def test_a_relative_reminder_is_so_long_before_the_due_date(
+    before_due: str, shown: str, long: timedelta
+) -> None:
     reminder = _add(_due_task(), before_due=before_due).reminder
 
-    assert reminder.before_due is not None
-    assert reminder.remind_at == DUE - reminder.before_due
+    assert reminder.remind_at == DUE - long
     assert reminder.is_relative
     assert reminders.represent(reminder)["before_due"] == shown
 
@@ -141,6 +149,21 @@ def test_the_same_time_twice_is_the_first_reminder_and_no_event() -> None:
     by_length = _add(task, [first], before_due="PT1H")
 
     assert by_time == by_length == Added(first, None, [])
+
+
+def test_a_day_and_24_hours_are_two_reminders_also_while_they_are_at_the_same_time() -> None:
+    task = _due_task()
+    a_day, a_week = a_reminder(task, before_due="P1D"), a_reminder(task, before_due="P1W")
+    snoozed, _ = reminders.snooze(a_day, task, Snooze(until=DUE - HOUR), now=A_TIME)
+
+    hours = _add(task, [a_day, a_week], before_due="PT24H")
+
+    assert hours.reminder.remind_at == a_day.remind_at
+    assert _types(hours.happened) == ["reminder.scheduled"]
+    assert _add(task, [a_day, a_week], before_due="P7D") == Added(a_week, None, [])
+    assert _add(task, [hours.reminder], before_due="PT1440M") == Added(hours.reminder, None, [])
+    # What was snoozed is by now at a time of its own.
+    assert _add(task, [snoozed], before_due="PT1H") == Added(snoozed, None, [])
 
 
 def test_the_same_time_past_fires_just_once() -> None:
@@ -204,6 +227,9 @@ def test_there_is_nothing_to_be_reminded_of_in_a_deleted_task() -> None:
         {"before_due": "-P1D"},
         {"before_due": 3600},
         {"before_due": "P366DT1S"},
+        {"before_due": "P1DT8761H"},
+        {"before_due": "PT99999999999999999S"},
+        {"before_due": "P999999999999999999W"},
         {"remind_at": IN_AN_HOUR, "message": ""},
         {"remind_at": IN_AN_HOUR, "message": " "},
         {"remind_at": IN_AN_HOUR, "message": "a\0"},
@@ -218,7 +244,8 @@ def test_what_is_no_reminder_is_refused(wrong: dict[str, Any]) -> None:
 
 
 def test_a_reminder_comes_at_most_a_leap_year_before() -> None:
-    assert _draft(before_due="P366D", message="a" * 1000).before_due == 366 * DAY
+    assert _draft(before_due="P366D", message="a" * 1000).before_due == Duration(days=366)
+    assert _draft(before_due="PT8784H").before_due == Duration(seconds=366 * 86_400)
 
 
 def test_the_lead_is_that_of_the_earliest_relative_reminder_that_is_left() -> None:
@@ -228,7 +255,8 @@ def test_the_lead_is_that_of_the_earliest_relative_reminder_that_is_left() -> No
     gone, _ = reminders.remove(a_day, now=A_TIME)
 
     assert reminders.lead_of([]) == reminders.lead_of([absolute, at_due]) == timedelta(0)
-    assert reminders.lead_of([absolute, an_hour, a_day, at_due]) == DAY
+    # A day may be as long as that.
+    assert reminders.lead_of([absolute, an_hour, a_day, at_due]) == DAY + 3 * HOUR
     assert reminders.lead_of([an_hour, gone]) == HOUR
 
 
@@ -347,15 +375,58 @@ def test_a_due_date_moved_while_the_task_was_closed_counts_when_it_is_open_again
     assert back.remind_at == meanwhile.remind_at == DUE + 2 * DAY
 
 
-def test_a_due_date_before_the_first_of_all_times_does_not_break_its_reminders() -> None:
-    task = _due_task()
-    moved, _ = tasks.set_due_date(task, datetime.min.replace(tzinfo=UTC), now=A_TIME)
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago"])
+@pytest.mark.parametrize("before_due", ["P366D", "PT8784H", "P1D", "P1DT1S"])
+@pytest.mark.parametrize("due", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"])
+def test_a_due_date_at_either_end_of_time_does_not_break_its_reminders(
+    due: str, before_due: str, zone: str
+) -> None:
+    task = _due_task(A_TIME + 400 * DAY)
+    moved, _ = tasks.set_due_date(task, datetime.fromisoformat(due), now=A_TIME)
 
     changed, happened = reminders.follow(
-        task, moved, [a_reminder(task, before_due="P1D")], now=A_TIME
+        task, moved, [a_reminder(task, zone=zone, before_due=before_due)], now=A_TIME
     )
 
     assert len(changed) == len(happened) == 1
+
+
+BERLIN = "Europe/Berlin"
+SPRING = datetime(2026, 3, 29, 7, tzinfo=UTC)
+"""Nine in the morning in Berlin, some hours after the clocks went forward."""
+
+
+def test_a_due_date_takes_its_reminder_over_a_change_of_clocks() -> None:
+    task = _due_task(SPRING - 3 * DAY)
+    moved, _ = tasks.set_due_date(task, SPRING, now=A_TIME)
+
+    by_days, _ = _following(task, moved, a_reminder(task, zone=BERLIN, before_due="P1D"))
+    by_hours, _ = _following(task, moved, a_reminder(task, zone=BERLIN, before_due="PT24H"))
+
+    assert by_days.remind_at == SPRING - 23 * HOUR
+    assert by_hours.remind_at == SPRING - 24 * HOUR
+
+
+def test_a_new_zone_moves_a_reminder_where_the_clocks_change_otherwise() -> None:
+    task = _due_task(SPRING)
+    days, hours = (a_reminder(task, before_due=text) for text in ("P1D", "PT24H"))
+    absolute = a_reminder(task, remind_at=IN_AN_HOUR)
+    snoozed, _ = reminders.snooze(days, task, Snooze(until=SPRING - HOUR), now=A_TIME)
+
+    moved, *others = (
+        reminders.follow_zone(replace(one, zone=BERLIN), task.due_date, now=A_TIME)
+        for one in (days, hours, absolute, snoozed)
+    )
+
+    assert moved is not None
+    after, event = moved
+    assert after == replace(days, zone=BERLIN, remind_at=SPRING - 23 * HOUR, version=2)
+    assert event.event_type.value == "reminder.rescheduled"
+    assert event.data["changes"] == {
+        "remind_at": {"old": rfc3339(SPRING - DAY), "new": rfc3339(SPRING - 23 * HOUR)}
+    }
+    assert others == [None, None, None]
+    assert reminders.follow_zone(replace(days, zone="Asia/Kolkata"), SPRING, now=A_TIME) is None
 
 
 # Snoozing, taking away
@@ -391,6 +462,21 @@ def test_a_snoozed_reminder_stays_so_until_the_due_date_moves() -> None:
 
     assert (back.remind_at, back.is_snoozed) == (DUE - HOUR, True)
     assert (taken_along.remind_at, taken_along.is_snoozed) == (DUE, False)
+
+
+def test_a_snoozed_reminder_without_its_due_date_does_not_come_back_with_its_task() -> None:
+    task = _due_task()
+    cleared, _ = tasks.set_due_date(task, None, now=A_TIME)
+    closed, _ = tasks.set_completed(cleared, True, now=A_TIME)  # noqa: FBT003 - the domain's own
+    snoozed, _ = reminders.snooze(
+        a_reminder(task, before_due="P1D"), task, Snooze(until=DUE - HOUR), now=A_TIME
+    )
+
+    cancelled, gone = _following(task, cleared, snoozed)
+    reopened, back = _following(closed, cleared, cancelled)
+
+    assert (cancelled.status, gone) == (ReminderStatus.CANCELLED, ["reminder.cancelled"])
+    assert (reopened, back) == (cancelled, [])
 
 
 @pytest.mark.parametrize("ago", [timedelta(0), HOUR])
@@ -436,9 +522,17 @@ def test_an_occurrence_is_reminded_of_as_its_series_is() -> None:
 
     assert (copy.task_id, copy.user_id) == (occurrence.id, occurrence.user_id)
     assert (copy.remind_at, copy.message) == (DUE + 6 * DAY, "soon")
-    assert (copy.before_due, copy.version, copy.created_at) == (DAY, 1, DUE)
+    assert (copy.before_due, copy.version, copy.created_at) == (Duration(days=1), 1, DUE)
     assert copy.id != template.id
     assert scheduled.data == reminders.represent(copy)
+
+
+def test_a_copy_is_so_many_days_before_in_the_zone_of_its_user() -> None:
+    template = a_reminder(_due_task(SPRING - 3 * DAY), zone=BERLIN, before_due="P1D")
+
+    copy, _ = template.copied_to(_due_task(SPRING), now=A_TIME)
+
+    assert (copy.remind_at, copy.zone) == (SPRING - 23 * HOUR, BERLIN)
 
 
 # Properties
@@ -494,7 +588,8 @@ class _World:
             assert self.task.is_open
             if reminder.before_due is not None and not reminder.is_snoozed:
                 assert self.task.due_date is not None
-                assert reminder.remind_at == self.task.due_date - reminder.before_due
+                nominal = timedelta(seconds=reminder.before_due.nominal_s)
+                assert reminder.remind_at == self.task.due_date - nominal
 
 
 Step = Callable[[_World], None]
@@ -532,7 +627,7 @@ def _add_one(hours: int, *, is_relative: bool) -> Step:
         if not world.task.is_open or (is_relative and world.task.due_date is None):
             return
         how = (
-            {"before_due": duration_text(abs(hours) * HOUR)}
+            {"before_due": f"PT{abs(hours)}H"}
             if is_relative
             else {"remind_at": rfc3339(world.now + hours * HOUR)}
         )

@@ -1,14 +1,20 @@
 """Reminders: to add, list, snooze and remove them, and what becomes of them with their task."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
+from taskflow.domain import accounts, tasks
+from taskflow.domain.accounts import SettingsChanges
+from taskflow.storage import account_store, events, reminder_store, task_store, transaction
 from tests.functions.conftest import Travel
-from tests.support.accounts import SignedIn, an_administrator
+from tests.support.accounts import A_CAUSE, SignedIn, a_user, an_administrator
 from tests.support.api import Api, content
+from tests.support.eventually import eventually
 from tests.support.explained import assert_events_explain_the_change
 from tests.support.forged import still
 from tests.support.refused import assert_invalid, assert_refused
@@ -21,6 +27,7 @@ NOW_TEXT = "2026-03-02T08:00:00.000000Z"
 DUE = "2026-03-04T09:00:00.000000Z"
 TO_COME = "2026-03-03T08:00:00.000000Z"
 PAST = "2026-03-01T08:00:00.000000Z"
+WAIT_S = 10
 FIRED = ["reminder.scheduled", "reminder.triggered", "notification.created", "reminder.sent"]
 
 
@@ -85,7 +92,8 @@ def test_a_reminder_at_a_time_is_added(user: SignedIn, api: Api) -> None:
     ("before_due", "shown", "at"),
     [
         ("P1D", "P1D", "2026-03-03T09:00:00.000000Z"),
-        ("PT24H", "P1D", "2026-03-03T09:00:00.000000Z"),
+        ("PT24H", "PT24H", "2026-03-03T09:00:00.000000Z"),
+        ("P0W", "PT0S", DUE),
         ("PT90M", "PT1H30M", "2026-03-04T07:30:00.000000Z"),
         ("P1DT1S", "P1DT1S", "2026-03-03T08:59:59.000000Z"),
         ("PT0S", "PT0S", DUE),
@@ -142,6 +150,21 @@ def test_a_reminder_of_the_same_time_is_the_first(user: SignedIn, api: Api) -> N
         assert (answer.status_code, answer.json) == (200, first)
     assert happened == []
     assert _pending(api) == [first]
+
+
+def test_a_day_before_and_24_hours_before_are_two_reminders(user: SignedIn, api: Api) -> None:
+    task = created(api, due_date=DUE)
+
+    with assert_events_explain_the_change(user.user_id):
+        day, hours = (_added(api, task, before_due=text) for text in ("P1D", "PT24H"))
+        api.put("/api/settings", {"timezone": "Europe/Berlin"})
+        api.put(f"/api/tasks/{task['id']}/due-date", {"due_date": "2026-03-29T09:00:00+02:00"})
+
+    assert day["remind_at"] == hours["remind_at"]
+    assert [(one["id"], one["remind_at"]) for one in _pending(api)] == [
+        (hours["id"], "2026-03-28T07:00:00.000000Z"),
+        (day["id"], "2026-03-28T08:00:00.000000Z"),
+    ]
 
 
 def test_a_reminder_that_fired_at_once_does_not_fire_again(user: SignedIn, api: Api) -> None:
@@ -298,6 +321,143 @@ def test_a_task_that_is_not_there_has_no_reminders(api: Api) -> None:
 
     for task in (deleted, {"id": uuid4()}):
         assert_refused(api.post(_path(task), {"remind_at": TO_COME}), 404, "task-not-found")
+
+
+@pytest.mark.parametrize(
+    ("zone", "due", "before_due", "at"),
+    [
+        ("Europe/Berlin", "2026-03-29T09:00:00+02:00", "P1D", "2026-03-28T08:00:00"),
+        ("Europe/Berlin", "2026-10-25T09:00:00+01:00", "P1D", "2026-10-24T07:00:00"),
+        ("Europe/Berlin", "2026-10-25T09:00:00+01:00", "P1W", "2026-10-18T07:00:00"),
+        ("Europe/Berlin", "2026-03-29T09:00:00+02:00", "P1DT2H", "2026-03-28T06:00:00"),
+        ("Europe/Berlin", "2026-03-29T09:00:00+02:00", "PT24H", "2026-03-28T07:00:00"),
+        ("America/New_York", "2026-03-08T09:00:00-04:00", "P1D", "2026-03-07T14:00:00"),
+        ("America/New_York", "2026-11-01T09:00:00-05:00", "P1D", "2026-10-31T13:00:00"),
+        ("Australia/Lord_Howe", "2026-04-05T09:00:00+10:30", "P1D", "2026-04-03T22:00:00"),
+        ("Pacific/Kiritimati", "9999-12-31T23:59:59Z", "P1D", "9999-12-30T23:59:59"),
+    ],
+)
+def test_a_day_before_nine_is_nine_for_the_user_also_over_a_change_of_clocks(
+    travel: Travel, zone: str, due: str, before_due: str, at: str
+) -> None:
+    user = a_user(timezone=zone)
+    api = travel(user, NOW)
+    moving = created(api, due_date="2026-03-05T09:00:00Z", reminders=[{"before_due": before_due}])
+
+    with assert_events_explain_the_change(user.user_id):
+        added = _added(api, created(api, due_date=due), before_due=before_due)
+        together = created(api, due_date=due, reminders=[{"before_due": before_due}])
+        api.put(f"/api/tasks/{moving['id']}/due-date", {"due_date": due})
+
+    [with_its_task] = [one for one in _pending(api) if one["task_id"] == together["id"]]
+    [moved] = [one for one in _pending(api) if one["task_id"] == moving["id"]]
+    expected = f"{at}.000000Z"
+    assert added["remind_at"] == with_its_task["remind_at"] == moved["remind_at"] == expected
+
+
+# A new time zone
+
+
+def test_a_new_zone_moves_what_is_to_come_days_before_over_a_change_of_clocks(
+    user: SignedIn, api: Api
+) -> None:
+    over = created(api, due_date="2026-03-29T09:00:00Z")
+    day, other_day = (_added(api, over, before_due=text) for text in ("P1D", "P1DT2H"))
+    _added(api, over, before_due="PT24H")
+    _added(api, over, remind_at=TO_COME)
+    snoozed = _added(api, over, before_due="P2D")
+    api.post(f"{_of(snoozed)}/snooze", {"until": "2026-03-28T10:00:00Z"})
+    api.delete(_of(_added(api, over, before_due="P3D")))
+    _added(api, created(api, due_date=DUE), before_due="P1D")
+    sent = _added(api, over, before_due="P30D")
+    unmoved = [one for one in _pending(api) if one["id"] not in (day["id"], other_day["id"])]
+
+    with assert_events_explain_the_change(user.user_id) as happened:
+        answer = api.put("/api/settings", {"timezone": "Europe/Berlin"})
+
+    assert answer.status_code == 200
+    assert types_of(happened) == ["user.settings_changed", *["reminder.rescheduled"] * 2]
+    told = {event.aggregate_id: data_of(event)["changes"] for event in happened[1:]}
+    assert told[day["id"]] == {
+        "remind_at": {"old": "2026-03-28T09:00:00.000000Z", "new": "2026-03-28T10:00:00.000000Z"}
+    }
+    pending = _pending(api)
+    assert sent["status"] == "sent"
+    assert [one for one in pending if one in unmoved] == unmoved
+    assert sorted(
+        (one["before_due"], one["remind_at"]) for one in pending if one not in unmoved
+    ) == [("P1D", "2026-03-28T10:00:00.000000Z"), ("P1DT2H", "2026-03-28T08:00:00.000000Z")]
+
+
+def test_a_task_that_was_closed_while_its_user_moved_has_its_reminders_in_the_new_zone(
+    user: SignedIn, api: Api
+) -> None:
+    task = created(api, due_date="2026-03-29T09:00:00Z", reminders=[{"before_due": "P1D"}])
+    api.post(f"/api/tasks/{task['id']}/complete")
+
+    with assert_events_explain_the_change(user.user_id) as happened:
+        api.put("/api/settings", {"timezone": "Europe/Berlin"})
+        api.post(f"/api/tasks/{task['id']}/complete", {"completed": False})
+
+    assert types_of(happened)[0::2] == ["user.settings_changed", "reminder.scheduled"]
+    [pending] = _pending(api)
+    assert pending["remind_at"] == "2026-03-28T10:00:00.000000Z"
+
+
+def test_what_changes_while_its_user_moves_is_in_the_new_zone(user: SignedIn, api: Api) -> None:
+    task = created(api, due_date="2026-03-29T09:00:00Z", reminders=[{"before_due": "P1D"}])
+    api.post(f"/api/tasks/{task['id']}/complete")
+
+    with ThreadPoolExecutor(1) as pool, assert_events_explain_the_change(user.user_id):
+        with transaction(A_CAUSE) as tx:
+            # A reminder that is cancelled as the new zone comes, and armed in the old one.
+            closed = task_store.lock(tx, user.user_id, UUID(task["id"]))
+            moving = pool.submit(api.put, "/api/settings", {"timezone": "Europe/Berlin"})
+            eventually(_assert_someone_waits)
+            reopened, happened = tasks.set_completed(closed, False, now=NOW)  # noqa: FBT003 - the domain's own
+            task_store.save(tx, reopened)
+            of_reminders = reminder_store.follow(tx, closed, reopened, now=NOW)
+            events.append(tx, [*happened, *of_reminders])
+        assert moving.result(WAIT_S).status_code == 200
+
+    [pending] = _pending(api)
+    assert pending["remind_at"] == "2026-03-28T10:00:00.000000Z"
+
+
+def test_what_is_added_while_its_user_moves_is_in_the_new_zone(user: SignedIn, api: Api) -> None:
+    due = {"due_date": "2026-03-29T09:00:00Z"}
+    task = created(api, **due)
+    with transaction(A_CAUSE) as tx:
+        account = account_store.lock(tx, user.user_id)
+    berlin = SettingsChanges.model_validate({"timezone": "Europe/Berlin"})
+
+    with ThreadPoolExecutor(2) as pool:
+        with transaction(A_CAUSE) as tx:
+            moved, happened = accounts.change_settings(account, berlin, now=NOW)
+            account_store.lock(tx, user.user_id)
+            account_store.save(tx, moved)
+            events.append(tx, happened)
+            adding = [
+                pool.submit(api.post, _path(task), {"before_due": "P1D"}),
+                pool.submit(
+                    api.post,
+                    "/api/tasks",
+                    {"title": "Water", **due, "reminders": [{"before_due": "P1D"}]},
+                ),
+            ]
+            eventually(lambda: _assert_someone_waits(2))
+        assert [one.result(WAIT_S).status_code for one in adding] == [201, 201]
+
+    assert [one["remind_at"] for one in _pending(api)] == ["2026-03-28T10:00:00.000000Z"] * 2
+
+
+def _assert_someone_waits(count: int = 1) -> None:
+    with transaction(A_CAUSE) as tx:
+        statement = text(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        assert tx.connection.execute(statement).scalar_one() >= count
 
 
 # To list

@@ -6,12 +6,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from taskflow import clock
 from taskflow.standalone.postgres import EmbeddedPostgres
-from taskflow.storage import task_store, transaction
+from taskflow.storage import reminder_store, task_store, transaction
 from tests.functions.conftest import Travel
 from tests.support.accounts import A_CAUSE, SignedIn, a_user
 from tests.support.consumers import assert_taken, tick
 from tests.support.databases import a_database
+from tests.support.tasks import data_of, happened_to
 
 START = datetime(2026, 10, 16, 12, tzinfo=UTC)
 """A Friday two weeks before New York puts its clocks back, on the first of November."""
@@ -34,7 +36,7 @@ def pass_until(set_clock: Callable[[datetime], None]) -> Callable[[datetime], No
 
     def to(end: datetime) -> None:
         while (at := _next_due()) is not None and at <= end:
-            set_clock(at)
+            set_clock(max(at, clock.now()))
             assert_taken(tick("run-schedule"))
         set_clock(end)
 
@@ -43,10 +45,11 @@ def pass_until(set_clock: Callable[[datetime], None]) -> Callable[[datetime], No
 
 def _next_due() -> datetime | None:
     with transaction(A_CAUSE) as tx:
-        return task_store.next_due(tx)
+        due = task_store.next_due(tx), reminder_store.next_due(tx)
+    return min((at for at in due if at is not None), default=None)
 
 
-def every_weekday_at_nine(travel: Travel, zone: str) -> SignedIn:
+def every_weekday_at_nine(travel: Travel, zone: str, *before_due: str) -> SignedIn:
     """Open an account with the series, which begins on Monday."""
     user = a_user(timezone=zone)
     start = datetime(2026, 10, 19, 9, tzinfo=ZoneInfo(zone))
@@ -56,6 +59,7 @@ def every_weekday_at_nine(travel: Travel, zone: str) -> SignedIn:
             "title": "Stand-up",
             "due_date": start.isoformat(),
             "recurrence_rule": "FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR",
+            "reminders": [{"before_due": each} for each in before_due],
         },
     )
     assert answer.status_code == 201
@@ -88,6 +92,32 @@ def test_every_weekday_at_nine_is_nine_before_and_after_the_clocks_change(
     due = due_in(user, zone)
     assert {(at.hour, at.minute) for at in due} == {NINE}
     assert [at.date() for at in due] == [at.date() for at in weekdays(due[0], 26)]
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin"])
+def test_days_before_every_weekday_at_nine_there_is_a_reminder_at_nine_and_in_time(
+    travel: Travel, pass_until: Callable[[datetime], None], zone: str
+) -> None:
+    user = every_weekday_at_nine(travel, zone, "P1D", "P2DT1H", "PT24H")
+
+    pass_until(datetime(2026, 11, 7, 12, tzinfo=UTC))
+
+    triggered = [data_of(event) for event in happened_to(user.user_id, "reminder.triggered")]
+    assert {one["late_by_s"] for one in triggered} == {0}
+    times: dict[str, list[datetime]] = {"P1D": [], "P2DT1H": [], "PT24H": []}
+    for one in triggered:
+        at = datetime.fromisoformat(one["remind_at"])
+        times[one["before_due"]].append(at)
+    due = due_in(user, zone)
+    for before_due, length in (("P1D", timedelta(days=1)), ("P2DT1H", timedelta(days=2))):
+        # An aware time less a timedelta is a time by the clock.
+        days = [at - length for at in due]
+        exact = timedelta(hours=before_due.endswith("1H"))
+        expected = [at.astimezone(UTC) - exact for at in days]
+        assert times[before_due] == [at for at in expected if at <= times[before_due][-1]]
+        assert len(times[before_due]) >= 14
+    hours = [at.astimezone(UTC) - timedelta(hours=24) for at in due]
+    assert times["PT24H"] == [at for at in hours if at <= times["PT24H"][-1]]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
 from taskflow.domain import recurring
+from taskflow.domain.times import Duration
 from taskflow.standalone import supervisor
 from taskflow.storage import events, reminder_store, task_store, transaction
 from taskflow.storage.migrations import runner
@@ -307,6 +308,55 @@ def test_emails_from_before_they_had_one_spelling_get_it_unless_it_is_taken(
     assert sorted(map(tuple, found)) == sorted(
         (users[name], after) for name, (_, after) in kept.items()
     )
+
+
+INSERT_REMINDER_AS_BEFORE = """
+INSERT INTO reminders (
+    id, task_id, user_id, remind_at, before_due_s, message, status, created_at, version,
+    is_snoozed, is_removed
+) VALUES (
+    gen_random_uuid(), :id, 'somebody', :now, :before_due_s, NULL, 'scheduled', :now, 1, false,
+    coalesce(CAST(:before_due_s AS integer) > 999999, false)
+)
+"""
+MAKE_RECUR_AS_BEFORE = """
+UPDATE tasks SET
+    next_occurrence = :now,
+    spawn_at = CAST(:now AS timestamptz) - interval '26 hours',
+    recurrence = '{"recurrence_rule": "FREQ=DAILY", "start": "2026-02-01T09:00:00",
+      "timezone": null, "mode": "schedule", "missed": "all", "skip": "backward", "zone": "UTC",
+      "lead_s": 93600, "made": 0, "led_since": null}'
+"""
+
+
+def test_reminders_from_before_days_were_of_the_calendar_have_as_many_as_they_showed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _apply_before("0013", tmp_path, monkeypatch)
+    with transaction(A_CAUSE) as tx:
+        tx.connection.execute(text(INSERT_AS_BEFORE), {**TASK, "user_id": "somebody"})
+        tx.connection.execute(text(MAKE_RECUR_AS_BEFORE), TASK)
+        for before_due_s in (None, 0, 3600, 86_400, 93_600, 1_000_000):
+            values = {**TASK, "before_due_s": before_due_s}
+            tx.connection.execute(text(INSERT_REMINDER_AS_BEFORE), values)
+
+    runner.apply()
+
+    with transaction(A_CAUSE) as tx:
+        # As the old code adds one while the new one is rolled out.
+        values = {**TASK, "before_due_s": 172_800}
+        tx.connection.execute(text(INSERT_REMINDER_AS_BEFORE), values)
+        task = task_store.get(tx, "somebody", TASK["id"])
+        found = {one.before_due for one in reminder_store.of_task(tx, task.id)}
+        spawn_at = tx.connection.execute(text("SELECT spawn_at FROM tasks")).scalar_one()
+    assert found == {
+        *(None, Duration(), Duration(seconds=3600), Duration(days=1), Duration(days=2)),
+        *(Duration(days=1, seconds=7200), Duration(days=11, seconds=49_600)),
+    }
+    assert task.recurrence is not None
+    # Of those that are not removed, the longest, with the hours that its day may last longer.
+    assert task.recurrence.lead == timedelta(hours=29)
+    assert spawn_at == TASK["now"] - timedelta(hours=29)
 
 
 def _apply_before(number: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,9 +47,15 @@ def a_recurring_task(
     return task
 
 
-def a_reminder(task: Task, *, now: datetime = A_TIME, **fields: Any) -> Reminder:  # noqa: ANN401 - as above
-    """Make a reminder of a task, which is nowhere stored."""
-    return reminders.add(task, ReminderDraft.model_validate(fields), [], now=now).reminder
+def a_reminder(
+    task: Task,
+    *,
+    zone: str = "UTC",
+    now: datetime = A_TIME,
+    **fields: Any,  # noqa: ANN401 - as above
+) -> Reminder:
+    """Make a reminder of a task, which is nowhere stored; its user lives in `zone`."""
+    return reminders.add(task, ReminderDraft.model_validate(fields), [], zone, now=now).reminder
 
 
 def a_stored_task(user_id: str, **fields: Any) -> Task:  # noqa: ANN401 - as above

@@ -34,6 +34,11 @@ class NewTask(TaskDraft):
             return RecurrenceDraft(recurrence_rule=self.recurrence_rule)
         return self.recurrence
 
+    @property
+    def needs_zone(self) -> bool:
+        """Say whether the user's zone has a say in what is created."""
+        return bool(self.series or self.reminders)
+
 
 @dataclass(frozen=True, slots=True)
 class Created:
@@ -53,7 +58,7 @@ def create(draft: NewTask, *, user_id: str, user_zone: str, now: datetime) -> Cr
     notifications: list[Notification] = []
     of_reminders: list[NewEvent] = []
     for each in draft.reminders or ():
-        one = reminders.add(task, each, added, now=now)
+        one = reminders.add(task, each, added, user_zone, now=now)
         if one.happened:
             added.append(one.reminder)
             of_reminders += one.happened

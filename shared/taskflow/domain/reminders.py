@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
 from taskflow.domain import notifications
@@ -23,24 +23,28 @@ from taskflow.domain.identifiers import new_id
 from taskflow.domain.notifications import Notification
 from taskflow.domain.tasks import Task
 from taskflow.domain.text import JsonObject, NotBlank
-from taskflow.domain.times import Duration, Time, duration_text, rfc3339
+from taskflow.domain.times import Duration, Time, duration_text, parse_duration, rfc3339
 
 MESSAGE_MAX_CHARS = 1000
 REMINDERS_MAX = 50
 """Of one task, still to come."""
 
-BEFORE_DUE_MAX = timedelta(days=366)
-_EARLIEST_DUE = datetime.min.replace(tzinfo=UTC) + BEFORE_DUE_MAX
+BEFORE_DUE_MAX = Duration(days=366)
+# Two days more, for the local times of all zones are within one.
+_EARLIEST_DUE = datetime.min.replace(tzinfo=UTC) + timedelta(days=BEFORE_DUE_MAX.days + 2)
 
 
-def _not_too_long(before_due: timedelta) -> timedelta:
-    if before_due > BEFORE_DUE_MAX:
+def _not_too_long(before_due: Duration) -> Duration:
+    if before_due.nominal_s > BEFORE_DUE_MAX.nominal_s:
         raise PydanticCustomError(
-            "before_due_too_long", "must be at most {longest}", {"longest": "P366D"}
+            "before_due_too_long",
+            "must be at most {longest}",
+            {"longest": duration_text(BEFORE_DUE_MAX)},
         )
     return before_due
 
 
+BeforeDue = Annotated[Duration, PlainValidator(parse_duration), AfterValidator(_not_too_long)]
 Message = Annotated[NotBlank, Field(max_length=MESSAGE_MAX_CHARS)]
 
 
@@ -48,7 +52,7 @@ class ReminderDraft(Content):
     """What a client sends to be reminded: at a time, or so long before the task is due."""
 
     remind_at: Time | None = None
-    before_due: Annotated[Duration, AfterValidator(_not_too_long)] | None = None
+    before_due: BeforeDue | None = None
     message: Message | None = None
 
     def wrong(self, due_date: datetime | None, pointer: str = "") -> list[FieldError]:
@@ -87,14 +91,16 @@ class Reminder:
     """A reminder as it stands; `version` counts its events.
 
     `remind_at` is when, also for one that is `before_due`, unless it `is_snoozed`. One that
-    `is_removed` was taken away by its user, and nothing arms it again.
+    `is_removed` was taken away by its user, and nothing arms it again. The days of `before_due` are
+    of the calendar in `zone`, its user's at present.
     """
 
     id: UUID
     task_id: UUID
     user_id: str
     remind_at: datetime
-    before_due: timedelta | None
+    before_due: Duration | None
+    zone: str
     message: str | None
     status: ReminderStatus
     created_at: datetime
@@ -115,7 +121,7 @@ class Reminder:
     def copied_to(self, occurrence: Task, *, now: datetime) -> tuple["Reminder", NewEvent]:
         """Remind of an occurrence as this, which is relative, does of its recurring task."""
         draft = ReminderDraft.model_construct(before_due=self.before_due, message=self.message)
-        return _scheduled(occurrence, draft, now=now)
+        return _scheduled(occurrence, draft, self.zone, now=now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +162,9 @@ def represent(reminder: Reminder, *, fires_immediately: bool = False) -> JsonObj
     }
 
 
-def add(task: Task, draft: ReminderDraft, others: Sequence[Reminder], *, now: datetime) -> Added:
+def add(
+    task: Task, draft: ReminderDraft, others: Sequence[Reminder], user_zone: str, *, now: datetime
+) -> Added:
     """Have the user reminded of a task, among the `others` it has; at once if the time is past.
 
     Raises InvalidContent, and TaskIsClosed where there is nothing to be reminded of.
@@ -165,9 +173,9 @@ def add(task: Task, draft: ReminderDraft, others: Sequence[Reminder], *, now: da
         raise InvalidContent(*wrong)
     if not task.is_open:
         raise TaskIsClosed
-    reminder, happened = _scheduled(task, draft, now=now)
+    reminder, happened = _scheduled(task, draft, user_zone, now=now)
     for other in others:
-        if other.remind_at == reminder.remind_at and other.status is not ReminderStatus.CANCELLED:
+        if other.status is not ReminderStatus.CANCELLED and _is_same(other, reminder):
             return Added(other, None, [])
     if sum(one.status is ReminderStatus.SCHEDULED for one in others) >= REMINDERS_MAX:
         raise InvalidContent(
@@ -198,6 +206,19 @@ def follow(
             changed.append(one)
             happened.append(happened_to_it)
     return changed, happened
+
+
+def follow_zone(
+    reminder: Reminder, due_date: datetime | None, *, now: datetime
+) -> tuple[Reminder, NewEvent] | None:
+    """Return what its user's new zone makes of a reminder that is to come, if anything."""
+    if reminder.before_due is None or due_date is None or reminder.is_snoozed:
+        return None
+    at = _before(due_date, reminder.before_due, reminder.zone)
+    if at == reminder.remind_at:
+        return None
+    after = replace(reminder, remind_at=at)
+    return _recorded(EventType.REMINDER_RESCHEDULED, reminder, after, now=now)
 
 
 def concern(before: Task, after: Task) -> bool:
@@ -261,9 +282,20 @@ def trigger(reminder: Reminder, task: Task, *, now: datetime) -> Triggered:
 
 
 def lead_of(reminders: Sequence[Reminder]) -> timedelta:
-    """Return how long before its due date the first of a task's relative reminders comes."""
-    leads = [one.before_due for one in reminders if one.is_relative and one.before_due]
+    """Return how long before its due date the first of a task's relative reminders may come."""
+    leads = [one.before_due.longest for one in reminders if one.is_relative and one.before_due]
     return max(leads, default=timedelta(0))
+
+
+def _is_same(other: Reminder, reminder: Reminder) -> bool:
+    """Say whether a new reminder is one that is there: `P1D` and `PT24H` part with the due date."""
+    lengths = {one.before_due for one in (other, reminder)} - {None}
+    will_part = len(lengths) > 1 and not other.is_snoozed
+    return other.remind_at == reminder.remind_at and not will_part
+
+
+def _before(due_date: datetime, before_due: Duration, zone: str) -> datetime:
+    return before_due.before(max(due_date, _EARLIEST_DUE), zone)
 
 
 def _followed(
@@ -273,10 +305,11 @@ def _followed(
     if reminder.is_removed:
         return None
     before_due, due_date = reminder.before_due, task.due_date
-    at, is_snoozed = reminder.remind_at, reminder.is_snoozed
-    if before_due is not None and due_date is not None and (is_moved or not is_snoozed):
-        at, is_snoozed = max(due_date, _EARLIEST_DUE) - before_due, False
-    has_time = before_due is None or due_date is not None or (is_snoozed and not is_moved)
+    at = reminder.remind_at
+    is_snoozed = reminder.is_snoozed and not (is_moved and before_due is not None)
+    if before_due is not None and due_date is not None and not is_snoozed:
+        at = _before(due_date, before_due, reminder.zone)
+    has_time = before_due is None or due_date is not None or is_snoozed
     is_armed = task.is_open and has_time
     armed = replace(reminder, remind_at=at, is_snoozed=is_snoozed, status=ReminderStatus.SCHEDULED)
     comes_again = is_moved and before_due is not None and reminder.is_notified
@@ -293,17 +326,20 @@ def _followed(
     return None if event_type is None else (event_type, one)
 
 
-def _scheduled(task: Task, draft: ReminderDraft, *, now: datetime) -> tuple[Reminder, NewEvent]:
+def _scheduled(
+    task: Task, draft: ReminderDraft, zone: str, *, now: datetime
+) -> tuple[Reminder, NewEvent]:
     at = draft.remind_at
     if at is None:
         assert task.due_date is not None and draft.before_due is not None  # noqa: PT018, S101 - `wrong` says so
-        at = task.due_date - draft.before_due
+        at = draft.before_due.before(task.due_date, zone)
     reminder = Reminder(
         id=new_id(now),
         task_id=task.id,
         user_id=task.user_id,
         remind_at=at,
         before_due=draft.before_due,
+        zone=zone,
         message=draft.message,
         status=ReminderStatus.SCHEDULED,
         created_at=now,

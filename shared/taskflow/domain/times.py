@@ -2,6 +2,7 @@
 
 import re
 import zoneinfo
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib import resources
@@ -77,13 +78,52 @@ _DURATION = re.compile(
 )
 _DURATION_MAX_CHARS = 20
 
+DAY_S = 86_400
 
-def parse_duration(text: object) -> timedelta:
-    """Read a duration (RFC 5545 3.3.6, without a sign): `P1W`, `P1D`, `PT1H30M`; a day is 24 hours.
+_CLOCKS_GO_BACK_MAX = timedelta(hours=3)
+"""Within a year, of all zones since 2000: in Casey, in 2010. Most go back by one hour."""
+
+_LAST_IN_ALL_ZONES = datetime.max.replace(tzinfo=UTC) - timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """Days of the calendar, then exact seconds (RFC 5545 3.3.6): a day is not always 24 hours."""
+
+    days: int = 0
+    seconds: int = 0
+
+    @property
+    def nominal_s(self) -> int:
+        """How many seconds it lasts where no clock changes."""
+        return self.days * DAY_S + self.seconds
+
+    @property
+    def longest(self) -> timedelta:
+        """How long it lasts at most, in whatever zone."""
+        nominal = timedelta(seconds=self.nominal_s)
+        return nominal + _CLOCKS_GO_BACK_MAX if self.days else nominal
+
+    def before(self, at: datetime, zone: str) -> datetime:
+        """Return the instant so long before another: first the days by the clock of the zone.
+
+        A local time that does not exist moves forward by the gap, and one that comes twice is the
+        first (RFC 5545 3.3.5). Raises OverflowError where that is before the year 1.
+        """
+        exact = timedelta(seconds=self.seconds)
+        if not self.days:
+            return at - exact
+        near = min(at, _LAST_IN_ALL_ZONES)
+        local = near.astimezone(zoneinfo.ZoneInfo(zone)) - timedelta(days=self.days)
+        return local.replace(fold=0).astimezone(UTC) + (at - near) - exact
+
+
+def parse_duration(text: object) -> Duration:
+    """Read a duration (RFC 5545 3.3.6, without a sign): `P1W`, `P1D`, `PT1H30M`.
 
     Raises PydanticCustomError, whose message is for the one who sent the text.
     """
-    if isinstance(text, timedelta):
+    if isinstance(text, Duration):
         return text
     short = text if isinstance(text, str) and len(text) <= _DURATION_MAX_CHARS else ""
     found = _DURATION.fullmatch(short)
@@ -92,14 +132,14 @@ def parse_duration(text: object) -> timedelta:
     )
     if not parts:
         raise PydanticCustomError("duration", "must be a duration such as P1D, PT1H or PT15M")
-    try:
-        return timedelta(**parts)
-    except OverflowError as impossible:
-        raise PydanticCustomError("duration", "is longer than anything lasts") from impossible
+    weeks, days, hours, minutes, seconds = (
+        parts.get(name, 0) for name in ("weeks", "days", "hours", "minutes", "seconds")
+    )
+    return Duration(weeks * 7 + days, (hours * 60 + minutes) * 60 + seconds)
 
 
-def duration_text(length: timedelta) -> str:
-    """Write whole seconds as a duration in days, hours, minutes and seconds: `P1DT2H`, `PT0S`."""
+def duration_text(length: Duration) -> str:
+    """Write a duration in days, hours, minutes and seconds: `P7D`, `PT24H`, `P1DT2H`, `PT0S`."""
     minutes, seconds = divmod(length.seconds, 60)
     hours, minutes = divmod(minutes, 60)
     time = "".join(
@@ -109,7 +149,3 @@ def duration_text(length: timedelta) -> str:
     )
     days = f"{length.days}D" if length.days else ""
     return f"P{days}{'T' if time else ''}{time}" if days or time else "PT0S"
-
-
-Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
-"""A pydantic field that takes a duration as RFC 5545 has it and nothing else."""

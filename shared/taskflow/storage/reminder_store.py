@@ -1,11 +1,11 @@
 """Reminders in PostgreSQL. Whoever changes one holds the lock of its task."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping, bindparam, func, select, tuple_
+from sqlalchemy import Integer, RowMapping, bindparam, func, literal_column, select, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from taskflow.domain import reminders
@@ -13,23 +13,46 @@ from taskflow.domain.errors import ReminderNotFound
 from taskflow.domain.events import NewEvent
 from taskflow.domain.reminders import Reminder, ReminderStatus
 from taskflow.domain.tasks import Task
+from taskflow.domain.times import DAY_S, Duration
 from taskflow.storage import many, task_store
-from taskflow.storage.tables import REMINDERS, TASKS
+from taskflow.storage.tables import REMINDERS, TASKS, USERS
 from taskflow.storage.transactions import Transaction
 from taskflow.storage.turns import DueItem, Look, Turns
 
-_SECOND = timedelta(seconds=1)
+PAGE_MAX = 1000
+"""Of a user's reminders; a megabyte or two at their largest."""
 
 _SCHEDULED = REMINDERS.c.status == ReminderStatus.SCHEDULED.value
 
+# A reminder's zone is its user's, as it is when the task is locked: a new one locks it too.
+_ALL = select(REMINDERS, USERS.c.timezone).outerjoin(USERS, USERS.c.id == REMINDERS.c.user_id)
+
 # Made once: building a statement costs more than sending it.
-_OF_TASKS = (
-    select(REMINDERS)
-    .where(REMINDERS.c.task_id == func.any(bindparam("task_ids", type_=ARRAY(TASKS.c.id.type))))
-    .order_by(REMINDERS.c.created_at, REMINDERS.c.id)
-)
+_OF_TASKS = _ALL.where(
+    REMINDERS.c.task_id == func.any(bindparam("task_ids", type_=ARRAY(TASKS.c.id.type)))
+).order_by(REMINDERS.c.created_at, REMINDERS.c.id)
 _TURNS = Turns(REMINDERS.c.id, REMINDERS.c.task_id, REMINDERS.c.remind_at, _SCHEDULED)
 _NEXT_DUE = select(func.min(REMINDERS.c.remind_at)).where(_SCHEDULED)
+
+# What has days lasts as long as one, and may be from before they were kept; the index knows these.
+_HAS_DAYS = (
+    (REMINDERS.c.user_id == bindparam("user_id"))
+    & (REMINDERS.c.before_due_s >= literal_column(str(DAY_S), Integer))
+    & ~REMINDERS.c.is_removed
+)
+_LOCK_TASKS_WITH_DAYS = (
+    select(TASKS.c.id)
+    .where(TASKS.c.id.in_(select(REMINDERS.c.task_id).where(_HAS_DAYS)))
+    .order_by(TASKS.c.id)
+    .with_for_update()
+)
+_WITH_DAYS = (
+    _ALL.add_columns(TASKS.c.due_date)
+    .join(TASKS, TASKS.c.id == REMINDERS.c.task_id)
+    .where(_HAS_DAYS, _SCHEDULED, REMINDERS.c.id > bindparam("after"))
+    .order_by(REMINDERS.c.id)
+    .limit(PAGE_MAX)
+)
 
 
 def add_all(tx: Transaction, added: Sequence[Reminder]) -> None:
@@ -55,7 +78,7 @@ def of_tasks(tx: Transaction, task_ids: Sequence[UUID]) -> list[Reminder]:
 
 def all_of(tx: Transaction, user_id: str) -> list[Reminder]:
     """Return all reminders of a user, the removed ones too."""
-    rows = tx.connection.execute(select(REMINDERS).where(REMINDERS.c.user_id == user_id))
+    rows = tx.connection.execute(_ALL.where(REMINDERS.c.user_id == user_id))
     return [_reminder(row) for row in rows.mappings()]
 
 
@@ -68,12 +91,30 @@ def follow(tx: Transaction, before: Task, after: Task, *, now: datetime) -> Sequ
     return happened
 
 
+def follow_zone(tx: Transaction, user_id: str, *, now: datetime) -> Sequence[NewEvent]:
+    """Carry out what a user's new zone does to their reminders; return the events.
+
+    The account and the recurring tasks are locked, so that nobody makes more of them meanwhile.
+    """
+    # Those too that have none to come: whoever locked one first may bring it back in the old zone.
+    tx.connection.execute(_LOCK_TASKS_WITH_DAYS, {"user_id": user_id})
+    happened: list[NewEvent] = []
+    values = {"user_id": user_id, "after": UUID(int=0)}
+    while rows := tx.connection.execute(_WITH_DAYS, values).mappings().all():
+        values["after"] = rows[-1]["id"]
+        found = [reminders.follow_zone(_reminder(row), row["due_date"], now=now) for row in rows]
+        moved = [one for one in found if one is not None]
+        save_all(tx, [reminder for reminder, _ in moved])
+        happened += [event for _, event in moved]
+    return happened
+
+
 def lock(tx: Transaction, user_id: str, reminder_id: UUID) -> tuple[Reminder, Task]:
     """Return a user's reminder and its task, maybe deleted, which is locked.
 
     Raises ReminderNotFound, also for one that was removed.
     """
-    query = select(REMINDERS).where(
+    query = _ALL.where(
         REMINDERS.c.id == reminder_id, REMINDERS.c.user_id == user_id, ~REMINDERS.c.is_removed
     )
     found = tx.connection.execute(query).mappings().one_or_none()
@@ -91,7 +132,7 @@ def pending(
     tx: Transaction, user_id: str, *, after: tuple[datetime, UUID] | None, limit: int
 ) -> list[Reminder]:
     """Return a user's scheduled reminders in the order of their time, from a position on."""
-    query = select(REMINDERS).where(REMINDERS.c.user_id == user_id, _SCHEDULED)
+    query = _ALL.where(REMINDERS.c.user_id == user_id, _SCHEDULED)
     if after is not None:
         query = query.where(tuple_(REMINDERS.c.remind_at, REMINDERS.c.id) > tuple_(*after))
     query = query.order_by(REMINDERS.c.remind_at, REMINDERS.c.id).limit(limit)
@@ -111,9 +152,7 @@ def due(tx: Transaction, ids: Sequence[UUID], *, now: datetime) -> list[tuple[Re
 
     Until their lock was had, another may have sent them, moved them or closed the task.
     """
-    query = select(REMINDERS).where(
-        REMINDERS.c.id.in_(ids), _SCHEDULED, REMINDERS.c.remind_at <= now
-    )
+    query = _ALL.where(REMINDERS.c.id.in_(ids), _SCHEDULED, REMINDERS.c.remind_at <= now)
     rows = tx.connection.execute(query.order_by(REMINDERS.c.remind_at, REMINDERS.c.id)).mappings()
     found = [_reminder(row) for row in rows]
     tasks = task_store.with_ids(tx, [reminder.task_id for reminder in found])
@@ -133,7 +172,8 @@ def _row(reminder: Reminder) -> dict[str, Any]:
         "task_id": reminder.task_id,
         "user_id": reminder.user_id,
         "remind_at": reminder.remind_at,
-        "before_due_s": None if before_due is None else before_due // _SECOND,
+        "before_due_s": before_due and before_due.nominal_s,
+        "before_due_days": before_due and before_due.days,
         "message": reminder.message,
         "status": reminder.status.value,
         "created_at": reminder.created_at,
@@ -144,13 +184,14 @@ def _row(reminder: Reminder) -> dict[str, Any]:
 
 
 def _reminder(row: RowMapping) -> Reminder:
-    before_due_s = row["before_due_s"]
     return Reminder(
         id=row["id"],
         task_id=row["task_id"],
         user_id=row["user_id"],
         remind_at=row["remind_at"],
-        before_due=None if before_due_s is None else before_due_s * _SECOND,
+        before_due=_duration(row["before_due_s"], row["before_due_days"]),
+        # Without an account there is no other zone.
+        zone=row["timezone"] or "UTC",
         message=row["message"],
         status=ReminderStatus(row["status"]),
         created_at=row["created_at"],
@@ -158,3 +199,11 @@ def _reminder(row: RowMapping) -> Reminder:
         is_snoozed=row["is_snoozed"],
         is_removed=row["is_removed"],
     )
+
+
+def _duration(nominal_s: int | None, days: int | None) -> Duration | None:
+    if nominal_s is None:
+        return None
+    # What was stored before days were told from hours was shown in as many days as fit.
+    days = nominal_s // DAY_S if days is None else days
+    return Duration(days, nominal_s - days * DAY_S)

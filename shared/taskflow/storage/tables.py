@@ -58,6 +58,7 @@ REMINDERS = Table(
     Column("user_id", Text),
     Column("remind_at", _TIME),
     Column("before_due_s", Integer),
+    Column("before_due_days", Integer),
     Column("message", Text),
     Column("status", Text),
     Column("created_at", _TIME),

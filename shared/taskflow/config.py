@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+METRICS_TOKEN_MIN_CHARS = 16
 JWT_SECRET_MIN_CHARS = 32
 """RFC 7518, 3.2: a key for HS256 is at least as long as its hash."""
 
@@ -61,6 +62,9 @@ class Settings(BaseModel):
     jwt_issuer: str | None = None
     jwt_audience: str | None = None
     access_token_lifetime_s: Annotated[int, Field(ge=1, le=86_400)] = 900
+    metrics_token: Annotated[str, Field(min_length=METRICS_TOKEN_MIN_CHARS)] | None = None
+    """What Prometheus sends as a bearer token. Without one, nobody sees the metrics in production,
+    and everybody elsewhere."""
     cors_origins: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     trusted_proxies: Annotated[int, Field(ge=0, le=10)] = 0
     """How many proxies before us append to X-Forwarded-For; only that many are believed."""
@@ -133,7 +137,7 @@ class Settings(BaseModel):
             raise ValueError(message)
 
 
-MOUNTED = ("DATABASE_URL", "JWT_SECRET", "KAFKA_SASL_PASSWORD")
+MOUNTED = ("DATABASE_URL", "JWT_SECRET", "KAFKA_SASL_PASSWORD", "METRICS_TOKEN")
 """Secrets that may also lie in a mounted file, which the variable with `_FILE` behind it names."""
 
 SECRET_MAX_BYTES = 64 * 1024

@@ -18,6 +18,7 @@ import jwt
 import pytest
 import requests
 from sqlalchemy import Integer, Text, bindparam, text
+from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection
 
 from taskflow import clock
@@ -30,7 +31,7 @@ from tests.support.accounts import A_CAUSE, SignedIn
 from tests.support.attached import attached_to
 from tests.support.builders import log_of
 from tests.support.eventually import eventually
-from tests.support.remote import Remote, a_new_user
+from tests.support.remote import Remote, a_new_user, signed_in
 from tests.support.sockets import (
     Follower,
     close_code,
@@ -140,6 +141,26 @@ def test_a_ticket_opens_one_socket(system: System, user: SignedIn) -> None:
         _expect_live(system, user, listening)
     with opened(system, ticket=ticket) as again:
         assert close_code(again) == CloseCode.BAD_TOKEN
+
+
+def test_who_guesses_tickets_is_told_when_to_come_back(own_system: System) -> None:
+    own_system.settings["RATE_LIMIT_AUTH_PER_MIN"] = "5"
+    own_system.start()
+    user = a_new_user(own_system)
+    right = _ticket(own_system, user)
+    for _ in range(5):
+        with opened(own_system, ticket="a guess") as listening:
+            assert close_code(listening) == CloseCode.BAD_TOKEN
+
+    with pytest.raises(InvalidStatus) as refused, opened(own_system, ticket=right):
+        pass
+
+    assert refused.value.response.status_code == 429
+    assert int(refused.value.response.headers["Retry-After"]) >= 1
+    # Who has a token, or logs in, is not held up by it.
+    with opened(own_system, headers=user.headers) as listening:
+        _expect_live(own_system, user, listening)
+    assert signed_in(own_system, "login", user.email).user_id == user.user_id
 
 
 def test_a_token_in_the_query_string_is_not_heard(system: System, user: SignedIn) -> None:

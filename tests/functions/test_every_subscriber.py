@@ -16,6 +16,7 @@ from taskflow.eventing.consumer import Consumer
 from taskflow.eventing.envelope import headers_of
 from taskflow.eventing.subscriptions import SUBSCRIPTIONS
 from taskflow.kafka.topics import topic_of
+from taskflow.serving import health
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import transaction
 from tests.support.accounts import A_CAUSE, a_user, an_administrator
@@ -307,7 +308,10 @@ def test_it_answers_after_its_health(name: str, path: str) -> None:
 
 
 @each_subscriber
-def test_without_the_database_it_lives_and_is_not_ready(name: str) -> None:
+def test_without_the_database_it_lives_and_is_not_ready(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "KEPT_S", 0)
     with database_at(NOWHERE):
         alive = client_of(name).get("/health/liveness")
         ready = client_of(name).get("/health/readiness")
@@ -356,7 +360,10 @@ def test_there_is_one_dead_letter_sink() -> None:
     assert SINK.name == "store-dead-letter"
 
 
-def test_a_subscriber_counts_what_came_of_its_deliveries(fresh: list[Event]) -> None:
+def test_a_subscriber_counts_what_came_of_its_deliveries(
+    fresh: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "KEPT_S", 0)
     name = "record-audit-entry"
 
     def counted(outcome: str) -> float:

@@ -37,6 +37,15 @@ def test_a_burst_passes_at_once_and_no_more(burst: int) -> None:
     assert _passed(limiter, "somebody", burst + 50) == burst
 
 
+@pytest.mark.usefixtures("at_s")
+def test_what_is_not_counted_uses_nothing_up() -> None:
+    limiter = RateLimiter(rate_per_s=1, burst=3)
+
+    assert [limiter.wait_s("somebody", count=False) for _ in range(10)] == [0] * 10
+    assert _passed(limiter, "somebody", 10) == 3
+    assert limiter.wait_s("somebody", count=False) == 1
+
+
 def test_after_the_burst_requests_pass_at_the_rate(at_s: Callable[[float], None]) -> None:
     limiter = RateLimiter(rate_per_s=10, burst=5)
     _passed(limiter, "somebody", 5)

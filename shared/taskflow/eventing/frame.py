@@ -48,7 +48,7 @@ class Subscriber:
     def answer(self, request: Request) -> Response:
         """Answer a delivery, or a question after our health."""
         if request.path in health.PATHS:
-            return health.answer(request.path)
+            return health.answer(request)
         if request.method != "POST":
             return _answer(405, "deliver by POST", {"Allow": "POST"})
         return _answer(*self._deliver(request.environ, request.get_data()))

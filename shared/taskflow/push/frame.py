@@ -9,9 +9,10 @@ from typing import Any
 import flask
 from flask import Flask, Request, Response, request
 from flask_sock import Sock
+from pydantic import ConfigDict
 from simple_websocket import ConnectionClosed, Server
 
-from taskflow import clock, config, logs
+from taskflow import clock, config, logs, storage
 from taskflow.domain.accounts import Permission
 from taskflow.domain.errors import AccountNotFound
 from taskflow.domain.events import Cause
@@ -24,8 +25,9 @@ from taskflow.push.websocket import (
     prepare,
 )
 from taskflow.serving import ended_sessions, tracing
+from taskflow.serving.body import Query
 from taskflow.serving.caller import Caller
-from taskflow.serving.frame import Endpoint, install
+from taskflow.serving.frame import Endpoint, address_limit, install, limited
 from taskflow.serving.problems import Problem
 from taskflow.serving.routes import Route
 from taskflow.serving.tokens import InvalidToken
@@ -75,7 +77,7 @@ def _accept_sockets(app: Flask, endpoint: Endpoint, handler: SocketHandler) -> N
 
     @app.before_request
     def ready() -> Response | None:
-        if is_broken_upgrade():
+        if is_broken_upgrade() or _has_guessed_too_often():
             return endpoint.answer(request)
         prepare()
         return None
@@ -179,8 +181,10 @@ def _caller_of_ticket(ticket: str) -> Caller:
     cause = Cause(
         correlation_id=logs.correlation_id.get() or "", traceparent="", actor="", origin=""
     )
-    found = run(lambda tx: session_store.take_ticket(tx, ticket, now=clock.now()), cause)
+    with storage.share_of(_network()):
+        found = run(lambda tx: session_store.take_ticket(tx, ticket, now=clock.now()), cause)
     if found is None:
+        address_limit().wait_s(_guesser())
         raise _Refused(CloseCode.BAD_TOKEN)
     ended_sessions.look()
     if ended_sessions.has_ended(found.session_id):
@@ -207,7 +211,33 @@ def _renewed(token: str, caller: Caller) -> Renewed | CloseCode:
     return Renewed(newer.expires_at, newer.session_id)
 
 
-def _upgrade_needed() -> Response:
+def _network() -> str:
+    settings = config.settings()
+    return tracing.network_of(tracing.address_of(request, trusted_proxies=settings.trusted_proxies))
+
+
+def _guesser() -> str:
+    # Beside what the network may log in: neither uses the other's up.
+    return f"ticket {_network()}"
+
+
+def _has_guessed_too_often() -> bool:
+    """Say whether a ticket comes from where too many were wrong: each is a look at the database.
+
+    A wrong token is known by its signature, and costs no more than the answer.
+    """
+    return "ticket" in request.args and bool(address_limit().wait_s(_guesser(), count=False))
+
+
+class _AnyQuery(Query):
+    """The query of a request for a socket, which the socket itself reads."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+def _upgrade_needed(_query: _AnyQuery) -> Response:
+    if "ticket" in request.args:
+        limited(address_limit(), _guesser(), count=False)
     raise Problem(
         426,
         "upgrade-needed",

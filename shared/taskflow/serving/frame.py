@@ -69,9 +69,22 @@ def user_limit() -> RateLimiter:
 
 @cache
 def address_limit() -> RateLimiter:
-    """Return the limit of each client address's requests to `/api/auth`."""
+    """Return the limit of each client address's requests to `/api/auth`, and of wrong tickets."""
     per_min = config.settings().rate_limit_auth_per_min
     return RateLimiter(rate_per_s=per_min / 60, burst=max(1, int(per_min)))
+
+
+def limited(limit: RateLimiter, key: str, *, count: bool = True) -> None:
+    """Count a request. Raises Problem 429, with Retry-After, for one over the limit."""
+    wait_s = limit.wait_s(key, count=count)
+    if wait_s:
+        metrics.RATE_LIMITED.labels("user" if limit is user_limit() else "address").inc()
+        raise Problem(
+            429,
+            "too-many-requests",
+            f"Too many requests; try again in {wait_s} s.",
+            headers={"Retry-After": str(wait_s)},
+        )
 
 
 def http_function(
@@ -176,7 +189,7 @@ class Endpoint:
 
     def _answer(self, request: Request, correlation_id: str, traceparent: str) -> Response:
         if request.path in health.PATHS:
-            return health.answer(request.path)
+            return health.answer(request)
         check_encoding(request)
         parameters = self._match(request)
         if parameters is None:
@@ -187,7 +200,7 @@ class Endpoint:
         )
         caller: Caller | None = None
         if request.path.startswith(AUTH_PATHS):
-            self._limit(address_limit(), network)
+            limited(address_limit(), network)
         if not self.public:
             caller = authenticate(request)
             self._admit(caller, parameters.pop("user_id", None))
@@ -240,19 +253,7 @@ class Endpoint:
             caller.must_hold(self._role)
         if self._permission is not None:
             caller.must_have(self._permission)
-        self._limit(user_limit(), caller.user_id)
-
-    @staticmethod
-    def _limit(limit: RateLimiter, key: str) -> None:
-        wait_s = limit.wait_s(key)
-        if wait_s:
-            metrics.RATE_LIMITED.labels("user" if limit is user_limit() else "address").inc()
-            raise Problem(
-                429,
-                "too-many-requests",
-                f"Too many requests; try again in {wait_s} s.",
-                headers={"Retry-After": str(wait_s)},
-            )
+        limited(user_limit(), caller.user_id)
 
     def _call(
         self,

@@ -1,21 +1,76 @@
-"""Health and metrics: what a function answers of itself and the parts it needs."""
+"""Health and metrics: what a function answers of itself and the parts it needs.
 
-from flask import Response
+Anybody may ask after the health, and often: what costs more than a look at memory is looked at
+about once a second, by one at a time.
+"""
 
-from taskflow import metrics, storage
+import hmac
+import math
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from flask import Request, Response
+
+from taskflow import clock, config, metrics, storage
+from taskflow.serving import problems
 from taskflow.serving.answers import as_json
+from taskflow.serving.problems import Problem
 
 PATHS = frozenset({"/health", "/health/liveness", "/health/readiness", "/metrics"})
 
+KEPT_S = 1.0
 
-def answer(path: str) -> Response:
+T = TypeVar("T")
+
+
+class Kept(Generic[T]):
+    """What a look-up has found, for KEPT_S; who asks meanwhile waits for the one who looks."""
+
+    def __init__(self, look: Callable[[], T]) -> None:
+        """Look by `look`, once somebody asks."""
+        self._look = look
+        self._lock = threading.Lock()
+        self._found: T | None = None
+        self._looked_s = -math.inf
+
+    def get(self) -> T:
+        """Return what was found at most KEPT_S ago; raise what the look-up raises."""
+        with self._lock:
+            found = self._found
+            if found is None or clock.monotonic_s() >= self._looked_s + KEPT_S:
+                found = self._found = self._look()
+                self._looked_s = clock.monotonic_s()
+            return found
+
+
+_database = Kept(storage.state)
+_exposition = Kept(metrics.exposition)
+
+
+def answer(request: Request) -> Response:
     """Answer one of PATHS; liveness asks only whether we run, not whether the database does."""
-    if path == "/metrics":
-        return Response(metrics.exposition(), content_type=metrics.CONTENT_TYPE)
-    if path == "/health/liveness":
+    if request.path == "/metrics":
+        return _metrics(request)
+    if request.path == "/health/liveness":
         return as_json({"status": "ok"})
-    database = storage.state()
+    database = _database.get()
     status = "ok" if database == "ok" else "unavailable"
     return as_json(
         {"status": status, "parts": {"database": database}}, 200 if database == "ok" else 503
     )
+
+
+def _metrics(request: Request) -> Response:
+    settings = config.settings()
+    if settings.metrics_token is None:
+        if settings.environment == "production":
+            detail = "Nobody sees the metrics, for METRICS_TOKEN is not set."
+            return problems.answer(Problem(404, "no-metrics", detail), instance=request.path)
+    else:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        expected = settings.metrics_token.encode()
+        if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), expected):
+            detail = "Send the token of the metrics: Authorization: Bearer <token>."
+            return problems.answer(Problem(401, "no-token", detail), instance=request.path)
+    return Response(_exposition.get(), content_type=metrics.CONTENT_TYPE)

@@ -28,8 +28,11 @@ class RateLimiter:
         self._tolerance_s = self._interval_s * (burst - 1)
         self._memory = mmap.mmap(-1, SLOTS * _SLOT.size) if rate_per_s else None
 
-    def wait_s(self, key: str) -> int:
-        """Count a request of `key`: 0 lets it through, else the whole seconds to wait."""
+    def wait_s(self, key: str, *, count: bool = True) -> int:
+        """Count a request of `key`: 0 lets it through, else the whole seconds to wait.
+
+        Without `count`, only say so: for where what turns out wrong is counted afterwards.
+        """
         if self._memory is None:
             return 0
         now = clock.monotonic_s()
@@ -40,7 +43,8 @@ class RateLimiter:
         due = max(due, now)
         if due - now > self._tolerance_s + 1e-9:
             return math.ceil(due - now - self._tolerance_s)
-        _SLOT.pack_into(self._memory, offset, name, due + self._interval_s)
+        if count:
+            _SLOT.pack_into(self._memory, offset, name, due + self._interval_s)
         return 0
 
     def _slot(self, start: int, name: int) -> tuple[int, float]:

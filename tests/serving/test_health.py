@@ -1,0 +1,100 @@
+"""What anybody may ask for, and often: health and metrics (D7, S5)."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from taskflow import clock
+from taskflow.serving.health import KEPT_S, Kept
+from tests.support.api import Api
+from tests.support.configured import configured
+from tests.support.refused import assert_refused
+
+pytestmark = pytest.mark.usefixtures("database")
+
+A_TOKEN = "a token of the metrics"
+
+
+@pytest.fixture
+def at_s(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Return what sets the monotonic clock."""
+    return lambda now_s: monkeypatch.setattr(clock, "monotonic_s", lambda: now_s)
+
+
+def test_however_often_it_is_asked_for_it_is_looked_up_once_a_second(
+    at_s: Callable[[float], None],
+) -> None:
+    looks: list[int] = []
+
+    def look() -> int:
+        looks.append(0)
+        return len(looks)
+
+    kept = Kept(look)
+    found: list[int] = []
+    for at in (0.0, KEPT_S / 2, KEPT_S, 1.5 * KEPT_S, 2 * KEPT_S):
+        at_s(1_000 + at)
+        found += [kept.get() for _ in range(100)]
+
+    assert found == [1] * 200 + [2] * 200 + [3] * 100
+
+
+def test_who_asks_while_it_is_looked_up_waits_for_that() -> None:
+    looks: list[int] = []
+    asking = threading.Semaphore(0)
+    go_on = threading.Event()
+
+    def look() -> int:
+        looks.append(0)
+        go_on.wait(10)
+        return len(looks)
+
+    kept = Kept(look)
+
+    def ask() -> int:
+        asking.release()
+        return kept.get()
+
+    with ThreadPoolExecutor(20) as pool:
+        answers = [pool.submit(ask) for _ in range(20)]
+        for _ in answers:
+            assert asking.acquire(timeout=10)
+        go_on.set()
+
+        assert [answer.result(10) for answer in answers] == [1] * 20
+
+
+def test_a_look_that_fails_is_not_kept() -> None:
+    divisors = [0, 1]
+    kept = Kept(lambda: 7 // divisors.pop(0))
+
+    with pytest.raises(ZeroDivisionError):
+        kept.get()
+
+    assert kept.get() == 7
+
+
+@pytest.mark.parametrize("environment", ["local", "test", "production"])
+def test_the_metrics_are_for_who_has_their_token(environment: str) -> None:
+    with configured(environment=environment, metrics_token=A_TOKEN):
+        right = [
+            Api().get("/metrics", headers={"Authorization": f"{scheme} {A_TOKEN}"})
+            for scheme in ("Bearer", "bearer")
+        ]
+        wrong = [
+            Api().get("/metrics", headers={"Authorization": given})
+            for given in ("", "Bearer", "Bearer \xe4", f"Basic {A_TOKEN}", f"Bearer {A_TOKEN}x")
+        ]
+
+    for answer in right:
+        assert (answer.status_code, answer.mimetype) == (200, "text/plain")
+    for answer in wrong:
+        assert_refused(answer, 401, "no-token")
+
+
+def test_without_a_token_nobody_sees_the_metrics_in_production() -> None:
+    with configured(environment="production"):
+        assert_refused(Api().get("/metrics"), 404, "no-metrics")
+        assert Api().get("/health").status_code == 200

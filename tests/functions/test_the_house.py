@@ -34,6 +34,9 @@ PLAIN = {"collections", "collections.abc", "datetime", "http", "typing", "uuid"}
 NAMES_FROM = {"flask": {"Request", "Response"}, "http": {"HTTPStatus"}}
 """All that may be taken from those that hold more than types."""
 
+VISIBILITY = "networking.knative.dev/visibility"
+"""The label by which Knative gives a service no address outside the cluster."""
+
 each_folder = pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 
 
@@ -105,6 +108,14 @@ def test_the_deployment_says_what_all_deployments_say(folder: Path) -> None:
         "liveness": "/health/liveness",
         "readiness": "/health/readiness",
     }
+
+
+@each_folder
+def test_only_what_clients_ask_for_can_be_reached_from_outside(folder: Path) -> None:
+    labels = {label["key"]: label["value"] for label in _func_yaml(folder)["deploy"]["labels"]}
+
+    inside = {} if folder.name in ENDPOINTS else {VISIBILITY: "cluster-local"}
+    assert labels == {"app.kubernetes.io/part-of": "taskflow", **inside}
 
 
 @each_folder

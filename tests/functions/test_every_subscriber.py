@@ -1,26 +1,37 @@
 """What every function that events are delivered to promises, checked over all of them (E5)."""
 
+import io
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import IO, TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
-from werkzeug.test import Client
+from werkzeug.test import Client, EnvironBuilder
+from werkzeug.wrappers import Response
 
 from taskflow.domain.cloudevents import attributes_of
 from taskflow.domain.events import Event, EventType
+from taskflow.domain.tasks import (
+    DESCRIPTION_MAX_CHARS,
+    METADATA_MAX_BYTES,
+    TAG_MAX_CHARS,
+    TAGS_MAX,
+    TITLE_MAX_CHARS,
+)
 from taskflow.eventing.consumer import Consumer
 from taskflow.eventing.envelope import headers_of
+from taskflow.eventing.frame import BODY_MAX_BYTES
 from taskflow.eventing.subscriptions import SUBSCRIPTIONS
 from taskflow.kafka.topics import topic_of
 from taskflow.serving import health
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import transaction
 from tests.support.accounts import A_CAUSE, a_user, an_administrator
-from tests.support.api import Api, content
+from tests.support.api import Api, all_functions, content
 from tests.support.attached import database_at
 from tests.support.builders import log_of
 from tests.support.configured import configured
@@ -40,7 +51,12 @@ from tests.support.databases import a_database
 from tests.support.refused import assert_refused
 from tests.support.snapshot import assert_nothing_changed, snapshot
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
 NOWHERE = "postgresql+pg8000://postgres@/taskflow?unix_sock=/nowhere/at/all"
+
+IN_CHUNKS = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
 
 each_subscriber = pytest.mark.parametrize("name", sorted(SUBSCRIBERS))
 each_consumer = pytest.mark.parametrize("consumer", CONSUMERS, ids=lambda one: one.name)
@@ -202,7 +218,7 @@ def test_what_is_malformed_is_refused_and_leaves_no_trace(
 @each_consumer
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{}", b"\xff", b"[" * 100_000, b'{"user_id":"\\u0000"}', b"x" * 2_000_000],
+    [b"", b"{}", b"\xff", b"[" * 100_000, b'{"user_id":"\\u0000"}', b"x" * BODY_MAX_BYTES],
     ids=lambda body: repr(body[:8]),
 )
 def test_a_body_that_is_no_event_is_refused_and_leaves_no_trace(
@@ -271,6 +287,97 @@ def test_past_its_app_it_answers_the_same(consumer: Consumer, fresh: list[Event]
         statuses.append(other.status_code)
 
     assert statuses == [204, 400, 400, 405, 200]
+
+
+# Bodies
+
+
+def _sent(app: "WSGIApplication", body: IO[bytes], **environ: object) -> Response:
+    builder = EnvironBuilder(method="POST")
+    return Response.from_app(app, {**builder.get_environ(), "wsgi.input": body, **environ})
+
+
+def _both(name: str) -> "list[WSGIApplication]":
+    """Return a subscriber as the cluster calls it, and as it is called past its app."""
+    [app] = [function.app for function in all_functions() if function.name == name]
+    return [app, SUBSCRIBERS[name].serve]
+
+
+@each_subscriber
+def test_a_body_over_the_limit_is_refused_unread_and_leaves_no_trace(name: str) -> None:
+    before = snapshot()
+
+    for app in _both(name):
+        body = io.BytesIO(b"x" * 20)
+        for length in (BODY_MAX_BYTES + 2, 20_000_000, 10**17):
+            answer = _sent(app, body, CONTENT_LENGTH=str(length))
+
+            assert (answer.status_code, body.tell()) == (413, 0)
+            assert str(BODY_MAX_BYTES) in answer.get_data(as_text=True)
+        whole = io.BytesIO(b"x" * (BODY_MAX_BYTES + 1))
+        assert _sent(app, whole, CONTENT_LENGTH=str(BODY_MAX_BYTES + 1)).status_code == 413
+
+    assert_nothing_changed(before)
+
+
+@each_subscriber
+def test_a_body_in_chunks_is_read_up_to_the_limit(name: str) -> None:
+    before = snapshot()
+
+    for app in _both(name):
+        body = io.BytesIO(b"x" * 3 * BODY_MAX_BYTES)
+        answer = _sent(app, body, **IN_CHUNKS)
+
+        assert answer.status_code == 413
+        assert body.tell() <= BODY_MAX_BYTES + 64 * 1024
+
+    assert_nothing_changed(before)
+
+
+@each_subscriber
+def test_a_body_that_is_cut_off_is_refused_and_leaves_no_trace(name: str) -> None:
+    before = snapshot()
+
+    for app in _both(name):
+        assert _sent(app, io.BytesIO(b"x" * 20), CONTENT_LENGTH="21").status_code == 400
+
+    assert_nothing_changed(before)
+
+
+@each_consumer
+def test_an_event_is_taken_in_chunks_too(consumer: Consumer, fresh: list[Event]) -> None:
+    event = _taken(consumer.name, fresh)
+    named = {
+        "HTTP_" + name.upper().replace("-", "_"): value
+        for name, value in headers_of(attributes_of(event)).items()
+    }
+
+    for app in _both(consumer.name):
+        body = io.BytesIO(event.record_json().encode())
+        answer = _sent(app, body, **named, **IN_CHUNKS)
+        assert (answer.status_code, answer.data) == (204, b"")
+
+
+def test_the_largest_event_is_half_the_limit_at_most_and_is_taken() -> None:
+    api = Api(a_user())
+    task = content(api.post("/api/tasks", {"title": "\x01" * 255}))
+    assert api.user is not None
+    for kind in ("\x01", "\x02"):
+        largest: dict[str, object] = {
+            "title": kind * TITLE_MAX_CHARS,
+            "description": kind * DESCRIPTION_MAX_CHARS,
+            "tags": [f"{number:02}" + kind * (TAG_MAX_CHARS - 2) for number in range(TAGS_MAX)],
+            "metadata": {"of-" + kind: "x" * (METADATA_MAX_BYTES - 16), "of-\x01": None},
+        }
+        changed = api.patch(f"/api/tasks/{task['id']}", largest)
+        assert changed.status_code == 200, changed.text
+
+    event = log_of(api.user.user_id)[-1]
+
+    # Three times: as it is, as it was, and as it became.
+    size = len(event.record_json().encode())
+    assert 3 * (6 * DESCRIPTION_MAX_CHARS + METADATA_MAX_BYTES) < size < BODY_MAX_BYTES / 2
+    assert_taken(deliver("record-audit-entry", event))
 
 
 # Ticks

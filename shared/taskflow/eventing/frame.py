@@ -1,10 +1,13 @@
 """What the frames of consumers and cron functions share: how a delivery is answered.
 
-204 with an empty body: done. 400: will never work, to the dead letters. 503: not now, deliver
-again. A Knative broker takes a 2xx with a body for an event in reply, and 404 and 409 for "again".
+204 with an empty body: done. 400 and 413: will never work, to the dead letters. 503: not now,
+deliver again. A Knative broker takes a 2xx with a body for an event in reply, and 404 and 409 for
+"again".
 """
 
+import io
 import logging
+import re
 from collections.abc import Callable, Iterable
 from functools import wraps
 from http import HTTPStatus
@@ -18,13 +21,21 @@ from taskflow.domain.errors import DomainError
 from taskflow.eventing.envelope import MalformedEvent, attributes_in
 from taskflow.kafka.publisher import publish_after_commit
 from taskflow.serving import health
+from taskflow.serving.body import leave_rest, read_bytes
 from taskflow.serving.frame import EXTENSION
+from taskflow.serving.problems import Problem
 from taskflow.storage import DatabaseUnavailable, LockTimeout
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
+BODY_MAX_BYTES = 2 * 1024 * 1024
+"""Twice the largest record that Kafka takes unless told otherwise (`max.message.bytes`), which is
+more than twice the largest event."""
+
 _TEXT = "text/plain; charset=utf-8"
+
+_PLAIN_LENGTH = re.compile(r"[0-9]{1,8}")
 
 _HEADER = "HTTP_"
 """What WSGI puts before a header's name (PEP 3333)."""
@@ -51,16 +62,28 @@ class Subscriber:
             return health.answer(request)
         if request.method != "POST":
             return _answer(405, "deliver by POST", {"Allow": "POST"})
-        return _answer(*self._deliver(request.environ, request.get_data()))
+        try:
+            body = read_bytes(request, max_bytes=BODY_MAX_BYTES)
+        except Problem as refused:
+            _log.warning("%s refused a body: %s", self.name, refused.detail)
+            metrics.CONSUMED.labels(self.name, "refused").inc()
+            return _answer(refused.status, refused.detail, refused.headers)
+        finally:
+            leave_rest(request)
+        return _answer(*self._deliver(request.environ, body))
 
     def serve(self, environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
         """Answer as a WSGI app of its own, where the app around it has nothing to add."""
         length = environ.get("CONTENT_LENGTH", "")
         is_plain = environ["REQUEST_METHOD"] == "POST" and environ["PATH_INFO"] in {"", "/"}
-        if not (is_plain and length.isdecimal()):
+        if not (is_plain and _PLAIN_LENGTH.fullmatch(length)) or int(length) > BODY_MAX_BYTES:
             return self.answer(Request(environ))(environ, start)
         # A request and a response of Werkzeug's would take as long as reading the event.
-        status, text = self._deliver(environ, environ["wsgi.input"].read(int(length)))
+        body = environ["wsgi.input"].read(int(length))
+        if len(body) < int(length):
+            environ["wsgi.input"] = io.BytesIO(body)
+            return self.answer(Request(environ))(environ, start)
+        status, text = self._deliver(environ, body)
         if status != HTTPStatus.NO_CONTENT:
             return _answer(status, text)(environ, start)
         start("204 NO CONTENT", [])

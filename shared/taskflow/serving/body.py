@@ -1,5 +1,6 @@
 """What was sent: the body and the query of a request, validated, every wrong field named."""
 
+import io
 import itertools
 import json
 from collections.abc import Sequence
@@ -51,18 +52,18 @@ B = TypeVar("B", bound=BaseModel)
 Q = TypeVar("Q", bound=Query)
 
 
-def read_bytes(request: Request) -> bytes:
+def read_bytes(request: Request, *, max_bytes: int = BODY_MAX_BYTES) -> bytes:
     """Return the body as it was sent.
 
-    Raises Problem 413 over BODY_MAX_BYTES, 408 where it does not come, 400 where it is cut off or
-    its chunks are malformed.
+    Raises Problem 413 over `max_bytes`, 408 where it does not come, 400 where it is cut off or its
+    chunks are malformed.
     """
     # Of a body in chunks, Werkzeug gives the first so many bytes and keeps quiet about the rest.
-    request.max_content_length = BODY_MAX_BYTES + 1
+    request.max_content_length = max_bytes + 1
     try:
         raw = request.get_data(cache=True)
     except RequestEntityTooLarge:
-        raise _too_large() from None
+        raise _too_large(max_bytes) from None
     except ClientDisconnected as cut:
         if isinstance(cut.__context__, TimeoutError):
             raise Problem(408, "body-too-slow", "The body did not come.", headers=_CLOSE) from None
@@ -70,9 +71,17 @@ def read_bytes(request: Request) -> bytes:
     except ParseException:
         detail = "The body is not in chunks as HTTP/1.1 has them."
         raise Problem(400, "malformed-chunks", detail, headers=_CLOSE) from None
-    if len(raw) > BODY_MAX_BYTES:
-        raise _too_large()
+    if len(raw) > max_bytes:
+        raise _too_large(max_bytes)
     return raw
+
+
+def leave_rest(request: Request) -> None:
+    """Leave what is unread of a body to the server, which discards it as it comes.
+
+    functions-framework would read it into memory.
+    """
+    setattr(request, "stream", io.BytesIO())  # noqa: B010 - typed as if read-only
 
 
 def check_encoding(request: Request) -> None:
@@ -118,11 +127,11 @@ def parse_query(request: Request, model: type[Q]) -> Q:
     return _validated(model, given)
 
 
-def _too_large() -> Problem:
+def _too_large(max_bytes: int) -> Problem:
     return Problem(
         413,
         "body-too-large",
-        f"The body is larger than {BODY_MAX_BYTES} bytes.",
+        f"The body is larger than {max_bytes} bytes.",
         headers=_CLOSE,
     )
 

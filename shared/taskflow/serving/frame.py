@@ -6,7 +6,6 @@ transaction, and turns every error into a problem.
 """
 
 import inspect
-import io
 import logging
 import time
 import typing
@@ -30,6 +29,7 @@ from taskflow.serving.body import (
     NoContent,
     Query,
     check_encoding,
+    leave_rest,
     parse_body,
     parse_query,
     read_bytes,
@@ -180,9 +180,7 @@ class Endpoint:
                 response.status_code,
                 extra={"facts": {"duration_ms": round(duration_s * 1000, 1)}},
             )
-            # functions-framework reads what is left of a body into memory. Of one that was refused
-            # it finds nothing; the server discards the rest as it comes.
-            setattr(request, "stream", io.BytesIO())  # noqa: B010 - typed as if read-only
+            leave_rest(request)
             return response
         finally:
             logs.correlation_id.reset(bound)

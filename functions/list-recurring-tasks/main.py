@@ -7,8 +7,8 @@ from flask import Request, Response
 from taskflow.domain import tasks
 from taskflow.domain.text import compact_json
 from taskflow.serving import Caller, PageQuery, http_function, page, read_cursor, write_cursor
-from taskflow.storage import Transaction, task_store
-from taskflow.storage.task_store import Position, TaskFilter
+from taskflow.storage import Transaction, task_lists
+from taskflow.storage.task_lists import Position, TaskFilter
 
 OF = "recurring"
 
@@ -18,7 +18,7 @@ def list_recurring_tasks(
     caller: Caller, request: Request, query: PageQuery, tx: Transaction
 ) -> Response:
     after = None if query.cursor is None else Position(*read_cursor(query.cursor, OF, str, UUID))
-    found = task_store.list_of(
+    found = task_lists.list_of(
         tx,
         caller.user_id,
         TaskFilter(recurring=True),
@@ -26,10 +26,15 @@ def list_recurring_tasks(
         after=after,
         limit=query.limit + 1,
     )
+
+    def cursor(position: Position) -> str:
+        return write_cursor(OF, position.key, str(position.id))
+
     return page(
         request,
-        found,
+        found.tasks,
         query.limit,
         as_json=lambda row: compact_json(tasks.represent(row[0])),
-        cursor=lambda row: write_cursor(OF, row[1].key, str(row[1].id)),
+        cursor=lambda row: cursor(row[1]),
+        then=found.then and cursor(found.then),
     )

@@ -11,8 +11,8 @@ from taskflow.domain.tasks import Priority, Status
 from taskflow.domain.text import Text, compact_json
 from taskflow.domain.times import Time
 from taskflow.serving import Caller, PageQuery, http_function, page, read_cursor, write_cursor
-from taskflow.storage import Transaction, task_store
-from taskflow.storage.task_store import Position, TaskFilter
+from taskflow.storage import Transaction, task_lists
+from taskflow.storage.task_lists import Position, TaskFilter
 
 Sort = Literal[
     "created_at",
@@ -43,7 +43,7 @@ class TaskQuery(PageQuery):
 
 @http_function("GET /api/{user_id}/tasks", permission="tasks:read")
 def list_tasks(caller: Caller, request: Request, query: TaskQuery, tx: Transaction) -> Response:
-    found = task_store.list_of(
+    found = task_lists.list_of(
         tx,
         caller.user_id,
         TaskFilter(
@@ -59,12 +59,17 @@ def list_tasks(caller: Caller, request: Request, query: TaskQuery, tx: Transacti
         after=_position(query),
         limit=query.limit + 1,
     )
+
+    def cursor(position: Position) -> str:
+        return write_cursor(query.sort, position.key, str(position.id))
+
     return page(
         request,
-        found,
+        found.tasks,
         query.limit,
         as_json=lambda row: compact_json(tasks.represent(row[0])),
-        cursor=lambda row: write_cursor(query.sort, row[1].key, str(row[1].id)),
+        cursor=lambda row: cursor(row[1]),
+        then=found.then and cursor(found.then),
     )
 
 

@@ -18,6 +18,7 @@ from taskflow.domain.identifiers import new_id
 from taskflow.domain.tasks import Task
 from taskflow.serving.pages import write_cursor
 from taskflow.storage import events, transaction
+from taskflow.storage.collation import sort_key
 from tests.support.accounts import A_CAUSE, SignedIn, a_user, an_administrator
 from tests.support.api import Api, content
 from tests.support.builders import a_stored_task, log_of
@@ -1035,7 +1036,7 @@ KEYS: dict[str, Callable[[Task], Any]] = {
     "created_at": lambda task: task.created_at,
     "updated_at": lambda task: task.updated_at,
     "priority": lambda task: RANKS[task.priority.value],
-    "title": lambda task: task.title.lower(),
+    "title": lambda task: sort_key(task.title),
     "due_date": lambda task: task.due_date,
 }
 

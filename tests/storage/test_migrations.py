@@ -16,10 +16,12 @@ from sqlalchemy.exc import ProgrammingError
 from taskflow.domain import recurring
 from taskflow.domain.times import Duration
 from taskflow.standalone import supervisor
-from taskflow.storage import events, reminder_store, task_store, transaction
+from taskflow.storage import events, reminder_store, task_lists, task_store, transaction
+from taskflow.storage.collation import sort_key
 from taskflow.storage.migrations import runner
 from taskflow.storage.migrations.runner import MigrationOutOfPhase, SchemaIsNewer
 from taskflow.storage.tables import METADATA
+from taskflow.storage.task_lists import TaskFilter
 from tests.support.accounts import A_CAUSE, a_user
 from tests.support.builders import a_series, a_stored_task, log_of
 from tests.support.eventually import eventually
@@ -357,6 +359,46 @@ def test_reminders_from_before_days_were_of_the_calendar_have_as_many_as_they_sh
     # Of those that are not removed, the longest, with the hours that its day may last longer.
     assert task.recurrence.lead == timedelta(hours=29)
     assert spawn_at == TASK["now"] - timedelta(hours=29)
+
+
+MANY_AS_BEFORE = """
+INSERT INTO tasks (
+    id, user_id, title, status, priority, tags, metadata, created_at, updated_at, version
+) SELECT
+    gen_random_uuid(), 'somebody', n || CAST(:end AS text), 'pending', 2, '{}', '{}', :now, :now, 1
+FROM generate_series(1, 2345) AS n
+"""
+
+
+def test_titles_from_before_they_had_keys_are_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _apply_before("0011", tmp_path, monkeypatch)
+    with transaction(A_CAUSE) as tx:
+        tx.connection.execute(
+            text(MANY_AS_BEFORE), {"end": "\u00e9 \U0001f418", "now": TASK["now"]}
+        )
+
+    runner.apply()
+
+    with transaction(A_CAUSE) as tx:
+        keys = tx.connection.execute(text("SELECT title, title_key FROM tasks")).all()
+    assert len(keys) == 2345
+    assert all(key == sort_key(title) for title, key in keys)
+
+
+def test_a_task_that_older_code_makes_is_listed_by_title_too() -> None:
+    runner.apply("before-deploy")
+    user = a_user()
+    with transaction(A_CAUSE) as tx:
+        tx.connection.execute(text(INSERT_AS_BEFORE), {**TASK, "user_id": user.user_id})
+
+    with transaction(A_CAUSE) as tx:
+        found = task_lists.list_of(
+            tx, user.user_id, TaskFilter(), sort="title", after=None, limit=9
+        )
+
+    assert [task.title for task, _ in found.tasks] == ["Buy milk"]
 
 
 def _apply_before(number: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

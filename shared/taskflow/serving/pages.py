@@ -66,11 +66,12 @@ def page(
     as_json: Callable[[Row], str],
     cursor: Callable[[Row], str],
     more: bool = False,
+    then: str | None = None,
 ) -> Response:
     """Build the answer of a list: at most `limit` of the rows that were found, and PAGE_MAX_BYTES.
 
     There are more where not all are shown, or where `more` says so. `cursor` writes where a page
-    that ends with a row goes on.
+    that ends with a row goes on, `then` is where one goes on that shows all that was found.
     """
     items: list[str] = []
     size_bytes = 0
@@ -81,7 +82,7 @@ def page(
             break
         items.append(text)
     more = more or len(items) < len(found)
-    next_cursor = cursor(found[len(items) - 1]) if more and items else None
+    next_cursor = cursor(found[len(items) - 1]) if more and items else then
     body = f'{{"items":[{",".join(items)}],"next_cursor":{compact_json(next_cursor)}}}'
     response = Response(body, content_type="application/json")
     if next_cursor is not None:

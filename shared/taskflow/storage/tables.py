@@ -27,6 +27,8 @@ TASKS = Table(
     Column("id", Uuid, primary_key=True),
     Column("user_id", Text),
     Column("title", Text),
+    # What sorts as the title does (`storage/collation.py`).
+    Column("title_key", LargeBinary),
     Column("description", Text),
     Column("status", Text),
     # The rank from `low` 1 to `urgent` 4, so that an index can sort by it.

@@ -1,42 +1,35 @@
 """Tasks in PostgreSQL."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from unicodedata import normalize
 from uuid import UUID
 
 from sqlalchemy import (
-    ColumnElement,
     RowMapping,
-    Text,
     bindparam,
-    cast,
     func,
-    literal,
     select,
-    tuple_,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.exc import DBAPIError
 
 from taskflow.domain import recurring
-from taskflow.domain.errors import FieldError, InvalidContent, TaskNotFound
+from taskflow.domain.errors import TaskNotFound
 from taskflow.domain.recurrence import Missed, Mode, Recurrence, Series
 from taskflow.domain.recurrence_days import Skip
 from taskflow.domain.tasks import Priority, Status, Task
 from taskflow.domain.times import rfc3339
 from taskflow.storage import many
+from taskflow.storage.collation import sort_key
 from taskflow.storage.tables import TASKS
-from taskflow.storage.transactions import Transaction, is_data_error
+from taskflow.storage.transactions import Transaction
 from taskflow.storage.turns import DueItem, Look, Turns
 
 PAGE_MAX = 1000
 """Of tasks of everybody; some megabytes at their largest."""
 
-_RANK = {priority: rank for rank, priority in enumerate(Priority, start=1)}
-_PRIORITY = {rank: priority for priority, rank in _RANK.items()}
+RANK = {priority: rank for rank, priority in enumerate(Priority, start=1)}
+_PRIORITY = {rank: priority for priority, rank in RANK.items()}
 
 # Made once, and given their values as parameters: building one costs as much as sending it.
 _INSERT = TASKS.insert()
@@ -68,29 +61,6 @@ Occurrence = tuple[UUID, datetime]
 """Which task recurs, and when."""
 
 _SECOND = timedelta(seconds=1)
-
-SORTABLE = ("created_at", "due_date", "priority", "updated_at", "title")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskFilter:
-    """Which of a user's tasks to list; what is None does not narrow, `tags` must all be there."""
-
-    status: Sequence[Status] = ()
-    completed: bool | None = None
-    priority: Sequence[Priority] = ()
-    tags: Sequence[str] = ()
-    due_before: datetime | None = None
-    due_after: datetime | None = None
-    recurring: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """Where a page of a list ended: the last row's sort key, as text, and its id."""
-
-    key: str | None
-    id: UUID
 
 
 def add(tx: Transaction, task: Task) -> None:
@@ -201,82 +171,6 @@ def with_ids(tx: Transaction, ids: Sequence[UUID]) -> list[Task]:
     return [task_of(row) for row in tx.connection.execute(query).mappings()]
 
 
-def list_of(
-    tx: Transaction,
-    user_id: str,
-    wanted: TaskFilter,
-    *,
-    sort: str,
-    after: Position | None,
-    limit: int,
-) -> list[tuple[Task, Position]]:
-    """Return a user's tasks, at most `limit`, each with the position of what comes after it.
-
-    `sort` is one of SORTABLE, with `-` in front for descending; tasks without a due date come
-    last either way. Raises InvalidContent where `after` is no position in this order.
-    """
-    descending = sort.startswith("-")
-    name = sort.removeprefix("-")
-    key = _sort_key(name, descending=descending)
-    query = select(TASKS, cast(key, Text).label("sort_key")).where(
-        TASKS.c.user_id == user_id, TASKS.c.deleted_at.is_(None), *_conditions(wanted)
-    )
-    if after is not None:
-        here = tuple_(key, TASKS.c.id)
-        there = tuple_(cast(literal(after.key, Text), key.type), literal(after.id))
-        query = query.where(here < there if descending else here > there)
-    order = (key.desc(), TASKS.c.id.desc()) if descending else (key.asc(), TASKS.c.id.asc())
-    try:
-        rows = tx.connection.execute(query.order_by(*order).limit(limit)).mappings().all()
-    except DBAPIError as failed:
-        if after is not None and is_data_error(failed):
-            raise InvalidContent(FieldError("/cursor", "is not a cursor of this list")) from failed
-        raise
-    return [(task_of(row), Position(row["sort_key"], row["id"])) for row in rows]
-
-
-def _sort_key(name: str, *, descending: bool) -> ColumnElement[Any]:
-    match name:
-        case "title":
-            return func.lower(TASKS.c.title, type_=Text)
-        case "due_date":
-            last = literal("-infinity" if descending else "infinity", Text)
-            return func.coalesce(
-                TASKS.c.due_date, cast(last, TASKS.c.due_date.type), type_=TASKS.c.due_date.type
-            )
-        case _:
-            return TASKS.c[name]
-
-
-def _conditions(wanted: TaskFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    if wanted.status:
-        conditions.append(TASKS.c.status.in_([status.value for status in wanted.status]))
-    if wanted.completed is not None:
-        is_completed = TASKS.c.status == Status.COMPLETED.value
-        conditions.append(is_completed if wanted.completed else ~is_completed)
-    if wanted.priority:
-        conditions.append(TASKS.c.priority.in_([_RANK[priority] for priority in wanted.priority]))
-    alike = [
-        sorted({tag, *(normalize(form, tag) for form in ("NFC", "NFD"))}) for tag in wanted.tags
-    ]
-    plain = [forms[0] for forms in alike if len(forms) == 1]
-    if plain:
-        conditions.append(TASKS.c.tags.contains(literal(plain, ARRAY(Text))))
-    # Tasks have kept tags as they were typed, and events that tell so can't be changed.
-    conditions += [
-        TASKS.c.tags.overlap(literal(forms, ARRAY(Text))) for forms in alike if len(forms) > 1
-    ]
-    if wanted.due_before is not None:
-        conditions.append(TASKS.c.due_date < wanted.due_before)
-    if wanted.due_after is not None:
-        conditions.append(TASKS.c.due_date > wanted.due_after)
-    if wanted.recurring is not None:
-        recurs = TASKS.c.recurrence.is_not(None)
-        conditions.append(recurs if wanted.recurring else ~recurs)
-    return conditions
-
-
 def _one(tx: Transaction, user_id: str, task_id: UUID, *, lock: bool, deleted: bool) -> Task:
     query = select(TASKS).where(TASKS.c.id == task_id, TASKS.c.user_id == user_id)
     if not deleted:
@@ -295,9 +189,10 @@ def _row(task: Task) -> dict[str, Any]:
         "id": task.id,
         "user_id": task.user_id,
         "title": task.title,
+        "title_key": sort_key(task.title),
         "description": task.description,
         "status": task.status.value,
-        "priority": _RANK[task.priority],
+        "priority": RANK[task.priority],
         "tags": list(task.tags),
         "metadata": task.metadata,
         "due_date": task.due_date,

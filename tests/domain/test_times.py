@@ -15,6 +15,7 @@ from taskflow.domain.times import (
     Time,
     TimeZone,
     duration_text,
+    kept_zone,
     parse_duration,
     parse_rfc3339,
     rfc3339,
@@ -278,6 +279,16 @@ def test_every_zone_can_be_read_without_the_host_files() -> None:
     assert zoneinfo.TZPATH == ()
     for name in EVERY_ZONE:
         ZoneInfo(ZONE.validate_python(name))
+
+
+def test_a_zone_that_is_not_taken_any_more_is_utc() -> None:
+    assert [kept_zone(name) for name in ("Asia/Kolkata", "US/Pacific", "EST")] == [
+        "Asia/Kolkata",
+        "US/Pacific",
+        "EST",
+    ]
+    for name in (*HOSTS_OWN, "US/Pacific-New", "Europe", "", "../UTC"):
+        assert kept_zone(name) == "UTC"
 
 
 def test_a_zone_is_named_as_iana_names_it() -> None:

@@ -5,12 +5,14 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import text
 
 from taskflow import clock
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import reminder_store, task_store, transaction
 from tests.functions.conftest import Travel
 from tests.support.accounts import A_CAUSE, SignedIn, a_user
+from tests.support.api import content
 from tests.support.consumers import assert_taken, tick
 from tests.support.databases import a_database
 from tests.support.tasks import data_of, happened_to
@@ -19,6 +21,11 @@ START = datetime(2026, 10, 16, 12, tzinfo=UTC)
 """A Friday two weeks before New York puts its clocks back, on the first of November."""
 
 NINE = (9, 0)
+
+KEPT_IN_SERIES = """
+UPDATE tasks SET recurrence =
+    regexp_replace(recurrence::text, '"(UTC|Asia/Tokyo)"', '"' || :kept || '"', 'g')::json
+"""
 
 pytestmark = pytest.mark.usefixtures("short_shifts")
 
@@ -118,6 +125,41 @@ def test_days_before_every_weekday_at_nine_there_is_a_reminder_at_nine_and_in_ti
         assert len(times[before_due]) >= 14
     hours = [at.astimezone(UTC) - timedelta(hours=24) for at in due]
     assert times["PT24H"] == [at for at in hours if at <= times["PT24H"][-1]]
+
+
+@pytest.mark.parametrize("kept", ["localtime", "US/Pacific-New"])
+def test_who_has_a_zone_that_is_not_taken_any_more_goes_on_in_utc(
+    travel: Travel, pass_until: Callable[[datetime], None], kept: str
+) -> None:
+    user = every_weekday_at_nine(travel, "UTC", "P1D")
+    own = travel(user, START).post(
+        "/api/tasks",
+        {
+            "title": "Call home",
+            "recurrence": {"recurrence_rule": "FREQ=WEEKLY", "timezone": "Asia/Tokyo"},
+            "due_date": "2026-10-19T09:00:00Z",
+        },
+    )
+    path = f"/api/tasks/{content(own)['id']}/recurrence"
+    with transaction(A_CAUSE) as tx:
+        tx.connection.execute(text("UPDATE users SET timezone = :kept"), {"kept": kept})
+        tx.connection.execute(text(KEPT_IN_SERIES), {"kept": kept})
+
+    pass_until(datetime(2026, 10, 24, 12, tzinfo=UTC))
+    api = travel(user, datetime(2026, 10, 24, 12, tzinfo=UTC))
+    settings = content(api.get("/api/settings"))
+    series = content(api.get(path))
+    shown = content(api.post("/api/recurrence/preview", {"recurrence_rule": "FREQ=DAILY"}))
+    moved = api.put("/api/settings", {"timezone": "Asia/Kolkata"})
+    pass_until(datetime(2026, 10, 31, 12, tzinfo=UTC))
+
+    assert settings["timezone"] == "UTC"
+    assert (series["timezone"], series["local_start"]) == ("UTC", "2026-10-19T18:00:00")
+    assert shown["items"][0]["local"] == "2026-10-24T12:00:00"
+    assert moved.status_code == 200
+    due = [at for at in due_in(user, "UTC") if at.hour != 18]
+    assert {at.hour for at in due if at.day < 26} == {9}
+    assert {(at.hour, at.minute) for at in due if at.day >= 26} == {(3, 30)}
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,15 @@ def _iana_zone(name: str) -> str:
 
 TimeZone = Annotated[str, AfterValidator(_iana_zone)]
 
+
+def kept_zone(name: str) -> str:
+    """Return a zone as it was kept, or UTC for one that is not taken any more.
+
+    Hosts once had zones of their own, such as `localtime`, and the database may drop a name.
+    """
+    return name if name in _zones() else "UTC"
+
+
 _DURATION = re.compile(
     r"P(?:(?P<weeks>\d+)W|(?:(?P<days>\d+)D)?"
     r"(?:T(?=\d)(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+)S)?)?)",

@@ -8,6 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from taskflow.domain.accounts import Account, canonical_email
 from taskflow.domain.errors import AccountNotFound, EmailIsTaken
+from taskflow.domain.times import kept_zone
 from taskflow.storage.tables import USERS
 from taskflow.storage.transactions import Transaction
 
@@ -48,7 +49,7 @@ def zone_of(tx: Transaction, user_id: str) -> str:
     zone = tx.connection.execute(query).scalar_one_or_none()
     if zone is None:
         raise AccountNotFound
-    return zone
+    return kept_zone(zone)
 
 
 def find(tx: Transaction, email: str) -> tuple[Account, str] | None:
@@ -115,7 +116,7 @@ def _account(row: RowMapping) -> Account:
     return Account(
         id=row["id"],
         email=row["email"],
-        timezone=row["timezone"],
+        timezone=kept_zone(row["timezone"]),
         roles=tuple(row["roles"]),
         notification_channels=tuple(row["notification_channels"]),
         quiet_hours=(row["quiet_from"], row["quiet_until"]) if row["quiet_from"] else None,

@@ -13,7 +13,7 @@ from taskflow.domain.errors import ReminderNotFound
 from taskflow.domain.events import NewEvent
 from taskflow.domain.reminders import Reminder, ReminderStatus
 from taskflow.domain.tasks import Task
-from taskflow.domain.times import DAY_S, Duration
+from taskflow.domain.times import DAY_S, Duration, kept_zone
 from taskflow.storage import many, task_store
 from taskflow.storage.tables import REMINDERS, TASKS, USERS
 from taskflow.storage.transactions import Transaction
@@ -191,7 +191,7 @@ def _reminder(row: RowMapping) -> Reminder:
         remind_at=row["remind_at"],
         before_due=_duration(row["before_due_s"], row["before_due_days"]),
         # Without an account there is no other zone.
-        zone=row["timezone"] or "UTC",
+        zone=kept_zone(row["timezone"] or "UTC"),
         message=row["message"],
         status=ReminderStatus(row["status"]),
         created_at=row["created_at"],

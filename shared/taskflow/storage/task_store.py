@@ -18,7 +18,7 @@ from taskflow.domain.errors import TaskNotFound
 from taskflow.domain.recurrence import Missed, Mode, Recurrence, Series
 from taskflow.domain.recurrence_days import Skip
 from taskflow.domain.tasks import Priority, Status, Task
-from taskflow.domain.times import rfc3339
+from taskflow.domain.times import kept_zone, rfc3339
 from taskflow.storage import many
 from taskflow.storage.collation import sort_key
 from taskflow.storage.tables import TASKS
@@ -231,12 +231,12 @@ def _recurrence(stored: dict[str, Any]) -> Recurrence:
         series=Series(
             recurrence_rule=stored["recurrence_rule"],
             start=datetime.fromisoformat(stored["start"]),
-            timezone=stored["timezone"],
+            timezone=stored["timezone"] and kept_zone(stored["timezone"]),
             mode=Mode(stored["mode"]),
             missed=Missed(stored["missed"]),
             skip=Skip(stored["skip"]),
         ),
-        zone=stored["zone"],
+        zone=kept_zone(stored["zone"]),
         lead=stored["lead_s"] * _SECOND,
         made=stored["made"],
         # What was stored before this was kept goes by its lead alone.

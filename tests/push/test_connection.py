@@ -230,6 +230,27 @@ def test_a_reader_that_stops_in_the_middle_of_what_it_missed_is_cut_off(
     eventually(lambda: _is_cut_off(connection, catching_up))
 
 
+def test_what_a_reader_missed_is_made_only_as_it_is_sent(
+    narrow_wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def counted(text: str) -> bytes:
+        made.append(text)
+        return text_frame(text)
+
+    monkeypatch.setattr(module, "text_frame", counted)
+    connection = _a_connection(narrow_wire)
+    missed = [_an_event(seq, "x" * module.SENT_AT_ONCE_BYTES) for seq in range(1, 101)]
+    catching_up = _to_the_end(lambda: connection.send(missed))
+
+    eventually(lambda: _is_blocked(narrow_wire))
+
+    assert len(made) < 10
+    whole_sends(narrow_wire.server).abort()
+    catching_up.join(WAIT_S)
+
+
 def test_a_reader_that_is_slow_but_reads_is_not_cut_off(
     narrow_wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:

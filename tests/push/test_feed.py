@@ -5,10 +5,11 @@ import sys
 import threading
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 import pytest
+from simple_websocket import ConnectionClosed
 from sqlalchemy import text
 
 from taskflow import clock
@@ -16,6 +17,7 @@ from taskflow.domain import tasks
 from taskflow.domain.tasks import Task
 from taskflow.push.connection import CloseCode, Connection
 from taskflow.push.feed import CHECK_S, Brought, Feed
+from taskflow.push.websocket import whole_sends
 from taskflow.storage import DatabaseUnavailable, Transaction, events, run, transaction
 from tests.support.accounts import A_CAUSE, SignedIn
 from tests.support.builders import a_draft, a_stored_task, log_of
@@ -26,6 +28,9 @@ from tests.support.wire import Wire, a_wire
 WAIT_S = 10
 SOON_S = CHECK_S / 2
 POLL_S = 0.02
+
+MODULE = sys.modules[Feed.__module__]
+"""Its package gives the name to the feed of the process."""
 
 
 @contextmanager
@@ -164,6 +169,51 @@ def test_sockets_that_come_while_events_are_written_miss_and_double_nothing(
     writing.join(WAIT_S)
 
     assert all(run == list(range(1, len(run) + 1)) for run in found)
+
+
+def test_sockets_that_read_nothing_hold_up_the_resumes_of_their_user_alone(
+    user: SignedIn, other: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MODULE, "RESUMING_MAX", 1)
+    monkeypatch.setattr(MODULE, "LOOK_S", 0.05)
+    feed = Feed(poll_s=0)
+    for _ in range(30):
+        a_stored_task(user.user_id, description="x" * 10_000)
+
+    with a_wire(buffer_bytes=4096) as deaf, a_wire() as second:
+        threads = [
+            threading.Thread(target=_until_it_closes, args=(feed, wire, user.user_id), daemon=True)
+            for wire in (deaf, second)
+        ]
+        threads[0].start()
+        eventually(lambda: _is_blocked(deaf))
+        threads[1].start()
+        with _following(feed, user), _following(feed, other, since=0) as theirs:
+            assert heard(theirs.client)["seq"] == 1
+        with pytest.raises(TimeoutError):
+            second.client.recv(timeout=SOON_S)
+
+        whole_sends(deaf.server).abort()
+
+        assert heard(second.client)["type"] == "task.sync"
+        assert seqs(heard_up_to(second.client, 31)) == list(range(1, 32))
+        whole_sends(second.server).abort()
+        for thread in threads:
+            thread.join(WAIT_S)
+
+
+def _until_it_closes(feed: Feed, wire: Wire, user_id: str) -> None:
+    connection = Connection(
+        wire.server, clock.now() + timedelta(hours=1), lambda _: CloseCode.BAD_TOKEN
+    )
+    with suppress(ConnectionClosed, OSError):
+        feed.follow(user_id, 0, connection)
+
+
+def _is_blocked(wire: Wire) -> None:
+    since_s = whole_sends(wire.server).sending_since_s
+    assert since_s is not None
+    assert clock.monotonic_s() - since_s > SOON_S / 2
 
 
 def test_a_long_poll_is_woken_by_news_and_by_nothing_else(user: SignedIn, other: SignedIn) -> None:
@@ -320,6 +370,21 @@ def test_two_topics_that_arrive_crosswise_do_not_need_the_log(
 
         assert seqs(heard_up_to(wire.client, 4)) == [2, 3, 4]
         assert time.monotonic() - began_s < SOON_S
+
+
+def test_what_comes_early_and_is_too_large_to_keep_is_read_from_the_log(
+    user: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MODULE, "EARLY_MAX_BYTES", 1)
+    feed = Feed(poll_s=0)
+    with _following(feed, user) as wire:
+        for _ in range(3):
+            a_stored_task(user.user_id)
+        texts = {event.seq: event.message_json() for event in log_of(user.user_id)}
+
+        feed.bring([Brought(user.user_id, seq, texts[seq]) for seq in (4, 3, 2)])
+
+        assert seqs(heard_up_to(wire.client, 4, within_s=SOON_S)) == [2, 3, 4]
 
 
 def test_what_is_not_ours_in_kafka_is_read_from_the_log(user: SignedIn) -> None:

@@ -4,7 +4,7 @@ import json
 import math
 import random
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
@@ -28,8 +28,8 @@ QUEUE_MAX_BYTES = 4 * 1024 * 1024
 ABORT_AFTER_S = 10
 """How long a reader that is too slow may take to be told so, before the socket is cut."""
 
-
-SENT_AT_ONCE = 64
+SENT_AT_ONCE, SENT_AT_ONCE_BYTES = 64, 64 * 1024
+"""How many frames, and how large, are put together for one system call; one always."""
 
 LOOK_UP_S = 3600
 """How long a handler sleeps at a stretch; a token may last longer than a lock can be waited for."""
@@ -100,7 +100,9 @@ class Connection:
     def send(self, happened: Sequence[Event]) -> None:
         """Send events now, from the handler's thread. Raises ConnectionClosed, OSError."""
         if happened:
-            self._send([text_frame(event.message_json()) for event in happened])
+            # A frame exists only while it is sent: a reader may be slow, or never read.
+            for some in _together(text_frame(event.message_json()) for event in happened):
+                self._send(some)
             self.position = happened[-1].seq
 
     def offer(self, seq: int, frame: bytes) -> None:
@@ -166,7 +168,7 @@ class Connection:
         """Send what is offered, as it comes, until the socket closes."""
         while self.check():
             while self._queue:
-                waiting = list(islice(self._queue, SENT_AT_ONCE))
+                waiting = next(_together(list(islice(self._queue, SENT_AT_ONCE))))
                 self._send(waiting)
                 for frame in waiting:
                     # Overflowing empties the queue, from another thread.
@@ -180,13 +182,11 @@ class Connection:
                 self._ws.event.clear()
 
     def _send(self, frames: Sequence[bytes]) -> None:
-        for first in range(0, len(frames), SENT_AT_ONCE):
-            if not can_send(self._ws):
-                raise ConnectionClosed
-            some = frames[first : first + SENT_AT_ONCE]
-            # As Server.send does, but frames in one go: a system call costs more than a frame.
-            whole_sends(self._ws).send(b"".join(some))
-            metrics.SOCKET_MESSAGES.inc(len(some))
+        if not can_send(self._ws):
+            raise ConnectionClosed
+        # As Server.send does, but frames in one go: a system call costs more than a frame.
+        whole_sends(self._ws).send(b"".join(frames))
+        metrics.SOCKET_MESSAGES.inc(len(frames))
 
     def _hear(self, received: str | bytes) -> None:
         # A client may send a newer token before the old one expires; all else has no meaning yet.
@@ -197,6 +197,20 @@ class Connection:
                 self._expires_at, self._session_id = renewed.expires_at, renewed.session_id
             else:
                 self.close_soon(renewed)
+
+
+def _together(frames: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Put frames together as they are sent."""
+    some: list[bytes] = []
+    size_bytes = 0
+    for frame in frames:
+        size_bytes += len(frame)
+        if some and (len(some) == SENT_AT_ONCE or size_bytes > SENT_AT_ONCE_BYTES):
+            yield some
+            some, size_bytes = [], len(frame)
+        some.append(frame)
+    if some:
+        yield some
 
 
 def close(ws: Server, code: CloseCode) -> None:

@@ -13,9 +13,12 @@ it makes no difference to a socket when Kafka goes and comes.
 import logging
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
+
+from simple_websocket import ConnectionClosed
 
 from taskflow import clock, logs, metrics
 from taskflow.domain.events import Cause, Event
@@ -42,8 +45,14 @@ GRACE_S = 0.02
 LAG_MAX_S = 0.5
 """Kafka is not waited for any more when it has brought nothing for so long that the log had."""
 
-EARLY_MAX = 1000
+EARLY_MAX, EARLY_MAX_BYTES = 1000, 1024 * 1024
 """Events that Kafka brought before their forerunners, kept for a user; the log has the rest."""
+
+RESUMING_MAX = 4
+"""Sockets of one user that may hold what they have missed, a megabyte each, until it is sent. They
+may read slowly, or never; the user's others wait, and nobody else does."""
+
+LOOK_S = 1.0
 
 READERS = 4
 """Listeners that may read the log at once. Of thousands that come back together the others wait
@@ -82,12 +91,33 @@ class _Channel:
     def __init__(self) -> None:
         self.position: int | None = None
         self.listeners: set[Listener] = set()
-        self.early: dict[int, str] = {}
+        self.resuming = threading.BoundedSemaphore(RESUMING_MAX)
+        self._early: dict[int, str] = {}
+        self._early_bytes = 0
+
+    @property
+    def has_early(self) -> bool:
+        """Say whether events wait here for their forerunners."""
+        return bool(self._early)
+
+    def keep(self, seq: int, text: str) -> bool:
+        """Keep an event until its forerunners have come; say whether there was room for it."""
+        size_bytes = len(text)
+        if len(self._early) >= EARLY_MAX or self._early_bytes + size_bytes > EARLY_MAX_BYTES:
+            return False
+        if seq not in self._early:
+            self._early[seq] = text
+            self._early_bytes += size_bytes
+        return True
+
+    def next_kept(self) -> str | None:
+        """Return the event that comes next, if it was kept."""
+        return self._early.get((self.position or 0) + 1)
 
     def advance(self, seq: int, text: str) -> None:
         """Hand the next event to those who listen."""
         self.position = seq
-        self.early.pop(seq, None)
+        self._early_bytes -= len(self._early.pop(seq, ""))
         # One for all sockets: to encode it for each would be most of the cost of a push.
         frame = text_frame(text)
         for listener in self.listeners:
@@ -228,14 +258,16 @@ class Feed:
                 if channel is None:
                     continue
                 position = channel.position
-                if position is None or event.text is None or len(channel.early) >= EARLY_MAX:
+                if position is None or event.text is None:
                     missing[event.user_id] = event.seq
-                elif event.seq > position:
-                    channel.early[event.seq] = event.text
-                    while (text := channel.early.get((channel.position or 0) + 1)) is not None:
-                        channel.advance((channel.position or 0) + 1, text)
-                    if channel.early:
-                        missing[event.user_id] = event.seq
+                elif event.seq == position + 1:
+                    channel.advance(event.seq, event.text)
+                elif event.seq > position and not channel.keep(event.seq, event.text):
+                    missing[event.user_id] = event.seq
+                while (text := channel.next_kept()) is not None:
+                    channel.advance((channel.position or 0) + 1, text)
+                if channel.has_early:
+                    missing[event.user_id] = event.seq
         if missing:
             self._expect(missing, GRACE_S)
 
@@ -258,18 +290,19 @@ class Feed:
         channel = self._join(user_id, connection)
         metrics.SOCKETS.inc()
         try:
-            newest, missed = self._standing(user_id, channel, since)
-            start = resume(since, newest=newest)
-            connection.send_sync(
-                newest=newest,
-                since=since,
-                resync=start.resync,
-                correlation_id=logs.correlation_id.get() or "",
-            )
-            connection.position = start.seq
-            connection.send(missed)
-            # It would be kept, some megabytes at the most, for as long as the socket is open.
-            missed.clear()
+            with _turn(channel, connection) if since is not None else nullcontext():
+                newest, missed = self._standing(user_id, channel, since)
+                start = resume(since, newest=newest)
+                connection.send_sync(
+                    newest=newest,
+                    since=since,
+                    resync=start.resync,
+                    correlation_id=logs.correlation_id.get() or "",
+                )
+                connection.position = start.seq
+                connection.send(missed)
+                # It would be kept, some megabytes at the most, for as long as the socket is open.
+                missed.clear()
             if self._catch_up(user_id, channel, connection):
                 connection.pump()
         finally:
@@ -348,9 +381,11 @@ class Feed:
                 if connection.position >= (channel.position or 0):
                     connection.is_live = True
                     return True
-            with self._readers:
-                missed = _after(user_id, connection.position)
-            connection.send(missed)
+            with _turn(channel, connection):
+                with self._readers:
+                    missed = _after(user_id, connection.position)
+                connection.send(missed)
+                missed.clear()
         return False
 
     def _read_on(self) -> None:
@@ -451,6 +486,18 @@ class Feed:
                 return
             channel.advance(seq, text)
             self._kafka.overtaken()
+
+
+@contextmanager
+def _turn(channel: _Channel, connection: Connection) -> Generator[None]:
+    """Wait until few enough sockets of the user resume. Raises ConnectionClosed meanwhile."""
+    while not channel.resuming.acquire(timeout=LOOK_S):
+        if not connection.check():
+            raise ConnectionClosed
+    try:
+        yield
+    finally:
+        channel.resuming.release()
 
 
 def _after(user_id: str, seq: int) -> list[Event]:

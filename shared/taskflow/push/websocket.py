@@ -18,7 +18,10 @@ SUBPROTOCOL = "taskflow.v1"
 PING_INTERVAL_S = 25
 MESSAGE_MAX_BYTES = 64 * 1024
 UNACKNOWLEDGED_MAX_MS = 60_000
-UNREAD_MAX_S = 60
+PIECE_BYTES = 32 * 1024
+UNREAD_MAX_S = 30
+"""How long a client may take for so much of what it is sent."""
+
 UNHEARD_MAX_BYTES = 1024 * 1024
 """What may come from a client while its handler is busy; simple-websocket would keep any amount."""
 
@@ -63,10 +66,12 @@ class WholeSends:
 
     def send(self, data: bytes) -> int:
         """Send all of `data`."""
+        waiting = memoryview(data)
         with self._lock:
-            self.sending_since_s = clock.monotonic_s()
             try:
-                self._wrapped.sendall(data)
+                for first in range(0, len(data), PIECE_BYTES):
+                    self.sending_since_s = clock.monotonic_s()
+                    self._wrapped.sendall(waiting[first : first + PIECE_BYTES])
             finally:
                 self.sending_since_s = None
         return len(data)
@@ -121,7 +126,7 @@ def bound(ws: Server) -> None:
 
 
 def is_stuck(ws: Server) -> bool:
-    """Say whether one frame has been on its way for too long: the client lives, but never reads."""
+    """Say whether a piece has been on its way for too long: the client lives, but never reads."""
     since_s = whole_sends(ws).sending_since_s
     return since_s is not None and clock.monotonic_s() - since_s > UNREAD_MAX_S
 

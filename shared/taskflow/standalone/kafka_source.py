@@ -30,8 +30,9 @@ READ_S = 0.5
 READ_MAX = 500
 
 UNSETTLED_MAX, UNSETTLED_MIN = 2000, 500
-"""Of a partition whose consumer is slow or fails, so many records are here, and the rest in Kafka;
-reading goes on at the smaller number."""
+UNSETTLED_MAX_BYTES, UNSETTLED_MIN_BYTES = 8 * 1024 * 1024, 2 * 1024 * 1024
+"""Of a partition whose consumer is slow or fails, so much is here, and the rest in Kafka; reading
+goes on at the smaller numbers."""
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +45,9 @@ class _Partition:
     def __init__(self) -> None:
         self.waiting: dict[str, deque[Record]] = {}
         """What was not handed over, by lane."""
-        self._unsettled: deque[int] = deque()
+        self._unsettled: deque[tuple[int, int]] = deque()
+        """Offsets and sizes, in the order of the offsets."""
+        self.unsettled_bytes = 0
         self._settled: set[int] = set()
         self._of_lane: dict[str, deque[int]] = {}
 
@@ -55,7 +58,8 @@ class _Partition:
         """Take what was read, in the order of the offsets."""
         self.waiting.setdefault(lane, deque()).append(record)
         self._of_lane.setdefault(lane, deque()).append(record.offset)
-        self._unsettled.append(record.offset)
+        self._unsettled.append((record.offset, len(record.value)))
+        self.unsettled_bytes += len(record.value)
 
     def settle(self, lane: str, offset: int) -> int | None:
         """Settle a lane up to an offset; return the partition's next one if that has moved."""
@@ -65,9 +69,11 @@ class _Partition:
         if not of_lane:
             self._of_lane.pop(lane, None)
         following = None
-        while self._unsettled and self._unsettled[0] in self._settled:
-            following = self._unsettled.popleft() + 1
-            self._settled.discard(following - 1)
+        while self._unsettled and self._unsettled[0][0] in self._settled:
+            settled, size_bytes = self._unsettled.popleft()
+            self._settled.discard(settled)
+            self.unsettled_bytes -= size_bytes
+            following = settled + 1
         return following
 
 
@@ -177,12 +183,17 @@ class KafkaSource:
 
     def _hold_back(self) -> None:
         with self._lock:
-            unsettled = {place: len(found) for place, found in self._partitions.items()}
-        for place, number in unsettled.items():
-            if number > UNSETTLED_MAX and place not in self._paused:
+            unsettled = {
+                place: (len(found), found.unsettled_bytes)
+                for place, found in self._partitions.items()
+            }
+        for place, (number, size_bytes) in unsettled.items():
+            is_much = number > UNSETTLED_MAX or size_bytes > UNSETTLED_MAX_BYTES
+            is_little = number < UNSETTLED_MIN and size_bytes < UNSETTLED_MIN_BYTES
+            if is_much and place not in self._paused:
                 self._paused.add(place)
                 self._reader.pause(place)
-            elif number < UNSETTLED_MIN and place in self._paused:
+            elif is_little and place in self._paused:
                 self._paused.remove(place)
                 self._reader.resume(place)
 

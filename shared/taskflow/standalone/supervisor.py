@@ -35,6 +35,9 @@ from taskflow.storage.migrations.runner import MigrationOutOfPhase, SchemaIsNewe
 READY_WITHIN_S = 30
 STOPPED_WITHIN_S = 20
 LOOK_S = 0.05
+LOOK_AGAIN_S = 0.25
+"""How often to look, while it runs, whether a part has ended."""
+
 RESTART_PAUSE_S, RESTART_PAUSE_MAX_S = 0.5, 30.0
 """How long a part that has ended stays so: twice as long each time, up to the second."""
 
@@ -97,7 +100,7 @@ def up(settings: Settings) -> None:
             system.start(stopping)
             if not stopping.is_set():
                 print(_banner(system.settings, own_database=postgres is not None), flush=True)  # noqa: T201 - for the one at the terminal
-            while not stopping.wait(timeout=LOOK_S):
+            while not stopping.wait(timeout=LOOK_AGAIN_S):
                 system.restart_what_has_ended()
         finally:
             system.stop()

@@ -2,9 +2,11 @@
 
 import json
 import re
+import socket
 from collections import Counter
 from collections.abc import Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -30,7 +32,7 @@ from tests.support.sockets import close_code, opened
 from tests.support.system import ROOT, System
 
 ANSWERED_WITHIN_S = 20
-AN_ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+AN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<=pid:)\d+")
 MARK = "planted"
 
 A_FUNCTION_THAT_FAILS = '''
@@ -98,6 +100,11 @@ LOGGED = {
     "eventing.frame: refuse-events failed on #": 1,
     "eventing.frame: record-audit-entry refused #: MalformedEvent": 3,
     "standalone.deliverer: refuse-events: # goes to the dead letters after 1 attempts: 400": 1,
+    "standalone.worker: malformed-request from 127.0.0.1": 5,
+    "standalone.worker: unknown-coding from 127.0.0.1": 1,
+    "standalone.worker: unknown-expectation from 127.0.0.1": 1,
+    "standalone.worker: uri-too-long from 127.0.0.1": 1,
+    "gunicorn.error: Worker (pid:#) was sent SIGKILL! Perhaps out of memory?": 1,
     "SQLSTATE 23514": 2,
 }
 """What at least must have been logged, and how often; ids are written as #."""
@@ -187,6 +194,17 @@ class Victim:
         task = {"title": title, "description": description, "tags": [tag], "metadata": {word: word}}
         return self.ask("POST", "tasks", task, status, headers)
 
+    def ask_raw(self, *lines: str) -> bytes:
+        """Send lines as they are; return what comes until the server hangs up."""
+        with socket.create_connection(("127.0.0.1", self.system.port), timeout=10) as connected:
+            connected.sendall("\r\n".join([*lines, "", ""]).encode())
+            connected.shutdown(socket.SHUT_WR)
+            answered = b""
+            with suppress(ConnectionResetError):
+                while part := connected.recv(65_536):
+                    answered += part
+            return answered
+
     def administer(self, *statements: str) -> None:
         """Run statements as the superuser, outside a transaction."""
         admin = driver.engine(self.url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
@@ -268,6 +286,27 @@ def _send_what_is_wrong(victim: Victim) -> None:
     victim.ask("POST", "tasks", {"title": plant("another")}, 422, key)
 
 
+def _send_what_is_no_http(victim: Victim) -> None:
+    plant = victim.planted
+    host = f"Host: 127.0.0.1:{victim.system.port}"
+    chunked = ("Content-Type: application/json", "Transfer-Encoding: chunked", "")
+    token = f"Authorization: {victim.headers['Authorization']}"
+    for lines in (
+        (f"GET /{plant('request-target')}?{plant('its-query')} HTTP/{plant('version')}", host),
+        (f"{plant('method')}\x01 / HTTP/1.1", host),
+        (plant("no-request"),),
+        ("GET / HTTP/1.1", host, f"{plant('bad')} {plant('header-name')}: 1"),
+        ("GET / HTTP/1.1", host, f"{plant('no-colon')}"),
+        (f"GET /{'x' * 10_000}{plant('too-long')} HTTP/1.1", host),
+        ("POST /api/tasks HTTP/1.1", host, token, *chunked, plant("chunk"), plant("its-body")),
+        (f"GET /{plant('name')} HTTP/1.1", host, f"Transfer-Encoding: {plant('coding')}"),
+        (f"GET /api/tasks?{plant('mount')} HTTP/1.1", host, f"SCRIPT_NAME: /{plant('script')}"),
+        (f"GET /api/tasks?{plant('upgrade')} HTTP/1.1", host, f"Expect: {plant('expectation')}"),
+        (f"GET /ws?ticket={plant('half-upgrade')} HTTP/1.1", host, "Upgrade: websocket"),
+    ):
+        victim.ask_raw(*lines)
+
+
 def _open_sockets(victim: Victim) -> None:
     """Open sockets that are refused."""
     plant, system = victim.planted, victim.system
@@ -346,11 +385,23 @@ def _fail_in_the_database(victim: Victim) -> None:
     eventually(lambda: victim.create("back", 201))
 
 
+def _kill_a_worker(victim: Victim) -> None:
+    [worker] = roles.api_workers(victim.system)
+    worker.kill()
+
+    def is_told() -> None:
+        assert any(message.startswith("gunicorn") for message in victim.logged())
+
+    eventually(is_told)
+
+
 def test_they_tell_what_failed_and_nothing_that_was_sent(victim: Victim) -> None:
     _send_what_is_wrong(victim)
+    _send_what_is_no_http(victim)
     _open_sockets(victim)
     _fail_in_functions(victim)
     _fail_in_the_database(victim)
+    _kill_a_worker(victim)
     with database_at(victim.url), transaction(A_CAUSE) as tx:
         hashes = tx.connection.execute(select(USERS.c.password_hash)).scalars().all()
         tokens = tx.connection.execute(select(REFRESH_TOKENS.c.token_hash)).scalars().all()

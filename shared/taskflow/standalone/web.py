@@ -12,6 +12,7 @@ from typing import Any  # noqa: E402
 
 import gevent  # noqa: E402
 from gunicorn.app.base import BaseApplication  # noqa: E402
+from gunicorn.glogging import Logger  # noqa: E402
 from werkzeug.exceptions import NotFound  # noqa: E402
 from werkzeug.middleware.dispatcher import DispatcherMiddleware  # noqa: E402
 
@@ -46,6 +47,15 @@ API, CONSUMERS = "api", "consumers"
 start_new_thread: Callable[..., int] = monkey.get_original("_thread", "start_new_thread")
 
 
+class _Logger(Logger):
+    """gunicorn's own logger, but what it logs is written as everything else is."""
+
+    def setup(self, cfg: Any) -> None:  # noqa: ANN401 - gunicorn has no types
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
+
+
 class _Server(BaseApplication):
     def __init__(self, app: object, address: str, worker_started: Callable[[Any], None]) -> None:
         self._app = app
@@ -63,6 +73,7 @@ class _Server(BaseApplication):
             "graceful_timeout": GRACEFUL_S,
             "timeout": HUNG_AFTER_S,
             "loglevel": "warning",
+            "logger_class": _Logger,
             # A client could set them by headers of these names: we have no mount point.
             "forwarder_headers": "",
             "post_worker_init": self._worker_started,

@@ -67,6 +67,7 @@ class Writer:
         name: str,
         *,
         seed: float,
+        pause_s: float,
         running: threading.Event,
         stopping: threading.Event,
     ) -> None:
@@ -76,6 +77,7 @@ class Writer:
         self._name = name
         self._system = system
         self._random = random.Random(seed)
+        self._pause_s = pause_s
         self._running = running
         self._stopping = stopping
         self._tasks: list[str] = []
@@ -93,6 +95,7 @@ class Writer:
                 if not self._running.wait(RUNNING_WITHIN_S):
                     self.problems.append("the system never came back")
                 self._send(remote, self._wish())
+                self._stopping.wait(self._pause_s)
 
     def _wish(self) -> Write:
         number = len(self.writes)
@@ -179,8 +182,10 @@ class Account:
 class Load:
     """Writers and followers of several users on one system, and the means to interrupt them."""
 
-    def __init__(self, system: System, *, seed: int) -> None:
+    def __init__(self, system: System, *, seed: int, pause_s: float = 0.0) -> None:
+        """Prepare it; each writer rests for `pause_s` after an answer."""
         self.system = system
+        self._pause_s = pause_s
         self.random = random.Random(seed)
         self.account = Account()
         self._running = threading.Event()
@@ -202,6 +207,7 @@ class Load:
                     users[number % USERS],
                     f"writer-{number}",
                     seed=self.random.random(),
+                    pause_s=self._pause_s,
                     running=self._running,
                     stopping=self._stopping,
                 )

@@ -370,7 +370,7 @@ def poisoned(broker: Broker, system: System) -> None:
 
 
 Headers = Sequence[tuple[str, bytes]]
-MANY_BYTES = b"x" * 2 * 1024 * 1024
+MANY_BYTES = b"x" * 3 * 1024 * 1024
 # Three bytes each, of which each takes three in an HTTP header.
 LONG = "\u6f22" * 1000
 

@@ -6,6 +6,7 @@ socket is scripted.
 
 import random
 import threading
+from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -260,7 +261,7 @@ def test_what_never_works_goes_to_the_dead_letters_after_all_retries(
         **tried[0].attributes,
         "knativeerrordest": f"http://{consumer}/",
         "knativeerrorcode": "503",
-        "knativeerrordata": "the mail server is away",
+        "knativeerrordata": b64encode(b"the mail server is away").decode(),
     }
     assert attempts(consumer, "dead") == 1
 
@@ -281,7 +282,21 @@ def test_what_is_refused_goes_to_the_dead_letters_at_once(
         [letter] = subscriber.received(SINK, user_id)
         assert subscriber.seqs(consumer, user_id) == [1]
         assert letter.attributes["knativeerrorcode"] == str(status)
-        assert letter.attributes["knativeerrordata"] == "Zażółć\nnever"
+        assert b64decode(letter.attributes["knativeerrordata"]).decode() == "Zażółć\nnever"
+
+
+def test_of_a_body_that_is_too_large_the_sink_is_brought_what_it_takes(
+    served: Path, subscriber: Scripted, consumer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskflow.standalone.deliverer.BODY_MAX_BYTES", 100)
+    subscriber.script = to_the_consumer((413, "too large"))
+    user = a_user()
+
+    with delivering(served, consumer):
+        eventually(brought(consumer, user.user_id, 1), within_s=SOON_S)
+
+    [tried], [letter] = subscriber.received(consumer), subscriber.received(SINK)
+    assert letter.body == tried.body[:100]
 
 
 def test_who_hangs_is_given_up_and_tried_again(

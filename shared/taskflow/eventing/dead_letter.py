@@ -1,27 +1,44 @@
-"""The frame of the dead letter sink: it takes whatever could not be delivered, as it is."""
+"""The frame of the dead letter sink: it takes whatever could not be delivered, and checks it.
 
+Nothing tells it who sent a letter. It is held to be of an event only where the log has just this
+event, and a consumer of ours takes its type.
+"""
+
+import base64
+import codecs
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from flask import Request, Response
 
 from taskflow import clock
+from taskflow.domain.cloudevents import SOURCE
+from taskflow.domain.errors import NotAnEventOfOurs
 from taskflow.domain.events import Cause
 from taskflow.domain.identifiers import new_id
 from taskflow.eventing import envelope
-from taskflow.eventing.envelope import MalformedEvent
+from taskflow.eventing.envelope import DeliveredEvent, MalformedEvent
 from taskflow.eventing.frame import Subscriber, name_of
-from taskflow.storage import Transaction, run
+from taskflow.eventing.subscriptions import SUBSCRIPTIONS
+from taskflow.storage import Transaction, events, run
 from taskflow.storage.dead_letter_store import DeadLetter
 
 ERROR_DESTINATION = "knativeerrordest"
 ERROR_CODE = "knativeerrorcode"
 ERROR_DATA = "knativeerrordata"
-ERROR_TEXT_MAX_CHARS = 1024
+ERROR_MAX_BYTES = 1024
+"""Of an answer that is told; a source sends as much, in base64."""
+
 NAME_MAX_CHARS = 255
 """Of what is indexed; PostgreSQL takes no more than some 2,700 bytes into an index."""
 
+ATTRIBUTES_MAX, ATTRIBUTE_MAX_CHARS = 64, 2048
+"""What of the attributes is kept. An event has some twenty, none of them longer."""
+
+UNKNOWN = "unknown"
+"""The consumer of a letter that names none of ours."""
 
 Handler = Callable[[DeadLetter, Transaction], None]
 
@@ -37,15 +54,16 @@ class DeadLetterSink(Subscriber):
         self._handler = handler
 
     def receive(self, attributes: dict[str, str], body: bytes) -> str:
-        """Hand over the dead letter; nothing about it is held to be right."""
+        """Hand over the dead letter, with what of it is right."""
         letter = _letter(attributes, body)
+        event = _event(letter.consumer, attributes, body)
         cause = Cause(
             correlation_id=attributes.get("correlationid", ""),
             traceparent="",
             actor=self.name,
             origin="consumer",
         )
-        run(lambda tx: self._handler(letter, tx), cause)
+        run(lambda tx: self._handler(_checked(tx, letter, event), tx), cause)
         return "done"
 
 
@@ -56,36 +74,85 @@ def dead_letter_function() -> Callable[[Handler], Callable[[Request], Response]]
 
 def _letter(attributes: dict[str, str], body: bytes) -> DeadLetter:
     code = attributes.get(ERROR_CODE, "")
-    try:
-        event = envelope.read(attributes, body)
-        user_id, seq = event.user_id, event.seq
-    except MalformedEvent:
-        user_id, seq = None, None
     now = clock.now()
-    clean = {name: value.replace("\0", "\ufffd") for name, value in attributes.items()}
+    clean = {
+        name.replace("\0", "\ufffd")[:ATTRIBUTE_MAX_CHARS]: value.replace("\0", "\ufffd")
+        for name, value in sorted(attributes.items())[:ATTRIBUTES_MAX]
+    }
     # Two events without an id are two dead letters; one that comes twice is one.
     event_id = clean.get("id") or f"unknown-{hashlib.sha256(body).hexdigest()}"
     return DeadLetter(
         id=new_id(now),
         consumer=_function_at(clean.get(ERROR_DESTINATION, "")),
-        event_id=event_id[:NAME_MAX_CHARS],
+        # An id is of its source alone: two topics both have a record partition:0/offset:0.
+        event_id=_short(f"{clean.get('source', '')}#{event_id}"),
         event_type=clean.get("type", "unknown")[:NAME_MAX_CHARS],
-        user_id=user_id,
-        seq=seq,
-        attributes=dict(clean),
+        user_id=None,
+        seq=None,
+        attributes={name: value[:ATTRIBUTE_MAX_CHARS] for name, value in clean.items()},
         body=body,
         error_code=int(code) if code.isascii() and code.isdigit() and len(code) <= 3 else None,  # noqa: PLR2004 - HTTP's three digits
-        error_text=clean.get(ERROR_DATA, "")[:ERROR_TEXT_MAX_CHARS],
+        error_text=_error_text(clean.get(ERROR_DATA, "")),
         state="dead",
         received_at=now,
         deaths=1,
     )
 
 
+def _event(consumer: str, attributes: dict[str, str], body: bytes) -> DeliveredEvent | None:
+    """Return the event that died, if it is one that the consumer takes."""
+    if attributes.get("source") != SOURCE:
+        return None
+    try:
+        event = envelope.read(attributes, body)
+    except MalformedEvent:
+        return None
+    return event if event.event_type in SUBSCRIPTIONS.get(consumer, ()) else None
+
+
+def _checked(tx: Transaction, letter: DeadLetter, event: DeliveredEvent | None) -> DeadLetter:
+    """Name the event in its letter, if the log has the same."""
+    if event is None:
+        return letter
+    try:
+        logged = events.get(tx, event.user_id, event.seq, event_id=event.event_id)
+    except NotAnEventOfOurs:
+        return letter
+    if DeliveredEvent.model_validate_json(logged.record_json()) != event:
+        return letter
+    event_id = str(event.event_id)
+    return replace(letter, event_id=event_id, user_id=event.user_id, seq=event.seq)
+
+
+def error_data(text: str) -> str:
+    """Write the text of an answer as a source does: the first bytes, in base64."""
+    return base64.b64encode(text.encode()[:ERROR_MAX_BYTES]).decode()
+
+
+def _error_text(data: str) -> str:
+    """Read it, also where it is no base64 of a text: then it is the text."""
+    text = data
+    try:
+        decoded = base64.b64decode(data, validate=True)
+        # The last character may be cut off.
+        text = codecs.getincrementaldecoder("utf-8")().decode(decoded)
+    except ValueError:
+        pass
+    return text.replace("\0", "\ufffd")[:ERROR_MAX_BYTES]
+
+
+def _short(name: str) -> str:
+    if len(name) <= NAME_MAX_CHARS:
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
+    return f"{name[: NAME_MAX_CHARS - len(digest) - 1]}-{digest}"
+
+
 def _function_at(destination: str) -> str:
     try:
-        host = urlsplit(destination).hostname or "unknown"
+        host = urlsplit(destination).hostname or ""
     except ValueError:
-        host = "unknown"
+        return UNKNOWN
     # In a cluster the destination is a service: function.namespace.svc.cluster.local.
-    return host.partition(".")[0][:NAME_MAX_CHARS]
+    name = host.partition(".")[0]
+    return name if name in SUBSCRIPTIONS else UNKNOWN

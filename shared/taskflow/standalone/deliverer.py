@@ -23,9 +23,10 @@ from taskflow.eventing.dead_letter import (
     ERROR_CODE,
     ERROR_DATA,
     ERROR_DESTINATION,
-    ERROR_TEXT_MAX_CHARS,
+    error_data,
 )
 from taskflow.eventing.delivery import RETRIES, Answer, Outcome, backoff
+from taskflow.eventing.frame import BODY_MAX_BYTES
 from taskflow.storage import DatabaseUnavailable
 
 THREADS = 64
@@ -212,10 +213,12 @@ class Deliverer:
         errors = {
             ERROR_DESTINATION: f"http://{self._consumer}/",
             ERROR_CODE: str(failed.status or ""),
-            ERROR_DATA: _cut(failed.text),
+            ERROR_DATA: error_data(failed.text),
         }
         attributes = {**delivery.attributes, **errors}
-        taken = self._post(self._sink, attributes, delivery.body).outcome is Outcome.DONE
+        # What is larger is no event of ours, and would be refused there too, for ever.
+        body = delivery.body[:BODY_MAX_BYTES]
+        taken = self._post(self._sink, attributes, body).outcome is Outcome.DONE
         _log.warning(
             "%s: %s %s the dead letters after %d attempts: %s",
             self._consumer,
@@ -228,8 +231,3 @@ class Deliverer:
             metrics.DELIVERIES.labels(self._consumer, "dead").inc()
             return None
         return min(backoff(min(lane.attempt, RETRIES)), SINK_RETRY_MAX)
-
-
-def _cut(text: str) -> str:
-    # By bytes: each may take three in the header, of which a server takes some 8 KiB.
-    return text.encode()[:ERROR_TEXT_MAX_CHARS].decode(errors="ignore")

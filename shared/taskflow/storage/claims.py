@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Text, Uuid, bindparam, func, select
+from sqlalchemy import Text, Uuid, bindparam, cast, func, select
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from taskflow.domain.events import Event
@@ -72,6 +72,7 @@ def unclaimed(
     )
     dead = select(DEAD_LETTERS.c.id).where(
         DEAD_LETTERS.c.consumer == consumer,
+        DEAD_LETTERS.c.event_id == cast(EVENTS.c.event_id, Text),
         DEAD_LETTERS.c.user_id == EVENTS.c.user_id,
         DEAD_LETTERS.c.seq == EVENTS.c.seq,
     )

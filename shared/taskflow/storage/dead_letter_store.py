@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping, select, tuple_
+from sqlalchemy import RowMapping, Select, Text, and_, cast, func, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from taskflow.domain.errors import DeadLetterNotFound
@@ -16,13 +16,19 @@ from taskflow.storage.transactions import Transaction
 
 KEPT = timedelta(days=90)
 
+UNCHECKED_MAX = 1000
+UNCHECKED_MAX_BYTES = 64 * 1024 * 1024
+"""How many letters of no event of ours are kept, and of how many bytes; one always. Anybody who
+reaches the sink may send such, and the oldest give way."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
     """An event that did not get through: for whom, why, and all that was sent.
 
-    `attributes` are its CloudEvents attributes without prefix. `user_id` and `seq` are None where
-    it was no event of ours. `state` is `dead`, `resent` or `discarded`.
+    `attributes` are its CloudEvents attributes without prefix. `event_id`, `user_id` and `seq` are
+    those of an event of the log; where it was none, `event_id` is the source and the id that were
+    named, and the others are None. `state` is `dead`, `resent` or `discarded`.
     """
 
     id: UUID
@@ -52,6 +58,25 @@ def add(tx: Transaction, letter: DeadLetter) -> None:
             set_={**again, "deaths": DEAD_LETTERS.c.deaths + 1},
         )
     )
+    if letter.user_id is None:
+        many.delete_some(tx, DEAD_LETTERS, DEAD_LETTERS.c.id.in_(_surplus()))
+
+
+def _surplus() -> Select[UUID]:
+    """Return a query for the oldest letters of no event of ours, beyond what is kept of them."""
+    newest_first = (DEAD_LETTERS.c.received_at.desc(), DEAD_LETTERS.c.id.desc())
+    size = func.octet_length(DEAD_LETTERS.c.body) + func.octet_length(
+        cast(DEAD_LETTERS.c.attributes, Text)
+    )
+    number = func.row_number().over(order_by=newest_first)
+    through = func.sum(size).over(order_by=newest_first, rows=(None, 0))
+    counted = (
+        select(DEAD_LETTERS.c.id, number.label("number"), through.label("through"))
+        .where(DEAD_LETTERS.c.user_id.is_(None))
+        .subquery()
+    )
+    too_large = and_(counted.c.number > 1, counted.c.through > UNCHECKED_MAX_BYTES)
+    return select(counted.c.id).where(or_(counted.c.number > UNCHECKED_MAX, too_large))
 
 
 def get(tx: Transaction, letter_id: UUID) -> DeadLetter:

@@ -257,7 +257,9 @@ def preview(
     end = max(begin, end)
     # What moves stays in its year; what is left out may be in any.
     years: Iterable[int] = sorted({local.year for local in wall_times.values()})
-    if series.skip is Skip.OMIT:
+    if not course.plan.may_lack:
+        years = ()
+    elif series.skip is Skip.OMIT:
         years = range(date.fromordinal(begin).year, date.fromordinal(end).year + 1)
     lacking = _lacking(course, years, begin, end)
     if series.skip is Skip.OMIT:

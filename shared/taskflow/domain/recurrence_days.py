@@ -6,6 +6,7 @@ kind, and there are 14: so any year costs a few operations, and a rule that is n
 known to be so after the few thousand years that the calendar has.
 """
 
+from abc import ABC, abstractmethod
 from calendar import isleap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from datetime import date
 from enum import StrEnum
 from functools import cache, lru_cache, partial
 from itertools import accumulate
+from math import gcd
 from typing import Protocol
 
 from taskflow.domain.recurrence_rules import Frequency, Rule, WeekdayNumber, parse_rule
@@ -63,8 +65,16 @@ class Lacking:
 class Plan(Protocol):
     """The days of a rule, as if it had no beginning and no end."""
 
-    def days(self, year: int) -> int:
-        """Return the set of its days in a year."""
+    @property
+    def may_lack(self) -> bool:
+        """Say whether it asks for a date that a month may lack."""
+        ...
+
+    def years(self, begin: int, end: int) -> Iterator[tuple[int, int]]:
+        """Give the years from one to another, both included, that have days, with the set of them.
+
+        There are thousands to look at, so a look is a line, not a call.
+        """
         ...
 
     def lacking(self, year: int) -> Sequence[Lacking]:
@@ -115,55 +125,69 @@ def has_day(plan: Plan, day: int) -> bool:
 def _years_between(plan: Plan, begin: int, end: int) -> Iterator[tuple[int, int]]:
     if begin >= end:
         return
-    years = range(date.fromordinal(begin).year, date.fromordinal(end - 1).year + 1)
-    for year in years:
-        days = plan.days(year)
-        if not days:
-            continue
+    for year, days in plan.years(date.fromordinal(begin).year, date.fromordinal(end - 1).year):
         first = first_day(year)
+        within = days
         if begin > first:
-            days = days >> begin - first << begin - first
+            within = days >> begin - first << begin - first
         if end - first < _YEAR_MAX_DAYS:
-            days &= (1 << end - first) - 1
-        yield first, days
+            within &= (1 << end - first) - 1
+        yield first, within
 
 
-class _Daily:
-    def __init__(self, start: date, rule: Rule) -> None:
-        self._rule = rule
-        self._aligned = _Aligned(start.toordinal(), rule.interval)
-        self._wanted = _Wanted(rule.by_month_day, rule.by_day, Skip.OMIT)
-        # The set that BYSETPOS chooses from is the one day.
-        self._is_never = bool(rule.by_set_pos) and {1, -1}.isdisjoint(rule.by_set_pos)
+class _ByInterval(ABC):
+    """A rule of days or weeks: every so many days of those that years of each kind have."""
+
+    may_lack = False
+
+    def __init__(self, first: int, interval: int, *, width: int) -> None:
+        """Take every so many days from the first, and so many in a row."""
+        self._first = first
+        self._interval = interval
+        self._margin = width - 1
+        each = (1 << width) - 1
+        self._aligned = _union(each << at for at in range(0, _YEAR_MAX_DAYS + width, interval))
         self._of_kind = cache(self._days)
 
-    def days(self, year: int) -> int:
-        days = self._of_kind(_KINDS[year % 400])
-        return days and days & self._aligned.days(year)
+    def years(self, begin: int, end: int) -> Iterator[tuple[int, int]]:
+        interval, margin = self._interval, self._margin
+        last = _YEAR_MAX_DAYS + margin
+        for year in range(begin, end + 1):
+            days = self._of_kind(_KINDS[year % 400])
+            if days:
+                at = (self._first - date(year, 1, 1).toordinal() + margin) % interval
+                # The shift is too far for memory where the interval is.
+                if at <= last and (days := days & self._aligned << at >> margin):
+                    yield year, days
 
     def lacking(self, year: int) -> Sequence[Lacking]:  # noqa: ARG002 - as Plan
         # A daily rule asks of each day whether it is wanted; it never asks for one that is not.
         return ()
 
+    @abstractmethod
+    def _days(self, kind: int) -> int: ...
+
+
+class _Daily(_ByInterval):
+    def __init__(self, start: date, rule: Rule) -> None:
+        super().__init__(start.toordinal(), rule.interval, width=1)
+        self._rule = rule
+        self._wanted = _Wanted(rule.by_month_day, rule.by_day, Skip.OMIT)
+        # The set that BYSETPOS chooses from is the one day.
+        self._is_never = bool(rule.by_set_pos) and {1, -1}.isdisjoint(rule.by_set_pos)
+
     def _days(self, kind: int) -> int:
         return 0 if self._is_never else self._wanted.days(kind, self._rule.by_month or _ALL_MONTHS)
 
 
-class _Weekly:
+class _Weekly(_ByInterval):
     def __init__(self, start: date, rule: Rule) -> None:
-        self._rule = rule
         first = start.toordinal() - (start.weekday() - rule.week_start) % 7
-        self._aligned = _Aligned(first, 7 * rule.interval, width=7)
+        super().__init__(first, 7 * rule.interval, width=7)
+        self._rule = rule
         self._weekdays = rule.by_day or (WeekdayNumber(start.weekday()),)
         self._months = _Wanted((), (), Skip.OMIT)
-        self._of_kind = cache(self._days)
-
-    def days(self, year: int) -> int:
-        days = self._of_kind(_KINDS[year % 400])
-        return days and days & self._aligned.days(year)
-
-    def lacking(self, year: int) -> Sequence[Lacking]:  # noqa: ARG002 - as Plan
-        return ()
+        self._chosen_of = cache(partial(_chosen, rule.by_set_pos))
 
     def _days(self, kind: int) -> int:
         # With the days of the neighbours that share a week with it.
@@ -176,7 +200,7 @@ class _Weekly:
         if self._rule.by_set_pos:
             begins = range(6 - (first - self._rule.week_start) % 7, length + 6, 7)
             weeks = ((begin, days >> begin & 0b1111111) for begin in begins)
-            days = _union(_chosen(week, self._rule.by_set_pos) << begin for begin, week in weeks)
+            days = _union(self._chosen_of(week) << begin for begin, week in weeks)
         return days >> 6 & (1 << length) - 1
 
 
@@ -184,34 +208,39 @@ class _Monthly:
     def __init__(self, start: date, rule: Rule, skip: Skip) -> None:
         self._rule = rule
         self._first_month = start.year * 12 + start.month - 1
+        self._interval = rule.interval
         self._wanted = _Wanted.of(rule, start, skip)
+        apart = gcd(rule.interval, 12)
+        self.may_lack = self._wanted.may_lack(
+            month for month in self._months(1, 1) if (month - start.month) % apart == 0
+        )
         self._of_kind = cache(self._days)
         self._lacking_of_kind = cache(self._lacking)
 
-    def days(self, year: int) -> int:
-        first = self._first_of(year)
-        return self._of_kind(_KINDS[year % 400], first) if first <= _DECEMBER else 0
+    def years(self, begin: int, end: int) -> Iterator[tuple[int, int]]:
+        first_month, interval = self._first_month, self._interval
+        for year in range(begin, end + 1):
+            # The first month of the year, or of one after it, that the interval falls on.
+            first = (first_month - 12 * year) % interval + 1
+            if first <= _DECEMBER and (days := self._of_kind(_KINDS[year % 400], first)):
+                yield year, days
 
     def lacking(self, year: int) -> Sequence[Lacking]:
-        first = self._first_of(year)
+        first = (self._first_month - 12 * year) % self._interval + 1
         return self._lacking_of_kind(_KINDS[year % 400], first) if first <= _DECEMBER else ()
 
-    def _first_of(self, year: int) -> int:
-        """Return the first month of a year, or of one after it, that the interval falls on."""
-        return (self._first_month - 12 * year) % self._rule.interval + 1
-
-    def _months(self, first: int) -> Sequence[int]:
-        months = range(first, 13, self._rule.interval)
+    def _months(self, first: int, interval: int) -> Sequence[int]:
+        months = range(first, 13, interval)
         return [month for month in months if month in (self._rule.by_month or _ALL_MONTHS)]
 
     def _days(self, kind: int, first: int) -> int:
         return _union(
-            _chosen(self._wanted.days(kind, (month,)), self._rule.by_set_pos)
-            for month in self._months(first)
+            _chosen(self._rule.by_set_pos, self._wanted.days(kind, (month,)))
+            for month in self._months(first, self._interval)
         )
 
     def _lacking(self, kind: int, first: int) -> Sequence[Lacking]:
-        return self._wanted.lacking(kind, self._months(first))
+        return self._wanted.lacking(kind, self._months(first, self._interval))
 
 
 class _Yearly:
@@ -221,39 +250,25 @@ class _Yearly:
         self._wanted = _Wanted.of(rule, start, skip)
         is_any = rule.by_month_day or rule.by_day
         self._months = rule.by_month or (_ALL_MONTHS if is_any else (start.month,))
+        self.may_lack = self._wanted.may_lack(self._months)
         self._of_kind = cache(self._days)
         self._lacking_of_kind = cache(self._lacking)
 
-    def days(self, year: int) -> int:
-        return self._of_kind(_KINDS[year % 400]) if self._has(year) else 0
+    def years(self, begin: int, end: int) -> Iterator[tuple[int, int]]:
+        interval = self._rule.interval
+        for year in range(begin + (self._first_year - begin) % interval, end + 1, interval):
+            if days := self._of_kind(_KINDS[year % 400]):
+                yield year, days
 
     def lacking(self, year: int) -> Sequence[Lacking]:
-        return self._lacking_of_kind(_KINDS[year % 400]) if self._has(year) else ()
-
-    def _has(self, year: int) -> bool:
-        return (year - self._first_year) % self._rule.interval == 0
+        is_aligned = (year - self._first_year) % self._rule.interval == 0
+        return self._lacking_of_kind(_KINDS[year % 400]) if is_aligned else ()
 
     def _days(self, kind: int) -> int:
-        return _chosen(self._wanted.days(kind, self._months), self._rule.by_set_pos)
+        return _chosen(self._rule.by_set_pos, self._wanted.days(kind, self._months))
 
     def _lacking(self, kind: int) -> Sequence[Lacking]:
         return self._wanted.lacking(kind, self._months)
-
-
-class _Aligned:
-    """The days that an interval falls on: every so many, and `width` of them in a row."""
-
-    def __init__(self, first: int, interval: int, *, width: int = 1) -> None:
-        self._first = first
-        self._interval = interval
-        self._margin = width - 1
-        each = (1 << width) - 1
-        self._days = _union(each << at for at in range(0, _YEAR_MAX_DAYS + width, interval))
-
-    def days(self, year: int) -> int:
-        """Return the set of them in a year, which may go on beyond its end."""
-        begin = (self._first - first_day(year) + self._margin) % self._interval
-        return self._days << begin >> self._margin if begin <= _YEAR_MAX_DAYS + self._margin else 0
 
 
 class _Wanted:
@@ -290,6 +305,11 @@ class _Wanted:
         # they came to lie. None leaves the year, whose first and last month lack no day.
         days = _union(self._of_length(length) << first >> 1 for first, length in of_year)
         return days & self._weekdays_of_kind(kind)
+
+    def may_lack(self, months: Iterable[int]) -> bool:
+        """Say whether one of the months may lack a day that is wanted of it."""
+        last = max((abs(each) for each in self._month_days), default=0)
+        return any(last > _LENGTHS[month - 1] for month in months)
 
     def lacking(self, kind: int, months: Iterable[int]) -> Sequence[Lacking]:
         """Return the dates that are wanted of some months of a kind of year and do not exist."""
@@ -359,7 +379,7 @@ def _weekdays_within(wanted: Iterable[WeekdayNumber], first: int, length: int) -
     return days
 
 
-def _chosen(days: int, positions: Sequence[int]) -> int:
+def _chosen(positions: Sequence[int], days: int) -> int:
     """Keep the days at the positions of BYSETPOS, counted from 1, or from -1 at the end."""
     if not positions or not days:
         return days

@@ -17,7 +17,7 @@ from taskflow import clock
 from taskflow.domain.identifiers import new_id
 from taskflow.domain.tasks import Task
 from taskflow.serving.pages import write_cursor
-from taskflow.storage import events, transaction
+from taskflow.storage import events, task_lists, transaction
 from taskflow.storage.collation import sort_key
 from tests.support.accounts import A_CAUSE, SignedIn, a_user, an_administrator
 from tests.support.api import Api, content
@@ -1262,3 +1262,36 @@ def test_all_that_only_the_stored_task_tells_is_named_at_once(user: SignedIn) ->
     answer = Api(user).patch(f"/api/tasks/{task.id}", wrong)
 
     assert_invalid(answer, "/is_recurring", "/version", "/completed")
+
+
+def test_titles_are_in_the_order_of_unicodes_collation_page_by_page(
+    user: SignedIn, api: Api
+) -> None:
+    right = ["10", "Äpfel", "apple", "Apple", "éclair", "Łódź", "Zebra", "zoo", "Ёлка", "ель", "🐘"]
+    right = [right[-1], *right[:-1]]
+    ids = {str(a_stored_task(user.user_id, title=title).id): title for title in sorted(right)}
+
+    up = _pages(api, "/api/tasks?sort=title&limit=2")
+    down = _pages(api, "/api/tasks?sort=-title&limit=3")
+
+    assert [ids[task_id] for page in up for task_id in page] == right
+    assert [ids[task_id] for page in down for task_id in page] == right[::-1]
+
+
+def test_an_empty_page_leads_to_the_next_where_much_was_looked_through(
+    user: SignedIn, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LOOKED_AT_FIRST", "FEW", "LOOKED_AT_MOST"):
+        monkeypatch.setattr(task_lists, name, 2)
+    wanted = a_stored_task(user.user_id, tags=["a"], priority="high")
+    for number in range(4):
+        a_stored_task(
+            user.user_id, tags=["a"] if number % 2 else [], priority=("high", "low")[number % 2]
+        )
+
+    first = content(api.get("/api/tasks?tag=a&priority=high"))
+    pages = _pages(api, "/api/tasks?tag=a&priority=high")
+
+    assert first["items"] == []
+    assert first["next_cursor"] is not None
+    assert pages == [[], [], [str(wanted.id)]]

@@ -87,15 +87,15 @@ FILTERS = {
 }
 
 
-@pytest.fixture(scope="module")
-def filled(database: EmbeddedPostgres) -> Iterator[None]:
-    """Make a database in which a user has MANY tasks."""
+@pytest.fixture(scope="module", params=["analysed", "not analysed yet"])
+def filled(database: EmbeddedPostgres, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Make a database in which a user has MANY tasks, as the planner knows or not."""
     with a_database(database):
         with transaction(A_CAUSE) as tx:
             tx.connection.execute(text(FILL), {"many": MANY, "now": A_TIME})
-        with engine().connect() as connection:
-            connection.execute(text("ANALYZE tasks"))
-            connection.commit()
+            tx.connection.execute(text("ALTER TABLE tasks SET (autovacuum_enabled = off)"))
+            if request.param == "analysed":
+                tx.connection.execute(text("ANALYZE tasks"))
         yield
 
 

@@ -29,10 +29,12 @@ class Reads:
 
 @contextmanager
 def counted(engine: Engine) -> Generator[Reads]:
-    """Have each query of the block run a second time, by EXPLAIN, and count what that reads."""
+    """Have each SELECT of the block run a second time, by EXPLAIN, and count what that reads."""
     reads = Reads()
 
     def explain(connection: Any, _: object, statement: str, values: Any, *__: object) -> None:  # noqa: ANN401 - as SQLAlchemy has it
+        if not statement.startswith(("SELECT", "WITH")):
+            return
         cursor = connection.connection.cursor()
         cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", values)
         reads.add(cursor.fetchone()[0][0]["Plan"])

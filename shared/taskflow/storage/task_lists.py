@@ -21,6 +21,7 @@ from sqlalchemy import (
     literal,
     literal_column,
     select,
+    text,
     tuple_,
     union_all,
 )
@@ -48,6 +49,10 @@ Tasks = Select[*tuple[Any, ...]]
 Condition = ColumnElement[bool]
 
 _TEXTS = ARRAY(Text)
+
+_BY_INDEX = text("SET LOCAL enable_sort = off; SET LOCAL enable_seqscan = off")
+"""For the transaction: of a user whom the statistics do not know yet, the planner expects a row or
+two, and would take any index and sort what it finds: all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +124,7 @@ class _List:
     def read(self, limit: int) -> Found:
         if not self._statuses:
             return Found([])
+        self.tx.connection.execute(_BY_INDEX)
         if not self._filters(TASKS, besides=self.by):
             return self._read_in_order(None, limit)
         found = self._read_in_order(LOOKED_AT_FIRST, limit)
@@ -235,13 +241,19 @@ class _List:
         if wanted.tags:
             # Without a condition on user_id: for that the planner might read all tasks of theirs.
             elements = func.array_prepend(TASKS.c.user_id, TASKS.c.tags, type_=_TEXTS)
-            yield _all_of(
+            tagged = select(TASKS).where(
+                TASKS.c.deleted_at.is_(None),
                 elements.contains(literal([self.user_id], _TEXTS)),
                 func.cardinality(TASKS.c.tags) > 0,
                 *_tagged(wanted.tags, elements),
             )
+            # Planned as a whole, that is by this index, though few of them are read.
+            yield select(tagged.cte("tagged").prefix_with("MATERIALIZED"))
         if wanted.recurring:
-            yield _all_of(TASKS.c.user_id == self.user_id, TASKS.c.recurrence.is_not(None))
+            recurring = TASKS.c.recurrence.is_not(None)
+            yield (
+                select(TASKS).where(TASKS.c.user_id == self.user_id, recurring).order_by(TASKS.c.id)
+            )
         for by, is_wanted in (
             ("due_date", wanted.due_after or wanted.due_before),
             ("priority", wanted.priority),
@@ -261,12 +273,6 @@ class _List:
         if besides != "priority" and wanted.priority:
             conditions.append(tasks.c.priority.in_(_ranks(wanted)))
         return conditions
-
-
-def _all_of(*conditions: Condition) -> Tasks:
-    """Select tasks in no order, by the index that serves for all of them, though few are read."""
-    tasks = select(TASKS).where(TASKS.c.deleted_at.is_(None), *conditions)
-    return select(tasks.cte("selected").prefix_with("MATERIALIZED"))
 
 
 def _due_between(wanted: TaskFilter, due: ColumnElement[Any]) -> list[Condition]:

@@ -2,9 +2,17 @@
 
 import re
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 from taskflow.config import Settings
+from taskflow.domain.accounts import (
+    LOGIN_ATTEMPTS_ACCOUNT_MAX,
+    LOGIN_ATTEMPTS_MAX,
+    LOGIN_ATTEMPTS_NETWORK_MAX,
+    LOGIN_ATTEMPTS_WINDOW,
+    LOGIN_PLACE_LIFETIME,
+)
 from taskflow.eventing.consumer import Consumer
 from taskflow.eventing.cron import CronFunction
 from taskflow.eventing.frame import Subscriber
@@ -41,6 +49,17 @@ def test_every_path_that_the_readme_names_is_there() -> None:
     missing = [path for path in named if not (ROOT / path).exists()]
 
     assert missing == []
+
+
+def test_the_limits_of_wrong_passwords_are_those_of_the_code() -> None:
+    section = README.partition("### Wrong passwords")[2].partition("\n## ")[0]
+    told = " ".join(section.split())
+
+    window_min = LOGIN_ATTEMPTS_WINDOW // timedelta(minutes=1)
+    assert f"{LOGIN_ATTEMPTS_MAX} wrong passwords in {window_min} minutes from one address" in told
+    assert f"{LOGIN_ATTEMPTS_ACCOUNT_MAX} from all together where it was not logged in" in told
+    assert f"an address is heard {LOGIN_ATTEMPTS_NETWORK_MAX} times for accounts" in told
+    assert f"was right in the last {LOGIN_PLACE_LIFETIME.days} days" in told
 
 
 def _what_wakes(endpoint: Endpoint | Subscriber) -> str:

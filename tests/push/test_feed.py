@@ -4,7 +4,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 
@@ -306,6 +306,33 @@ def test_a_feed_that_nobody_follows_asks_the_database_nothing(
         assert asked == []
 
     eventually(rests)
+
+
+def test_while_nothing_is_committed_nobody_is_compared_with_the_log(
+    user: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MODULE, "CHECK_S", POLL_S)
+    monkeypatch.setattr(MODULE, "QUIET_AFTER_S", POLL_S)
+    compared: list[object] = []
+    newest_seqs = events.newest_seqs
+
+    def counted(tx: Transaction, user_ids: Sequence[str]) -> dict[str, int]:
+        compared.append(user_ids)
+        return newest_seqs(tx, user_ids)
+
+    monkeypatch.setattr(events, "newest_seqs", counted)
+
+    def rests() -> None:
+        compared.clear()
+        threading.Event().wait(10 * POLL_S)
+        assert compared == []
+
+    with _following(Feed(poll_s=0), user) as wire:
+        for seq in (2, 3):
+            eventually(rests)
+            a_stored_task(user.user_id)
+
+            assert heard(wire.client)["seq"] == seq
 
 
 def _from_kafka(user: SignedIn, *seqs: int) -> list[Brought]:

@@ -26,9 +26,12 @@ from taskflow.domain.resume import resume
 from taskflow.push.connection import Connection
 from taskflow.push.websocket import text_frame
 from taskflow.serving import ended_sessions
-from taskflow.storage import DatabaseUnavailable, Transaction, events, run
+from taskflow.storage import DatabaseUnavailable, Transaction, events, run, snapshot
 
 CHECK_S = 1.0
+QUIET_AFTER_S = ended_sessions.LOOK_EVERY_S + 2 * CHECK_S
+"""When nothing was committed for so long, all has been compared since the last commit."""
+
 RETRY_S = 0.2
 
 SLACK_S = 0.25
@@ -231,6 +234,8 @@ class Feed:
         self._draining = False
         self._poll_s = poll_s
         self._poll = _Poll()
+        self._snapshot: str | None = None
+        self._changed_s = 0.0
 
     def hint(self, newest: Mapping[str, int]) -> None:
         """Say that streams have grown up to these `seq`, from any thread; cheap."""
@@ -402,6 +407,7 @@ class Feed:
                 self._deliver_hinted()
             except DatabaseUnavailable:
                 _log.warning("the log can't be read; trying again")
+                self._snapshot = None
                 threading.Event().wait(RETRY_S)
                 self._woken.set()
             except Exception:  # noqa: BLE001 - nobody would start this thread again
@@ -434,16 +440,28 @@ class Feed:
             self._check_all()
 
     def _check_all(self) -> None:
-        if self._channels:
-            ended_sessions.look()
-        with self._lock:
-            user_ids = list(self._channels)
-            for channel in self._channels.values():
-                for listener in channel.listeners:
-                    listener.close_if_ended()
-                    listener.abort_if_stuck()
-        if user_ids:
+        if not self._channels:
+            return
+        try:
+            is_quiet = self._is_quiet()
+            if not is_quiet:
+                ended_sessions.look()
+        finally:
+            with self._lock:
+                user_ids = list(self._channels)
+                for channel in self._channels.values():
+                    for listener in channel.listeners:
+                        listener.close_if_ended()
+                        listener.abort_if_stuck()
+        if not is_quiet:
             self.hint(run(lambda tx: events.newest_seqs(tx, user_ids), _CAUSE))
+
+    def _is_quiet(self) -> bool:
+        """Say whether nothing was committed since all users were last compared with the log."""
+        seen, now_s = run(snapshot, _CAUSE), clock.monotonic_s()
+        if seen != self._snapshot:
+            self._snapshot, self._changed_s = seen, now_s
+        return now_s > self._changed_s + QUIET_AFTER_S
 
     def _deliver_hinted(self) -> None:
         while behind := self._behind():

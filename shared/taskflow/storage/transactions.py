@@ -51,6 +51,8 @@ _CONNECTIONS_MAX = text("""
     )::int
 """)
 
+_SNAPSHOT = text("SELECT CAST(pg_current_snapshot() AS text)")
+
 T = TypeVar("T")
 
 Listener = Callable[[Mapping[str, int]], None]
@@ -175,6 +177,15 @@ def run(work: Callable[[Transaction], T], cause: Cause) -> T:
 def wait_for_locks_at_most(tx: Transaction, ms: int) -> None:
     """Have the transaction's statements raise LockTimeout sooner than LOCK_TIMEOUT_MS."""
     tx.connection.execute(text(f"SET LOCAL lock_timeout = {ms:d}"))
+
+
+def snapshot(tx: Transaction) -> str:
+    """Return what names the state that a statement sees now.
+
+    As long as it is the same, nothing has been committed: the transactions that were under way, and
+    the next one's number, are its parts.
+    """
+    return tx.connection.execute(_SNAPSHOT).scalar_one()
 
 
 def state() -> Literal["ok", "read-only", "unreachable"]:

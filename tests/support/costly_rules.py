@@ -228,8 +228,8 @@ COSTLY: Sequence[tuple[Candidate, str]] = (
 )
 """The worst that searches have found, in each frequency; and the rule that took a second once."""
 
-STEPS_MAX = 1_000_000
-"""About what an interpreter does in 8 ms; the worst rule found takes two thirds of it."""
+STEPS_MAX = 1_500_000
+"""About what an interpreter does in 10 ms; the worst rule found takes half of it."""
 
 
 def steps_of(candidate: Candidate, way: str) -> int:

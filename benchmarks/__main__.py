@@ -7,11 +7,22 @@ import sys
 from functools import partial
 from multiprocessing import get_context
 
-from benchmarks import cold_start, consume, create_task, idle, many_sockets, socket_latency
+from benchmarks import (
+    cold_start,
+    consume,
+    create_task,
+    due,
+    idle,
+    list_tasks,
+    many_sockets,
+    socket_latency,
+)
 from taskflow.standalone.postgres import BINARIES
 
 BENCHMARKS = {
     "create_task": create_task.main,
+    "list_tasks": list_tasks.main,
+    "due": due.main,
     "consume": consume.main,
     "consume_kafka": partial(consume.main, kafka=True),
     "socket_latency": socket_latency.main,

@@ -7,19 +7,20 @@ import re
 from tests.support.accounts import SignedIn
 
 A_TASK = {"title": "Buy milk", "tags": ["shopping", "home"], "due_date": "2030-01-31T09:00:00Z"}
-_CREATED = re.compile(rb"HTTP/1.1 201 .*\r\ncontent-length: (\d+)", re.DOTALL | re.IGNORECASE)
+_ANSWERED = re.compile(rb"HTTP/1.1 20[01] .*\r\ncontent-length: (\d+)", re.DOTALL | re.IGNORECASE)
 
 
 class KeepAlive:
-    """Creates the same task of a user over and over again, one at a time."""
+    """Creates the same task of a user, or lists theirs, over and over again, one at a time."""
 
     def __init__(
         self, user: SignedIn, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         body = json.dumps(A_TASK)
+        self._path = f"/api/{user.user_id}/tasks"
+        self._common = f"Host: localhost\r\nAuthorization: Bearer {user.token}\r\n"
         self._request = (
-            f"POST /api/{user.user_id}/tasks HTTP/1.1\r\nHost: localhost\r\n"
-            f"Authorization: Bearer {user.token}\r\nContent-Type: application/json\r\n"
+            f"POST {self._path} HTTP/1.1\r\n{self._common}Content-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n{body}"
         ).encode()
         self._reader, self._writer = reader, writer
@@ -31,14 +32,21 @@ class KeepAlive:
         return cls(user, *await asyncio.open_connection("127.0.0.1", port))
 
     async def create_task(self) -> None:
-        """Create a task, after those asked for before. Raises where the answer is not a 201."""
+        """Create a task, after those asked for before. Raises where it is not created."""
+        await self._exchange(self._request)
+
+    async def list_tasks(self, query: str) -> None:
+        """Read a page of the list; `query` begins with a question mark, or is empty."""
+        await self._exchange(f"GET {self._path}{query} HTTP/1.1\r\n{self._common}\r\n".encode())
+
+    async def _exchange(self, request: bytes) -> None:
         async with self._turn:
-            self._writer.write(self._request)
+            self._writer.write(request)
             head = await self._reader.readuntil(b"\r\n\r\n")
-            created = _CREATED.match(head)
-            if created is None:
+            answered = _ANSWERED.match(head)
+            if answered is None:
                 raise RuntimeError(head.decode())
-            await self._reader.readexactly(int(created[1]))
+            await self._reader.readexactly(int(answered[1]))
 
     def close(self) -> None:
         """Close the connection."""

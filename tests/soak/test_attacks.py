@@ -16,12 +16,13 @@ from taskflow import clock, config
 from taskflow.serving.pages import PAGE_MAX_BYTES
 from taskflow.storage import events, transaction
 from taskflow.storage.tables import DEAD_LETTERS, EVENTS, STREAMS
-from tests.support.accounts import A_CAUSE, SignedIn, a_user
+from tests.support.accounts import A_CAUSE, a_user
 from tests.support.attached import attached_to
 from tests.support.attacks import ATTACKS, Outcome, Target, measured, repeated
 from tests.support.due_together import check_all_is_audited
 from tests.support.eventually import eventually
 from tests.support.load import Load
+from tests.support.many_tasks import add_tasks
 from tests.support.ordeal import JWT_SECRET
 from tests.support.remote import a_new_user
 from tests.support.resources import Memory, used_s
@@ -38,6 +39,9 @@ IDLE_FACTOR, IDLE_MORE_S = 1.3, 0.1
 
 ALL_AT_ONCE_S = float(config.environment().get("ATTACKS_S", "180"))
 REST_S = 5.0
+ATTACKERS = 2
+"""Processes that attack: each can use a core."""
+
 ORDINARY_PAUSE_S = 0.2
 CAUGHT_UP_WITHIN_S = 300.0
 MANY_TASKS = 150_000
@@ -64,35 +68,14 @@ def _targets(system: System) -> dict[str, Target]:
     """Open an account for each attack; those on a big log share one."""
     with attached_to(system):
         accounts = {name: a_user() for name in ATTACKS}
-        _add_many_tasks(accounts["120 lists of 150,000 tasks"])
+        with transaction(A_CAUSE) as tx:
+            add_tasks(tx, accounts["120 lists of 150,000 tasks"].user_id, MANY_TASKS)
+        with transaction(A_CAUSE) as tx:
+            tx.connection.execute(text("ANALYZE tasks"))
     for name in ("10 pages unread", "5 sockets unread"):
         accounts[name] = accounts["210 changes of 40 KB, read"]
     accounts["10 wrong passwords"] = a_new_user(system)
     return {name: Target(system.port, account) for name, account in accounts.items()}
-
-
-def _add_many_tasks(user: SignedIn) -> None:
-    """Put as many tasks into the record as the lists are to bear, without events."""
-    with transaction(A_CAUSE) as tx:
-        tx.connection.execute(
-            text(
-                """
-                INSERT INTO tasks (id, user_id, title, status, priority, tags, metadata, due_date,
-                    completed_at, created_at, updated_at, version)
-                SELECT gen_random_uuid(), :user_id, 'Task ' || md5(n::text),
-                    CASE WHEN mod(n, 3) = 0 THEN 'completed' ELSE 'pending' END, 1 + mod(n, 4),
-                    CASE WHEN mod(n, 1000) = 0 THEN '{common,rare}'::text[] ELSE '{common}' END,
-                    '{}',
-                    CASE WHEN mod(n, 2) = 0 THEN at + interval '30 days' END,
-                    CASE WHEN mod(n, 3) = 0 THEN at END, at, at, 1
-                FROM generate_series(1, :number) AS n,
-                    LATERAL (SELECT now() - n * interval '1 minute' AS at)
-                """
-            ),
-            {"user_id": user.user_id, "number": MANY_TASKS},
-        )
-    with transaction(A_CAUSE) as tx:
-        tx.connection.execute(text("ANALYZE tasks"))
 
 
 def _settle(system: System, quiet_per_s: float) -> float:
@@ -132,13 +115,8 @@ class Row:
             waits.append("/".join(f"{1000 * percentile(took_s, rank):.0f}" for rank in (50, 95)))
             times.append(f"{percentile(took_s, 95) / percentile(quiet.took_s(what), 95):.1f}")
         late_s = meanwhile.took_s("reminder") or [math.nan]
-        answers = [f"{count} × {status}" for status, count in self.outcome.answers.most_common()]
-        notes = [f"{count:g} {what}" for what, count in self.outcome.notes.items()]
         cells = (
-            self.name,
-            ", ".join(answers + notes),
-            f"{self.outcome.largest_bytes / 1000:.1f}",
-            f"{self.outcome.slowest_s:.2f}",
+            *_attacker(self.name, self.outcome),
             *waits,
             ", ".join(times),
             f"{1000 * percentile(late_s, 50):.0f}/{1000 * late_s[-1]:.0f}",
@@ -146,14 +124,12 @@ class Row:
             ", ".join(f"{seconds:.1f}" for seconds in (*self.used_s, self.outcome.cpu_s)),
             f"{self.until_s - self.outcome.began_s:.0f}",
         )
-        print(f"| {' | '.join(cells)} |", flush=True)
+        _show(*cells)
 
 
+ATTACKER_COLUMNS = ("attack", "the attacker hears", "largest answer, KB", "slowest, s")
 COLUMNS = (
-    "attack",
-    "the attacker hears",
-    "largest answer, KB",
-    "slowest, s",
+    *ATTACKER_COLUMNS,
     "second user: create, ms p50/p95",
     "list",
     "times the quiet p95",
@@ -164,8 +140,21 @@ COLUMNS = (
 )
 
 
-def _show_head() -> None:
-    print(f"\n| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
+def _attacker(name: str, outcome: Outcome) -> Sequence[str]:
+    answers = [f"{count} × {status}" for status, count in outcome.answers.most_common()]
+    notes = [f"{count:g} {what}" for what, count in outcome.notes.items()]
+    largest_kb = f"{outcome.largest_bytes / 1000:.1f}"
+    return (name, ", ".join(answers + notes), largest_kb, f"{outcome.slowest_s:.2f}")
+
+
+def _show(*cells: str) -> None:
+    print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def _show_head(*columns: str) -> None:
+    print()
+    _show(*columns)
+    _show(*("---" for _ in columns))
 
 
 def test_what_each_attack_costs(system: System) -> None:
@@ -192,7 +181,7 @@ def test_what_each_attack_costs(system: System) -> None:
             until_s = _settle(system, quiet_per_s)
             rows.append(Row(name, outcome, until_s, _since(before, system), memory.largest_mb))
     samples = second.samples
-    _show_head()
+    _show_head(*COLUMNS)
     for row in rows:
         row.show(samples, samples.between(rows[0].outcome.began_s, rows[0].until_s))
 
@@ -231,24 +220,27 @@ def test_all_attacks_at_once_beside_an_ordinary_load(system: System) -> None:
     targets = _targets(system)
     del targets["nothing but CPU"]
     load = Load(system, seed=seed, pause_s=ORDINARY_PAUSE_S)
+    shares = [dict(list(targets.items())[number::ATTACKERS]) for number in range(ATTACKERS)]
     with (
-        ProcessPoolExecutor(1, mp_context=get_context("spawn")) as attackers,
+        ProcessPoolExecutor(ATTACKERS, mp_context=get_context("spawn")) as attackers,
         Memory(system) as memory,
         SecondUser(system.port, a_new_user(system)) as second,
         load.on(),
     ):
         time.sleep(QUIET_S)
-        began_s = clock.now().timestamp()
-        found = attackers.submit(repeated, targets, ALL_AT_ONCE_S, REST_S).result()
-        ended_s = clock.now().timestamp()
-    samples, largest_mb = second.samples, memory.largest_mb
-    print(f"\nSeed {seed}")
-    _show_head()
+        all_of, before = Outcome(began_s=clock.now().timestamp()), used_s(system)
+        attacking = [attackers.submit(repeated, its, ALL_AT_ONCE_S, REST_S) for its in shares]
+        found = {name: one for share in attacking for name, one in share.result().items()}
+        all_of.cpu_s = sum(outcome.cpu_s for outcome in found.values())
+        row = Row("all", all_of, clock.now().timestamp(), _since(before, system), memory.largest_mb)
+    samples = second.samples
+    print(f"\nSeed {seed}\n{load.account}")
+    _show_head(*ATTACKER_COLUMNS)
     for name, outcome in found.items():
-        outcome.began_s = began_s
-        row = Row(name, outcome, ended_s, (), largest_mb)
-        row.show(samples, samples.between(began_s - QUIET_S, began_s))
-    print(load.account)
+        _show(*_attacker(name, outcome))
+    _show_head(*COLUMNS)
+    quiet = samples.between(all_of.began_s - QUIET_S, all_of.began_s)
+    row.show(samples, quiet)
 
     with attached_to(system):
         eventually(check_all_is_audited, within_s=CAUGHT_UP_WITHIN_S)
@@ -257,7 +249,7 @@ def test_all_attacks_at_once_beside_an_ordinary_load(system: System) -> None:
         _check_attacker(name, outcome)
     assert samples.statuses() <= {"200", "201"}
     assert samples.took_s("reminder")[-1] < LATE_MAX_S
-    _check_memory(largest_mb)
+    _check_memory(row.largest_mb)
     assert system.stop() == 0
 
 
@@ -268,7 +260,10 @@ def _check_the_log() -> None:
     )
     with transaction(A_CAUSE) as tx:
         found = {user: (count, newest) for user, count, newest in tx.connection.execute(counts)}
-        streams = dict(tx.connection.execute(select(STREAMS.c.user_id, STREAMS.c.seq)).tuples())
+        streams = {
+            row.user_id: row.seq
+            for row in tx.connection.execute(select(STREAMS.c.user_id, STREAMS.c.seq))
+        }
         letters = tx.connection.execute(select(func.count()).select_from(DEAD_LETTERS)).scalar_one()
     assert {user: count for user, (count, newest) in found.items() if count != newest} == {}
     assert {user: newest for user, (_, newest) in found.items()} == streams

@@ -4,13 +4,10 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import text
-
 from benchmarks.figures import Row, percentile, show
 from benchmarks.keep_alive import KeepAlive
 from benchmarks.rig import running
-from taskflow.storage import transaction
-from tests.support.accounts import A_CAUSE, SignedIn, a_user
+from tests.support.accounts import SignedIn, a_user
 from tests.support.builders import a_stored_task
 from tests.support.many_tasks import add_tasks
 
@@ -34,10 +31,7 @@ def main() -> None:
         for user in few:
             for _ in range(FEW):
                 a_stored_task(user.user_id)
-        with transaction(A_CAUSE) as tx:
-            add_tasks(tx, many.user_id, MANY)
-        with transaction(A_CAUSE) as tx:
-            tx.connection.execute(text("ANALYZE tasks"))
+        add_tasks(many.user_id, MANY)
         rig.settle()
         for name, query in QUERIES.items():
             cells: list[str | float] = [name]

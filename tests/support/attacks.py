@@ -222,9 +222,12 @@ def big_log(target: Target) -> Outcome:
 
 
 def unread_pages(target: Target) -> Outcome:
-    """Ask for ten pages of a big log, and read none."""
+    """Ask for ten pages of a big log on each of ten connections, and read none.
+
+    One would not do: the kernel takes it, and for the server it is sent.
+    """
     request = f"GET /api/events?since=0&limit=200 HTTP/1.1\r\nHost: {HOST}\r\n"
-    return _never_read(target, [_request(request, target)] * 10)
+    return _never_read(target, [_request(request, target) * 10] * 10)
 
 
 def deaf_sockets(target: Target) -> Outcome:
@@ -416,7 +419,7 @@ ATTACKS: Mapping[str, Attack] = {
     "4 series with 40 KB, a year's lead": long_lead_and_text,
     "360 previews of the worst rules": worst_rules,
     "210 changes of 40 KB, read": big_log,
-    "10 pages unread": unread_pages,
+    "100 pages unread": unread_pages,
     "5 sockets unread": deaf_sockets,
     "20 bodies not sent": slow_bodies,
     "116,508 unknown fields": many_fields,

@@ -48,6 +48,9 @@ LOGIN_PLACES_MAX = 20
 LOGIN_PLACE_LIFETIME = timedelta(days=90)
 """How long a network is known after the last right password."""
 
+CHANNELS_MAX = 20
+"""As they are sent: one that is named twice counts twice."""
+
 _ACE_PREFIX = "xn--"
 """Of a label in punycode (RFC 5890, 2.3.2.5)."""
 
@@ -157,6 +160,7 @@ Email = Annotated[Text, AfterValidator(canonical_email)]
 Password = Annotated[Text, AfterValidator(opaque), AfterValidator(_long_enough)]
 TimeOfDay = Annotated[str, Field(pattern=r"^\d\d:\d\d$"), AfterValidator(_minute_of_day)]
 Channel = Literal["email", "push"]
+Channels = Annotated[list[Channel], Field(max_length=CHANNELS_MAX)]
 
 
 class Registration(Content):
@@ -197,7 +201,7 @@ class SettingsChanges(Content):
     """What a client sends to change their settings: a merge patch (RFC 7396) of what GET gives."""
 
     timezone: TimeZone = "UTC"
-    notification_channels: list[Channel] = []
+    notification_channels: Channels = []
     quiet_hours: QuietHours | None = None
 
 

@@ -504,8 +504,8 @@ def test_to_log_out_ends_the_session_and_takes_the_cookie_away(email: str) -> No
     assert _refresh(other_device).status_code == 200
 
 
-@pytest.mark.parametrize("body", [None, {}, {"refresh_token": None}])
-def test_without_a_refresh_token_the_session_of_the_access_token_ends(
+@pytest.mark.parametrize("body", [None, {}, {"refresh_token": None}, {"refresh_token": "unknown"}])
+def test_without_a_refresh_token_of_ones_own_the_session_of_the_access_token_ends(
     email: str, body: object
 ) -> None:
     registered = _register(email)
@@ -538,7 +538,10 @@ def _settings_by(signed_in: TestResponse) -> TestResponse:
 
 
 def test_to_log_out_of_a_session_that_is_not_there_is_done_already(email: str) -> None:
-    answer = _log_out(_register(email), {"refresh_token": "unknown"})
+    registered = _register(email)
+    _log_out(registered, None)
+
+    answer = _log_out(registered, {"refresh_token": "unknown"})
 
     assert answer.status_code == 204
 

@@ -96,14 +96,18 @@ def close_session(
     session_id: str | None,
     now: datetime,
 ) -> None:
-    """End the user's session of this refresh token, or else of this id, if there is one."""
+    """End the user's session of this refresh token, or else of this id, if there is one.
+
+    A token that is another's or unknown, such as one forgotten long since, ends none.
+    """
     query = SESSIONS.update().where(SESSIONS.c.user_id == user_id).values(revoked_at=now)
     if refresh_token is not None:
         of_token = select(REFRESH_TOKENS.c.session_id).where(
             REFRESH_TOKENS.c.token_hash == _hash(refresh_token)
         )
-        tx.connection.execute(query.where(SESSIONS.c.id.in_(of_token)))
-    elif session_id is not None:
+        if tx.connection.execute(query.where(SESSIONS.c.id.in_(of_token))).rowcount:
+            return
+    if session_id is not None:
         tx.connection.execute(query.where(cast(SESSIONS.c.id, Text) == session_id))
 
 

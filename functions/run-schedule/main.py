@@ -27,8 +27,9 @@ from taskflow.storage import (
 LASTS_S = 75
 """Longer than its minute: runs overlap, and a lost tick leaves no gap."""
 
-LOOK_S = 0.5
-"""How late a thing can be that was set for sooner than this."""
+LOOK_S, LOOK_MAX_S = 0.5, 5.0
+"""How late a thing can be that was set for sooner than this. Where commits are heard of there is no
+other look without one, but for the second, if one was not."""
 
 BUSY_S = 0.01
 """How soon to look again, at first, at what another transaction holds."""
@@ -59,21 +60,23 @@ def run_schedule(cause: Cause) -> None:
         except (DatabaseUnavailable, LockTimeout):
             if not has_looked:
                 raise
-            rest_s = LOOK_S
+            taken, until_next_s = 0, LOOK_S
         else:
             until_next_s = _until_next_s(to_spawn, to_remind, now=now)
             # What is due and could not be taken is held by another, or bad.
             pause_s = BUSY_S if taken or until_next_s else min(2 * pause_s, LOOK_S)
-            rest_s = 0.0 if taken else until_next_s or pause_s
         if shift.is_over():
             return
-        shift.rest(rest_s)
+        if until_next_s and not taken:
+            shift.rest_until_commit(LOOK_S, until_next_s)
+        else:
+            shift.rest(0.0 if taken else pause_s)
 
 
 def _until_next_s(*due: datetime | None, now: datetime) -> float:
-    """Return how long nothing is due, at most LOOK_S; 0 where something is."""
+    """Return how long nothing is due, at most LOOK_MAX_S; 0 where something is."""
     waits_s = [(at - now).total_seconds() for at in due if at is not None]
-    return max(0.0, min([LOOK_S, *waits_s]))
+    return max(0.0, min([LOOK_MAX_S, *waits_s]))
 
 
 def _next_due(tx: Transaction) -> tuple[datetime | None, datetime | None]:

@@ -8,7 +8,7 @@ import pytest
 
 from taskflow import clock
 from taskflow.domain.events import Cause
-from taskflow.eventing.cron import CronFunction, Shift, end_shifts
+from taskflow.eventing.cron import Commits, CronFunction, Shift, end_shifts, hear_commits
 
 SOON_S = 10
 VERY_LONG_S = 1_000_000.0
@@ -18,6 +18,7 @@ VERY_LONG_S = 1_000_000.0
 def _own_end(monkeypatch: pytest.MonkeyPatch) -> None:
     # The process goes on after a test that ends its shifts.
     monkeypatch.setattr("taskflow.eventing.cron._ending", threading.Event())
+    monkeypatch.setattr("taskflow.eventing.cron._commits", Commits())
 
 
 @pytest.fixture
@@ -54,6 +55,35 @@ def test_a_process_that_ends_ends_all_its_shifts_and_those_to_come() -> None:
 @pytest.mark.parametrize("seconds", [0.0, -1.0])
 def test_no_time_to_rest_is_no_rest(seconds: float) -> None:
     Shift(VERY_LONG_S).rest(seconds)
+
+
+def test_a_rest_until_a_commit_ends_with_it_also_where_it_came_before_the_rest() -> None:
+    heard = hear_commits()
+    early, late = Shift(VERY_LONG_S), Shift(VERY_LONG_S)
+    heard({"somebody": 1})
+
+    early.rest_until_commit(0.0, VERY_LONG_S)
+
+    with ThreadPoolExecutor(2) as pool:
+        resting = pool.submit(early.rest_until_commit, 0.0, VERY_LONG_S)
+        late.rest_until_commit(0.0, VERY_LONG_S)
+        assert not resting.done()
+        heard({"somebody": 2})
+        resting.result(SOON_S)
+
+
+def test_where_no_commits_are_heard_of_a_rest_is_as_long_as_it_has_to_be() -> None:
+    Shift(VERY_LONG_S).rest_until_commit(0.0, VERY_LONG_S)
+
+
+def test_the_end_of_a_process_ends_a_rest_until_a_commit() -> None:
+    hear_commits()
+    shift = Shift(VERY_LONG_S)
+
+    with ThreadPoolExecutor(1) as pool:
+        resting = pool.submit(shift.rest_until_commit, 0.0, VERY_LONG_S)
+        end_shifts()
+        resting.result(SOON_S)
 
 
 def test_a_rest_does_not_last_beyond_the_shift(set_monotonic_s: Callable[[float], None]) -> None:

@@ -18,6 +18,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware  # noqa: E402
 
 from taskflow import config, logs, metrics  # noqa: E402
 from taskflow.config import WrongSetting  # noqa: E402
+from taskflow.eventing import cron  # noqa: E402
 from taskflow.eventing.frame import Subscriber  # noqa: E402
 from taskflow.push import feed  # noqa: E402
 from taskflow.push.process_feed import start_real_threads_by  # noqa: E402
@@ -124,7 +125,10 @@ def _consumers(folder: Path) -> _Server:
     }
 
     def worker_started(_worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
-        on_commit(Signals(folder / SIGNALS_FOLDER, lambda _: None).tell)
+        # Where others write to the same database, not every commit is heard of.
+        heard = cron.hear_commits(all_of_them=config.settings().feed_poll_ms == 0)
+        on_commit(heard)
+        on_commit(Signals(folder / SIGNALS_FOLDER, heard).tell)
 
     app = DispatcherMiddleware(NotFound(), apps)
     return _Server(app, f"unix:{folder / CONSUMERS_SOCKET}", worker_started)

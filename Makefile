@@ -24,7 +24,7 @@ up: .venv/runtime.stamp ## Run all of TaskFlow on this machine, until Ctrl-C
 	@.venv/bin/taskflow up
 
 test: .venv/dev.stamp kafka ## Run the tests
-	@.venv/bin/pytest
+	@.venv/bin/pytest -n auto --dist loadfile
 
 check: .venv/dev.stamp ## Check format, style, types and who imports what
 	@.venv/bin/ruff format --check

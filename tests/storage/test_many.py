@@ -212,7 +212,9 @@ def test_where_one_row_is_refused_none_is_stored() -> None:
     assert _stored() == {}
 
 
-@pytest.mark.parametrize("wrong", [timedelta(1), object(), {1, 2}], ids=repr)
+@pytest.mark.parametrize(
+    "wrong", [timedelta(1), object(), {1, 2}], ids=lambda wrong: type(wrong).__name__
+)
 def test_what_no_column_holds_is_refused(wrong: object) -> None:
     with pytest.raises(TypeError, match="is no value of a column"):
         many.encode([{"a": wrong}])

@@ -302,8 +302,8 @@ def test_the_database_refuses_a_second_successor_of_the_same_task() -> None:
     [
         {"recurring_task_id": None},
         {"occurrence_at": None},
-        {"recurring_task_id": uuid4()},
-        {"predecessor_id": uuid4()},
+        {"recurring_task_id": UUID(int=1)},
+        {"predecessor_id": UUID(int=1)},
     ],
     ids=str,
 )

@@ -62,6 +62,34 @@ def test_a_wrong_setting_of_kafka_is_named(wrong: dict[str, str], sentence: str)
     assert "a secret password" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "read"),
+    [
+        ("LOG_LEVEL", "INFO", "info"),
+        ("LOG_LEVEL", "Warning", "warning"),
+        ("ENVIRONMENT", "Test", "test"),
+        ("AUTH", "BUILTIN", "builtin"),
+        ("KAFKA_SECURITY_PROTOCOL", "sasl_ssl", "SASL_SSL"),
+        ("KAFKA_SASL_MECHANISM", "Scram-sha-256", "SCRAM-SHA-256"),
+    ],
+)
+def test_a_name_is_read_in_any_case(name: str, value: str, read: str) -> None:
+    settings = config.read({**LOCAL, **SASL, name: value})
+
+    assert getattr(settings, name.lower()) == read
+
+
+def test_a_name_that_is_none_is_refused_with_those_that_are() -> None:
+    with pytest.raises(WrongSetting, match=r"^LOG_LEVEL: .*'debug', 'info', 'warning' or 'error'$"):
+        config.read({**LOCAL, "LOG_LEVEL": "LOUD"})
+
+
+def test_what_is_no_name_keeps_its_case() -> None:
+    settings = config.read({**LOCAL, "JWT_SECRET": "The Secret" * 4, "KAFKA_GROUP_PREFIX": "Info"})
+
+    assert (settings.jwt_secret, settings.kafka_group_prefix) == ("The Secret" * 4, "Info")
+
+
 def test_settings_reach_a_child_as_they_are(tmp_path: Path) -> None:
     settings = config.read({**LOCAL, **SASL, "CORS_ORIGINS": "http://a, http://b"})
 

@@ -4,9 +4,18 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 METRICS_TOKEN_MIN_CHARS = 16
 JWT_SECRET_MIN_CHARS = 32
@@ -25,6 +34,13 @@ def _listed(text: object) -> object:
     if not isinstance(text, str):
         return text
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _names_in(annotation: Any) -> tuple[str, ...]:  # noqa: ANN401 - what typing makes of it
+    """Return the names that an annotation allows, `Literal["a", "b"] | None`, if it names any."""
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    return tuple(name for part in get_args(annotation) for name in _names_in(part))
 
 
 class WrongSetting(Exception):
@@ -85,6 +101,14 @@ class Settings(BaseModel):
     """Server processes of `make up`; by default one for each core, at most four."""
     taskflow_data_dir: Path = Path(".taskflow")
     functions_dir: Path = Path("functions")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _in_any_case(cls, value: object, info: ValidationInfo) -> object:
+        """Take a name out of a list, such as that of a level, in upper and in lower case."""
+        field = cls.model_fields[info.field_name or ""]
+        named = {name.lower(): name for name in _names_in(field.annotation)}
+        return named.get(value.lower(), value) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _check_together(self) -> Self:

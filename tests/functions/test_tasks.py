@@ -205,12 +205,39 @@ def test_a_wrong_field_is_named(
     assert content(api.get("/api/tasks"))["items"] == []
 
 
-@pytest.mark.parametrize("title", ["x" * 256, "x" * 100_000], ids=len)
-def test_a_text_too_long_is_told_its_limit_in_characters(api: Api, title: str) -> None:
-    answer = api.post("/api/tasks", {"title": title})
+@pytest.mark.parametrize(
+    ("fields", "detail"),
+    [
+        ({"title": "x" * 256}, "must be at most 255 characters"),
+        ({"title": "x" * 100_000}, "must be at most 255 characters"),
+        ({"description": "x" * 10_001}, "must be at most 10000 characters"),
+        ({"tags": ["x" * 65]}, "must be at most 64 characters"),
+        ({"tags": [str(n) for n in range(51)]}, "must be at most 50 items"),
+        (
+            {"recurrence": {"recurrence_rule": f"FREQ=DAILY;INTERVAL={'1' * 300}"}},
+            "must be at most 255 characters",
+        ),
+        (
+            {"reminders": [{"remind_at": "2030-01-01T00:00:00Z", "message": "x" * 1001}]},
+            "must be at most 1000 characters",
+        ),
+        (
+            {"reminders": [{"remind_at": "2030-01-01T00:00:00Z"}] * 51},
+            "must be at most 50 items",
+        ),
+    ],
+)
+def test_what_is_too_long_is_told_its_limit(api: Api, fields: dict[str, Any], detail: str) -> None:
+    answer = api.post("/api/tasks", {"title": "Buy milk", **fields})
 
-    problem = assert_invalid(answer, "/title")
-    assert problem["errors"][0]["detail"] == "must be at most 255 characters"
+    assert [error["detail"] for error in content(answer)["errors"]] == [detail]
+
+
+def test_a_number_too_long_in_a_query_is_told_without_inner_words(api: Api) -> None:
+    answer = api.get(f"/api/tasks?limit={'9' * 5000}")
+
+    problem = assert_invalid(answer, "/limit")
+    assert problem["errors"][0]["detail"] == "has too many digits"
 
 
 def test_a_number_too_long_is_told_without_inner_words(api: Api) -> None:
@@ -224,15 +251,18 @@ def test_a_number_too_long_is_told_without_inner_words(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "pointer"),
+    ("query", "pointers"),
     [
-        ("limit=1&limit=2", "/limit"),
-        ("sort=title&sort=title", "/sort"),
-        ("limit=&limit=2", "/limit"),
+        ("limit=1&limit=2", ["/limit"]),
+        ("sort=title&sort=title", ["/sort"]),
+        ("limit=&limit=2", ["/limit"]),
+        ("limit=1&limit=2&tag=a&tag=b&sort=title&sort=due_date", ["/limit", "/sort"]),
     ],
 )
-def test_a_parameter_that_is_no_list_is_given_once(api: Api, query: str, pointer: str) -> None:
-    assert_invalid(api.get(f"/api/tasks?{query}"), pointer)
+def test_a_parameter_that_is_no_list_is_given_once(
+    api: Api, query: str, pointers: list[str]
+) -> None:
+    assert_invalid(api.get(f"/api/tasks?{query}"), *pointers)
 
 
 def test_every_wrong_field_is_named_at_once(api: Api) -> None:

@@ -33,6 +33,7 @@ _WORDS = {
     "missing": "is required",
     "model_type": "must be a JSON object",
     "model_attributes_type": "must be a JSON object",
+    "int_parsing_size": "has too many digits",
 }
 
 
@@ -117,13 +118,15 @@ def parse_body(request: Request, model: type[B], raw: bytes, *, is_patched: bool
 def parse_query(request: Request, model: type[Q]) -> Q:
     """Validate the query; a parameter that is a list may be repeated. Raises Problem 422."""
     given: dict[str, Any] = {}
+    repeated: list[FieldError] = []
     for name, values in request.args.lists():
         field = model.model_fields.get(name)
         is_list = field is not None and getattr(field.annotation, "__origin__", None) is list
         if len(values) > 1 and field is not None and not is_list:
-            error = FieldError(_pointer((name,)), "must be given once")
-            raise Problem(422, "invalid-content", _INVALID, errors=[error])
+            repeated.append(FieldError(_pointer((name,)), "must be given once"))
         given[name] = values if is_list else values[-1]
+    if repeated:
+        raise Problem(422, "invalid-content", _INVALID, errors=repeated)
     return _validated(model, given)
 
 
@@ -215,9 +218,12 @@ def _models_in(annotation: Any) -> Sequence[type[BaseModel]]:  # noqa: ANN401 - 
 
 def _words(error: ErrorDetails) -> str:
     # Pydantic's own words speak of items, for text too where it has validators of ours.
-    limits = error.get("ctx")
-    if error["type"] == "too_long" and limits and isinstance(error["input"], str):
-        return f"must be at most {limits['max_length']} characters"
+    kind, limits = error["type"].removeprefix("string_"), error.get("ctx", {})
+    unit = "characters" if isinstance(error["input"], str) else "items"
+    if kind == "too_long":
+        return f"must be at most {limits['max_length']} {unit}"
+    if kind == "too_short":
+        return f"must be at least {limits['min_length']} {unit}"
     return _WORDS.get(error["type"], error["msg"])
 
 

@@ -111,6 +111,13 @@ def test_the_deployment_says_what_all_deployments_say(folder: Path) -> None:
 
 
 @each_folder
+def test_no_client_tells_the_server_where_it_is_mounted(folder: Path) -> None:
+    # gunicorn would believe a header SCRIPT_NAME of whoever connects from the pod itself, and in a
+    # pod that is Knative's proxy, with the headers of all clients.
+    assert _variables(folder)["FORWARDED_ALLOW_IPS"] == ""
+
+
+@each_folder
 def test_only_what_clients_ask_for_can_be_reached_from_outside(folder: Path) -> None:
     labels = {label["key"]: label["value"] for label in _func_yaml(folder)["deploy"]["labels"]}
 

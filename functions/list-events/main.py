@@ -30,6 +30,7 @@ def list_events(caller: Caller, query: EventQuery, cause: Cause) -> Response:
     if query.wait and not found and not start.resync:
         # No transaction is open meanwhile.
         feed().wait_for_news(caller.user_id, start.seq, query.wait)
+        caller.must_be_signed_in_still()
         start, newest, found = _read(caller.user_id, start.seq, query.limit, cause)
     items = ",".join(event.message_json() for event in found)
     resync = "true" if start.resync else "false"

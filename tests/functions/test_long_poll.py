@@ -1,6 +1,7 @@
 """The long-poll: waits for the first message, wakes at once, and holds nothing meanwhile (L4)."""
 
 import time
+import uuid
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -9,15 +10,16 @@ import pytest
 from sqlalchemy import text
 
 from taskflow.push import feed
+from taskflow.serving import ended_sessions
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import transaction
 from tests.support.accounts import A_CAUSE, SignedIn, a_user
-from tests.support.api import Api
+from tests.support.api import Api, content
 from tests.support.attached import database_at
 from tests.support.builders import a_stored_task
 from tests.support.databases import a_database
 from tests.support.eventually import eventually
-from tests.support.refused import assert_invalid
+from tests.support.refused import assert_invalid, assert_refused
 
 LONG_S = 50
 SOON_S = 20
@@ -100,6 +102,24 @@ def test_without_since_it_waits_for_what_comes_from_now_on(user: SignedIn, poll:
     a_stored_task(user.user_id)
 
     assert seqs(waiting.result(SOON_S)) == [2]
+
+
+def test_a_session_that_ends_meanwhile_is_told_no_more(
+    own_database: str,  # noqa: ARG001 - it must be there
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ended_sessions, "LOOK_EVERY_S", 0)
+    account = {"email": f"{uuid.uuid4()}@example.com", "password": "a long password"}
+    signed_in = content(Api().post("/api/auth/register", account))
+    bearer = {"Authorization": f"Bearer {signed_in['access_token']}"}
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(Api().get, f"/api/events?since=1&wait={LONG_S}", headers=bearer)
+        wait_for_waiting(1)
+
+        assert Api().post("/api/auth/logout", None, headers=bearer).status_code == 204
+        a_stored_task(signed_in["user"]["id"])
+
+        assert_refused(waiting.result(SOON_S), 401, "invalid-token")
 
 
 def test_a_commit_of_which_nobody_told_wakes_it_too(

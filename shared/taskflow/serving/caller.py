@@ -24,13 +24,17 @@ class Caller:
     def of_token(cls, token: str) -> "Caller":
         """Return the caller of a token. Raises tokens.InvalidToken."""
         claims = tokens.verify(token)
-        ended_sessions.look()
-        if ended_sessions.has_ended(claims.session_id):
-            message = "The session of this token has ended."
-            raise tokens.InvalidToken(message)
+        _check_session(claims.session_id)
         return cls(
             claims.user_id, claims.roles, claims.permissions, claims.expires_at, claims.session_id
         )
+
+    def must_be_signed_in_still(self) -> None:
+        """Check, after a wait, that the session has not ended meanwhile. Raises Problem 401."""
+        try:
+            _check_session(self.session_id)
+        except tokens.InvalidToken as ended:
+            raise _refused(ended) from None
 
     def must_be(self, user_id: str) -> None:
         """Check a path's user id. Raises Problem 403, the same whether or not that user exists."""
@@ -56,7 +60,17 @@ def authenticate(request: Request) -> Caller:
     try:
         return Caller.of_token(token.strip())
     except tokens.InvalidToken as invalid:
-        challenge = 'Bearer realm="taskflow", error="invalid_token"'
-        raise Problem(
-            401, "invalid-token", str(invalid), headers={"WWW-Authenticate": challenge}
-        ) from None
+        raise _refused(invalid) from None
+
+
+def _check_session(session_id: str | None) -> None:
+    ended_sessions.look()
+    if ended_sessions.has_ended(session_id):
+        message = "The session of this token has ended."
+        raise tokens.InvalidToken(message)
+
+
+def _refused(invalid: tokens.InvalidToken) -> Problem:
+    challenge = 'Bearer realm="taskflow", error="invalid_token"'
+    headers = {"WWW-Authenticate": challenge}
+    return Problem(401, "invalid-token", str(invalid), headers=headers)

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from taskflow.push import feed
-from taskflow.serving import ended_sessions
+from taskflow.serving import ended_sessions, frame
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import transaction
 from tests.support.accounts import A_CAUSE, SignedIn, a_user
@@ -120,6 +120,8 @@ def test_a_session_that_ends_meanwhile_is_told_no_more(
         a_stored_task(signed_in["user"]["id"])
 
         assert_refused(waiting.result(SOON_S), 401, "invalid-token")
+    # What was counted here is not for the tests after this one.
+    frame.address_limit.cache_clear()
 
 
 def test_a_commit_of_which_nobody_told_wakes_it_too(

@@ -4,9 +4,10 @@ PostgreSQL can't know how the filters of a user go together with the order. So n
 leaves to the planner how much is read: each reads one index in its order, and a bounded part of it.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from unicodedata import normalize
 from uuid import UUID
@@ -14,8 +15,11 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     FromClause,
+    Integer,
     Select,
     Text,
+    Uuid,
+    bindparam,
     cast,
     func,
     literal,
@@ -44,6 +48,9 @@ FEW = 2_000
 
 LOOKED_AT_MOST = 5_000
 """How many tasks are looked at in the order of a list for one page, which ends with them."""
+
+_PLANS_MAX = 512
+"""How many kinds of lists are remembered; of those that clients ask for there are some dozens."""
 
 Tasks = Select[*tuple[Any, ...]]
 Condition = ColumnElement[bool]
@@ -101,75 +108,147 @@ def list_of(
     `sort` is one of SORTABLE, with `-` in front for descending; tasks without a due date come
     last either way. Raises InvalidContent where `after` is no position in this order.
     """
-    listed = _List(
-        tx, user_id, wanted, sort.removeprefix("-"), descending=sort.startswith("-"), after=after
-    )
+    by = sort.removeprefix("-")
+    plan = _Plan.of(wanted, by, descending=sort.startswith("-"), goes_on=after is not None)
     try:
-        return listed.read(limit)
+        return _read(tx, plan, _values(user_id, wanted, after), limit)
     except DBAPIError as failed:
         if after is not None and is_data_error(failed):
             raise InvalidContent(FieldError("/cursor", "is not a cursor of this list")) from failed
         raise
 
 
+def _values(user_id: str, wanted: TaskFilter, after: Position | None) -> dict[str, Any]:
+    values: dict[str, Any] = {"user": user_id, "owner": [user_id]}
+    if after is not None:
+        values |= {"after_key": after.key, "after_id": after.id}
+    if wanted.due_after is not None:
+        values["due_after"] = wanted.due_after
+    if wanted.due_before is not None:
+        values["due_before"] = wanted.due_before
+    for number, tag in enumerate(wanted.tags):
+        # Tasks have kept tags as they were typed, and events that tell so can't be changed.
+        forms = {tag, *(normalize(form, tag) for form in ("NFC", "NFD"))}
+        values[f"tag_{number}"] = sorted(forms)
+    return values
+
+
+def _read(tx: Transaction, plan: "_Plan", values: dict[str, Any], limit: int) -> Found:
+    if not plan.statuses:
+        return Found([])
+    tx.connection.execute(_BY_INDEX)
+    if not plan.has_filters:
+        return _read_in_order(tx, plan, values, limit, None)
+    found = _read_in_order(tx, plan, values, limit, LOOKED_AT_FIRST)
+    if found.then is None:
+        return found
+    for few in plan.selections():
+        if tx.connection.execute(few.count, values).scalar_one() < FEW:
+            return Found(_rows(tx, few.rows, {**values, "most": limit}))
+    return _read_in_order(tx, plan, values, limit, LOOKED_AT_MOST)
+
+
+def _read_in_order(
+    tx: Transaction, plan: "_Plan", values: dict[str, Any], limit: int, most: int | None
+) -> Found:
+    looked_at = most or limit
+    bounds = {"most": limit, "looked_at": looked_at, "before_last": looked_at - 1}
+    tasks = _rows(tx, plan.rows_in_order(), {**values, **bounds})
+    if most is None or len(tasks) == limit:
+        return Found(tasks)
+    row = tx.connection.execute(plan.last_looked_at(), {**values, **bounds}).one_or_none()
+    return Found(tasks, Position(row.key, row.id) if row else None)
+
+
+def _rows(tx: Transaction, query: Tasks, values: Mapping[str, Any]) -> list[tuple[Task, Position]]:
+    rows = tx.connection.execute(query, values).mappings()
+    return [(task_of(row), Position(row["position"], row["id"])) for row in rows]
+
+
 @dataclass(frozen=True, slots=True)
-class _List:
-    tx: Transaction
-    user_id: str
-    wanted: TaskFilter
+class _Selection:
+    """What one filter leaves over: how many there are, and those of them that are wanted."""
+
+    count: Select[int]
+    rows: Tasks
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """The statements of all lists that are alike but for the values; each is built once.
+
+    Building one costs more than PostgreSQL takes to answer it.
+    """
+
     by: str
-    descending: bool = False
-    after: Position | None = None
+    descending: bool
+    goes_on: bool
+    statuses: tuple[Status, ...]
+    ranks: tuple[int, ...]
+    tags: int
+    recurring: bool | None
+    is_after: bool
+    is_before: bool
 
-    def read(self, limit: int) -> Found:
-        if not self._statuses:
-            return Found([])
-        self.tx.connection.execute(_BY_INDEX)
-        if not self._filters(TASKS, besides=self.by):
-            return self._read_in_order(None, limit)
-        found = self._read_in_order(LOOKED_AT_FIRST, limit)
-        if found.then is None:
-            return found
-        for few in self._selections():
-            some = few.limit(FEW).subquery()
-            count = select(func.count()).select_from(some)
-            if self.tx.connection.execute(count).scalar_one() < FEW:
-                return Found(self._rows(some, self._key(some), self._all_conditions(some), limit))
-        return self._read_in_order(LOOKED_AT_MOST, limit)
-
-    def _read_in_order(self, most: int | None, limit: int) -> Found:
-        looked_at = self.in_order(most or limit).subquery()
-        filters = self._filters(looked_at, besides=self.by)
-        tasks = self._rows(looked_at, looked_at.c.sort_key, filters, limit)
-        if most is None or len(tasks) == limit:
-            return Found(tasks)
-        last = self.in_order(most).offset(most - 1).limit(1).subquery()
-        query = select(cast(last.c.sort_key, Text).label("key"), last.c.id)
-        row = self.tx.connection.execute(query).one_or_none()
-        return Found(tasks, Position(row.key, row.id) if row else None)
-
-    def _rows(
-        self,
-        looked_at: FromClause,
-        key: ColumnElement[Any],
-        conditions: Sequence[Condition],
-        limit: int,
-    ) -> list[tuple[Task, Position]]:
-        columns = [looked_at.c[column.name] for column in TASKS.c]
-        query = select(*columns, cast(key, Text).label("position")).where(*conditions)
-        query = query.order_by(*self._directed(key, looked_at.c.id)).limit(limit)
-        rows = self.tx.connection.execute(query).mappings()
-        return [(task_of(row), Position(row["position"], row["id"])) for row in rows]
-
-    @property
-    def _statuses(self) -> list[Status]:
-        completed = self.wanted.completed
-        return [
+    @classmethod
+    def of(cls, wanted: TaskFilter, by: str, *, descending: bool, goes_on: bool) -> "_Plan":
+        """Return the plan of a list."""
+        completed = wanted.completed
+        statuses = tuple(
             status
             for status in Status
-            if (not self.wanted.status or status in self.wanted.status)
+            if (not wanted.status or status in wanted.status)
             and (completed is None or completed == (status is Status.COMPLETED))
-        ]
+        )
+        return cls(
+            by=by,
+            descending=descending,
+            goes_on=goes_on,
+            statuses=statuses,
+            ranks=tuple(sorted({RANK[priority] for priority in wanted.priority})),
+            tags=len(wanted.tags),
+            recurring=wanted.recurring,
+            is_after=wanted.due_after is not None,
+            is_before=wanted.due_before is not None,
+        )
+
+    @property
+    def has_filters(self) -> bool:
+        """Say whether there is a filter other than by status, and than one that goes along."""
+        is_due = (self.is_after or self.is_before) and self.by != "due_date"
+        has_ranks = bool(self.ranks) and self.by != "priority"
+        return bool(self.tags) or self.recurring is not None or is_due or has_ranks
+
+    @lru_cache(maxsize=_PLANS_MAX)  # noqa: B019 - plans are values, and the cache is bounded
+    def rows_in_order(self) -> Tasks:
+        """Return what reads the first `most` of the first `looked_at` in the list's order."""
+        looked_at = self._in_order().subquery()
+        return self._rows(looked_at, looked_at.c.sort_key, self._filters(looked_at, self.by))
+
+    @lru_cache(maxsize=_PLANS_MAX)  # noqa: B019 - as above
+    def last_looked_at(self) -> Tasks:
+        """Return what reads the position of the last of the first `looked_at`."""
+        last = self._in_order().offset(bindparam("before_last", type_=Integer)).limit(1).subquery()
+        return select(cast(last.c.sort_key, Text).label("key"), last.c.id)
+
+    @lru_cache(maxsize=_PLANS_MAX)  # noqa: B019 - as above
+    def selections(self) -> Sequence[_Selection]:
+        """Return, for each filter with an index, what reads the tasks that it leaves over."""
+        found: list[_Selection] = []
+        for few in self._selected():
+            some = few.limit(FEW).subquery()
+            count = select(func.count()).select_from(some)
+            rows = self._rows(some, self._key(some), self._all_conditions(some))
+            found.append(_Selection(count, rows))
+        return found
+
+    def _rows(
+        self, looked_at: FromClause, key: ColumnElement[Any], conditions: Sequence[Condition]
+    ) -> Tasks:
+        columns = [looked_at.c[column.name] for column in TASKS.c]
+        query = select(*columns, cast(key, Text).label("position")).where(*conditions)
+        query = query.order_by(*self._directed(key, looked_at.c.id))
+        return query.limit(bindparam("most", type_=Integer))
 
     def _key(self, tasks: FromClause) -> ColumnElement[Any]:
         """Return what the list is sorted by, in the words of its index."""
@@ -188,112 +267,110 @@ class _List:
         return [each.desc() if self.descending else each.asc() for each in columns]
 
     def _behind(self, key: ColumnElement[Any], task_id: ColumnElement[Any]) -> list[Condition]:
-        if self.after is None:
+        if not self.goes_on:
             return []
         here = tuple_(key, task_id)
-        there = tuple_(cast(literal(self.after.key, Text), key.type), literal(self.after.id))
+        there = tuple_(
+            cast(bindparam("after_key", type_=Text), key.type), bindparam("after_id", type_=Uuid)
+        )
         return [here < there if self.descending else here > there]
 
-    def in_order(self, most: int) -> Tasks:
+    def _in_order(self, most: int | None = None) -> Tasks:
         """Return the first tasks of the wanted statuses in the list's order, with their `sort_key`.
 
         They come from one index; the filter that goes with the order is met too.
         """
+        first = bindparam("looked_at", type_=Integer) if most is None else literal(most, Integer)
         key = self._key(TASKS)
         kinds: list[list[Condition]] = [[]]
-        if self.by != "created_at" or len(self._statuses) < len(Status):
-            kinds = [[TASKS.c.status == status.value] for status in self._statuses]
-        if self.by == "priority" and self.wanted.priority:
+        if self.by != "created_at" or len(self.statuses) < len(Status):
+            kinds = [[TASKS.c.status == status.value] for status in self.statuses]
+        if self.by == "priority" and self.ranks:
             # Not as an equation: PostgreSQL would make this the order of ids, and read all of them.
             kinds = [
                 [*kind, TASKS.c.priority.between(rank, rank)]
                 for kind in kinds
-                for rank in _ranks(self.wanted)
+                for rank in self.ranks
             ]
-        bounds = _due_between(self.wanted, key) if self.by == "due_date" else []
+        bounds = self._due_between(key) if self.by == "due_date" else []
         every = select(TASKS, key.label("sort_key")).where(
-            TASKS.c.user_id == self.user_id,
+            TASKS.c.user_id == bindparam("user"),
             TASKS.c.deleted_at.is_(None),
             *bounds,
             *self._behind(key, TASKS.c.id),
         )
-        every = every.order_by(*self._directed(key, TASKS.c.id)).limit(most)
+        every = every.order_by(*self._directed(key, TASKS.c.id)).limit(first)
         # PostgreSQL merges them as they are read: the first of each, and then one for one.
         each = [every.where(*kind) for kind in kinds]
         if len(each) == 1:
             return each[0]
         merged = union_all(*each).subquery()
         in_order = select(merged).order_by(*self._directed(merged.c.sort_key, merged.c.id))
-        return in_order.limit(most)
+        return in_order.limit(first)
 
     def _all_conditions(self, tasks: FromClause) -> list[Condition]:
         return [
-            tasks.c.user_id == self.user_id,
+            tasks.c.user_id == bindparam("user"),
             tasks.c.deleted_at.is_(None),
-            tasks.c.status.in_([status.value for status in self._statuses]),
+            tasks.c.status.in_([status.value for status in self.statuses]),
             *self._filters(tasks),
             *self._behind(self._key(tasks), tasks.c.id),
         ]
 
-    def _selections(self) -> Iterator[Tasks]:
+    def _selected(self) -> Iterator[Tasks]:
         """Yield, for each filter with an index, the tasks that it leaves over, few or many."""
-        wanted = self.wanted
-        if wanted.tags:
+        if self.tags:
             # Without a condition on user_id: for that the planner might read all tasks of theirs.
             elements = func.array_prepend(TASKS.c.user_id, TASKS.c.tags, type_=_TEXTS)
             tagged = select(TASKS).where(
                 TASKS.c.deleted_at.is_(None),
-                elements.contains(literal([self.user_id], _TEXTS)),
+                elements.contains(bindparam("owner", type_=_TEXTS)),
                 func.cardinality(TASKS.c.tags) > 0,
-                *_tagged(wanted.tags, elements),
+                *self._tagged(elements),
             )
             # Planned as a whole, that is by this index, though few of them are read.
             yield select(tagged.cte("tagged").prefix_with("MATERIALIZED"))
-        if wanted.recurring:
+        if self.recurring:
             recurring = TASKS.c.recurrence.is_not(None)
-            yield (
-                select(TASKS).where(TASKS.c.user_id == self.user_id, recurring).order_by(TASKS.c.id)
-            )
+            mine = TASKS.c.user_id == bindparam("user")
+            yield select(TASKS).where(mine, recurring).order_by(TASKS.c.id)
         for by, is_wanted in (
-            ("due_date", wanted.due_after or wanted.due_before),
-            ("priority", wanted.priority),
+            ("due_date", self.is_after or self.is_before),
+            ("priority", self.ranks),
         ):
             if is_wanted and by != self.by:
-                yield _List(self.tx, self.user_id, wanted, by).in_order(FEW)
+                # From its beginning, whatever the position in this list.
+                other = replace(self, by=by, descending=False, goes_on=False)
+                yield other._in_order(FEW)  # noqa: SLF001 - one of this class
 
-    def _filters(self, tasks: FromClause, *, besides: str = "") -> list[Condition]:
+    def _filters(self, tasks: FromClause, besides: str = "") -> list[Condition]:
         """Return the filters other than that by status, and than one that goes with an order."""
-        wanted = self.wanted
-        conditions = _tagged(wanted.tags, tasks.c.tags)
-        if wanted.recurring is not None:
+        conditions = self._tagged(tasks.c.tags)
+        if self.recurring is not None:
             recurs = tasks.c.recurrence.is_not(None)
-            conditions.append(recurs if wanted.recurring else ~recurs)
+            conditions.append(recurs if self.recurring else ~recurs)
         if besides != "due_date":
-            conditions += _due_between(wanted, tasks.c.due_date)
-        if besides != "priority" and wanted.priority:
-            conditions.append(tasks.c.priority.in_(_ranks(wanted)))
+            conditions += self._due_between(tasks.c.due_date)
+        if besides != "priority" and self.ranks:
+            conditions.append(tasks.c.priority.in_(self.ranks))
         return conditions
 
+    def _due_between(self, due: ColumnElement[Any]) -> list[Condition]:
+        if not (self.is_after or self.is_before):
+            return []
+        # Without a due date a task has its place at the one end, or at the other.
+        kind = TASKS.c.due_date.type
+        after = bindparam("due_after", type_=kind) if self.is_after else _no_due_date("-")
+        before = bindparam("due_before", type_=kind) if self.is_before else _no_due_date()
+        return [due > after, due < before]
 
-def _due_between(wanted: TaskFilter, due: ColumnElement[Any]) -> list[Condition]:
-    if wanted.due_after is None and wanted.due_before is None:
-        return []
-    # Without a due date a task has its place at the one end, or at the other.
-    after = _no_due_date("-") if wanted.due_after is None else literal(wanted.due_after)
-    before = _no_due_date() if wanted.due_before is None else literal(wanted.due_before)
-    return [due > after, due < before]
+    def _tagged(self, elements: ColumnElement[Any]) -> list[Condition]:
+        return [
+            elements.overlap(bindparam(f"tag_{number}", type_=_TEXTS))
+            for number in range(self.tags)
+        ]
 
 
 def _no_due_date(sign: str = "") -> ColumnElement[Any]:
     # Not a parameter, for the indexes have none.
     return literal_column(f"'{sign}infinity'::timestamptz", TASKS.c.due_date.type)
-
-
-def _tagged(tags: Sequence[str], elements: ColumnElement[Any]) -> list[Condition]:
-    # Tasks have kept tags as they were typed, and events that tell so can't be changed.
-    alike = [sorted({tag, *(normalize(form, tag) for form in ("NFC", "NFD"))}) for tag in tags]
-    return [elements.overlap(literal(forms, _TEXTS)) for forms in alike]
-
-
-def _ranks(wanted: TaskFilter) -> list[int]:
-    return sorted({RANK[priority] for priority in wanted.priority})

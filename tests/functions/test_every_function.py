@@ -15,7 +15,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.test import Client, EnvironBuilder, TestResponse
 
 from taskflow.domain import tasks
-from taskflow.serving.body import BODY_MAX_BYTES
+from taskflow.serving.body import BODY_MAX_BYTES, PUBLIC_BODY_MAX_BYTES
 from taskflow.serving.frame import Endpoint
 from taskflow.serving.routes import Route
 from taskflow.standalone.discovery import Function
@@ -587,16 +587,17 @@ def test_a_path_that_is_not_utf_8_is_bad_syntax(case: Case, senders: Senders) ->
 
 @each()
 def test_a_body_over_the_limit_is_too_large(case: Case, senders: Senders) -> None:
-    answer = _send_raw(case, senders, b" " * (5 * 1024 * 1024))
+    for length in (case.endpoint.body_max_bytes + 1, 5 * 1024 * 1024):
+        answer = _send_raw(case, senders, b" " * length)
 
-    assert_refused(answer, 413, "body-too-large")
+        assert_refused(answer, 413, "body-too-large")
 
 
 @each()
 def test_a_body_over_the_limit_that_comes_in_chunks_is_too_large(
     case: Case, senders: Senders
 ) -> None:
-    endless = io.BytesIO(b" " * (BODY_MAX_BYTES + 1))
+    endless = io.BytesIO(b" " * (case.endpoint.body_max_bytes + 1))
 
     answer = _send(
         case,
@@ -611,9 +612,11 @@ def test_a_body_over_the_limit_that_comes_in_chunks_is_too_large(
 
 @each(takes_body)
 def test_a_body_at_the_limit_is_read(case: Case, senders: Senders) -> None:
-    answer = _send_raw(case, senders, b'{"surprise": 1}'.ljust(BODY_MAX_BYTES))
+    answer = _send_raw(case, senders, b'{"surprise": 1}'.ljust(case.endpoint.body_max_bytes))
 
     assert_refused(answer, 422, "invalid-content")
+    most = PUBLIC_BODY_MAX_BYTES if case.endpoint.public else BODY_MAX_BYTES
+    assert case.endpoint.body_max_bytes == most
 
 
 @each(takes_body)

@@ -26,6 +26,8 @@ from taskflow.domain.events import Cause
 from taskflow.kafka.publisher import publish_after_commit
 from taskflow.serving import browser, health, idempotency, problems, tracing
 from taskflow.serving.body import (
+    BODY_MAX_BYTES,
+    PUBLIC_BODY_MAX_BYTES,
     NoContent,
     Query,
     check_encoding,
@@ -140,6 +142,7 @@ class Endpoint:
         self.name = handler.__name__.strip("_").replace("_", "-")
         self.routes = routes
         self.public = public
+        self.body_max_bytes = PUBLIC_BODY_MAX_BYTES if public else BODY_MAX_BYTES
         self._handler = handler
         self._permission = permission
         self._role = role
@@ -260,7 +263,7 @@ class Endpoint:
         cause: Cause,
         parameters: dict[str, str],
     ) -> Response:
-        raw = read_bytes(request)
+        raw = read_bytes(request, max_bytes=self.body_max_bytes)
         arguments = self._arguments(request, given, parameters, raw)
         key = idempotency.key_of(request) if self._stores_answers else None
         if self._tx_name is None:

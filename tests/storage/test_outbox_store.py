@@ -27,6 +27,22 @@ def test_those_who_are_free_are_held_by_the_first_who_asks(told: dict[str, int])
     assert second == dict.fromkeys(told, Standing(0, is_ours=False))
 
 
+def test_who_began_before_the_other_took_hold_does_not_take_it_from_them(
+    told: dict[str, int],
+) -> None:
+    with transaction(A_CAUSE) as late:
+        # From here on, now() stands still in it.
+        late.connection.execute(text("SELECT now()"))
+        with transaction(A_CAUSE) as tx:
+            first = outbox_store.hold(tx, ONE, told)
+        behind = outbox_store.behind(late, limit=1_000_000)
+        second = outbox_store.hold(late, OTHER, told)
+
+    assert first == dict.fromkeys(told, Standing(0, is_ours=True))
+    assert second == dict.fromkeys(told, Standing(0, is_ours=False))
+    assert not told.keys() & behind.keys()
+
+
 def test_who_is_let_go_is_free_and_not_behind_any_more(
     told: dict[str, int], user: SignedIn
 ) -> None:

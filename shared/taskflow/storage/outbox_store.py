@@ -30,7 +30,9 @@ _ARRAYS = (
     bindparam("holder", type_=Uuid),
 )
 
-# In the order of the users, so that two publishers can't wait for each other.
+# In the order of the users, so that two publishers can't wait for each other. What is held for
+# longer than anybody holds is from before the clock was set back; as of this look, for another may
+# have taken hold since this transaction began.
 _HOLD = text(
     f"""
     {_TOLD}, held AS (
@@ -38,7 +40,10 @@ _HOLD = text(
         SELECT user_id, 0, :holder, now() + :held_for FROM told ORDER BY user_id
         ON CONFLICT (user_id) DO UPDATE
         SET held_by = excluded.held_by, held_until = excluded.held_until
-        WHERE (p.held_until IS NULL OR NOT p.held_until BETWEEN now() AND now() + :held_for)
+        WHERE (
+            p.held_until IS NULL
+            OR NOT p.held_until BETWEEN now() AND clock_timestamp() + :held_for
+        )
             AND p.seq < (SELECT seq FROM told WHERE told.user_id = p.user_id)
         RETURNING p.user_id, p.seq
     )
@@ -71,10 +76,9 @@ _BEHIND = (
     .outerjoin(PUBLICATIONS, PUBLICATIONS.c.user_id == STREAMS.c.user_id)
     .where(
         STREAMS.c.seq > _PUBLISHED,
-        # What is held for longer than anybody holds is from before the clock was set back.
         or_(
             PUBLICATIONS.c.held_until.is_(None),
-            ~PUBLICATIONS.c.held_until.between(func.now(), func.now() + HELD_FOR),
+            ~PUBLICATIONS.c.held_until.between(func.now(), func.clock_timestamp() + HELD_FOR),
         ),
     )
     .limit(bindparam("most"))

@@ -131,7 +131,7 @@ def test_a_password_is_as_long_as_it_is_in_nfc() -> None:
         (NFD * 8, 201),
         (NFD * PASSWORD_MAX_CHARS, 201),
         (NFD * (PASSWORD_MAX_CHARS + 1), 422),
-        ("\u0301\u0323" * 50_000, 422),
+        ("\u0301\u0323" * 5_000, 422),
     ]:
         assert _register(f"{uuid4()}@example.com", password).status_code == status
 

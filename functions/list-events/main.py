@@ -8,7 +8,7 @@ from pydantic import Field
 from taskflow.domain.events import Cause, Event
 from taskflow.domain.resume import Start, resume
 from taskflow.push import feed
-from taskflow.serving import Caller, Query, http_function
+from taskflow.serving import Caller, Query, http_function, set_aside
 from taskflow.storage import events, transaction
 
 LIMIT_MAX = 200
@@ -29,7 +29,8 @@ def list_events(caller: Caller, query: EventQuery, cause: Cause) -> Response:
     start, newest, found = _read(caller.user_id, query.since, query.limit, cause)
     if query.wait and not found and not start.resync:
         # No transaction is open meanwhile.
-        feed().wait_for_news(caller.user_id, start.seq, query.wait)
+        with set_aside():
+            feed().wait_for_news(caller.user_id, start.seq, query.wait)
         caller.must_be_signed_in_still()
         start, newest, found = _read(caller.user_id, start.seq, query.limit, cause)
     items = ",".join(event.message_json() for event in found)

@@ -1,5 +1,6 @@
 """HTTP below the functions: what the server refuses is a problem too, and costs no stack (A2)."""
 
+import contextlib
 import json
 import socket
 from collections.abc import Mapping
@@ -7,6 +8,7 @@ from http.client import HTTPResponse
 
 import pytest
 
+from tests.support.eventually import eventually
 from tests.support.system import System
 
 WAIT_S = 10
@@ -158,3 +160,33 @@ def test_a_large_body_is_answered_and_not_read(system: System, path: str, framin
 
     assert status in {200, 401, 404, 413}
     assert is_closed
+
+
+def test_a_connection_whose_next_request_is_always_there_keeps_nobody_waiting(
+    system: System,
+) -> None:
+    # As many answers as a connection holds unread.
+    many = 300
+    ask = f"GET /nowhere HTTP/1.1\r\n{HOST}\r\n".encode()
+
+    def check() -> None:
+        greedy = socket.create_connection(("127.0.0.1", system.port), timeout=WAIT_S)
+        modest = [
+            socket.create_connection(
+                ("127.0.0.1", system.port), timeout=WAIT_S, source_address=("127.0.0.2", 0)
+            )
+            for _ in range(8)
+        ]
+        with contextlib.ExitStack() as opened:
+            for each in (greedy, *modest):
+                opened.enter_context(each)
+            greedy.sendall(ask * many)
+            for each in modest:
+                each.sendall(ask)
+            for each in modest:
+                each.recv(65_536)
+            answers = greedy.recv(1 << 24, socket.MSG_DONTWAIT).count(b"HTTP/1.1 404")
+        assert answers < many
+
+    # On a busy machine they may come when the greedy one's have all been answered.
+    eventually(check)

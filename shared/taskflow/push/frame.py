@@ -12,7 +12,7 @@ from flask_sock import Sock
 from pydantic import ConfigDict
 from simple_websocket import ConnectionClosed, Server
 
-from taskflow import clock, config, logs, storage
+from taskflow import clock, config, logs
 from taskflow.domain.accounts import Permission
 from taskflow.domain.errors import AccountNotFound
 from taskflow.domain.events import Cause
@@ -24,13 +24,14 @@ from taskflow.push.websocket import (
     is_broken_upgrade,
     prepare,
 )
-from taskflow.serving import ended_sessions, tracing
+from taskflow.serving import ended_sessions, tracing, turns
 from taskflow.serving.body import Query
 from taskflow.serving.caller import Caller
 from taskflow.serving.frame import Endpoint, address_limit, install, limited
 from taskflow.serving.problems import Problem
 from taskflow.serving.routes import Route
 from taskflow.serving.tokens import InvalidToken
+from taskflow.serving.turns import NoTurn
 from taskflow.storage import DatabaseUnavailable, run, session_store
 
 TOKEN_WITHIN_S = 10
@@ -115,7 +116,7 @@ def _serve(ws: Server, path_user_id: str | None, handler: SocketHandler) -> None
         close(ws, refused.code)
     except AccountNotFound:
         close(ws, CloseCode.BAD_TOKEN)
-    except DatabaseUnavailable:
+    except (DatabaseUnavailable, NoTurn):
         close(ws, CloseCode.SERVICE_RESTART)
     except (ConnectionClosed, OSError):
         _log.debug("the client has gone")
@@ -181,7 +182,8 @@ def _caller_of_ticket(ticket: str) -> Caller:
     cause = Cause(
         correlation_id=logs.correlation_id.get() or "", traceparent="", actor="", origin=""
     )
-    with storage.share_of(_network()):
+    with turns.turn_of(_network()) as turn:
+        turn.take()
         found = run(lambda tx: session_store.take_ticket(tx, ticket, now=clock.now()), cause)
     if found is None:
         address_limit().wait_s(_guesser())

@@ -15,6 +15,7 @@ from taskflow.serving.conditions import Conditions
 from taskflow.serving.frame import http_function
 from taskflow.serving.pages import PageQuery, page, read_cursor, read_position, write_cursor
 from taskflow.serving.tracing import Network
+from taskflow.serving.turns import set_aside
 
 __all__ = [
     "Caller",
@@ -29,6 +30,7 @@ __all__ = [
     "page",
     "read_cursor",
     "read_position",
+    "set_aside",
     "shown",
     "shown_unless_known",
     "signed_in",

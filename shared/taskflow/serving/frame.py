@@ -10,6 +10,7 @@ import logging
 import time
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache, wraps
 from http import HTTPMethod, HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from taskflow import config, logs, metrics, storage
 from taskflow.domain.accounts import Permission
 from taskflow.domain.events import Cause
 from taskflow.kafka.publisher import publish_after_commit
-from taskflow.serving import browser, health, idempotency, problems, tracing
+from taskflow.serving import browser, health, idempotency, problems, tracing, turns
 from taskflow.serving.body import (
     BODY_MAX_BYTES,
     PUBLIC_BODY_MAX_BYTES,
@@ -41,6 +42,8 @@ from taskflow.serving.conditions import Conditions
 from taskflow.serving.limits import RateLimiter
 from taskflow.serving.problems import Problem
 from taskflow.serving.routes import Route, url_map
+from taskflow.serving.tracing import Network
+from taskflow.serving.turns import NoTurn, Turn
 from taskflow.storage import Transaction
 
 if TYPE_CHECKING:
@@ -163,10 +166,7 @@ class Endpoint:
         traceparent = tracing.traceparent_of(request)
         bound = logs.correlation_id.set(correlation_id)
         try:
-            try:
-                response = self._answer(request, correlation_id, traceparent)
-            except Exception as error:  # noqa: BLE001 - the boundary: every error becomes a problem
-                response = self._refused(error, request)
+            response = self._in_turn(request, correlation_id, traceparent)
             browser.allow_origin(request, response)
             response.headers["X-Correlation-ID"] = correlation_id
             response.headers["traceparent"] = traceparent
@@ -188,38 +188,59 @@ class Endpoint:
         finally:
             logs.correlation_id.reset(bound)
 
-    def _answer(self, request: Request, correlation_id: str, traceparent: str) -> Response:
+    def _in_turn(self, request: Request, correlation_id: str, traceparent: str) -> Response:
+        """Answer when it is the user's turn, or that of their network; refusals wait for it too."""
+        trusted_proxies = config.settings().trusted_proxies
+        network = tracing.network_of(tracing.address_of(request, trusted_proxies=trusted_proxies))
+        cause = Cause(
+            correlation_id=correlation_id,
+            traceparent=traceparent,
+            actor="",
+            origin=tracing.origin_of(request, trusted_proxies=trusted_proxies),
+        )
+        with turns.turn_of(network) as turn:
+            try:
+                try:
+                    return self._answer(request, network, cause, turn)
+                except NoTurn:
+                    raise
+                except Exception as error:  # noqa: BLE001 - every error becomes a problem
+                    if not turn.is_taken:
+                        turn.take()
+                    return self._refused(error, request)
+            except NoTurn as too_many:
+                return self._refused(too_many, request)
+
+    def _answer(self, request: Request, network: Network, cause: Cause, turn: Turn) -> Response:
         if request.path in health.PATHS:
+            # A process that is busy, or waits for the database, lives all the same.
+            if request.path == health.LIVENESS:
+                turn.whose = f"liveness {network}"
+            turn.take()
             return health.answer(request)
         check_encoding(request)
         parameters = self._match(request)
         if parameters is None:
+            turn.take()
             return browser.preflight(self._allowed(request))
-        settings = config.settings()
-        network = tracing.network_of(
-            tracing.address_of(request, trusted_proxies=settings.trusted_proxies)
-        )
-        caller: Caller | None = None
         if request.path.startswith(AUTH_PATHS):
             limited(address_limit(), network)
+        caller: Caller | None = None
         if not self.public:
             caller = authenticate(request)
+            turn.whose = caller.user_id
             self._admit(caller, parameters.pop("user_id", None))
-        cause = Cause(
-            correlation_id=correlation_id,
-            traceparent=traceparent,
-            actor=caller.user_id if caller else "",
-            origin=tracing.origin_of(request, trusted_proxies=settings.trusted_proxies),
-        )
+            cause = replace(cause, actor=caller.user_id)
         given: dict[object, object] = {
             Caller: caller,
             Cause: cause,
             Request: request,
-            tracing.Network: network,
+            Network: network,
         }
-        # Who has not signed in shares with their network, as with its limit.
-        with storage.share_of(caller.user_id if caller else network):
-            return self._call(request, given, cause, parameters)
+        # It may take its time to come: nobody's turn waits for it.
+        raw = read_bytes(request, max_bytes=self.body_max_bytes)
+        turn.take()
+        return self._call(request, given, cause, parameters, raw)
 
     def _match(self, request: Request) -> dict[str, str] | None:
         try:
@@ -262,8 +283,8 @@ class Endpoint:
         given: Mapping[object, object],
         cause: Cause,
         parameters: dict[str, str],
+        raw: bytes,
     ) -> Response:
-        raw = read_bytes(request, max_bytes=self.body_max_bytes)
         arguments = self._arguments(request, given, parameters, raw)
         key = idempotency.key_of(request) if self._stores_answers else None
         if self._tx_name is None:

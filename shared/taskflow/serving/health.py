@@ -17,7 +17,8 @@ from taskflow.serving import problems
 from taskflow.serving.answers import as_json
 from taskflow.serving.problems import Problem
 
-PATHS = frozenset({"/health", "/health/liveness", "/health/readiness", "/metrics"})
+LIVENESS = "/health/liveness"
+PATHS = frozenset({"/health", LIVENESS, "/health/readiness", "/metrics"})
 
 KEPT_S = 1.0
 
@@ -52,7 +53,7 @@ def answer(request: Request) -> Response:
     """Answer one of PATHS; liveness asks only whether we run, not whether the database does."""
     if request.path == "/metrics":
         return _metrics(request)
-    if request.path == "/health/liveness":
+    if request.path == LIVENESS:
         return as_json({"status": "ok"})
     database = _database.get()
     status = "ok" if database == "ok" else "unavailable"

@@ -17,8 +17,10 @@ from taskflow.eventing import cron
 from taskflow.push import process_feed
 from taskflow.serving import problems
 from taskflow.serving.body import BODY_MAX_BYTES
+from taskflow.serving.tracing import network_of
 from taskflow.standalone import refusals
 from taskflow.standalone.pace import Answering, Arriving
+from taskflow.standalone.rounds import Rounds
 
 LINGER_S = 2.0
 LINGER_MAX_BYTES = 16 * 1024 * 1024
@@ -38,6 +40,7 @@ class Worker(GeventWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - gunicorn's own
         super().__init__(*args, **kwargs)
         self._idle: set[Any] = set()
+        self._rounds: Rounds | None = None
 
     def handle_exit(self, sig: Any, frame: Any) -> None:  # noqa: ANN401 - as above
         """Begin to stop."""
@@ -55,6 +58,8 @@ class Worker(GeventWorker):
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:  # noqa: ANN401 - as above
         """Answer a request, after which its connection is idle, or closed."""
         self._idle.discard(sock)
+        if addr:
+            self._begin(addr[0])
         refusals.check_host(req)
         req.unreader.sock = Arriving(sock)
         if getattr(req.body.reader, "length", 0) > BODY_MAX_BYTES:
@@ -86,6 +91,12 @@ class Worker(GeventWorker):
         with suppress(OSError):
             Answering(client).sendall(refusals.answer(problem, path, with_body=with_body))
         close_graceful(client, LINGER_S, LINGER_MAX_BYTES)
+
+    def _begin(self, address: str) -> None:
+        if self._rounds is None:
+            # Of this process: the worker is made before the fork.
+            self._rounds = Rounds()
+        self._rounds.begin(network_of(address))
 
     def _let_go(self) -> None:
         cron.end_shifts()

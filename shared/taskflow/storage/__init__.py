@@ -1,11 +1,11 @@
 """PostgreSQL, the record: transactions, and for each noun plain functions that take one."""
 
-from taskflow.storage.shares import share_of
 from taskflow.storage.transactions import (
     DatabaseUnavailable,
     LockTimeout,
     Transaction,
     connections_max,
+    connections_of_one_user,
     on_commit,
     run,
     snapshot,
@@ -23,9 +23,9 @@ __all__ = [
     "Look",
     "Transaction",
     "connections_max",
+    "connections_of_one_user",
     "on_commit",
     "run",
-    "share_of",
     "snapshot",
     "state",
     "transaction",

@@ -15,7 +15,6 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from taskflow import config
 from taskflow.domain.events import Cause
 from taskflow.storage import driver
-from taskflow.storage.shares import NoTurn, Shares
 
 ATTEMPTS = 3
 """How often a transaction that failed before its commit, through no fault of its own, is run."""
@@ -80,7 +79,6 @@ class Transaction:
 
 _listeners: list[Listener] = []
 _engine: Engine | None = None
-_shares = Shares()
 _engine_lock = threading.Lock()
 
 
@@ -124,11 +122,9 @@ def _connected_by(url: str, pool_size: int) -> Engine:
     )
 
 
-@contextmanager
-def _connection() -> Generator[Connection]:
-    most = max(1, config.settings().database_pool_size // _SHARES)
-    with _shares.turn(most, timeout_s=_POOL_TIMEOUT_S), engine().connect() as connection:
-        yield connection
+def connections_of_one_user() -> int:
+    """Return how many of this process's connections one user's requests may hold at once."""
+    return max(1, config.settings().database_pool_size // _SHARES)
 
 
 @contextmanager
@@ -138,7 +134,7 @@ def transaction(cause: Cause) -> Generator[Transaction]:
     Raises DatabaseUnavailable or LockTimeout; after a failed commit it is not known whether it
     took effect.
     """
-    with translated(), _connection() as connection:
+    with translated(), engine().connect() as connection:
         tx = Transaction(connection, cause)
         yield tx
         connection.commit()
@@ -155,7 +151,7 @@ def run(work: Callable[[Transaction], T], cause: Cause) -> T:
     for attempt in range(1, ATTEMPTS + 1):
         committing = False
         try:
-            with _connection() as connection:
+            with engine().connect() as connection:
                 tx = Transaction(connection, cause)
                 result = work(tx)
                 committing = True
@@ -166,7 +162,7 @@ def run(work: Callable[[Transaction], T], cause: Cause) -> T:
                     raise
             # Two that deadlocked must not meet again in step.
             time.sleep(random.uniform(0, 0.02 * attempt))  # noqa: S311 - jitter, no secret
-        except (PoolTimeout, NoTurn) as full:
+        except PoolTimeout as full:
             raise DatabaseUnavailable from full
         else:
             _announce(tx)
@@ -218,7 +214,7 @@ def translated() -> Generator[None]:
     """Raise DatabaseUnavailable and LockTimeout in place of the driver's own errors."""
     try:
         yield
-    except (PoolTimeout, NoTurn) as full:
+    except PoolTimeout as full:
         raise DatabaseUnavailable from full
     except DBAPIError as failed:
         if is_lock_timeout(failed):

@@ -10,9 +10,11 @@ from sqlalchemy import Engine, text
 from sqlalchemy.pool import NullPool
 
 from taskflow.domain.tasks import Task
+from taskflow.push import feed
+from taskflow.serving import turns as serving_turns
+from taskflow.serving.turns import Turns, turns
 from taskflow.standalone.postgres import EmbeddedPostgres
-from taskflow.storage import driver, shares, transactions
-from taskflow.storage.shares import NoTurn, Shares, share_of
+from taskflow.storage import driver
 from tests.support.accounts import SignedIn, an_administrator
 from tests.support.api import Api
 from tests.support.attached import database_at
@@ -23,6 +25,7 @@ from tests.support.refused import assert_refused
 POOL_SIZE = 9
 SHARE = 3
 AT_ONCE = 40
+WAIT_S = 10
 
 
 @pytest.fixture
@@ -105,7 +108,7 @@ def test_repeats_that_wait_for_their_first_hold_the_share_of_their_user_alone(
 def test_whoever_waits_too_long_for_their_share_is_told_to_try_again(
     outside: Engine, user: SignedIn, other: SignedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transactions, "_POOL_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(serving_turns, "TIMEOUT_S", 0.05)
     task = a_stored_task(user.user_id)
 
     def change() -> int:
@@ -125,29 +128,61 @@ def test_whoever_waits_too_long_for_their_share_is_told_to_try_again(
     assert Api(user).get("/api/tasks").status_code == 200
 
 
-def test_too_many_who_wait_are_refused_at_once_and_turns_go_in_the_order_of_asking(
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_long_poll_holds_no_turn(
+    outside: Engine, user: SignedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shares, "WAITING_MAX", 2)
-    queue = Shares()
-    done: list[int] = []
-    may_end = threading.Event()
+    task = a_stored_task(user.user_id)
+    waits = threading.Barrier(SHARE + 1)
 
-    def wait(number: int) -> None:
-        with share_of("ada"), queue.turn(1, timeout_s=10):
-            may_end.wait(10)
-            done.append(number)
+    def wait_for_news(*_: object) -> None:
+        waits.wait(WAIT_S)
+        waits.wait(WAIT_S)
 
-    with ThreadPoolExecutor(3) as threads:
-        for number in range(3):
-            threads.submit(wait, number)
-            eventually(lambda: _check(lambda: queue.names == {"ada"}))
-            eventually(lambda n=number: _check(lambda: queue.waiting("ada") == n))
-        with share_of("ada"), pytest.raises(NoTurn), queue.turn(1, timeout_s=10):
-            pytest.fail("two wait already")
-        with share_of("bob"), queue.turn(1, timeout_s=0):
-            pass
-        may_end.set()
+    monkeypatch.setattr(feed(), "wait_for_news", wait_for_news)
+    with ThreadPoolExecutor(SHARE) as devices:
+        polled = [
+            devices.submit(Api(user).get, "/api/events?since=2&wait=55") for _ in range(SHARE)
+        ]
+        waits.wait(WAIT_S)
+        with _locked(outside, task):
+            # The last turn but one is theirs, and there are others.
+            listed = Api(user).get("/api/tasks")
+        waits.wait(WAIT_S)
+        statuses = {each.result().status_code for each in polled}
 
-    assert done == [0, 1, 2]
-    assert (queue.names, queue.waiting("ada")) == (set(), 0)
+    assert listed.status_code == 200
+    assert statuses == {200}
+    assert turns().names == set()
+
+
+def test_who_is_refused_takes_a_turn_with_their_network(
+    monkeypatch: pytest.MonkeyPatch, user: SignedIn
+) -> None:
+    taken: list[str] = []
+
+    class Noting(Turns):
+        def take(self, name: str) -> None:
+            super().take(name)
+            taken.append(name)
+
+    noting = Noting(lambda: 1)
+    monkeypatch.setattr(serving_turns, "turns", lambda: noting)
+
+    Api().get("/api/tasks")
+    Api().get("/nowhere")
+    Api().get("/health")
+    Api().get("/health/liveness")
+    Api().post("/api/auth/login", {"email": 1})
+    Api(user).get("/api/tasks")
+    Api(user).get("/api/somebody/tasks")
+
+    network = "unknown"
+    assert taken == [
+        network,
+        network,
+        network,
+        f"liveness {network}",
+        network,
+        user.user_id,
+        user.user_id,
+    ]

@@ -1,0 +1,55 @@
+"""Rounds of the event loop: of what one client sends at once, each request begins in its own."""
+
+from collections import deque
+
+import gevent
+from gevent.event import Event
+
+# Long enough for the loop to look at what has come before it goes on, which it does not for 0.
+_A_ROUND_S = 1e-9
+
+
+class Rounds:
+    """Has the requests of one address begin one in a round of the loop, in the order of coming.
+
+    In a round the loop looks once at all connections and then runs what can go on. Without this, a
+    hundred requests that have come at once would all be read and looked through in one round, and
+    a connection whose next request has always come already would never let the round end.
+    """
+
+    def __init__(self) -> None:
+        """Start with nobody waiting."""
+        self._loop = gevent.get_hub().loop
+        self._round = -1
+        self._begun: set[str] = set()
+        self._waiting: dict[str, deque[Event]] = {}
+
+    def begin(self, address: str) -> None:
+        """Wait for a round in which no request of this address has begun."""
+        queue = self._waiting.get(address)
+        if queue is None and self._may(address):
+            return
+        queue = self._waiting.setdefault(address, deque())
+        mine = Event()
+        queue.append(mine)
+        try:
+            if queue[0] is not mine:
+                mine.wait()
+            while not self._may(address):
+                gevent.sleep(_A_ROUND_S)
+        finally:
+            # Where it is ended while it waits, it may be anywhere in the queue.
+            queue.remove(mine)
+            if queue:
+                queue[0].set()
+            else:
+                del self._waiting[address]
+
+    def _may(self, address: str) -> bool:
+        if self._round != self._loop.iteration:
+            self._round = self._loop.iteration
+            self._begun.clear()
+        if address in self._begun:
+            return False
+        self._begun.add(address)
+        return True

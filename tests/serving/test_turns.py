@@ -1,0 +1,238 @@
+"""Turns: nobody's requests take a process from the others' (A14)."""
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pytest
+
+from taskflow import clock
+from taskflow.serving import turns as module
+from taskflow.serving.turns import (
+    CPU_BURST_S,
+    CPU_SHARE,
+    OTHERS_WITHIN_S,
+    OWED_MAX_S,
+    REQUEST_S,
+    NoTurn,
+    Pacing,
+    Turn,
+    Turns,
+)
+from tests.support.eventually import eventually
+
+ADA, BOB = "ada", "bob"
+USED_S = 0.01
+
+
+@dataclass
+class Time:
+    """A clock that sleeping sets forward, and what was slept."""
+
+    now_s: float = 1_000.0
+    cpu_s: float = 0.0
+    slept_s: float = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        """Set it forward."""
+        self.now_s += seconds
+        self.slept_s += seconds
+
+
+@pytest.fixture
+def simulated(monkeypatch: pytest.MonkeyPatch) -> Time:
+    """Return the time that the turns see."""
+    at = Time()
+    monkeypatch.setattr(clock, "monotonic_s", lambda: at.now_s)
+    monkeypatch.setattr(time, "thread_time", lambda: at.cpu_s)
+    monkeypatch.setattr(time, "sleep", at.sleep)
+    return at
+
+
+def _work(turns: Turns, name: str, times: int, used_s: float = USED_S) -> None:
+    for _ in range(times):
+        turns.take(name)
+        turns.give_back(name, used_s)
+
+
+def _check(is_so: Callable[[], bool]) -> None:
+    assert is_so()
+
+
+def test_turns_come_in_the_order_of_asking_and_who_finds_too_many_waiting_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "WAITING_MAX", 2)
+    turns = Turns(lambda: 1)
+    done: list[int] = []
+    may_end = threading.Event()
+
+    def wait(number: int) -> None:
+        turns.take(ADA)
+        may_end.wait(10)
+        done.append(number)
+        turns.give_back(ADA, 0)
+
+    with ThreadPoolExecutor(3) as threads:
+        for number in range(3):
+            threads.submit(wait, number)
+            eventually(lambda: _check(lambda: turns.names == {ADA}))
+            eventually(lambda n=number: _check(lambda: turns.waiting(ADA) == n))
+        with pytest.raises(NoTurn):
+            turns.take(ADA)
+        _work(turns, BOB, 1)
+        may_end.set()
+
+    assert done == [0, 1, 2]
+    assert (turns.names, turns.waiting(ADA)) == (set(), 0)
+
+
+def test_who_waited_in_vain_leaves_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TIMEOUT_S", 0.01)
+    turns = Turns(lambda: 1)
+    turns.take(ADA)
+
+    with pytest.raises(NoTurn):
+        turns.take(ADA)
+
+    assert turns.waiting(ADA) == 0
+    turns.give_back(ADA, 0)
+    _work(turns, ADA, 1)
+    assert turns.names == set()
+
+
+def test_who_uses_much_is_not_slowed_down_where_nobody_else_comes(simulated: Time) -> None:
+    turns = Turns(lambda: 3, Pacing())
+
+    _work(turns, ADA, 1000)
+
+    assert simulated.slept_s == 0
+
+
+def test_who_uses_much_gets_their_share_of_the_cpu_while_others_come(simulated: Time) -> None:
+    turns, times = Turns(lambda: 3, Pacing()), 1000
+    began_s = simulated.now_s
+
+    for _ in range(times):
+        _work(turns, BOB, 1, 0)
+        _work(turns, ADA, 1)
+
+    used_s = times * (USED_S + REQUEST_S) - CPU_BURST_S
+    assert used_s / (simulated.now_s - began_s) == pytest.approx(CPU_SHARE, rel=0.02)
+
+
+def test_who_pauses_may_go_on_at_once_for_a_while(simulated: Time) -> None:
+    turns = Turns(lambda: 3, Pacing())
+    at_once = int(CPU_BURST_S / (USED_S + REQUEST_S))
+    for _ in range(5):
+        _work(turns, BOB, 1, 0)
+        _work(turns, ADA, at_once)
+        assert simulated.slept_s == 0
+        simulated.now_s += CPU_BURST_S / CPU_SHARE
+
+
+def test_who_uses_little_never_waits_beside_one_who_uses_much(simulated: Time) -> None:
+    turns, slept_s = Turns(lambda: 3, Pacing()), 0.0
+
+    for _ in range(1000):
+        _work(turns, ADA, 1, 0.1)
+        before_s = simulated.slept_s
+        # Twenty of these a second are below the share.
+        _work(turns, BOB, 1)
+        slept_s += simulated.slept_s - before_s
+
+    assert slept_s == 0
+
+
+def test_once_the_others_have_gone_nobody_is_slowed_down(simulated: Time) -> None:
+    turns = Turns(lambda: 3, Pacing())
+    _work(turns, BOB, 1, 0)
+    _work(turns, ADA, 1, 10)
+
+    simulated.now_s += OTHERS_WITHIN_S * 1.01
+    _work(turns, ADA, 1)
+
+    assert simulated.slept_s == 0
+
+
+def test_nobody_waits_for_longer_than_is_bounded_whatever_they_have_used(simulated: Time) -> None:
+    turns = Turns(lambda: 3, Pacing())
+    _work(turns, ADA, 1, math.inf)
+    _work(turns, BOB, 1, 0)
+
+    _work(turns, ADA, 1)
+
+    assert simulated.slept_s == pytest.approx(OWED_MAX_S)
+
+
+def test_who_has_used_much_gets_one_turn_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TIMEOUT_S", 0.01)
+    turns = Turns(lambda: 3, Pacing())
+    _work(turns, ADA, 1, 0)
+    _work(turns, BOB, 1, 10)
+    turns.take(ADA)
+    turns.take(BOB)
+
+    with pytest.raises(NoTurn):
+        turns.take(BOB)
+    turns.take(ADA)
+
+
+def test_all_processes_know_that_others_have_come(simulated: Time) -> None:
+    pacing = Pacing()
+    here, there = Turns(lambda: 3, pacing), Turns(lambda: 3, pacing)
+    _work(there, BOB, 1)
+
+    _work(here, ADA, 100)
+
+    assert simulated.slept_s > 0
+
+
+def test_who_owes_nothing_is_forgotten(simulated: Time) -> None:
+    turns = Turns(lambda: 3, Pacing())
+    for number in range(5000):
+        _work(turns, str(number), 1, 0)
+        simulated.now_s += 1
+
+    assert len(turns._lines) <= module._LINES_MAX  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - nothing else tells
+
+
+def test_what_others_use_meanwhile_in_the_same_thread_is_not_counted(simulated: Time) -> None:
+    charged: list[float] = []
+
+    class Charged(Turns):
+        def give_back(self, name: str, used_s: float) -> None:
+            charged.append(round(used_s, 6))
+            super().give_back(name, used_s)
+
+    turns = Charged(lambda: 3)
+    long, short = Turn(turns, ADA), Turn(turns, BOB)
+    simulated.cpu_s += 1
+    long.take()
+    simulated.cpu_s += 2
+    short.take()
+    simulated.cpu_s += 4
+    short.give_back()
+    simulated.cpu_s += 8
+    long.give_back()
+
+    # What a turn used before it began counts too; here the clock ran for both until then.
+    assert charged == [7, 8]
+
+
+def test_a_turn_that_is_set_aside_is_another_s_meanwhile() -> None:
+    turns = Turns(lambda: 1)
+    mine, another = Turn(turns, ADA), Turn(turns, ADA)
+    mine.take()
+
+    with mine.set_aside():
+        another.take()
+        another.give_back()
+
+    assert mine.is_taken
+    assert turns.names == {ADA}
+    mine.give_back()
+    assert turns.names == set()

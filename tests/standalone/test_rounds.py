@@ -1,0 +1,61 @@
+"""In each round of the loop one request of an address begins, and the others of it wait."""
+
+# gevent has no types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
+from collections import Counter
+
+import gevent
+
+from taskflow.standalone.rounds import Rounds
+
+HERE, THERE = "192.0.2.1", "192.0.2.2"
+
+
+def _begin_at_once(rounds: Rounds, addresses: list[str]) -> list[tuple[str, int, int]]:
+    """Have so many requests come in one round; return each one's address, number and round."""
+    loop = gevent.get_hub().loop
+    began: list[tuple[str, int, int]] = []
+
+    def request(number: int, address: str) -> None:
+        rounds.begin(address)
+        began.append((address, number, loop.iteration))
+
+    gevent.joinall(
+        [gevent.spawn(request, number, address) for number, address in enumerate(addresses)],
+        raise_error=True,
+    )
+    return began
+
+
+def test_what_one_address_sends_at_once_begins_one_a_round_in_the_order_of_coming() -> None:
+    began = _begin_at_once(Rounds(), [HERE] * 100)
+
+    assert [number for _, number, _ in began] == list(range(100))
+    assert len({round_ for _, _, round_ in began}) == 100
+
+
+def test_another_address_does_not_wait_for_those_of_the_first() -> None:
+    began = _begin_at_once(Rounds(), [HERE] * 100 + [THERE])
+
+    # The loop may take a round or two to start them all.
+    assert THERE in [address for address, _, _ in began[:10]]
+
+
+def test_two_addresses_begin_side_by_side() -> None:
+    began = _begin_at_once(Rounds(), [HERE, THERE] * 50)
+
+    assert max(Counter(round_ for _, _, round_ in began).values()) == 2
+    assert set(Counter((address, round_) for address, _, round_ in began).values()) == {1}
+
+
+def test_who_is_ended_while_it_waits_keeps_nobody_up() -> None:
+    rounds = Rounds()
+    requests = [gevent.spawn(rounds.begin, HERE) for _ in range(10)]
+    ended = gevent.spawn(lambda: gevent.killall(requests[1:6], block=False))
+
+    gevent.joinall([*requests, ended], raise_error=True)
+    rounds.begin(HERE)
+
+    assert [request.successful() for request in requests] == [True] * 10

@@ -206,6 +206,10 @@ def secret_in(path: Path, *, name: str) -> str:
 
     Raises WrongSetting for what is no such file, in words that show nothing of it.
     """
+    if path.is_fifo():
+        # To open it waits for somebody who writes.
+        message = f"{name}: {path} is no file"
+        raise WrongSetting(message)
     try:
         with path.open("rb") as file:
             raw = file.read(SECRET_MAX_BYTES + 1)

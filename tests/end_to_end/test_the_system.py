@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -613,3 +613,16 @@ def test_a_secret_of_its_own_that_is_spoilt_stops_the_start_with_a_sentence(
     assert said.startswith(f"JWT_SECRET: {tmp_path / 'jwt-secret'}")
     assert sentence in said
     assert A_SHORT_SECRET not in said
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir], ids=["a pipe", "a folder"])
+def test_a_secret_of_its_own_that_is_no_file_stops_the_start_with_a_sentence(
+    make: Callable[[Path], None], tmp_path: Path
+) -> None:
+    make(tmp_path / "jwt-secret")
+
+    ended = _taskflow("up", data_dir=tmp_path, PORT=str(a_free_port()))
+
+    assert ended.returncode != 0
+    [said] = ended.stderr.strip().splitlines()
+    assert said.startswith(f"JWT_SECRET: {tmp_path / 'jwt-secret'}")

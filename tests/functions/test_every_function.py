@@ -49,6 +49,9 @@ WITHOUT_A_BODY = {
 ONLY_READ = {"issue-socket-ticket", "preview-recurrence"}
 """The functions that change nothing of what a user has, though their method is not GET."""
 
+CREATE = {"add-reminder", "create-task"}
+"""The functions that change nothing that is there, but create something."""
+
 NOT_FOUND = {
     "task_id": "task-not-found",
     "reminder_id": "reminder-not-found",
@@ -288,6 +291,29 @@ def test_a_condition_does_not_tell_that_what_another_has_exists(
 
     for answer in answers:
         assert_refused(answer, 404, NOT_FOUND[case.id_name])
+
+
+def changes_what_is_there(case: Case) -> bool:
+    return not case.is_read and case.name not in CREATE
+
+
+@each(has_a_user, changes_what_is_there)
+@pytest.mark.parametrize(
+    "condition",
+    [{"If-Match": '"999"'}, {"If-None-Match": "*"}],
+    ids=["another version", "nothing there"],
+)
+def test_what_is_there_is_not_changed_against_a_condition(
+    case: Case, user: SignedIn, condition: dict[str, str]
+) -> None:
+    mine = stored_belongings(user.user_id)
+    before, events_before = state_of(user.user_id), log_of(user.user_id)
+
+    refused = _send_valid(case, user, case.path(mine), headers=condition)
+
+    assert refused.status_code == 412, refused.text
+    assert state_of(user.user_id) == before
+    assert log_of(user.user_id) == events_before
 
 
 def test_no_list_shows_what_belongs_to_another(user: SignedIn, other: SignedIn) -> None:

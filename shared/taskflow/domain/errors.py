@@ -68,11 +68,11 @@ class NotAnEventOfOurs(DomainError):
 
 
 class VersionIsStale(DomainError):
-    """The task has changed since the version named in If-Match; read it again."""
+    """This has changed since the version named in If-Match, or has none; read it again."""
 
 
 class VersionIsExcluded(DomainError):
-    """The task stands at a version that If-None-Match excludes."""
+    """This stands at a version that If-None-Match excludes."""
 
 
 class AccountNotFound(DomainError):

@@ -22,7 +22,7 @@ def quoted_tag_of(task: Task) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What a request asks of the task's version before anything is done."""
+    """What a request asks of the version of what it changes, before anything is done."""
 
     if_match: ETags | None
     if_none_match: ETags
@@ -40,6 +40,16 @@ class Conditions:
         Raises VersionIsStale, VersionIsExcluded.
         """
         if self.client_has(task):
+            raise VersionIsExcluded
+
+    def check_untagged(self) -> None:
+        """Refuse a change of what is there without a tag, but is asked to have one, or not to be.
+
+        Raises VersionIsStale, VersionIsExcluded.
+        """
+        if self.if_match is not None and not self.if_match.star_tag:
+            raise VersionIsStale
+        if self.if_none_match.star_tag:
             raise VersionIsExcluded
 
     def client_has(self, task: Task) -> bool:

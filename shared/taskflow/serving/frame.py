@@ -293,7 +293,9 @@ class Endpoint:
 
         def work(tx: Transaction) -> Response:
             def effect() -> Response:
-                return self._handler(**arguments, **{tx_name: tx})
+                response = self._handler(**arguments, **{tx_name: tx})
+                self._check_conditions(request, response)
+                return response
 
             if key is None:
                 return effect()
@@ -328,6 +330,16 @@ class Endpoint:
                 is_patched = self._is_patched(request)
                 arguments[name] = parse_body(request, need, raw, is_patched=is_patched)
         return arguments
+
+    def _check_conditions(self, request: Request, response: Response) -> None:
+        """Undo what a handler has done to something untagged against the request's conditions.
+
+        Only now is it known that there is something. What has just been created was not there.
+        """
+        is_tagged = Conditions in self._needs.values()
+        is_safe = request.method in {"GET", "HEAD"}
+        if not (is_tagged or is_safe or response.status_code == HTTPStatus.CREATED):
+            Conditions.of(request).check_untagged()
 
     def serve(self, environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
         """Answer as a WSGI app of its own, where the app around it has nothing to add."""

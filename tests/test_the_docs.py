@@ -1,0 +1,61 @@
+"""What the documentation says in numbers is what the code has."""
+
+import ast
+import re
+from collections.abc import Generator
+
+import pytest
+
+from tests.support.system import ROOT
+
+ROW = re.compile(r"\| [^|]+ \| (?P<limit>[^|]+) \| [^|]+ \| `(?P<constant>[^`|]+)` \|")
+NUMBER = re.compile(r"[\d,]+(\.\d+)?")
+
+
+def _limits() -> Generator[tuple[str, float]]:
+    """Yield each constant that the table of limits names, and the number beside it."""
+    for line in (ROOT / "docs" / "limits.md").read_text().splitlines():
+        if row := ROW.fullmatch(line):
+            number = NUMBER.match(row["limit"])
+            assert number, line
+            yield row["constant"], float(number[0].replace(",", ""))
+
+
+def _constant(where: str) -> float:
+    """Read a constant, such as `taskflow.clock.X` or `functions/list-tasks/main.py X`."""
+    if " " in where:
+        path, name = where.split(" ")
+    else:
+        module, _, name = where.rpartition(".")
+        path = f"shared/{module.replace('.', '/')}.py"
+    for node in ast.parse((ROOT / path).read_text()).body:
+        if not isinstance(node, ast.Assign):
+            continue
+        targets, value = node.targets[0], node.value
+        names = targets.elts if isinstance(targets, ast.Tuple) else [targets]
+        values = value.elts if isinstance(value, ast.Tuple) else [value]
+        for target, of_target in zip(names, values, strict=False):
+            if isinstance(target, ast.Name) and target.id == name:
+                return _number(of_target)
+    message = f"{path} has no {name}"
+    raise AssertionError(message)
+
+
+def _number(node: ast.expr) -> float:
+    match node:
+        case ast.Constant(value=int() | float() as number):
+            return number
+        case ast.BinOp(left, ast.Mult(), right):
+            return _number(left) * _number(right)
+        case _:
+            raise AssertionError(ast.dump(node))
+
+
+@pytest.mark.parametrize(("constant", "number"), list(_limits()))
+def test_each_limit_is_the_constant_that_stands_beside_it(constant: str, number: float) -> None:
+    assert _constant(constant) == number
+
+
+def test_the_table_of_limits_is_read_whole() -> None:
+    rows = (ROOT / "docs" / "limits.md").read_text().count("` |\n")
+    assert len(list(_limits())) == rows

@@ -91,7 +91,7 @@ def test_the_changes_of_all_events_folded_give_the_settings(sent: list[dict[str,
                 state[name] = change["new"]
             assert {**state, "changes": changed} == event.data
         for name, value in each.items():
-            shown = accounts.represent_settings(account)[name]
+            shown = dict(accounts.represent_settings(account))[name]
             assert shown == (list(dict.fromkeys(value)) if name in LISTED else value)
 
     assert state == accounts.represent_settings(account)

@@ -34,9 +34,9 @@ def state_of(user_id: str) -> State:
         str(task.id): {**tasks.represent(task), "is_deleted": task.deleted_at is not None}
         for task in found
     }
-    state |= {str(one.id): reminders.represent(one) for one in its_reminders}
-    state |= {str(one.id): notifications.represent(one) for one in inbox}
-    state[user_id] = accounts.represent_settings(account)
+    state |= {str(one.id): {**reminders.represent(one)} for one in its_reminders}
+    state |= {str(one.id): {**notifications.represent(one)} for one in inbox}
+    state[user_id] = {**accounts.represent_settings(account)}
     return state
 
 

@@ -11,10 +11,11 @@ from typing import Annotated, Literal
 import idna
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError, PydanticKnownError
+from typing_extensions import TypedDict
 
 from taskflow.domain.content import Content
 from taskflow.domain.errors import FieldError, InvalidContent
-from taskflow.domain.events import EventType, NewEvent
+from taskflow.domain.events import EventType, NewEvent, changed_fields
 from taskflow.domain.identifiers import new_id
 from taskflow.domain.text import JsonObject, Text, nfc
 from taskflow.domain.times import TimeZone
@@ -234,15 +235,38 @@ def register(registration: Registration, *, now: datetime) -> tuple[Account, New
         created_at=now,
         version=1,
     )
-    return account, _event(EventType.USER_REGISTERED, account, represent(account), now=now)
+    return account, _event(EventType.USER_REGISTERED, account, {**represent(account)}, now=now)
 
 
-def represent(account: Account) -> JsonObject:
+class AccountRepresentation(TypedDict):
+    """An account as its owner sees it."""
+
+    id: str
+    email: str
+    timezone: str
+
+
+class QuietHoursRepresentation(TypedDict):
+    """The part of a day without outside messages, as `HH:MM` in the user's zone."""
+
+    start: str
+    end: str
+
+
+class SettingsRepresentation(TypedDict):
+    """A user's settings as answers and their events show them."""
+
+    timezone: str
+    notification_channels: list[str]
+    quiet_hours: QuietHoursRepresentation | None
+
+
+def represent(account: Account) -> AccountRepresentation:
     """Return the account as its owner sees it."""
     return {"id": account.id, "email": account.email, "timezone": account.timezone}
 
 
-def represent_settings(account: Account) -> JsonObject:
+def represent_settings(account: Account) -> SettingsRepresentation:
     """Return the settings as GET and their events show them."""
     quiet = account.quiet_hours
     return {
@@ -273,11 +297,8 @@ def change_settings(
     if after == account:
         return account, []
     after = replace(after, version=account.version + 1)
-    old, new = represent_settings(account), represent_settings(after)
-    differing = {
-        name: {"old": old[name], "new": new[name]} for name in new if old[name] != new[name]
-    }
-    data = {**new, "changes": differing}
+    new = represent_settings(after)
+    data = {**new, "changes": changed_fields(represent_settings(account), new)}
     return after, [_event(EventType.USER_SETTINGS_CHANGED, after, data, now=now)]
 
 

@@ -1,12 +1,12 @@
 """Events: what has happened to a task or an account, before and after the log took it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from taskflow.domain.text import JsonObject, compact_json
+from taskflow.domain.text import JsonObject, compact_json, differ_as_json
 from taskflow.domain.times import rfc3339
 
 SCHEMA_VERSION = 1
@@ -188,6 +188,23 @@ class NewEvent:
     version: int
     timestamp: datetime
     data: JsonObject
+
+
+def changed_fields(
+    old: Mapping[str, object],
+    new: Mapping[str, object],
+    *,
+    unmentioned: Collection[str] = frozenset(),
+) -> JsonObject:
+    """Return the `changes` of an event: the old and the new value of each field that differs.
+
+    `old` and `new` are representations with the same fields; `unmentioned` fields are left out.
+    """
+    return {
+        name: {"old": old[name], "new": value}
+        for name, value in new.items()
+        if differ_as_json(old[name], value) and name not in unmentioned
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

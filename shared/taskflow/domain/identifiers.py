@@ -2,11 +2,23 @@
 
 import secrets
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
+
+from pydantic import Field
 
 from taskflow.domain.times import EPOCH, MICROSECOND
 
 _RANDOM_BITS = 62
+
+IdText = Annotated[
+    str,
+    Field(
+        pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$",
+        json_schema_extra={"format": "uuid"},
+    ),
+]
+"""An identifier as JSON has it."""
 
 
 def new_id(now: datetime) -> UUID:

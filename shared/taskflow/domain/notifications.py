@@ -4,10 +4,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
+from typing_extensions import TypedDict
+
 from taskflow.domain.events import EventType, NewEvent
-from taskflow.domain.identifiers import new_id
+from taskflow.domain.identifiers import IdText, new_id
 from taskflow.domain.text import JsonObject
-from taskflow.domain.times import rfc3339
+from taskflow.domain.times import TimeText, rfc3339
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +31,21 @@ class Notification:
     late_by_s: float | None
 
 
-def represent(notification: Notification) -> JsonObject:
+class NotificationRepresentation(TypedDict):
+    """A notification as answers and its events show it; `late_by_s` in seconds."""
+
+    id: IdText
+    user_id: str
+    task_id: IdText
+    reminder_id: IdText
+    title: str
+    message: str | None
+    late_by_s: float | None
+    created_at: TimeText
+    read_at: TimeText | None
+
+
+def represent(notification: Notification) -> NotificationRepresentation:
     """Return a notification as answers and events show it."""
     read_at = notification.read_at
     return {
@@ -68,7 +84,7 @@ def create(
         version=1,
         late_by_s=late_by_s,
     )
-    data = represent(notification)
+    data: JsonObject = {**represent(notification)}
     return notification, _event(EventType.NOTIFICATION_CREATED, notification, data, now=now)
 
 

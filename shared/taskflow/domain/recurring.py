@@ -6,18 +6,20 @@ A series lives in its recurring task, whose events record it; an occurrence is a
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict
 
 from taskflow.domain import tasks
 from taskflow.domain.content import Content
 from taskflow.domain.errors import FieldError, InvalidContent, NoRecurrence
 from taskflow.domain.events import EventType, NewEvent
-from taskflow.domain.identifiers import new_id
+from taskflow.domain.identifiers import IdText, new_id
 from taskflow.domain.recurrence import (
+    Fate,
     Missed,
     Mode,
     Previewed,
@@ -35,7 +37,7 @@ from taskflow.domain.recurrence_rules import RuleText
 from taskflow.domain.reminders import Reminder
 from taskflow.domain.tasks import Changed, Status, Task
 from taskflow.domain.text import JsonObject, compact_json
-from taskflow.domain.times import MICROSECOND, Time, TimeZone, rfc3339
+from taskflow.domain.times import MICROSECOND, Time, TimeText, TimeZone, rfc3339
 
 SPAWNED_MAX = 100
 """Of one series in one transaction; what is left of an outage comes in the next."""
@@ -98,7 +100,38 @@ class PreviewDraft(RecurrenceDraft):
     limit: Annotated[int, Field(ge=1, le=PREVIEW_MAX)] = PREVIEW_DEFAULT
 
 
-def represent(task: Task) -> JsonObject:
+class _SeriesData(TypedDict):
+    """A series as the events of its task show it."""
+
+    recurrence_rule: str
+    start: TimeText
+    local_start: str
+    timezone: str | None
+    mode: Mode
+    missed: Missed
+    skip: Skip
+
+
+class SeriesRepresentation(_SeriesData):
+    """The series of a task as answers show it; `local_start` is a wall time in its zone."""
+
+    task_id: IdText
+    next_occurrence: TimeText | None
+
+
+class PreviewedRepresentation(TypedDict):
+    """One occurrence of a series that is not set yet, or what was skipped in its place.
+
+    `local` is a wall time in the zone of the series, `reason` a sentence.
+    """
+
+    local: str | None
+    utc: TimeText | None
+    fate: Fate
+    reason: str | None
+
+
+def represent(task: Task) -> SeriesRepresentation:
     """Return the series of a task. Raises NoRecurrence."""
     if task.recurrence is None:
         raise NoRecurrence
@@ -110,7 +143,9 @@ def represent(task: Task) -> JsonObject:
     }
 
 
-def represent_preview(draft: PreviewDraft, user_zone: str, *, now: datetime) -> list[JsonObject]:
+def represent_preview(
+    draft: PreviewDraft, user_zone: str, *, now: datetime
+) -> list[PreviewedRepresentation]:
     """Return the occurrences from the start on, and what was moved or skipped between them."""
     planned = draft.series(user_zone, start=now)
     return [_previewed(each) for each in preview(planned.series, planned.zone, limit=draft.limit)]
@@ -328,23 +363,23 @@ def _set(task: Task, fields: JsonObject, *, now: datetime) -> Changed:
     return tasks.recorded(EventType.RECURRENCE_SET, task, fields, now=now, beside=beside)
 
 
-def _represent(recurrence: Recurrence) -> JsonObject:
+def _represent(recurrence: Recurrence) -> _SeriesData:
     series = recurrence.series
     return {
         "recurrence_rule": series.recurrence_rule,
         "start": rfc3339(start_at(series, recurrence.zone)),
         "local_start": series.start.isoformat(),
         "timezone": series.timezone,
-        "mode": series.mode.value,
-        "missed": series.missed.value,
-        "skip": series.skip.value,
+        "mode": series.mode,
+        "missed": series.missed,
+        "skip": series.skip,
     }
 
 
-def _previewed(each: Previewed) -> dict[str, Any]:
+def _previewed(each: Previewed) -> PreviewedRepresentation:
     return {
         "local": each.local and each.local.isoformat(),
         "utc": each.at and rfc3339(each.at),
-        "fate": each.fate.value,
+        "fate": each.fate,
         "reason": each.reason,
     }

@@ -14,16 +14,25 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, PlainValidator
 from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict
 
 from taskflow.domain import notifications
 from taskflow.domain.content import Content
 from taskflow.domain.errors import FieldError, InvalidContent, TaskIsClosed
-from taskflow.domain.events import EventType, NewEvent
-from taskflow.domain.identifiers import new_id
+from taskflow.domain.events import EventType, NewEvent, changed_fields
+from taskflow.domain.identifiers import IdText, new_id
 from taskflow.domain.notifications import Notification
 from taskflow.domain.tasks import Task
 from taskflow.domain.text import JsonObject, NotBlank
-from taskflow.domain.times import Duration, Time, duration_text, parse_duration, rfc3339
+from taskflow.domain.times import (
+    Duration,
+    DurationText,
+    Time,
+    TimeText,
+    duration_text,
+    parse_duration,
+    rfc3339,
+)
 
 MESSAGE_MAX_CHARS = 1000
 REMINDERS_MAX = 50
@@ -145,7 +154,22 @@ class Added:
     happened: Sequence[NewEvent]
 
 
-def represent(reminder: Reminder, *, fires_immediately: bool = False) -> JsonObject:
+class ReminderRepresentation(TypedDict):
+    """A reminder as answers and its events show it."""
+
+    id: IdText
+    task_id: IdText
+    user_id: str
+    remind_at: TimeText
+    before_due: DurationText | None
+    message: str | None
+    status: ReminderStatus
+    notified: bool
+    fires_immediately: bool
+    created_at: TimeText
+
+
+def represent(reminder: Reminder, *, fires_immediately: bool = False) -> ReminderRepresentation:
     """Return a reminder as answers and events show it."""
     before_due = reminder.before_due
     return {
@@ -155,7 +179,7 @@ def represent(reminder: Reminder, *, fires_immediately: bool = False) -> JsonObj
         "remind_at": rfc3339(reminder.remind_at),
         "before_due": None if before_due is None else duration_text(before_due),
         "message": reminder.message,
-        "status": reminder.status.value,
+        "status": reminder.status,
         "notified": reminder.is_notified,
         "fires_immediately": fires_immediately,
         "created_at": rfc3339(reminder.created_at),
@@ -345,7 +369,8 @@ def _scheduled(
         created_at=now,
         version=1,
     )
-    return reminder, _event(EventType.REMINDER_SCHEDULED, reminder, represent(reminder), now=now)
+    data: JsonObject = {**represent(reminder)}
+    return reminder, _event(EventType.REMINDER_SCHEDULED, reminder, data, now=now)
 
 
 def _recorded(
@@ -357,9 +382,8 @@ def _recorded(
     beside: JsonObject | None = None,
 ) -> tuple[Reminder, NewEvent]:
     after = replace(after, version=before.version + 1)
-    old, new = represent(before), represent(after)
-    changes = {name: {"old": old[name], "new": new[name]} for name in new if old[name] != new[name]}
-    data = {**new, **(beside or {}), "changes": changes}
+    new = represent(after)
+    data = {**new, **(beside or {}), "changes": changed_fields(represent(before), new)}
     return after, _event(event_type, after, data, now=now)
 
 

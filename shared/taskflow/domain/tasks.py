@@ -9,15 +9,24 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError, PydanticKnownError
+from typing_extensions import TypedDict
 
 from taskflow.domain.content import Content
 from taskflow.domain.errors import FieldError, InvalidContent
-from taskflow.domain.events import EventType, NewEvent
-from taskflow.domain.identifiers import new_id
+from taskflow.domain.events import EventType, NewEvent, changed_fields
+from taskflow.domain.identifiers import IdText, new_id
 from taskflow.domain.merge_patch import merge_patch
 from taskflow.domain.recurrence import Recurrence
-from taskflow.domain.text import JsonObject, NotBlank, Text, check_storable, compact_json, nfc
-from taskflow.domain.times import Time, rfc3339
+from taskflow.domain.text import (
+    JsonObject,
+    NotBlank,
+    Text,
+    check_storable,
+    compact_json,
+    differ_as_json,
+    nfc,
+)
+from taskflow.domain.times import Time, TimeText, rfc3339
 
 TITLE_MAX_CHARS = 255
 DESCRIPTION_MAX_CHARS = 10_000
@@ -225,16 +234,40 @@ Changed = tuple[Task, Sequence[NewEvent]]
 """A task after a change, and the events that record it: none where nothing changed."""
 
 
-def represent(task: Task) -> JsonObject:
+class TaskRepresentation(TypedDict):
+    """A task as answers and its events show it."""
+
+    id: IdText
+    user_id: str
+    title: str
+    description: str | None
+    status: Status
+    completed: bool
+    priority: Priority
+    tags: list[str]
+    metadata: JsonObject
+    due_date: TimeText | None
+    recurrence_rule: str | None
+    is_recurring: bool
+    next_occurrence: TimeText | None
+    completed_at: TimeText | None
+    created_at: TimeText
+    updated_at: TimeText
+    version: int
+    recurring_task_id: IdText | None
+    occurrence_at: TimeText | None
+
+
+def represent(task: Task) -> TaskRepresentation:
     """Return the task as GET and its events show it: flat, ready for JSON."""
     return {
         "id": str(task.id),
         "user_id": task.user_id,
         "title": task.title,
         "description": task.description,
-        "status": task.status.value,
+        "status": task.status,
         "completed": task.completed,
-        "priority": task.priority.value,
+        "priority": task.priority,
         "tags": list(task.tags),
         "metadata": task.metadata,
         "due_date": _time(task.due_date),
@@ -242,8 +275,8 @@ def represent(task: Task) -> JsonObject:
         "is_recurring": task.recurrence is not None,
         "next_occurrence": _time(task.next_occurrence),
         "completed_at": _time(task.completed_at),
-        "created_at": _time(task.created_at),
-        "updated_at": _time(task.updated_at),
+        "created_at": rfc3339(task.created_at),
+        "updated_at": rfc3339(task.updated_at),
         "version": task.version,
         "recurring_task_id": task.recurring_task_id and str(task.recurring_task_id),
         "occurrence_at": _time(task.occurrence_at),
@@ -275,7 +308,7 @@ def create(draft: TaskDraft, *, user_id: str, now: datetime) -> tuple[Task, Sequ
 
 def created(task: Task) -> NewEvent:
     """Return the event of a new task."""
-    return _event(EventType.TASK_CREATED, task, represent(task))
+    return _event(EventType.TASK_CREATED, task, {**represent(task)})
 
 
 def update(task: Task, changes: TaskChanges, *, now: datetime) -> Changed:
@@ -375,15 +408,8 @@ def _named(task: Task, changes: TaskChanges) -> JsonObject:
     return fields
 
 
-def _differ(old: object, new: object) -> bool:
-    # In Python 1 == True == 1.0; in JSON they differ, and metadata is the client's JSON.
-    if not isinstance(new, dict):
-        return old != new
-    return compact_json(old) != compact_json(cast("JsonObject", new))
-
-
 def _refuse(task: Task, changes: TaskChanges) -> None:
-    current = represent(task)
+    current = dict(represent(task))
     named = changes.model_fields_set
     errors = [
         FieldError(f"/{name}", "is read-only and differs from its present value")
@@ -406,7 +432,7 @@ def _refuse(task: Task, changes: TaskChanges) -> None:
 
 def _changed(event_type: EventType, task: Task, fields: JsonObject, *, now: datetime) -> Changed:
     differing = {
-        name: value for name, value in fields.items() if _differ(getattr(task, name), value)
+        name: value for name, value in fields.items() if differ_as_json(getattr(task, name), value)
     }
     if "status" not in differing:
         # Completing what is completed must not move the time at which it was.
@@ -432,12 +458,8 @@ def recorded(
         # A series that goes on does so from now: nothing is made up for.
         goes_on = after.recurrence if after.recurs else None
         after = replace(after, next_occurrence=goes_on and goes_on.first_after(now))
-    old, new = represent(task), represent(after)
-    changes = {
-        name: {"old": old[name], "new": new[name]}
-        for name in new
-        if _differ(old[name], new[name]) and name not in {"version", "updated_at"}
-    }
+    new = represent(after)
+    changes = changed_fields(represent(task), new, unmentioned=frozenset({"version", "updated_at"}))
     return after, [_event(event_type, after, {**new, **(beside or {}), "changes": changes})]
 
 

@@ -64,6 +64,13 @@ def compact_json(value: object) -> str:
     return _encode(value)
 
 
+def differ_as_json(old: object, new: object) -> bool:
+    """Say whether two values differ once written as JSON: there `1`, `true` and `1.0` do."""
+    if not isinstance(new, dict):
+        return old != new
+    return compact_json(old) != compact_json(cast("JsonObject", new))
+
+
 def check_storable(value: object, *, depth: int = 0) -> None:
     """Refuse JSON that UTF-8, PostgreSQL or a JSON parser elsewhere would not take back.
 

@@ -8,7 +8,7 @@ from functools import cache
 from importlib import resources
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -48,6 +48,15 @@ def parse_rfc3339(text: object) -> datetime:
 
 Time = Annotated[datetime, BeforeValidator(parse_rfc3339)]
 """A pydantic field that takes an RFC 3339 time and nothing else (no Unix time, no naive time)."""
+
+TimeText = Annotated[
+    str,
+    Field(
+        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$",
+        json_schema_extra={"format": "date-time"},
+    ),
+]
+"""A time as `rfc3339` writes it."""
 
 
 # The host's own files differ from host to host; the package `tzdata` is pinned.
@@ -145,6 +154,10 @@ def parse_duration(text: object) -> Duration:
         parts.get(name, 0) for name in ("weeks", "days", "hours", "minutes", "seconds")
     )
     return Duration(weeks * 7 + days, (hours * 60 + minutes) * 60 + seconds)
+
+
+DurationText = Annotated[str, Field(json_schema_extra={"format": "duration"})]
+"""A duration as `duration_text` writes it."""
 
 
 def duration_text(length: Duration) -> str:

@@ -231,5 +231,5 @@ def test_every_error_of_the_domain_has_its_problem() -> None:
 
     assert set(PROBLEMS) == errors - {DomainError}
     assert below(DomainError) == errors, "an error of the domain is in domain/errors.py"
-    assert all(400 <= status < 500 for status, _ in PROBLEMS.values())
+    assert all(400 <= kind.status < 500 for kind in PROBLEMS.values())
     assert all(inspect.getdoc(error) for error in PROBLEMS)

@@ -67,7 +67,7 @@ class Subscriber:
         except Problem as refused:
             _log.warning("%s refused a body: %s", self.name, refused.detail)
             metrics.CONSUMED.labels(self.name, "refused").inc()
-            return _answer(refused.status, refused.detail, refused.headers)
+            return _answer(refused.kind.status, refused.detail, refused.headers)
         finally:
             leave_rest(request)
         return _answer(*self._deliver(request.environ, body))

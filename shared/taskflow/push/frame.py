@@ -28,7 +28,7 @@ from taskflow.serving import ended_sessions, tracing, turns
 from taskflow.serving.body import Query
 from taskflow.serving.caller import Caller
 from taskflow.serving.frame import Endpoint, address_limit, install, limited
-from taskflow.serving.problems import Problem
+from taskflow.serving.problems import UPGRADE_NEEDED, Problem
 from taskflow.serving.routes import Route
 from taskflow.serving.tokens import InvalidToken
 from taskflow.serving.turns import NoTurn
@@ -241,8 +241,7 @@ def _upgrade_needed(_query: _AnyQuery) -> Response:
     if "ticket" in request.args:
         limited(address_limit(), _guesser(), count=False)
     raise Problem(
-        426,
-        "upgrade-needed",
+        UPGRADE_NEEDED,
         "This path speaks WebSocket.",
         headers={"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"},
     )

@@ -16,7 +16,18 @@ from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from taskflow.domain.content import Content
 from taskflow.domain.errors import FieldError
-from taskflow.serving.problems import ERRORS_MAX, Problem
+from taskflow.serving.problems import (
+    BODY_CUT_OFF,
+    BODY_TOO_LARGE,
+    BODY_TOO_SLOW,
+    ERRORS_MAX,
+    INVALID_CONTENT,
+    MALFORMED_CHUNKS,
+    NOT_JSON,
+    NOT_UTF_8,
+    OTHER_MEDIA_TYPE,
+    Problem,
+)
 
 BODY_MAX_BYTES = 1024 * 1024
 PUBLIC_BODY_MAX_BYTES = 64 * 1024
@@ -71,11 +82,11 @@ def read_bytes(request: Request, *, max_bytes: int = BODY_MAX_BYTES) -> bytes:
         raise _too_large(max_bytes) from None
     except ClientDisconnected as cut:
         if isinstance(cut.__context__, TimeoutError):
-            raise Problem(408, "body-too-slow", "The body did not come.", headers=_CLOSE) from None
-        raise Problem(400, "body-cut-off", "The body is shorter than it was to be.") from None
+            raise Problem(BODY_TOO_SLOW, "The body did not come.", headers=_CLOSE) from None
+        raise Problem(BODY_CUT_OFF, "The body is shorter than it was to be.") from None
     except ParseException:
         detail = "The body is not in chunks as HTTP/1.1 has them."
-        raise Problem(400, "malformed-chunks", detail, headers=_CLOSE) from None
+        raise Problem(MALFORMED_CHUNKS, detail, headers=_CLOSE) from None
     if len(raw) > max_bytes:
         raise _too_large(max_bytes)
     return raw
@@ -100,7 +111,7 @@ def check_encoding(request: Request) -> None:
         try:
             text.decode()
         except UnicodeDecodeError:
-            raise Problem(400, "not-utf-8", f"The {part} is not UTF-8 once decoded.") from None
+            raise Problem(NOT_UTF_8, f"The {part} is not UTF-8 once decoded.") from None
 
 
 def parse_body(request: Request, model: type[B], raw: bytes, *, is_patched: bool = False) -> B:
@@ -115,7 +126,7 @@ def parse_body(request: Request, model: type[B], raw: bytes, *, is_patched: bool
         if is_patched:
             headers["Accept-Patch"] = ", ".join(MERGE_TYPES)
         detail = f"Send the body as Content-Type: {' or '.join(taken)}."
-        raise Problem(415, "not-json", detail, headers=headers)
+        raise Problem(OTHER_MEDIA_TYPE, detail, headers=headers)
     return _validated(model, _parse_json(raw) if raw else {})
 
 
@@ -130,14 +141,13 @@ def parse_query(request: Request, model: type[Q]) -> Q:
             repeated.append(FieldError(_pointer((name,)), "must be given once"))
         given[name] = values if is_list else values[-1]
     if repeated:
-        raise Problem(422, "invalid-content", _INVALID, errors=repeated)
+        raise Problem(INVALID_CONTENT, _INVALID, errors=repeated)
     return _validated(model, given)
 
 
 def _too_large(max_bytes: int) -> Problem:
     return Problem(
-        413,
-        "body-too-large",
+        BODY_TOO_LARGE,
         f"The body is larger than {max_bytes} bytes.",
         headers=_CLOSE,
     )
@@ -155,11 +165,11 @@ def _parse_json(raw: bytes) -> object:
     except ValueError:
         # Python converts no integer of more than 4,300 digits: its cost grows with their square.
         detail = "The body is not JSON that can be read: a number in it has too many digits."
-    raise Problem(400, "not-json", detail)
+    raise Problem(NOT_JSON, detail)
 
 
 def _refuse_constant(name: str) -> object:
-    raise Problem(400, "not-json", f"The body is not JSON: {name} is not a JSON number.")
+    raise Problem(NOT_JSON, f"The body is not JSON: {name} is not a JSON number.")
 
 
 def _validated(model: type[B], given: object) -> B:
@@ -168,7 +178,7 @@ def _validated(model: type[B], given: object) -> B:
     if unknown > ERRORS_MAX:
         # To describe them all would take seconds, in which everybody else here would wait.
         more = unknown - len(first)
-        raise Problem(422, "invalid-content", _INVALID, errors=first, more_errors=more)
+        raise Problem(INVALID_CONTENT, _INVALID, errors=first, more_errors=more)
     try:
         return model.model_validate(given)
     except ValidationError as invalid:
@@ -176,7 +186,7 @@ def _validated(model: type[B], given: object) -> B:
             FieldError(_pointer(error["loc"]), _words(error))
             for error in invalid.errors(include_url=False)
         ]
-    raise Problem(422, "invalid-content", _INVALID, errors=errors)
+    raise Problem(INVALID_CONTENT, _INVALID, errors=errors)
 
 
 def _count_unknown(

@@ -7,7 +7,14 @@ from flask import Request
 
 from taskflow.domain.accounts import Permission
 from taskflow.serving import ended_sessions, tokens
-from taskflow.serving.problems import Problem
+from taskflow.serving.problems import (
+    INVALID_TOKEN,
+    MISSING_PERMISSION,
+    MISSING_ROLE,
+    NO_TOKEN,
+    NOT_YOUR_ACCOUNT,
+    Problem,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +46,24 @@ class Caller:
     def must_be(self, user_id: str) -> None:
         """Check a path's user id. Raises Problem 403, the same whether or not that user exists."""
         if user_id != self.user_id:
-            raise Problem(403, "not-your-account", "This path belongs to another account.")
+            raise Problem(NOT_YOUR_ACCOUNT, "This path belongs to another account.")
 
     def must_have(self, permission: Permission) -> None:
         """Check a permission. Raises Problem 403."""
         if permission not in self.permissions:
-            raise Problem(403, "missing-permission", f"The token lacks {permission.value}.")
+            raise Problem(MISSING_PERMISSION, f"The token lacks {permission.value}.")
 
     def must_hold(self, role: str) -> None:
         """Check a role. Raises Problem 403."""
         if role not in self.roles:
-            raise Problem(403, "missing-role", f"The token lacks the role {role}.")
+            raise Problem(MISSING_ROLE, f"The token lacks the role {role}.")
 
 
 def authenticate(request: Request) -> Caller:
     """Return the caller of a request. Raises Problem 401."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
-        raise Problem(401, "no-token", "Send a token: Authorization: Bearer <token>.")
+        raise Problem(NO_TOKEN, "Send a token: Authorization: Bearer <token>.")
     try:
         return Caller.of_token(token.strip())
     except tokens.InvalidToken as invalid:
@@ -73,4 +80,4 @@ def _check_session(session_id: str | None) -> None:
 def _refused(invalid: tokens.InvalidToken) -> Problem:
     challenge = 'Bearer realm="taskflow", error="invalid_token"'
     headers = {"WWW-Authenticate": challenge}
-    return Problem(401, "invalid-token", str(invalid), headers=headers)
+    return Problem(INVALID_TOKEN, str(invalid), headers=headers)

@@ -40,7 +40,12 @@ from taskflow.serving.body import (
 from taskflow.serving.caller import Caller, authenticate
 from taskflow.serving.conditions import Conditions
 from taskflow.serving.limits import RateLimiter
-from taskflow.serving.problems import Problem
+from taskflow.serving.problems import (
+    METHOD_NOT_ALLOWED,
+    NO_SUCH_PATH,
+    TOO_MANY_REQUESTS,
+    Problem,
+)
 from taskflow.serving.routes import Route, url_map
 from taskflow.serving.tracing import Network
 from taskflow.serving.turns import NoTurn, Turn
@@ -85,8 +90,7 @@ def limited(limit: RateLimiter, key: str, *, count: bool = True) -> None:
     if wait_s:
         metrics.RATE_LIMITED.labels("user" if limit is user_limit() else "address").inc()
         raise Problem(
-            429,
-            "too-many-requests",
+            TOO_MANY_REQUESTS,
             f"Too many requests; try again in {wait_s} s.",
             headers={"Retry-After": str(wait_s)},
         )
@@ -246,13 +250,12 @@ class Endpoint:
         try:
             _, parameters = self._map.bind("").match(request.path, method=request.method)
         except NotFound:
-            raise Problem(404, "no-such-path", "No function takes this path.") from None
+            raise Problem(NO_SUCH_PATH, "No function takes this path.") from None
         except MethodNotAllowed:
             if request.method == "OPTIONS":
                 return None
             raise Problem(
-                405,
-                "method-not-allowed",
+                METHOD_NOT_ALLOWED,
                 f"{request.method} is not taken here.",
                 headers={"Allow": self._allowed(request)},
             ) from None
@@ -348,11 +351,11 @@ class Endpoint:
     @staticmethod
     def _refused(error: Exception, request: Request) -> Response:
         problem = problems.problem_of(error)
-        if problem.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        if problem.kind.status == HTTPStatus.SERVICE_UNAVAILABLE:
             # What is away says so itself; a stack for each request would bury it.
-            _log.warning("%s: %s", problem.slug, type(error).__name__)
-        elif problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            _log.error("%s", problem.slug, exc_info=error)
+            _log.warning("%s: %s", problem.kind.slug, type(error).__name__)
+        elif problem.kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            _log.error("%s", problem.kind.slug, exc_info=error)
         return problems.answer(problem, instance=request.path)
 
 
@@ -381,4 +384,4 @@ def _parameter(text: str, need: object) -> object:
     try:
         return UUID(text)
     except ValueError:
-        raise Problem(404, "no-such-path", f"{text[:50]!r} is not an id.") from None
+        raise Problem(NO_SUCH_PATH, f"{text[:50]!r} is not an id.") from None

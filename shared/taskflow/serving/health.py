@@ -15,7 +15,7 @@ from flask import Request, Response
 from taskflow import clock, config, metrics, storage
 from taskflow.serving import problems
 from taskflow.serving.answers import as_json
-from taskflow.serving.problems import Problem
+from taskflow.serving.problems import NO_METRICS, NO_TOKEN, Problem
 
 LIVENESS = "/health/liveness"
 PATHS = frozenset({"/health", LIVENESS, "/health/readiness", "/metrics"})
@@ -67,11 +67,11 @@ def _metrics(request: Request) -> Response:
     if settings.metrics_token is None:
         if settings.environment == "production":
             detail = "Nobody sees the metrics, for METRICS_TOKEN is not set."
-            return problems.answer(Problem(404, "no-metrics", detail), instance=request.path)
+            return problems.answer(Problem(NO_METRICS, detail), instance=request.path)
     else:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         expected = settings.metrics_token.encode()
         if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), expected):
             detail = "Send the token of the metrics: Authorization: Bearer <token>."
-            return problems.answer(Problem(401, "no-token", detail), instance=request.path)
+            return problems.answer(Problem(NO_TOKEN, detail), instance=request.path)
     return Response(_exposition.get(), content_type=metrics.CONTENT_TYPE)

@@ -8,7 +8,12 @@ from http import HTTPStatus
 from flask import Request, Response
 
 from taskflow import clock
-from taskflow.serving.problems import Problem
+from taskflow.serving.problems import (
+    BAD_IDEMPOTENCY_KEY,
+    IDEMPOTENCY_KEY_REUSED,
+    REQUEST_STILL_RUNNING,
+    Problem,
+)
 from taskflow.storage import Transaction, idempotency_store
 from taskflow.storage.idempotency_store import KeyIsHeld, StoredAnswer
 
@@ -24,9 +29,7 @@ def key_of(request: Request) -> str | None:
     if key is None or request.method in _SAFE_METHODS:
         return None
     if not _KEY.fullmatch(key):
-        raise Problem(
-            400, "bad-idempotency-key", f"{HEADER} must be 1 to 255 printable ASCII characters."
-        )
+        raise Problem(BAD_IDEMPOTENCY_KEY, f"{HEADER} must be 1 to 255 printable ASCII characters.")
     return key
 
 
@@ -41,15 +44,14 @@ def once(tx: Transaction, key: str, fingerprint: bytes, work: Callable[[], Respo
         stored = idempotency_store.claim(tx, user_id, key, fingerprint, now=clock.now())
     except KeyIsHeld:
         raise Problem(
-            409,
-            "request-still-running",
+            REQUEST_STILL_RUNNING,
             "The first request with this Idempotency-Key is still running.",
             headers={"Retry-After": "1"},
         ) from None
     if stored is not None:
         if stored.fingerprint != fingerprint:
             raise Problem(
-                422, "idempotency-key-reused", "This Idempotency-Key was used for another request."
+                IDEMPOTENCY_KEY_REUSED, "This Idempotency-Key was used for another request."
             )
         return _again(stored)
     response = work()

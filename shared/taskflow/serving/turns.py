@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from taskflow import clock
-from taskflow.serving.problems import Problem
+from taskflow.serving.problems import UNAVAILABLE, Problem
 from taskflow.storage import connections_of_one_user
 
 WAITING_MAX = 500
@@ -54,7 +54,7 @@ class NoTurn(Problem):
     def __init__(self) -> None:
         """Ask for another try."""
         detail = "Too many of your requests wait already; try again shortly."
-        super().__init__(503, "unavailable", detail, headers={"Retry-After": "1"})
+        super().__init__(UNAVAILABLE, detail, headers={"Retry-After": "1"})
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from gunicorn.util import http_date
 
 from taskflow import logs
 from taskflow.serving import problems
-from taskflow.serving.problems import Problem
+from taskflow.serving.problems import Problem, ProblemKind
 
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]*)(?::[0-9]*)?")
 """RFC 9110, 7.2: a host as in a URI (RFC 3986, 3.2.2), which may be empty, and a port."""
@@ -24,9 +24,9 @@ def check_host(req: Any) -> None:  # noqa: ANN401 - gunicorn's own
     """Refuse HTTP/1.1 without a Host, or with what is none (RFC 9112, 3.2). Raises Problem 400."""
     given = [value for name, value in req.headers if name == "HOST"]
     if not given and req.version >= (1, 1):
-        raise Problem(400, "no-host", "Send a Host header.", headers=_CLOSE)
+        raise Problem(_kind(400, "no-host"), "Send a Host header.", headers=_CLOSE)
     if given and not _HOST.fullmatch(given[0]):
-        raise Problem(400, "bad-host", "The Host header is not a host.", headers=_CLOSE)
+        raise Problem(_kind(400, "bad-host"), "The Host header is not a host.", headers=_CLOSE)
 
 
 def problem_of(error: BaseException) -> Problem | None:
@@ -48,7 +48,7 @@ def problem_of(error: BaseException) -> Problem | None:
             status, slug, detail = 400, "malformed-request", _words(error)
         case _:
             return None
-    return Problem(status, slug, detail, headers=_CLOSE)
+    return Problem(_kind(status, slug), detail, headers=_CLOSE)
 
 
 def answer(problem: Problem, path: str = "", *, with_body: bool = True) -> bytes:
@@ -64,6 +64,10 @@ def answer(problem: Problem, path: str = "", *, with_body: bool = True) -> bytes
     headers.update({"Date": http_date(), "Content-Length": str(len(content)), **_CLOSE})
     head = [f"HTTP/1.1 {response.status}", *(f"{name}: {value}" for name, value in headers)]
     return "\r\n".join([*head, "", ""]).encode("latin-1") + (content if with_body else b"")
+
+
+def _kind(status: int, slug: str) -> ProblemKind:
+    return ProblemKind(status, slug, tuple(_CLOSE))
 
 
 def _words(error: Exception) -> str:

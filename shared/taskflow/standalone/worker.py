@@ -85,7 +85,7 @@ class Worker(GeventWorker):
             _log.error("a request failed in the server", exc_info=exc)
             problem = problems.problem_of(exc)
         else:
-            _log.info("%s from %s", problem.slug, addr[0] if addr else "a local client")
+            _log.info("%s from %s", problem.kind.slug, addr[0] if addr else "a local client")
         with_body = getattr(req, "method", None) != "HEAD"
         path = getattr(req, "path", None) or ""
         with suppress(OSError):

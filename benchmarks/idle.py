@@ -81,7 +81,7 @@ def _part(process: psutil.Process) -> str:
     if "up" in command:
         return "supervisor"
     # … -m taskflow.standalone.web api /tmp/…; a worker is a fork of its server.
-    role = "delivery" if "taskflow.standalone.delivery" in command else command[-2]
+    role = "delivery" if "taskflow.standalone.background" in command else command[-2]
     parent = process.parent()
     is_worker = parent is not None and parent.cmdline() == command
     return f"{role}, workers" if is_worker else role

@@ -19,9 +19,9 @@ from websockets import Subprotocol
 
 from taskflow.domain.events import EventType
 from taskflow.push.connection import CloseCode
-from taskflow.standalone.post import Poster
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.standalone.processes import CONSUMERS_SOCKET
+from taskflow.standalone.sender import Sender
 from taskflow.storage import driver, transaction
 from taskflow.storage.tables import REFRESH_TOKENS, USERS
 from tests.support import roles
@@ -343,7 +343,7 @@ def _fail_in_functions(victim: Victim) -> None:
     victim.ask("POST", "auth/register", {"email": email, "password": plant("hashed")}, 500)
     victim.create("refused-event", 201)
     victim.create("unforeseen-event", 201)
-    poster = Poster(_consumers_socket(victim.system))
+    poster = Sender(_consumers_socket(victim.system))
     malformed = {"specversion": "1.0", "id": str(uuid4()), "source": plant("source")}
     for attributes, body in (
         ({**malformed, "type": EventType.TASK_CREATED.value}, f'{{"data": "{plant("body")}"}}'),

@@ -83,7 +83,7 @@ class Scene:
         answer = self._pool.submit(self.deliver, event)
 
         def check() -> None:
-            assert self.consumer.sharing.waiting == number
+            assert self.consumer.group_commit.waiting == number
 
         eventually(check)
         return answer
@@ -105,7 +105,7 @@ def _own_database(database: EmbeddedPostgres) -> Generator[None]:
 
 @pytest.fixture
 def scene(_own_database: None, monkeypatch: pytest.MonkeyPatch) -> Generator[Scene]:
-    monkeypatch.setattr("taskflow.eventing.sharing.PATIENCE_S", SOON_S)
+    monkeypatch.setattr("taskflow.eventing.group_commit.PATIENCE_S", SOON_S)
     made = Scene()
     yield made
     made.close()

@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 
 from taskflow.domain.cloudevents import attributes_of
 from taskflow.domain.events import Event
+from taskflow.eventing.bindings.knative import attributes_in, headers_of
 from taskflow.eventing.envelope import (
     DeliveredEvent,
     MalformedEvent,
-    attributes_in,
-    headers_of,
     read,
 )
 

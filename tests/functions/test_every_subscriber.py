@@ -22,8 +22,8 @@ from taskflow.domain.tasks import (
     TAGS_MAX,
     TITLE_MAX_CHARS,
 )
+from taskflow.eventing.bindings.knative import headers_of
 from taskflow.eventing.consumer import Consumer
-from taskflow.eventing.envelope import headers_of
 from taskflow.eventing.frame import BODY_MAX_BYTES
 from taskflow.eventing.subscriptions import SUBSCRIPTIONS
 from taskflow.kafka.topics import topic_of

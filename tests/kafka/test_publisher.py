@@ -15,7 +15,7 @@ from taskflow.domain.events import Event
 from taskflow.eventing import Shift
 from taskflow.kafka.publisher import Publisher
 from taskflow.kafka.topics import make
-from taskflow.storage import outbox_store, transaction
+from taskflow.storage import publication_store, transaction
 from taskflow.storage.tables import PUBLICATIONS
 from tests.support.accounts import A_CAUSE, SignedIn, a_user
 from tests.support.broker import Broker
@@ -124,7 +124,7 @@ def test_a_user_whom_another_publisher_holds_is_left_to_it(
 ) -> None:
     other = uuid4()
     with transaction(A_CAUSE) as tx:
-        outbox_store.hold(tx, other, {busy_user.user_id: 10})
+        publication_store.hold(tx, other, {busy_user.user_id: 10})
 
     with publishing() as [publisher]:
         publisher.tell({busy_user.user_id: 10})
@@ -134,7 +134,7 @@ def test_a_user_whom_another_publisher_holds_is_left_to_it(
 
         assert published(busy_user) == 0
         with transaction(A_CAUSE) as tx:
-            outbox_store.let_go(tx, other, {busy_user.user_id: 4})
+            publication_store.let_go(tx, other, {busy_user.user_id: 4})
         eventually(is_published(busy_user, 10), within_s=SOON_S)
 
     assert seqs_in(kafka)[busy_user.user_id] == list(range(5, 11))

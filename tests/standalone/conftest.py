@@ -46,5 +46,5 @@ def served(subscriber: Scripted, socket_path: Path) -> Generator[Path]:
 @pytest.fixture
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the constants that retries and looks at the log wait by."""
-    monkeypatch.setattr("taskflow.eventing.delivery.BACKOFF_DELAY", BACKOFF_DELAY)
+    monkeypatch.setattr("taskflow.eventing.bindings.knative.BACKOFF_DELAY", BACKOFF_DELAY)
     monkeypatch.setattr("taskflow.standalone.database_queue.CHECK_S", CHECK_S)

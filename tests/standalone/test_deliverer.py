@@ -19,7 +19,7 @@ from sqlalchemy import text
 
 from taskflow import clock
 from taskflow.domain.events import EventType
-from taskflow.eventing.delivery import RETRIES, backoff
+from taskflow.eventing.bindings.knative import RETRIES, backoff
 from taskflow.standalone.database_queue import DatabaseQueue
 from taskflow.storage import delivery_store, transaction
 from tests.support.accounts import A_CAUSE, SignedIn, a_user
@@ -302,7 +302,7 @@ def test_of_a_body_that_is_too_large_the_sink_is_brought_what_it_takes(
 def test_who_hangs_is_given_up_and_tried_again(
     served: Path, subscriber: Scripted, consumer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("taskflow.standalone.post.TIMEOUT", timedelta(seconds=0.2))
+    monkeypatch.setattr("taskflow.standalone.sender.TIMEOUT", timedelta(seconds=0.2))
     released, hangs = threading.Event(), iter([True, True])
 
     def script(_: Delivered) -> tuple[int, str]:
@@ -439,7 +439,7 @@ def _tried(subscriber: Scripted, name: str, count: int) -> None:
 def test_order_is_kept_through_failures_of_all_kinds(
     served: Path, subscriber: Scripted, consumer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("taskflow.standalone.post.TIMEOUT", timedelta(seconds=0.2))
+    monkeypatch.setattr("taskflow.standalone.sender.TIMEOUT", timedelta(seconds=0.2))
     rng, released = random.Random(20261123), threading.Event()
     effects: dict[str, list[int]] = {}
 
@@ -471,7 +471,7 @@ def test_order_is_kept_through_failures_of_all_kinds(
 def test_who_fails_holds_up_no_other_user(
     served: Path, subscriber: Scripted, consumer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("taskflow.eventing.delivery.BACKOFF_DELAY", timedelta(hours=1))
+    monkeypatch.setattr("taskflow.eventing.bindings.knative.BACKOFF_DELAY", timedelta(hours=1))
     unlucky, lucky = [a_user() for _ in range(20)], [a_user_with("a", "b") for _ in range(20)]
     failing_ids = {user.user_id for user in unlucky}
     subscriber.script = lambda delivered: (
@@ -539,7 +539,7 @@ def test_what_a_stop_leaves_is_brought_next_time_and_nothing_twice(
 def test_a_stop_does_not_wait_for_retries(
     served: Path, subscriber: Scripted, consumer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("taskflow.eventing.delivery.BACKOFF_DELAY", timedelta(hours=1))
+    monkeypatch.setattr("taskflow.eventing.bindings.knative.BACKOFF_DELAY", timedelta(hours=1))
     subscriber.script = lambda _: (503, "not now")
     a_user()
 

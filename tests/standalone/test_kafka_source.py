@@ -143,7 +143,7 @@ def test_an_offset_is_committed_only_behind_what_was_delivered(
 def test_a_user_whose_event_is_retried_holds_up_no_other(
     served: Path, subscriber: Scripted, kafka: KafkaHere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("taskflow.eventing.delivery.BACKOFF_DELAY", timedelta(hours=1))
+    monkeypatch.setattr("taskflow.eventing.bindings.knative.BACKOFF_DELAY", timedelta(hours=1))
     consumer, users = a_consumer(), [a_user() for _ in range(12)]
     subscriber.script = lambda d: (503, "") if d.user_id == users[0].user_id else NO_CONTENT
     published(*users, tasks=1)

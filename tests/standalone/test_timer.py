@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from taskflow import clock
+from taskflow.eventing.bindings.knative import RETRIES
 from taskflow.eventing.cron import CronFunction
-from taskflow.eventing.delivery import RETRIES
-from taskflow.standalone.post import Poster
+from taskflow.standalone.sender import Sender
 from taskflow.standalone.timer import Timer
 from tests.support.api import all_functions
 from tests.support.eventually import eventually
@@ -42,7 +42,7 @@ def clock_at(monkeypatch: pytest.MonkeyPatch) -> ClockAt:
 
 @contextmanager
 def ticking(socket: Path) -> Generator[None]:
-    timer = Timer(CRONS, Poster(socket))
+    timer = Timer(CRONS, Sender(socket))
     thread = threading.Thread(target=timer.run)
     thread.start()
     try:

@@ -7,10 +7,10 @@ from werkzeug.test import Client, TestResponse
 
 from taskflow.domain.cloudevents import attributes_of
 from taskflow.domain.events import Event
+from taskflow.eventing.bindings.knative import headers_of
 from taskflow.eventing.consumer import Consumer
 from taskflow.eventing.cron import CronFunction
 from taskflow.eventing.dead_letter import DeadLetterSink
-from taskflow.eventing.envelope import headers_of
 from taskflow.eventing.frame import Subscriber
 from tests.support.api import all_functions
 

@@ -12,7 +12,7 @@ from sqlalchemy import literal, select
 from taskflow.domain.events import EventType
 from taskflow.standalone.database_queue import DatabaseQueue, Redeliveries
 from taskflow.standalone.deliverer import Deliverer, Source
-from taskflow.standalone.post import Poster
+from taskflow.standalone.sender import Sender
 from taskflow.storage import transaction
 from taskflow.storage.tables import DELIVERIES, STREAMS
 from tests.support.accounts import A_CAUSE
@@ -50,7 +50,7 @@ def delivering(
 ) -> Generator[Delivering]:
     """Deliver to a consumer behind a socket, for the length of the block; by default as queued."""
     queued: Sequence[Source] = (DatabaseQueue(consumer, types), Redeliveries(consumer))
-    post = Poster(socket)
+    post = Sender(socket)
     deliverers = [Deliverer(consumer, sink, source, post) for source in sources or queued]
     threads = [threading.Thread(target=each.run) for each in deliverers]
     running = Delivering(consumer, deliverers, threads)

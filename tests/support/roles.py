@@ -31,7 +31,7 @@ def consumers_workers(system: System) -> Sequence[psutil.Process]:
 
 def delivery(system: System) -> Sequence[psutil.Process]:
     """Return the process that delivers events to the consumers."""
-    return _children(system, "taskflow.standalone.delivery")
+    return _children(system, "taskflow.standalone.background")
 
 
 def postgresql(system: System) -> Sequence[psutil.Process]:

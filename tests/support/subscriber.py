@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from taskflow.eventing.envelope import attributes_in
+from taskflow.eventing.bindings.knative import attributes_in
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

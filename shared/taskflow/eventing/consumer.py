@@ -10,7 +10,7 @@ from taskflow.domain.events import Cause, EventType
 from taskflow.eventing import envelope
 from taskflow.eventing.envelope import DeliveredEvent
 from taskflow.eventing.frame import Subscriber, name_of
-from taskflow.eventing.sharing import Sharing
+from taskflow.eventing.group_commit import GroupCommit
 from taskflow.storage import Transaction, claims, run, wait_for_locks_at_most
 
 SHARED_LOCK_TIMEOUT_MS = 100
@@ -40,7 +40,7 @@ class Consumer(Subscriber):
         self.topics = topics
         self.types = frozenset(event_type.value for event_type in types)
         self._handler = handler
-        self.sharing = Sharing(self._share)
+        self.group_commit = GroupCommit(self._share)
 
     def receive(self, attributes: dict[str, str], body: bytes) -> str:
         """Have the effect, unless the event is of another type or was claimed before."""
@@ -53,7 +53,7 @@ class Consumer(Subscriber):
             actor=self.name,
             origin="consumer",
         )
-        return self.sharing.do(_Claimant(event, cause))
+        return self.group_commit.do(_Claimant(event, cause))
 
     def _share(self, claimants: Sequence[_Claimant]) -> Sequence[str]:
         return run(lambda tx: self._once_each(claimants, tx), claimants[0].cause)

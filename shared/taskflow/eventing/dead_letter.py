@@ -4,8 +4,6 @@ Nothing tells it who sent a letter. It is held to be of an event only where the 
 event, and a consumer of ours takes its type.
 """
 
-import base64
-import codecs
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,17 +17,12 @@ from taskflow.domain.errors import NotAnEventOfOurs
 from taskflow.domain.events import Cause
 from taskflow.domain.identifiers import new_id
 from taskflow.eventing import envelope
+from taskflow.eventing.bindings import knative
 from taskflow.eventing.envelope import DeliveredEvent, MalformedEvent
 from taskflow.eventing.frame import Subscriber, name_of
 from taskflow.eventing.subscriptions import SUBSCRIPTIONS
 from taskflow.storage import Transaction, events, run
 from taskflow.storage.dead_letter_store import DeadLetter
-
-ERROR_DESTINATION = "knativeerrordest"
-ERROR_CODE = "knativeerrorcode"
-ERROR_DATA = "knativeerrordata"
-ERROR_MAX_BYTES = 1024
-"""Of an answer that is told; a source sends as much, in base64."""
 
 NAME_MAX_CHARS = 255
 """Of what is indexed; PostgreSQL takes no more than some 2,700 bytes into an index."""
@@ -73,7 +66,6 @@ def dead_letter_function() -> Callable[[Handler], Callable[[Request], Response]]
 
 
 def _letter(attributes: dict[str, str], body: bytes) -> DeadLetter:
-    code = attributes.get(ERROR_CODE, "")
     now = clock.now()
     clean = {
         name.replace("\0", "\ufffd")[:ATTRIBUTE_MAX_CHARS]: value.replace("\0", "\ufffd")
@@ -81,9 +73,10 @@ def _letter(attributes: dict[str, str], body: bytes) -> DeadLetter:
     }
     # Two events without an id are two dead letters; one that comes twice is one.
     event_id = clean.get("id") or f"unknown-{hashlib.sha256(body).hexdigest()}"
+    failure = knative.failure_in(clean)
     return DeadLetter(
         id=new_id(now),
-        consumer=_function_at(clean.get(ERROR_DESTINATION, "")),
+        consumer=_function_at(failure.destination),
         # An id is of its source alone: two topics both have a record partition:0/offset:0.
         event_id=_short(f"{clean.get('source', '')}#{event_id}"),
         event_type=clean.get("type", "unknown")[:NAME_MAX_CHARS],
@@ -91,8 +84,8 @@ def _letter(attributes: dict[str, str], body: bytes) -> DeadLetter:
         seq=None,
         attributes={name: value[:ATTRIBUTE_MAX_CHARS] for name, value in clean.items()},
         body=body,
-        error_code=int(code) if code.isascii() and code.isdigit() and len(code) <= 3 else None,  # noqa: PLR2004 - HTTP's three digits
-        error_text=_error_text(clean.get(ERROR_DATA, "")),
+        error_code=failure.status,
+        error_text=failure.text,
         state="dead",
         received_at=now,
         deaths=1,
@@ -122,23 +115,6 @@ def _checked(tx: Transaction, letter: DeadLetter, event: DeliveredEvent | None) 
         return letter
     event_id = str(event.event_id)
     return replace(letter, event_id=event_id, user_id=event.user_id, seq=event.seq)
-
-
-def error_data(text: str) -> str:
-    """Write the text of an answer as a source does: the first bytes, in base64."""
-    return base64.b64encode(text.encode()[:ERROR_MAX_BYTES]).decode()
-
-
-def _error_text(data: str) -> str:
-    """Read it, also where it is no base64 of a text: then it is the text."""
-    text = data
-    try:
-        decoded = base64.b64decode(data, validate=True)
-        # The last character may be cut off.
-        text = codecs.getincrementaldecoder("utf-8")().decode(decoded)
-    except ValueError:
-        pass
-    return text.replace("\0", "\ufffd")[:ERROR_MAX_BYTES]
 
 
 def _short(name: str) -> str:

@@ -1,20 +1,16 @@
-"""Events as CloudEvents 1.0 in HTTP binary mode: attributes as headers, the event as the body."""
+"""An event that was delivered: read from its CloudEvents attributes and its body, and checked."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, unquote
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from taskflow.domain.cloudevents import CONTENT_TYPE, SPEC_VERSION
+from taskflow.domain.cloudevents import SPEC_VERSION
 from taskflow.domain.events import SCHEMA_VERSION
 from taskflow.domain.text import Text
 from taskflow.domain.times import Time
 
-_PREFIX = "ce-"
-_UNENCODED = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
 _INTEGER_MAX, _BIGINT_MAX = (1 << 31) - 1, (1 << 63) - 1
 
 
@@ -37,28 +33,6 @@ class DeliveredEvent(BaseModel):
     version: int = Field(ge=1, le=_INTEGER_MAX)
     schema_version: int = Field(ge=1)
     seq: int = Field(ge=1, le=_BIGINT_MAX)
-
-
-def headers_of(attributes: Mapping[str, str]) -> dict[str, str]:
-    """Write attributes as HTTP headers (CloudEvents HTTP binding, 3.1.3.2: percent-encoded)."""
-    written = {_PREFIX + name: quote(value, safe=_UNENCODED) for name, value in attributes.items()}
-    return {"content-type": CONTENT_TYPE, **written}
-
-
-def attributes_in(headers: Mapping[str, str]) -> dict[str, str]:
-    """Read the attributes from HTTP headers; their names come out in lower case."""
-    return {
-        name.lower().removeprefix(_PREFIX): unquote(_unquoted(value))
-        for name, value in headers.items()
-        if name.lower().startswith(_PREFIX)
-    }
-
-
-def _unquoted(value: str) -> str:
-    # As versions before 1.0.2 wrote what holds a space; now no value begins with a quote.
-    if len(value) > 1 and value.startswith('"') and value.endswith('"'):
-        return re.sub(r"\\(.)", r"\1", value[1:-1])
-    return value
 
 
 def read(attributes: Mapping[str, str], body: bytes) -> DeliveredEvent:

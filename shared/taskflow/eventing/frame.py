@@ -1,9 +1,4 @@
-"""What the frames of consumers and cron functions share: how a delivery is answered.
-
-204 with an empty body: done. 400 and 413: will never work, to the dead letters. 503: not now,
-deliver again. A Knative broker takes a 2xx with a body for an event in reply, and 404 and 409 for
-"again".
-"""
+"""What the frames of consumers and cron functions share: how a delivery is read and answered."""
 
 import io
 import logging
@@ -18,7 +13,8 @@ from flask import Request, Response
 
 from taskflow import config, logs, metrics
 from taskflow.domain.errors import DomainError
-from taskflow.eventing.envelope import MalformedEvent, attributes_in
+from taskflow.eventing.bindings import Outcome, Reply, knative
+from taskflow.eventing.envelope import MalformedEvent
 from taskflow.kafka.publisher import publish_after_commit
 from taskflow.serving import health
 from taskflow.serving.body import leave_rest, read_bytes
@@ -61,16 +57,16 @@ class Subscriber:
         if request.path in health.PATHS:
             return health.answer(request)
         if request.method != "POST":
-            return _answer(405, "deliver by POST", {"Allow": "POST"})
+            return _response(Reply(405, "deliver by POST", {"Allow": "POST"}))
         try:
             body = read_bytes(request, max_bytes=BODY_MAX_BYTES)
         except Problem as refused:
             _log.warning("%s refused a body: %s", self.name, refused.detail)
             metrics.CONSUMED.labels(self.name, "refused").inc()
-            return _answer(refused.kind.status, refused.detail, refused.headers)
+            return _response(Reply(refused.kind.status, refused.detail, refused.headers))
         finally:
             leave_rest(request)
-        return _answer(*self._deliver(request.environ, body))
+        return _response(self._deliver(request.environ, body))
 
     def serve(self, environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
         """Answer as a WSGI app of its own, where the app around it has nothing to add."""
@@ -83,14 +79,14 @@ class Subscriber:
         if len(body) < int(length):
             environ["wsgi.input"] = io.BytesIO(body)
             return self.answer(Request(environ))(environ, start)
-        status, text = self._deliver(environ, body)
-        if status != HTTPStatus.NO_CONTENT:
-            return _answer(status, text)(environ, start)
+        reply = self._deliver(environ, body)
+        if reply.status != HTTPStatus.NO_CONTENT:
+            return _response(reply)(environ, start)
         start("204 NO CONTENT", [])
         return ()
 
-    def _deliver(self, environ: "WSGIEnvironment", body: bytes) -> tuple[int, str]:
-        attributes = attributes_in(_headers_in(environ))
+    def _deliver(self, environ: "WSGIEnvironment", body: bytes) -> Reply:
+        attributes = knative.attributes_in(_headers_in(environ))
         bound = logs.correlation_id.set(attributes.get("correlationid"))
         try:
             outcome = self.receive(attributes, body)
@@ -99,18 +95,18 @@ class Subscriber:
             why = type(never).__name__
             _log.warning("%s refused %s: %s", self.name, attributes.get("id"), why)
             metrics.CONSUMED.labels(self.name, "refused").inc()
-            return 400, str(never)
+            return knative.reply(Outcome.NEVER, str(never))
         except (DatabaseUnavailable, LockTimeout):
             metrics.CONSUMED.labels(self.name, "later").inc()
-            return 503, "not now"
+            return knative.reply(Outcome.AGAIN, "not now")
         except Exception:  # noqa: BLE001 - a defect, perhaps mended by the next delivery
             _log.exception("%s failed on %s", self.name, attributes.get("id"))
             metrics.CONSUMED.labels(self.name, "failed").inc()
-            return 503, "failed"
+            return knative.reply(Outcome.AGAIN, "failed")
         finally:
             logs.correlation_id.reset(bound)
         metrics.CONSUMED.labels(self.name, outcome).inc()
-        return 204, ""
+        return knative.reply(Outcome.DONE)
 
     def install(self, handler: Callable[..., object]) -> Callable[[Request], Response]:
         """Return this as functions-framework calls it, and leave it with the app being made."""
@@ -140,10 +136,10 @@ def _headers_in(environ: "WSGIEnvironment") -> dict[str, str]:
     }
 
 
-def _answer(status: int, text: str, headers: dict[str, str] | None = None) -> Response:
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers = {"Retry-After": "1"}
-    response = Response(text, status=status, headers=headers, content_type=_TEXT)
-    if not text:
+def _response(reply: Reply) -> Response:
+    response = Response(
+        reply.text, status=reply.status, headers=dict(reply.headers), content_type=_TEXT
+    )
+    if not reply.text:
         del response.headers["Content-Type"]
     return response

@@ -32,7 +32,7 @@ from taskflow.storage import (
     Transaction,
     events,
     on_commit,
-    outbox_store,
+    publication_store,
     run,
 )
 
@@ -54,7 +54,7 @@ ERROR_PAUSE_MAX_S = 5.0
 LOOK_MIN_S, LOOK_MAX_S = 0.001, 0.05
 """How often to look for Kafka's answers: at once while they come, seldom while it is away."""
 
-RENEW_S = outbox_store.HELD_FOR.total_seconds() / 4
+RENEW_S = publication_store.HELD_FOR.total_seconds() / 4
 STOPPED_WITHIN_S = 2.0
 
 _CAUSE = Cause(correlation_id="publisher", traceparent="", actor="", origin="")
@@ -153,7 +153,7 @@ class Publisher:
             failed = self._publish(happened, reached)
         finally:
             if reached:
-                run(lambda tx: outbox_store.let_go(tx, self._holder, reached), _CAUSE)
+                run(lambda tx: publication_store.let_go(tx, self._holder, reached), _CAUSE)
         self._forget({**{user_id: each.seq for user_id, each in standing.items()}, **reached})
         if failed is not None:
             return self._after(failed)
@@ -167,8 +167,8 @@ class Publisher:
 
     def _take(
         self, tx: Transaction, *, told: Mapping[str, int]
-    ) -> tuple[dict[str, outbox_store.Standing], list[Event]]:
-        standing = outbox_store.hold(tx, self._holder, told)
+    ) -> tuple[dict[str, publication_store.Standing], list[Event]]:
+        standing = publication_store.hold(tx, self._holder, told)
         ours = {user_id: each.seq for user_id, each in standing.items() if each.is_ours}
         return standing, events.after_each(tx, ours, limit=EVENTS_MAX) if ours else []
 
@@ -217,7 +217,7 @@ class Publisher:
 
     def _renew(self) -> None:
         try:
-            run(lambda tx: outbox_store.renew(tx, self._holder), _CAUSE)
+            run(lambda tx: publication_store.renew(tx, self._holder), _CAUSE)
         except (DatabaseUnavailable, LockTimeout):
             # Another may take over; it begins where we did.
             _log.debug("could not renew the hold on what is being published")
@@ -301,7 +301,7 @@ class _Batch:
 
 
 def _behind() -> dict[str, int]:
-    return run(lambda tx: outbox_store.behind(tx, limit=USERS_MAX), _CAUSE)
+    return run(lambda tx: publication_store.behind(tx, limit=USERS_MAX), _CAUSE)
 
 
 @cache

@@ -19,13 +19,8 @@ from datetime import timedelta
 from typing import Protocol
 
 from taskflow import clock, metrics
-from taskflow.eventing.dead_letter import (
-    ERROR_CODE,
-    ERROR_DATA,
-    ERROR_DESTINATION,
-    error_data,
-)
-from taskflow.eventing.delivery import RETRIES, Answer, Outcome, backoff
+from taskflow.eventing.bindings import Outcome
+from taskflow.eventing.bindings.knative import RETRIES, Answer, backoff, failure_attributes
 from taskflow.eventing.frame import BODY_MAX_BYTES
 from taskflow.storage import DatabaseUnavailable
 
@@ -210,12 +205,7 @@ class Deliverer:
                 return backoff(lane.attempt)
             if failed.outcome is Outcome.NEVER:
                 lane.refused = failed
-        errors = {
-            ERROR_DESTINATION: f"http://{self._consumer}/",
-            ERROR_CODE: str(failed.status or ""),
-            ERROR_DATA: error_data(failed.text),
-        }
-        attributes = {**delivery.attributes, **errors}
+        attributes = {**delivery.attributes, **failure_attributes(self._consumer, failed)}
         # What is larger is no event of ours, and would be refused there too, for ever.
         body = delivery.body[:BODY_MAX_BYTES]
         taken = self._post(self._sink, attributes, body).outcome is Outcome.DONE

@@ -237,7 +237,7 @@ class _System:
             if stopping.wait(timeout=LOOK_S):
                 return
         # Whoever waits at the terminal waits for the API alone.
-        for module, *role in ((server, "consumers"), ("taskflow.standalone.delivery",)):
+        for module, *role in ((server, "consumers"), ("taskflow.standalone.background",)):
             child = _Child(self.settings, folder, module, *role)
             self._children.append(child)
             child.begin()

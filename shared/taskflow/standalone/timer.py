@@ -8,8 +8,9 @@ from datetime import timedelta
 
 from taskflow import clock
 from taskflow.domain.times import EPOCH, rfc3339
+from taskflow.eventing.bindings import Outcome
+from taskflow.eventing.bindings.knative import RETRIES, Answer, backoff
 from taskflow.eventing.cron import TICK_TYPE, CronFunction
-from taskflow.eventing.delivery import RETRIES, Answer, Outcome, backoff
 from taskflow.standalone.deliverer import Post
 
 MINUTE = timedelta(minutes=1)

@@ -5,8 +5,8 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
-from taskflow.storage import outbox_store, transaction
-from taskflow.storage.outbox_store import Standing
+from taskflow.storage import publication_store, transaction
+from taskflow.storage.publication_store import Standing
 from tests.support.accounts import A_CAUSE, SignedIn
 
 ONE, OTHER = uuid4(), uuid4()
@@ -19,9 +19,9 @@ def told(user: SignedIn, other: SignedIn) -> dict[str, int]:
 
 def test_those_who_are_free_are_held_by_the_first_who_asks(told: dict[str, int]) -> None:
     with transaction(A_CAUSE) as tx:
-        first = outbox_store.hold(tx, ONE, told)
+        first = publication_store.hold(tx, ONE, told)
     with transaction(A_CAUSE) as tx:
-        second = outbox_store.hold(tx, OTHER, told)
+        second = publication_store.hold(tx, OTHER, told)
 
     assert first == dict.fromkeys(told, Standing(0, is_ours=True))
     assert second == dict.fromkeys(told, Standing(0, is_ours=False))
@@ -34,9 +34,9 @@ def test_who_began_before_the_other_took_hold_does_not_take_it_from_them(
         # From here on, now() stands still in it.
         late.connection.execute(text("SELECT now()"))
         with transaction(A_CAUSE) as tx:
-            first = outbox_store.hold(tx, ONE, told)
-        behind = outbox_store.behind(late, limit=1_000_000)
-        second = outbox_store.hold(late, OTHER, told)
+            first = publication_store.hold(tx, ONE, told)
+        behind = publication_store.behind(late, limit=1_000_000)
+        second = publication_store.hold(late, OTHER, told)
 
     assert first == dict.fromkeys(told, Standing(0, is_ours=True))
     assert second == dict.fromkeys(told, Standing(0, is_ours=False))
@@ -47,10 +47,10 @@ def test_who_is_let_go_is_free_and_not_behind_any_more(
     told: dict[str, int], user: SignedIn
 ) -> None:
     with transaction(A_CAUSE) as tx:
-        outbox_store.hold(tx, ONE, told)
-        outbox_store.let_go(tx, ONE, {user.user_id: 1})
-        again = outbox_store.hold(tx, OTHER, {user.user_id: 1})
-        further = outbox_store.hold(tx, OTHER, {user.user_id: 2})
+        publication_store.hold(tx, ONE, told)
+        publication_store.let_go(tx, ONE, {user.user_id: 1})
+        again = publication_store.hold(tx, OTHER, {user.user_id: 1})
+        further = publication_store.hold(tx, OTHER, {user.user_id: 2})
 
     assert again == {user.user_id: Standing(1, is_ours=False)}
     assert further == {user.user_id: Standing(1, is_ours=True)}
@@ -58,11 +58,11 @@ def test_who_is_let_go_is_free_and_not_behind_any_more(
 
 def test_a_hold_runs_out_unless_it_is_renewed(told: dict[str, int], user: SignedIn) -> None:
     with transaction(A_CAUSE) as tx:
-        outbox_store.hold(tx, ONE, told)
+        publication_store.hold(tx, ONE, told)
         tx.connection.execute(text("UPDATE publications SET held_until = now() - interval '1 s'"))
-        behind = outbox_store.behind(tx, limit=1_000_000)
-        outbox_store.renew(tx, ONE)
-        held = outbox_store.hold(tx, OTHER, {user.user_id: 1})
+        behind = publication_store.behind(tx, limit=1_000_000)
+        publication_store.renew(tx, ONE)
+        held = publication_store.hold(tx, OTHER, {user.user_id: 1})
 
     assert told.items() <= behind.items()
     assert held == {user.user_id: Standing(0, is_ours=False)}
@@ -70,17 +70,17 @@ def test_a_hold_runs_out_unless_it_is_renewed(told: dict[str, int], user: Signed
 
 def test_one_who_was_paused_takes_nothing_back(told: dict[str, int], user: SignedIn) -> None:
     with transaction(A_CAUSE) as tx:
-        outbox_store.hold(tx, ONE, told)
-        outbox_store.let_go(tx, OTHER, {user.user_id: 7})
-        outbox_store.let_go(tx, ONE, {user.user_id: 3})
-        standing = outbox_store.hold(tx, OTHER, {user.user_id: 8})
+        publication_store.hold(tx, ONE, told)
+        publication_store.let_go(tx, OTHER, {user.user_id: 7})
+        publication_store.let_go(tx, ONE, {user.user_id: 3})
+        standing = publication_store.hold(tx, OTHER, {user.user_id: 8})
 
     assert standing == {user.user_id: Standing(7, is_ours=True)}
 
 
 def test_no_commit_of_a_publisher_waits_for_the_disk(told: dict[str, int]) -> None:
     settings: list[str] = []
-    for change in (outbox_store.hold, outbox_store.let_go):
+    for change in (publication_store.hold, publication_store.let_go):
         with transaction(A_CAUSE) as tx:
             tx.connection.execute(text("SET LOCAL synchronous_commit = on"))
             change(tx, ONE, told)

@@ -71,7 +71,7 @@ def folder(tmp_path: Path) -> Path:
 def a_delivery_process(folder: Path) -> Generator[subprocess.Popen[str]]:
     settings = config.settings().model_copy(update={"functions_dir": ROOT / "functions"})
     process = subprocess.Popen(
-        [sys.executable, "-m", "taskflow.standalone.delivery", str(folder)],
+        [sys.executable, "-m", "taskflow.standalone.background", str(folder)],
         stdin=subprocess.PIPE,
         text=True,
         env=config.environment_of(settings, metrics_dir=folder / METRICS_FOLDER),

@@ -1,4 +1,4 @@
-"""Sharing: what is asked for at the same time is done in one go, by the first who asked."""
+"""GroupCommit: what is asked for at the same time is done in one go, by the first who asked."""
 
 import logging
 import threading
@@ -27,7 +27,7 @@ class _Waiting(Generic[Item, Result]):
     leads: bool = False
 
 
-class Sharing(Generic[Item, Result]):
+class GroupCommit(Generic[Item, Result]):
     """Does the work of all who ask while it is being done for others in one go, as the next.
 
     Who asks while nobody else does is served at once. Where work for several fails, each of them

@@ -8,23 +8,23 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from taskflow import config, logs
+from taskflow.eventing.bindings.knative import TICK_TIMEOUT
 from taskflow.eventing.consumer import Consumer
 from taskflow.eventing.cron import CronFunction
 from taskflow.eventing.dead_letter import DeadLetterSink
-from taskflow.eventing.delivery import TICK_TIMEOUT
 from taskflow.kafka import client
 from taskflow.kafka.publisher import Publisher
 from taskflow.standalone.database_queue import DatabaseQueue, Redeliveries
 from taskflow.standalone.deliverer import Deliverer, Source
 from taskflow.standalone.discovery import discover
 from taskflow.standalone.kafka_source import KafkaSource
-from taskflow.standalone.post import Poster
 from taskflow.standalone.processes import (
     CONSUMERS_SOCKET,
     SIGNALS_FOLDER,
     end_with_parent,
     wait_for_go,
 )
+from taskflow.standalone.sender import Sender
 from taskflow.standalone.signals import Signals
 from taskflow.standalone.timer import Timer
 
@@ -44,8 +44,8 @@ def main() -> None:
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda _number, _frame: stopping.set())
     wait_for_go()
-    post = Poster(folder / CONSUMERS_SOCKET)
-    tick = Poster(folder / CONSUMERS_SOCKET, TICK_TIMEOUT)
+    post = Sender(folder / CONSUMERS_SOCKET)
+    tick = Sender(folder / CONSUMERS_SOCKET, TICK_TIMEOUT)
     sources: list[tuple[Consumer, Source]] = [
         (consumer, Redeliveries(consumer.name)) for consumer in consumers
     ]

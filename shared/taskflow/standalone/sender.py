@@ -6,8 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from taskflow import clock
-from taskflow.eventing.delivery import TIMEOUT, Answer
-from taskflow.eventing.envelope import headers_of
+from taskflow.eventing.bindings.knative import TIMEOUT, Answer, headers_of
 
 ANSWER_MAX_BYTES = 64 * 1024
 LINE_MAX_BYTES = 64 * 1024
@@ -121,7 +120,7 @@ class _Connection:
         return line.rstrip(b"\r\n")
 
 
-class Poster:
+class Sender:
     """Posts to the subscribers behind one socket; each thread keeps a connection for a while."""
 
     def __init__(self, path: Path, timeout: timedelta | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Sharing: who asks at the same time is served in one go, and has nobody else's error."""
+"""GroupCommit: who asks at the same time is served in one go, and has nobody else's error."""
 
 import threading
 from collections.abc import Generator, Sequence
@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from taskflow.eventing.sharing import TOGETHER_MAX, Sharing
+from taskflow.eventing.group_commit import TOGETHER_MAX, GroupCommit
 from tests.support.eventually import eventually
 
 SOON_S = 10
@@ -19,7 +19,7 @@ class Workshop:
         self.done: list[list[int]] = []
         self.held: threading.Event | None = None
         self.bad: set[int] = set()
-        self.sharing = Sharing(self._work)
+        self.group_commit = GroupCommit(self._work)
         self._pool = ThreadPoolExecutor(2 * TOGETHER_MAX)
 
     def _work(self, items: Sequence[int]) -> Sequence[str]:
@@ -33,7 +33,7 @@ class Workshop:
     def hold_up(self) -> Future[str]:
         """Have the work on 0 going on until it is released; it is already being done."""
         self.held = threading.Event()
-        first = self._pool.submit(self.sharing.do, 0)
+        first = self._pool.submit(self.group_commit.do, 0)
 
         def check() -> None:
             assert self.done
@@ -44,11 +44,11 @@ class Workshop:
     def ask(self, items: Sequence[int]) -> list[Future[str]]:
         """Ask for each, one after the other, while they wait."""
         asked: list[Future[str]] = []
-        for count, item in enumerate(items, start=self.sharing.waiting + 1):
-            asked.append(self._pool.submit(self.sharing.do, item))
+        for count, item in enumerate(items, start=self.group_commit.waiting + 1):
+            asked.append(self._pool.submit(self.group_commit.do, item))
 
             def check(count: int = count) -> None:
-                assert self.sharing.waiting == count
+                assert self.group_commit.waiting == count
 
             eventually(check)
         return asked
@@ -65,14 +65,14 @@ class Workshop:
 
 @pytest.fixture
 def workshop(monkeypatch: pytest.MonkeyPatch) -> Generator[Workshop]:
-    monkeypatch.setattr("taskflow.eventing.sharing.PATIENCE_S", SOON_S)
+    monkeypatch.setattr("taskflow.eventing.group_commit.PATIENCE_S", SOON_S)
     made = Workshop()
     yield made
     made.close()
 
 
 def test_who_comes_alone_is_served_alone(workshop: Workshop) -> None:
-    assert [workshop.sharing.do(item) for item in (1, 2)] == ["1", "2"]
+    assert [workshop.group_commit.do(item) for item in (1, 2)] == ["1", "2"]
 
     assert workshop.done == [[1], [2]]
 
@@ -129,9 +129,9 @@ def test_who_has_waited_too_long_goes_alone(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = workshop.hold_up()
-    monkeypatch.setattr("taskflow.eventing.sharing.PATIENCE_S", 0.01)
+    monkeypatch.setattr("taskflow.eventing.group_commit.PATIENCE_S", 0.01)
 
-    assert [workshop.sharing.do(item) for item in (1, 2)] == ["1", "2"]
+    assert [workshop.group_commit.do(item) for item in (1, 2)] == ["1", "2"]
     assert not first.done()
 
     workshop.release()
@@ -141,8 +141,8 @@ def test_who_has_waited_too_long_goes_alone(
 
 def test_everyone_of_many_is_served_once(workshop: Workshop) -> None:
     with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(workshop.sharing.do, range(1, 2001)))
+        answers = list(pool.map(workshop.group_commit.do, range(1, 2001)))
 
     assert answers == [str(item) for item in range(1, 2001)]
     assert sorted(item for items in workshop.done for item in items) == list(range(1, 2001))
-    assert workshop.sharing.waiting == 0
+    assert workshop.group_commit.waiting == 0

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from taskflow import clock
-from taskflow.eventing.delivery import Answer, Outcome, backoff
-from taskflow.standalone.post import ANSWER_MAX_BYTES, KEPT_S, Poster
+from taskflow.eventing.bindings import Outcome
+from taskflow.eventing.bindings.knative import Answer, backoff
+from taskflow.standalone.sender import ANSWER_MAX_BYTES, KEPT_S, Sender
 from tests.support.subscriber import NO_CONTENT, Delivered, HangUp, Scripted, listening
 
 ATTRIBUTES = {"id": "1", "subject": 'Zażółć 100% "🐘"\r\nce-id: 2', "userid": " a b "}
@@ -22,7 +23,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 def test_attributes_and_body_arrive_as_they_were_sent(served: Path, subscriber: Scripted) -> None:
     body = bytes(range(256))
 
-    answer = Poster(served)("a-consumer", ATTRIBUTES, body)
+    answer = Sender(served)("a-consumer", ATTRIBUTES, body)
 
     [delivered] = subscriber.received("a-consumer")
     assert (delivered.attributes, delivered.body) == (ATTRIBUTES, body)
@@ -32,7 +33,7 @@ def test_attributes_and_body_arrive_as_they_were_sent(served: Path, subscriber: 
 def test_the_answer_is_returned_whatever_it_is(served: Path, subscriber: Scripted) -> None:
     subscriber.script = lambda _: (400, "Zażółć 🐘")
 
-    answer = Poster(served)("a-consumer", ATTRIBUTES, b"")
+    answer = Sender(served)("a-consumer", ATTRIBUTES, b"")
 
     assert answer == Answer(400, "Zażółć 🐘")
 
@@ -41,7 +42,7 @@ def test_of_a_long_answer_the_beginning_is_read_and_the_next_exchange_is_sound(
     served: Path, subscriber: Scripted
 ) -> None:
     subscriber.script = lambda delivered: (500, "x" * 1_000_000) if delivered.body else NO_CONTENT
-    post = Poster(served)
+    post = Sender(served)
 
     answers = [post("a-consumer", ATTRIBUTES, body) for body in (b"1", b"", b"1", b"")]
 
@@ -50,7 +51,7 @@ def test_of_a_long_answer_the_beginning_is_read_and_the_next_exchange_is_sound(
 
 
 def test_where_nobody_listens_there_is_no_answer(socket_path: Path) -> None:
-    answer = Poster(socket_path)("a-consumer", ATTRIBUTES, b"")
+    answer = Sender(socket_path)("a-consumer", ATTRIBUTES, b"")
 
     assert answer.status is None
     assert answer.outcome is Outcome.AGAIN
@@ -60,7 +61,7 @@ def test_where_nobody_listens_there_is_no_answer(socket_path: Path) -> None:
 def test_who_hangs_is_not_waited_for(
     served: Path, subscriber: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("taskflow.standalone.post.TIMEOUT", timedelta(seconds=0.2))
+    monkeypatch.setattr("taskflow.standalone.sender.TIMEOUT", timedelta(seconds=0.2))
     released = threading.Event()
 
     def script(delivered: Delivered) -> tuple[int, str]:
@@ -69,7 +70,7 @@ def test_who_hangs_is_not_waited_for(
         return NO_CONTENT
 
     subscriber.script = script
-    post = Poster(served)
+    post = Sender(served)
 
     answers = [post("a-consumer", ATTRIBUTES, body) for body in (b"", b"hang", b"")]
     released.set()
@@ -82,7 +83,7 @@ def test_who_hangs_is_not_waited_for(
 def test_a_connection_is_kept_and_replaced_when_the_server_was_restarted(
     subscriber: Scripted, socket_path: Path
 ) -> None:
-    post = Poster(socket_path)
+    post = Sender(socket_path)
     statuses: list[int | None] = []
 
     for _ in range(3):
@@ -94,7 +95,7 @@ def test_a_connection_is_kept_and_replaced_when_the_server_was_restarted(
 
 
 def test_a_server_that_hangs_up_twice_gives_no_answer(served: Path, subscriber: Scripted) -> None:
-    post = Poster(served)
+    post = Sender(served)
     post("a-consumer", ATTRIBUTES, b"")
     subscriber.script = _hang_up
 
@@ -131,7 +132,7 @@ def test_an_answer_is_read_however_it_says_where_it_ends(
     socket_path: Path, said: bytes, answer: Answer
 ) -> None:
     with _saying(said, socket_path):
-        post = Poster(socket_path)
+        post = Sender(socket_path)
 
         assert [post("a-consumer", ATTRIBUTES, b"") for _ in range(3)] == [answer] * 3
 
@@ -149,7 +150,7 @@ def test_a_connection_is_kept_for_a_while_and_then_made_anew(
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", counting)
-    post = Poster(served)
+    post = Sender(served)
     counts: list[int] = []
 
     for passed_s in (0, KEPT_S / 2, KEPT_S, 0):
@@ -182,7 +183,7 @@ def test_a_connection_is_kept_for_a_while_and_then_made_anew(
 )
 def test_what_is_no_answer_is_none(socket_path: Path, said: bytes) -> None:
     with _saying(said, socket_path):
-        answer = Poster(socket_path)("a-consumer", ATTRIBUTES, b"")
+        answer = Sender(socket_path)("a-consumer", ATTRIBUTES, b"")
 
     assert answer.status is None
     assert answer.outcome is Outcome.AGAIN

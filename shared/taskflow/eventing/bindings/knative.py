@@ -1,0 +1,135 @@
+"""Knative's sources (KafkaSource, PingSource): CloudEvents over HTTP in binary mode.
+
+The functions read and answer deliveries by this module, and `make up` delivers by it, in place of a
+source.
+"""
+
+import base64
+import codecs
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import quote, unquote
+
+from taskflow.domain.cloudevents import CONTENT_TYPE
+from taskflow.eventing.bindings import Failure, Outcome, Reply
+
+_PREFIX = "ce-"
+_UNENCODED = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
+
+# What a delivery carries
+
+
+def headers_of(attributes: Mapping[str, str]) -> dict[str, str]:
+    """Write attributes as HTTP headers (CloudEvents HTTP binding, 3.1.3.2: percent-encoded)."""
+    written = {_PREFIX + name: quote(value, safe=_UNENCODED) for name, value in attributes.items()}
+    return {"content-type": CONTENT_TYPE, **written}
+
+
+def attributes_in(headers: Mapping[str, str]) -> dict[str, str]:
+    """Read the attributes from HTTP headers; their names come out in lower case."""
+    return {
+        name.lower().removeprefix(_PREFIX): unquote(_unquoted(value))
+        for name, value in headers.items()
+        if name.lower().startswith(_PREFIX)
+    }
+
+
+def _unquoted(value: str) -> str:
+    # As versions before 1.0.2 wrote what holds a space; now no value begins with a quote.
+    if len(value) > 1 and value.startswith('"') and value.endswith('"'):
+        return re.sub(r"\\(.)", r"\1", value[1:-1])
+    return value
+
+
+# What is answered, and how a source takes it
+
+RETRIES = 8
+"""With the delays below, about a minute until an event is given up to the dead letters."""
+
+BACKOFF_DELAY = timedelta(milliseconds=200)
+TIMEOUT = timedelta(seconds=10)
+TICK_TIMEOUT = timedelta(minutes=2)
+"""Of a cron function, whose run may outlast its minute."""
+
+_RETRIED = frozenset({404, 408, 409, 429})
+
+
+def reply(outcome: Outcome, text: str = "") -> Reply:
+    """Return 204 with an empty body for done, 400 for never, and 503 for again.
+
+    A broker takes a 2xx with a body for an event in reply, and 404 and 409 for "again".
+    """
+    match outcome:
+        case Outcome.DONE:
+            return Reply(204, "", {})
+        case Outcome.NEVER:
+            return Reply(400, text, {})
+        case Outcome.AGAIN:
+            return Reply(503, text, {"Retry-After": "1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a subscriber answered; status None is no answer at all, within TIMEOUT."""
+
+    status: int | None
+    text: str
+
+    @property
+    def outcome(self) -> Outcome:
+        """Read the answer as KafkaSource does: below 300 done, 5xx and a few others again."""
+        if self.status is None or self.status >= 500 or self.status in _RETRIED:  # noqa: PLR2004 - server errors
+            return Outcome.AGAIN
+        return Outcome.DONE if self.status < 300 else Outcome.NEVER  # noqa: PLR2004 - successes
+
+    @property
+    def reason(self) -> int | str:
+        """The status, or why there is none: what may be logged; the text may quote the event."""
+        return self.text if self.status is None else self.status
+
+
+def backoff(attempt: int) -> timedelta:
+    """Return how long to wait after the attempt of this number, from 1: exponential."""
+    return BACKOFF_DELAY * 2 ** (attempt - 1)
+
+
+# What a dead letter says
+
+ERROR_DESTINATION = "knativeerrordest"
+ERROR_CODE = "knativeerrorcode"
+ERROR_DATA = "knativeerrordata"
+ERROR_MAX_BYTES = 1024
+"""Of the text of an answer; a source sends as much, in base64."""
+
+
+def failure_attributes(consumer: str, answer: Answer) -> dict[str, str]:
+    """Return what a source adds to an event that this consumer's last answer made a dead letter."""
+    return {
+        ERROR_DESTINATION: f"http://{consumer}/",
+        ERROR_CODE: str(answer.status or ""),
+        ERROR_DATA: base64.b64encode(answer.text.encode()[:ERROR_MAX_BYTES]).decode(),
+    }
+
+
+def failure_in(attributes: Mapping[str, str]) -> Failure:
+    """Read what a source has added to a dead letter; what is missing or malformed is left out."""
+    code = attributes.get(ERROR_CODE, "")
+    return Failure(
+        destination=attributes.get(ERROR_DESTINATION, ""),
+        status=int(code) if code.isascii() and code.isdigit() and len(code) <= 3 else None,  # noqa: PLR2004 - HTTP's three digits
+        text=_error_text(attributes.get(ERROR_DATA, "")),
+    )
+
+
+def _error_text(data: str) -> str:
+    """Read the text of an answer, also where it is no base64 of a text: then it is the text."""
+    text = data
+    try:
+        decoded = base64.b64decode(data, validate=True)
+        # The last character may be cut off.
+        text = codecs.getincrementaldecoder("utf-8")().decode(decoded)
+    except ValueError:
+        pass
+    return text.replace("\0", "\ufffd")[:ERROR_MAX_BYTES]

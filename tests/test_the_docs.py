@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 
@@ -59,3 +60,16 @@ def test_each_limit_is_the_constant_that_stands_beside_it(constant: str, number:
 def test_the_table_of_limits_is_read_whole() -> None:
     rows = (ROOT / "docs" / "limits.md").read_text().count("` |\n")
     assert len(list(_limits())) == rows
+
+
+# A path of the code, from the root or from its packages.
+PATH = re.compile(r"`(?P<path>(?:[\w-]+/)+[\w-]+\.(?:json|md|py|sh|toml|yaml))`")
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_each_path_that_a_document_names_is_there(document: Path) -> None:
+    named = {found["path"] for found in PATH.finditer(document.read_text())}
+
+    folders = (ROOT, ROOT / "shared" / "taskflow", ROOT / "docs")
+    assert {path for path in named if not any((at / path).exists() for at in folders)} == set()

@@ -1,6 +1,5 @@
 """Accounts: what roles allow, and how settings merge (S3, T8)."""
 
-import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +17,7 @@ from taskflow.domain.accounts import (
     SettingsChanges,
     permissions_of,
 )
+from tests.support.builders import said
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 USERS = {Permission.TASKS_READ, Permission.TASKS_WRITE}
@@ -77,13 +77,13 @@ CHANGES: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
 @given(st.lists(CHANGES, max_size=6))
 def test_the_changes_of_all_events_folded_give_the_settings(sent: list[dict[str, Any]]) -> None:
     account = _an_account()
-    state = accounts.represent_settings(account)
+    state: dict[str, Any] = {**accounts.represent_settings(account)}
 
     for each in sent:
         changes = SettingsChanges.model_validate(each)
         account, happened = accounts.change_settings(account, changes, now=NOW)
         for event in happened:
-            changed = json.loads(json.dumps(event.data["changes"]))
+            changed = said(event)["changes"]
             assert changed, "an event changes something"
             assert event.version == account.version
             for name, change in changed.items():

@@ -32,13 +32,15 @@ from taskflow.domain.recurring import (
     Spawned,
 )
 from taskflow.domain.reminders import Reminder
-from taskflow.domain.tasks import BESIDE_THE_TASK, Status, Task, TaskChanges
+from taskflow.domain.representations import TaskRepresentation
+from taskflow.domain.tasks import Status, Task, TaskChanges
 from taskflow.domain.times import rfc3339
-from tests.support.builders import A_TIME, a_recurring_task, a_reminder, a_series, a_task
+from tests.support.builders import A_TIME, a_recurring_task, a_reminder, a_series, a_task, said
 from tests.support.random_rules import ZONES, a_rule, a_start
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 NO_LEAD = timedelta(0)
+TASK_FIELDS = TaskRepresentation.__required_keys__
 LIFE_MAX, REACHED_MAX = 60, 200
 """Occurrences of a random series; and those that a long lead may reach beyond them."""
 
@@ -93,9 +95,9 @@ def _assert_explained(before: Task, after: Task, happened: Sequence[NewEvent]) -
         if event.aggregate_id != str(after.id):
             continue
         version += 1
-        shown = {name: value for name, value in event.data.items() if name not in BESIDE_THE_TASK}
+        shown = {name: value for name, value in said(event).items() if name in TASK_FIELDS}
         assert event.version == shown["version"] == version
-        assert event.data["changes"] == {
+        assert said(event)["changes"] == {
             name: {"old": state[name], "new": shown[name]}
             for name in shown
             if state[name] != shown[name] and name not in {"version", "updated_at"}
@@ -114,7 +116,7 @@ def test_a_series_begins_with_the_due_date_and_next_comes_what_follows_it() -> N
 
     assert recurs.next_occurrence == _utc("2026-03-13T08:00")
     assert (event.event_type.value, event.version) == ("recurrence.set", 2)
-    assert event.data["series"] == {
+    assert said(event)["series"] == {
         "recurrence_rule": "FREQ=WEEKLY",
         "start": "2026-03-06T08:00:00.000000Z",
         "local_start": "2026-03-06T09:00:00",
@@ -123,11 +125,11 @@ def test_a_series_begins_with_the_due_date_and_next_comes_what_follows_it() -> N
         "missed": "all",
         "skip": "backward",
     }
-    assert sorted(event.data["changes"]) == ["is_recurring", "next_occurrence", "recurrence_rule"]
+    assert sorted(said(event)["changes"]) == ["is_recurring", "next_occurrence", "recurrence_rule"]
     _assert_explained(task, recurs, [event])
     assert recurring.represent(recurs) == {
         "task_id": str(task.id),
-        **event.data["series"],
+        **said(event)["series"],
         "next_occurrence": "2026-03-13T08:00:00.000000Z",
     }
 
@@ -331,7 +333,7 @@ def test_an_occurrence_is_a_task_of_its_own_told_with_its_series() -> None:
     assert created.data == tasks.represent(one)
     assert (created.event_type.value, created.version) == ("task.created", 1)
     assert spawned.event_type.value == "recurring.spawned"
-    assert spawned.data["occurrence"] == {
+    assert said(spawned)["occurrence"] == {
         "id": str(one.id),
         "occurrence_at": rfc3339(A_TIME + DAY),
     }
@@ -425,7 +427,7 @@ def test_the_last_occurrence_leaves_no_next_time() -> None:
 
     assert _times(made) == [A_TIME + DAY, A_TIME + 2 * DAY]
     assert made.task.next_occurrence is None
-    assert made.happened[-1].data["next_occurrence"] is None
+    assert said(made.happened[-1])["next_occurrence"] is None
     assert _spawn(made.task, A_TIME + 99 * DAY) == Spawned(made.task, [], [], [])
 
 
@@ -591,7 +593,7 @@ def test_a_series_goes_on_at_its_wall_time_in_the_new_zone(zone: str, following:
 
     assert moved.next_occurrence == _utc(following)
     assert (event.event_type.value, event.version) == ("recurrence.set", task.version + 1)
-    assert event.data["series"]["local_start"] == "2026-03-01T10:00:00"
+    assert said(event)["series"]["local_start"] == "2026-03-01T10:00:00"
     _assert_explained(task, moved, [event])
 
 

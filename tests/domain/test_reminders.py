@@ -22,14 +22,15 @@ from taskflow.domain.reminders import (
     ReminderStatus,
     Snooze,
 )
+from taskflow.domain.representations import ReminderRepresentation
 from taskflow.domain.tasks import Task, TaskChanges
 from taskflow.domain.times import Duration, rfc3339
-from tests.support.builders import A_TIME, a_reminder, a_task
+from tests.support.builders import A_TIME, a_reminder, a_task, said
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 DUE = A_TIME + 10 * DAY
 IN_AN_HOUR = rfc3339(A_TIME + HOUR)
-BESIDE_THE_REMINDER = {"changes", "task_title", "reminder_message", "late_by_s"}
+REMINDER_FIELDS = ReminderRepresentation.__required_keys__
 
 
 def _draft(**fields: Any) -> ReminderDraft:  # noqa: ANN401 - what JSON may hold
@@ -127,10 +128,10 @@ def test_a_time_that_is_past_fires_at_once_and_says_how_late(late: timedelta) ->
     ]
     assert (added.reminder.status, added.reminder.version) == (ReminderStatus.SENT, 3)
     assert added.reminder.is_notified
-    assert triggered.data["late_by_s"] == late.total_seconds()
-    assert triggered.data["task_title"] == "Buy milk"
-    assert triggered.data["reminder_message"] == "Milk!"
-    assert triggered.data["changes"] == {
+    assert said(triggered)["late_by_s"] == late.total_seconds()
+    assert said(triggered)["task_title"] == "Buy milk"
+    assert said(triggered)["reminder_message"] == "Milk!"
+    assert said(triggered)["changes"] == {
         "status": {"old": "scheduled", "new": "triggered"},
         "notified": {"old": False, "new": True},
     }
@@ -312,7 +313,7 @@ def test_a_due_date_takes_with_it_what_is_relative_to_it() -> None:
     [after] = changed
     assert after.remind_at == DUE + 2 * DAY
     assert event.event_type.value == "reminder.rescheduled"
-    assert event.data["changes"] == {
+    assert said(event)["changes"] == {
         "remind_at": {"old": rfc3339(DUE - DAY), "new": rfc3339(DUE + 2 * DAY)}
     }
 
@@ -422,7 +423,7 @@ def test_a_new_zone_moves_a_reminder_where_the_clocks_change_otherwise() -> None
     after, event = moved
     assert after == replace(days, zone=BERLIN, remind_at=SPRING - 23 * HOUR, version=2)
     assert event.event_type.value == "reminder.rescheduled"
-    assert event.data["changes"] == {
+    assert said(event)["changes"] == {
         "remind_at": {"old": rfc3339(SPRING - DAY), "new": rfc3339(SPRING - 23 * HOUR)}
     }
     assert others == [None, None, None]
@@ -561,13 +562,11 @@ class _World:
         for event in happened:
             if not event.event_type.value.startswith("reminder."):
                 continue
-            state = {
-                name: value for name, value in event.data.items() if name not in BESIDE_THE_REMINDER
-            }
+            state = {name: value for name, value in said(event).items() if name in REMINDER_FIELDS}
             version, before = self.shown.get(event.aggregate_id, (0, state))
             assert event.version == version + 1
             assert event.timestamp == self.now
-            assert event.data.get("changes", {}) == {
+            assert said(event).get("changes", {}) == {
                 name: {"old": before[name], "new": state[name]}
                 for name in state
                 if before[name] != state[name]
@@ -666,7 +665,7 @@ def _trigger_due(world: _World) -> None:
     for reminder in list(world.reminders.values()):
         if reminder.status is ReminderStatus.SCHEDULED and reminder.remind_at <= world.now:
             fired = reminders.trigger(reminder, world.task, now=world.now)
-            assert fired.happened[0].data["late_by_s"] >= 0
+            assert said(fired.happened[0])["late_by_s"] >= 0
             world.took([fired.reminder], fired.happened)
 
 

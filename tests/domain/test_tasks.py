@@ -17,7 +17,7 @@ from taskflow.domain.errors import InvalidContent
 from taskflow.domain.events import NewEvent
 from taskflow.domain.tasks import READ_ONLY, Changed, Status, Task, TaskChanges
 from taskflow.domain.times import parse_rfc3339
-from tests.support.builders import A_TIME, a_draft, a_recurring_task, a_task
+from tests.support.builders import A_TIME, a_draft, a_recurring_task, a_task, said
 
 LATER = A_TIME + timedelta(seconds=1)
 DUE = "2026-05-01T09:00:00.000000Z"
@@ -74,13 +74,13 @@ def test_an_update_appends_one_event_for_each_kind_of_change_in_order() -> None:
 
     assert _types(happened) == ["task.updated", "task.due_date_changed", "task.completed"]
     assert [event.version for event in happened] == [2, 3, 4]
-    assert [sorted(event.data["changes"]) for event in happened] == [
+    assert [sorted(said(event)["changes"]) for event in happened] == [
         ["tags", "title"],
         ["due_date"],
         ["completed", "completed_at", "status"],
     ]
-    assert [event.data["title"] for event in happened] == ["x"] * 3
-    assert [event.data["due_date"] for event in happened] == [None, DUE, DUE]
+    assert [said(event)["title"] for event in happened] == ["x"] * 3
+    assert [said(event)["due_date"] for event in happened] == [None, DUE, DUE]
     assert changed.version == 4
     assert changed.updated_at == changed.completed_at == LATER
 
@@ -92,7 +92,7 @@ def test_a_status_that_neither_completes_nor_reopens_is_an_update() -> None:
 
     assert changed.status is Status.CANCELLED
     assert _types(happened) == ["task.updated"]
-    assert set(happened[0].data["changes"]) == {"title", "status"}
+    assert set(said(happened[0])["changes"]) == {"title", "status"}
 
 
 def test_to_complete_again_does_not_move_the_time_of_completion() -> None:
@@ -240,9 +240,9 @@ def test_a_series_that_is_ended_has_no_next_time_and_goes_on_from_now(
     back, [again] = go_on(ended, back_at)
 
     assert ended.next_occurrence is None
-    assert gone.data["changes"]["next_occurrence"] == {"old": first, "new": None}
+    assert said(gone)["changes"]["next_occurrence"] == {"old": first, "new": None}
     assert back.next_occurrence == parse_rfc3339(following), "nothing is made up for"
-    assert again.data["changes"]["next_occurrence"] == {"old": None, "new": following}
+    assert said(again)["changes"]["next_occurrence"] == {"old": None, "new": following}
     assert back.recurrence == ended.recurrence == task.recurrence
 
 
@@ -255,7 +255,7 @@ def test_a_series_ended_twice_goes_on_only_when_neither_holds_any_more() -> None
     back, _ = _uncancel(restored, LATER)
 
     assert restored.next_occurrence is None
-    assert "next_occurrence" not in event.data["changes"]
+    assert "next_occurrence" not in said(event)["changes"]
     assert back.next_occurrence == task.next_occurrence
 
 
@@ -339,7 +339,7 @@ STEPS = st.lists(
 @given(STEPS)
 def test_the_changes_of_all_events_folded_give_the_task(steps: list[Step]) -> None:
     task, happened = tasks.create(a_draft(), user_id="somebody", now=A_TIME)
-    state: dict[str, Any] = dict(happened[0].data)
+    state: dict[str, Any] = said(happened[0])
     count = 1
 
     for number, step in enumerate(steps, start=1):
@@ -348,14 +348,14 @@ def test_the_changes_of_all_events_folded_give_the_task(steps: list[Step]) -> No
         task, happened = step(task, now)
         for event in happened:
             count += 1
-            for name, change in event.data["changes"].items():
+            for name, change in said(event)["changes"].items():
                 assert json.dumps(state[name]) == json.dumps(change["old"])
                 assert json.dumps(change["old"]) != json.dumps(change["new"])
                 state[name] = change["new"]
-            state |= {"version": count, "updated_at": event.data["updated_at"]}
+            state |= {"version": count, "updated_at": said(event)["updated_at"]}
             assert event.version == count
             assert event.timestamp == now
-            assert {**state, "changes": event.data["changes"]} == event.data
+            assert {**state, "changes": said(event)["changes"]} == event.data
         if not happened:
             assert task == before
 

@@ -12,14 +12,14 @@ import requests
 
 from taskflow import clock
 from taskflow.domain.cloudevents import attributes_of
-from taskflow.domain.events import Event, EventType, NewEvent
+from taskflow.domain.events import Event
 from taskflow.domain.identifiers import new_id
 from taskflow.storage import audit_store, dead_letter_store, transaction
 from taskflow.storage.audit_store import AuditFilter
 from taskflow.storage.dead_letter_store import DeadLetter
 from tests.support.accounts import A_CAUSE, SignedIn, a_user, an_administrator
 from tests.support.attached import attached_to
-from tests.support.builders import append, log_of
+from tests.support.builders import a_settings_event, append, log_of
 from tests.support.databases import tamper
 from tests.support.eventually import eventually
 from tests.support.ordeal import JWT_SECRET, VICTIMS, Ordeal
@@ -45,14 +45,7 @@ def _a_user_with_a_log_of_an_hour_ago() -> SignedIn:
     user = a_user()
     append(
         *(
-            NewEvent(
-                event_type=EventType.USER_SETTINGS_CHANGED,
-                user_id=user.user_id,
-                aggregate_id=user.user_id,
-                version=version,
-                timestamp=clock.now() - timedelta(hours=1),
-                data={},
-            )
+            a_settings_event(user.user_id, version=version, at=clock.now() - timedelta(hours=1))
             for version in (2, 3, 4)
         )
     )

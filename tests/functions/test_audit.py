@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import text
 
 from taskflow import clock
-from taskflow.domain.events import EventType, NewEvent
 from taskflow.domain.times import rfc3339
 from taskflow.serving.pages import write_cursor
 from taskflow.standalone.postgres import EmbeddedPostgres
@@ -17,7 +16,7 @@ from taskflow.storage import audit_store, claims, delivery_store, transaction
 from taskflow.storage.tables import AUDIT_ENTRIES, EVENTS, STREAMS
 from tests.support.accounts import A_CAUSE, SignedIn, a_user, an_administrator
 from tests.support.api import Api
-from tests.support.builders import a_stored_task, append, log_of
+from tests.support.builders import a_settings_event, a_stored_task, append, log_of
 from tests.support.consumers import assert_taken, deliver, tick
 from tests.support.databases import a_database, tamper
 from tests.support.forged import a_token, bearing
@@ -92,14 +91,7 @@ def a_log(user_id: str, *times: datetime) -> None:
     known = len(log_of(user_id))
     append(
         *(
-            NewEvent(
-                event_type=EventType.USER_SETTINGS_CHANGED,
-                user_id=user_id,
-                aggregate_id=user_id,
-                version=known + number,
-                timestamp=at,
-                data={},
-            )
+            a_settings_event(user_id, version=known + number, at=at)
             for number, at in enumerate(times, start=1)
         )
     )

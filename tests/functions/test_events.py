@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from taskflow.domain.events import Event, EventType, NewEvent
+from taskflow.domain.events import Event
 from taskflow.domain.resume import MISSED_MAX
 from taskflow.serving.pages import write_cursor
 from taskflow.storage import events, transaction
 from taskflow.storage.tables import STREAMS
 from tests.support.accounts import A_CAUSE, SignedIn, an_administrator
 from tests.support.api import Api, content
-from tests.support.builders import A_TIME, a_stored_task, log_of
+from tests.support.builders import A_TIME, a_settings_event, a_stored_task, log_of
 from tests.support.refused import assert_invalid, assert_refused
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -86,14 +86,7 @@ def _fill(user_id: str, newest: int) -> None:
     with transaction(A_CAUSE) as tx:
         seq = events.newest_seq(tx, user_id)
         happened = [
-            NewEvent(
-                event_type=EventType.USER_SETTINGS_CHANGED,
-                user_id=user_id,
-                aggregate_id=user_id,
-                version=version,
-                timestamp=A_TIME,
-                data={},
-            )
+            a_settings_event(user_id, version=version, at=A_TIME)
             for version in range(seq + 1, newest + 1)
         ]
         events.append(tx, happened)

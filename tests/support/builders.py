@@ -1,15 +1,17 @@
 """Builders: a task with only what a test cares about spelled out."""
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from taskflow import clock
 from taskflow.domain import recurring, reminders, tasks
-from taskflow.domain.events import Event, NewEvent
+from taskflow.domain.events import Event, EventType, NewEvent
 from taskflow.domain.recurring import RecurrenceDraft
 from taskflow.domain.reminders import Reminder, ReminderDraft
 from taskflow.domain.tasks import Task, TaskDraft
+from taskflow.domain.text import compact_json
 from taskflow.storage import events, task_store, transaction
 from tests.support.accounts import A_CAUSE
 
@@ -67,10 +69,32 @@ def a_stored_task(user_id: str, **fields: Any) -> Task:  # noqa: ANN401 - as abo
     return task
 
 
+def a_settings_event(user_id: str, *, version: int, at: datetime) -> NewEvent:
+    """Make an event of an account whose settings are as they were."""
+    return NewEvent(
+        event_type=EventType.USER_SETTINGS_CHANGED,
+        user_id=user_id,
+        aggregate_id=user_id,
+        version=version,
+        timestamp=at,
+        data={
+            "timezone": "UTC",
+            "notification_channels": [],
+            "quiet_hours": None,
+            "changes": {},
+        },
+    )
+
+
 def append(*happened: NewEvent) -> None:
     """Append events to the log."""
     with transaction(A_CAUSE) as tx:
         events.append(tx, happened)
+
+
+def said(event: NewEvent) -> dict[str, Any]:
+    """Return the data of an event that is not stored yet, as they come out of JSON."""
+    return json.loads(compact_json(event.data))
 
 
 def log_of(user_id: str) -> Sequence[Event]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from taskflow.domain import accounts, notifications, reminders, tasks
 from taskflow.domain.events import Event, is_of_task
-from taskflow.domain.tasks import BESIDE_THE_TASK
+from taskflow.domain.representations import TaskRepresentation
 from taskflow.storage import (
     account_store,
     events,
@@ -18,6 +18,9 @@ from taskflow.storage import (
 )
 from tests.support.accounts import A_CAUSE
 from tests.support.builders import log_of
+from tests.support.declared import assert_declared
+
+TASK_FIELDS = TaskRepresentation.__required_keys__
 
 State = dict[str, dict[str, Any]]
 """The representation of everything a user has, by aggregate id; what is deleted says so."""
@@ -48,6 +51,7 @@ def fold(state: State, happened: Sequence[Event]) -> State:
     state = dict(state)
     for event in happened:
         data = json.loads(event.data_json)
+        assert_declared(event.event_type, event.data_json)
         if event.event_type == "user.registered":
             settings: dict[str, Any] = {
                 "timezone": data["timezone"],
@@ -64,7 +68,7 @@ def fold(state: State, happened: Sequence[Event]) -> State:
             assert changes is not None, f"{event.event_type} does not say what changed"
             _check_changes(before, data, changes)
         if is_of_task(event.event_type):
-            data = {name: value for name, value in data.items() if name not in BESIDE_THE_TASK}
+            data = {name: value for name, value in data.items() if name in TASK_FIELDS}
             expected = 1 if before is None else before["version"] + 1
             assert data["version"] == event.version == expected
             data["is_deleted"] = event.event_type == "task.deleted"

@@ -11,13 +11,14 @@ from typing import Annotated, Literal
 import idna
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError, PydanticKnownError
-from typing_extensions import TypedDict
 
 from taskflow.domain.content import Content
 from taskflow.domain.errors import FieldError, InvalidContent
+from taskflow.domain.event_data import EventData, SettingsChanged
 from taskflow.domain.events import EventType, NewEvent, changed_fields
 from taskflow.domain.identifiers import new_id
-from taskflow.domain.text import JsonObject, Text, nfc
+from taskflow.domain.representations import AccountRepresentation, SettingsRepresentation
+from taskflow.domain.text import Text, nfc
 from taskflow.domain.times import TimeZone
 
 USER_ID_MAX_CHARS = 255
@@ -235,30 +236,7 @@ def register(registration: Registration, *, now: datetime) -> tuple[Account, New
         created_at=now,
         version=1,
     )
-    return account, _event(EventType.USER_REGISTERED, account, {**represent(account)}, now=now)
-
-
-class AccountRepresentation(TypedDict):
-    """An account as its owner sees it."""
-
-    id: str
-    email: str
-    timezone: str
-
-
-class QuietHoursRepresentation(TypedDict):
-    """The part of a day without outside messages, as `HH:MM` in the user's zone."""
-
-    start: str
-    end: str
-
-
-class SettingsRepresentation(TypedDict):
-    """A user's settings as answers and their events show them."""
-
-    timezone: str
-    notification_channels: list[str]
-    quiet_hours: QuietHoursRepresentation | None
+    return account, _event(EventType.USER_REGISTERED, account, represent(account), now=now)
 
 
 def represent(account: Account) -> AccountRepresentation:
@@ -298,7 +276,10 @@ def change_settings(
         return account, []
     after = replace(after, version=account.version + 1)
     new = represent_settings(after)
-    data = {**new, "changes": changed_fields(represent_settings(account), new)}
+    data: SettingsChanged = {
+        **new,
+        "changes": changed_fields(represent_settings(account), new),
+    }
     return after, [_event(EventType.USER_SETTINGS_CHANGED, after, data, now=now)]
 
 
@@ -315,7 +296,7 @@ def _merged(old: tuple[str, str] | None, changes: QuietHours | None) -> tuple[st
     return start, end
 
 
-def _event(event_type: EventType, account: Account, data: JsonObject, *, now: datetime) -> NewEvent:
+def _event(event_type: EventType, account: Account, data: EventData, *, now: datetime) -> NewEvent:
     return NewEvent(
         event_type=event_type,
         user_id=account.id,

@@ -6,6 +6,21 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from taskflow.domain.event_data import (
+    Change,
+    EventData,
+    NotificationChanged,
+    NotificationCreated,
+    OccurrenceSpawned,
+    RecurrenceSet,
+    ReminderChanged,
+    ReminderScheduled,
+    ReminderTriggered,
+    SettingsChanged,
+    TaskChanged,
+    TaskCreated,
+    UserRegistered,
+)
 from taskflow.domain.text import JsonObject, compact_json, differ_as_json
 from taskflow.domain.times import rfc3339
 
@@ -58,63 +73,124 @@ class Aggregate(StrEnum):
 class Declaration:
     """What holds for all events of a type.
 
-    `message` is the `type` of its socket message, `since` the `schema_version` it appeared in.
+    `data` is the model of their data, `happened` says what has happened, `message` is the `type` of
+    their socket message, `since` the `schema_version` they appeared in.
     """
 
     aggregate: Aggregate
     topic: Topic
     message: str
+    data: type[EventData]
+    happened: str
     since: int = 1
 
 
-def _declared(
-    aggregate: Aggregate, topic: Topic, *types: EventType, **messages: str
-) -> dict[EventType, Declaration]:
-    return {
-        event_type: Declaration(aggregate, topic, messages.get(event_type.name, event_type.value))
-        for event_type in types
-    }
+def _task(
+    event_type: EventType, data: type[EventData], happened: str
+) -> tuple[EventType, Declaration]:
+    return event_type, Declaration(Aggregate.TASK, Topic.TASKS, event_type.value, data, happened)
 
 
-EVENT_TYPES: Mapping[EventType, Declaration] = {
-    **_declared(
-        Aggregate.TASK,
-        Topic.TASKS,
-        EventType.TASK_CREATED,
-        EventType.TASK_UPDATED,
-        EventType.TASK_DUE_DATE_CHANGED,
-        EventType.TASK_COMPLETED,
-        EventType.TASK_UNCOMPLETED,
-        EventType.TASK_DELETED,
-        EventType.TASK_RESTORED,
-        EventType.TASK_CORRECTED,
-        EventType.RECURRENCE_SET,
-        EventType.RECURRENCE_REMOVED,
-        EventType.RECURRING_SPAWNED,
-    ),
-    **_declared(
-        Aggregate.REMINDER,
-        Topic.REMINDERS,
-        EventType.REMINDER_SCHEDULED,
-        EventType.REMINDER_RESCHEDULED,
-        EventType.REMINDER_TRIGGERED,
-        EventType.REMINDER_SENT,
-        EventType.REMINDER_CANCELLED,
-        REMINDER_TRIGGERED="reminder",
-    ),
-    **_declared(
-        Aggregate.NOTIFICATION,
-        Topic.REMINDERS,
-        EventType.NOTIFICATION_CREATED,
-        EventType.NOTIFICATION_READ,
-    ),
-    **_declared(
-        Aggregate.ACCOUNT,
-        Topic.TASKS,
-        EventType.USER_REGISTERED,
-        EventType.USER_SETTINGS_CHANGED,
-    ),
-}
+def _reminder(
+    event_type: EventType, data: type[EventData], happened: str, *, message: str | None = None
+) -> tuple[EventType, Declaration]:
+    return event_type, Declaration(
+        Aggregate.REMINDER, Topic.REMINDERS, message or event_type.value, data, happened
+    )
+
+
+def _notification(
+    event_type: EventType, data: type[EventData], happened: str
+) -> tuple[EventType, Declaration]:
+    return event_type, Declaration(
+        Aggregate.NOTIFICATION, Topic.REMINDERS, event_type.value, data, happened
+    )
+
+
+def _account(
+    event_type: EventType, data: type[EventData], happened: str
+) -> tuple[EventType, Declaration]:
+    return event_type, Declaration(Aggregate.ACCOUNT, Topic.TASKS, event_type.value, data, happened)
+
+
+EVENT_TYPES: Mapping[EventType, Declaration] = dict(
+    [
+        _task(
+            EventType.TASK_CREATED,
+            TaskCreated,
+            "A task was created: by its user, or as an occurrence of a series.",
+        ),
+        _task(
+            EventType.TASK_UPDATED,
+            TaskChanged,
+            "Fields of a task were changed; its due date and its completion have events of their"
+            " own.",
+        ),
+        _task(
+            EventType.TASK_DUE_DATE_CHANGED, TaskChanged, "A task's due date was moved or cleared."
+        ),
+        _task(EventType.TASK_COMPLETED, TaskChanged, "A task was completed."),
+        _task(
+            EventType.TASK_UNCOMPLETED,
+            TaskChanged,
+            "A completed task was given another status.",
+        ),
+        _task(EventType.TASK_DELETED, TaskChanged, "A task was deleted; it can be restored."),
+        _task(EventType.TASK_RESTORED, TaskChanged, "A deleted task was restored."),
+        _task(EventType.TASK_CORRECTED, TaskChanged, "An administrator corrected a task."),
+        _task(
+            EventType.RECURRENCE_SET,
+            RecurrenceSet,
+            "A task was given a series or another one, or its series goes on from another time.",
+        ),
+        _task(
+            EventType.RECURRENCE_REMOVED,
+            TaskChanged,
+            "A task's series was ended; its occurrences stay.",
+        ),
+        _task(
+            EventType.RECURRING_SPAWNED,
+            OccurrenceSpawned,
+            "An occurrence was created from a recurring task.",
+        ),
+        _reminder(
+            EventType.REMINDER_SCHEDULED,
+            ReminderScheduled,
+            "A reminder was added, or one that was cancelled is to come again.",
+        ),
+        _reminder(
+            EventType.REMINDER_RESCHEDULED,
+            ReminderChanged,
+            "A reminder was given another time: snoozed by its user, or moved with the due date.",
+        ),
+        _reminder(
+            EventType.REMINDER_TRIGGERED,
+            ReminderTriggered,
+            "A reminder's time came; clients show it.",
+            message="reminder",
+        ),
+        _reminder(
+            EventType.REMINDER_SENT, ReminderChanged, "A reminder was put into its user's inbox."
+        ),
+        _reminder(
+            EventType.REMINDER_CANCELLED,
+            ReminderChanged,
+            "A reminder was removed, or there is nothing left to be reminded of.",
+        ),
+        _notification(
+            EventType.NOTIFICATION_CREATED,
+            NotificationCreated,
+            "A notification was put into a user's inbox.",
+        ),
+        _notification(
+            EventType.NOTIFICATION_READ, NotificationChanged, "A notification was marked as read."
+        ),
+        _account(EventType.USER_REGISTERED, UserRegistered, "An account was opened."),
+        _account(
+            EventType.USER_SETTINGS_CHANGED, SettingsChanged, "A user's settings were changed."
+        ),
+    ]
+)
 """All that the type of an event decides."""
 
 _BY_NAME = {event_type.value: declared for event_type, declared in EVENT_TYPES.items()}
@@ -187,7 +263,7 @@ class NewEvent:
     aggregate_id: str
     version: int
     timestamp: datetime
-    data: JsonObject
+    data: EventData
 
 
 def changed_fields(
@@ -195,7 +271,7 @@ def changed_fields(
     new: Mapping[str, object],
     *,
     unmentioned: Collection[str] = frozenset(),
-) -> JsonObject:
+) -> dict[str, Change]:
     """Return the `changes` of an event: the old and the new value of each field that differs.
 
     `old` and `new` are representations with the same fields; `unmentioned` fields are left out.

@@ -4,12 +4,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from typing_extensions import TypedDict
-
-from taskflow.domain.events import EventType, NewEvent
-from taskflow.domain.identifiers import IdText, new_id
-from taskflow.domain.text import JsonObject
-from taskflow.domain.times import TimeText, rfc3339
+from taskflow.domain.event_data import EventData, NotificationChanged
+from taskflow.domain.events import EventType, NewEvent, changed_fields
+from taskflow.domain.identifiers import new_id
+from taskflow.domain.representations import NotificationRepresentation
+from taskflow.domain.times import rfc3339
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,20 +28,6 @@ class Notification:
     read_at: datetime | None
     version: int
     late_by_s: float | None
-
-
-class NotificationRepresentation(TypedDict):
-    """A notification as answers and its events show it; `late_by_s` in seconds."""
-
-    id: IdText
-    user_id: str
-    task_id: IdText
-    reminder_id: IdText
-    title: str
-    message: str | None
-    late_by_s: float | None
-    created_at: TimeText
-    read_at: TimeText | None
 
 
 def represent(notification: Notification) -> NotificationRepresentation:
@@ -84,7 +69,7 @@ def create(
         version=1,
         late_by_s=late_by_s,
     )
-    data: JsonObject = {**represent(notification)}
+    data = represent(notification)
     return notification, _event(EventType.NOTIFICATION_CREATED, notification, data, now=now)
 
 
@@ -93,14 +78,16 @@ def read(notification: Notification, *, now: datetime) -> tuple[Notification, li
     if notification.read_at is not None:
         return notification, []
     after = replace(notification, read_at=now, version=notification.version + 1)
-    data = represent(after)
-    changes = {"read_at": {"old": None, "new": data["read_at"]}}
-    event = _event(EventType.NOTIFICATION_READ, after, {**data, "changes": changes}, now=now)
-    return after, [event]
+    new = represent(after)
+    data: NotificationChanged = {
+        **new,
+        "changes": changed_fields(represent(notification), new),
+    }
+    return after, [_event(EventType.NOTIFICATION_READ, after, data, now=now)]
 
 
 def _event(
-    event_type: EventType, notification: Notification, data: JsonObject, *, now: datetime
+    event_type: EventType, notification: Notification, data: EventData, *, now: datetime
 ) -> NewEvent:
     return NewEvent(
         event_type=event_type,

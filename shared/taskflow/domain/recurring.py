@@ -16,6 +16,7 @@ from typing_extensions import TypedDict
 from taskflow.domain import tasks
 from taskflow.domain.content import Content
 from taskflow.domain.errors import FieldError, InvalidContent, NoRecurrence
+from taskflow.domain.event_data import OccurrenceSpawned, RecurrenceSet, SeriesData
 from taskflow.domain.events import EventType, NewEvent
 from taskflow.domain.identifiers import IdText, new_id
 from taskflow.domain.recurrence import (
@@ -100,19 +101,7 @@ class PreviewDraft(RecurrenceDraft):
     limit: Annotated[int, Field(ge=1, le=PREVIEW_MAX)] = PREVIEW_DEFAULT
 
 
-class _SeriesData(TypedDict):
-    """A series as the events of its task show it."""
-
-    recurrence_rule: str
-    start: TimeText
-    local_start: str
-    timezone: str | None
-    mode: Mode
-    missed: Missed
-    skip: Skip
-
-
-class SeriesRepresentation(_SeriesData):
+class SeriesRepresentation(SeriesData):
     """The series of a task as answers show it; `local_start` is a wall time in its zone."""
 
     task_id: IdText
@@ -346,24 +335,23 @@ class _Making:
                 continue
             self.reminders.append(reminder)
             self.happened.append(happened)
-        task, spawned = tasks.recorded(
-            EventType.RECURRING_SPAWNED,
-            task,
-            {"next_occurrence": following},
-            now=now,
-            beside={"occurrence": {"id": str(occurrence.id), "occurrence_at": rfc3339(at)}},
-        )
-        self.happened += spawned
+        task, data = tasks.changed(task, {"next_occurrence": following}, now=now)
+        spawned: OccurrenceSpawned = {
+            **data,
+            "occurrence": {"id": str(occurrence.id), "occurrence_at": rfc3339(at)},
+        }
+        self.happened.append(tasks.event(EventType.RECURRING_SPAWNED, task, spawned))
         return task
 
 
 def _set(task: Task, fields: JsonObject, *, now: datetime) -> Changed:
-    recurrence = fields.get("recurrence", task.recurrence)
-    beside = {"series": _represent(recurrence)}
-    return tasks.recorded(EventType.RECURRENCE_SET, task, fields, now=now, beside=beside)
+    series = _represent(fields.get("recurrence", task.recurrence))
+    task, data = tasks.changed(task, fields, now=now)
+    recurs: RecurrenceSet = {**data, "series": series}
+    return task, [tasks.event(EventType.RECURRENCE_SET, task, recurs)]
 
 
-def _represent(recurrence: Recurrence) -> _SeriesData:
+def _represent(recurrence: Recurrence) -> SeriesData:
     series = recurrence.series
     return {
         "recurrence_rule": series.recurrence_rule,

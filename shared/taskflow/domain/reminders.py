@@ -8,27 +8,30 @@ reminded of.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, PlainValidator
 from pydantic_core import PydanticCustomError
-from typing_extensions import TypedDict
 
 from taskflow.domain import notifications
 from taskflow.domain.content import Content
 from taskflow.domain.errors import FieldError, InvalidContent, TaskIsClosed
+from taskflow.domain.event_data import (
+    EventData,
+    ReminderChanged,
+    ReminderScheduled,
+    ReminderTriggered,
+)
 from taskflow.domain.events import EventType, NewEvent, changed_fields
-from taskflow.domain.identifiers import IdText, new_id
+from taskflow.domain.identifiers import new_id
 from taskflow.domain.notifications import Notification
+from taskflow.domain.representations import ReminderRepresentation, ReminderStatus
 from taskflow.domain.tasks import Task
-from taskflow.domain.text import JsonObject, NotBlank
+from taskflow.domain.text import NotBlank
 from taskflow.domain.times import (
     Duration,
-    DurationText,
     Time,
-    TimeText,
     duration_text,
     parse_duration,
     rfc3339,
@@ -84,15 +87,6 @@ class Snooze(Content):
     """What a client sends to be reminded again later."""
 
     until: Time
-
-
-class ReminderStatus(StrEnum):
-    """Where a reminder stands."""
-
-    SCHEDULED = "scheduled"
-    TRIGGERED = "triggered"
-    SENT = "sent"
-    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,21 +146,6 @@ class Added:
     reminder: Reminder
     notification: Notification | None
     happened: Sequence[NewEvent]
-
-
-class ReminderRepresentation(TypedDict):
-    """A reminder as answers and its events show it."""
-
-    id: IdText
-    task_id: IdText
-    user_id: str
-    remind_at: TimeText
-    before_due: DurationText | None
-    message: str | None
-    status: ReminderStatus
-    notified: bool
-    fires_immediately: bool
-    created_at: TimeText
 
 
 def represent(reminder: Reminder, *, fires_immediately: bool = False) -> ReminderRepresentation:
@@ -279,17 +258,14 @@ def remove(reminder: Reminder, *, now: datetime) -> tuple[Reminder, NewEvent]:
 def trigger(reminder: Reminder, task: Task, *, now: datetime) -> Triggered:
     """Remind the user: on their sockets by the event, and in the inbox."""
     late_by_s = round((now - reminder.remind_at).total_seconds(), 3)
-    fired, triggered = _recorded(
-        EventType.REMINDER_TRIGGERED,
-        reminder,
-        replace(reminder, status=ReminderStatus.TRIGGERED),
-        now=now,
-        beside={
-            "task_title": task.title,
-            "reminder_message": reminder.message,
-            "late_by_s": late_by_s,
-        },
-    )
+    fired, data = _changed(reminder, replace(reminder, status=ReminderStatus.TRIGGERED))
+    shown: ReminderTriggered = {
+        **data,
+        "task_title": task.title,
+        "reminder_message": reminder.message,
+        "late_by_s": late_by_s,
+    }
+    triggered = _event(EventType.REMINDER_TRIGGERED, fired, shown, now=now)
     notification, created = notifications.create(
         user_id=task.user_id,
         task_id=task.id,
@@ -369,26 +345,25 @@ def _scheduled(
         created_at=now,
         version=1,
     )
-    data: JsonObject = {**represent(reminder)}
+    data: ReminderScheduled = {**represent(reminder)}
     return reminder, _event(EventType.REMINDER_SCHEDULED, reminder, data, now=now)
 
 
 def _recorded(
-    event_type: EventType,
-    before: Reminder,
-    after: Reminder,
-    *,
-    now: datetime,
-    beside: JsonObject | None = None,
+    event_type: EventType, before: Reminder, after: Reminder, *, now: datetime
 ) -> tuple[Reminder, NewEvent]:
-    after = replace(after, version=before.version + 1)
-    new = represent(after)
-    data = {**new, **(beside or {}), "changes": changed_fields(represent(before), new)}
+    after, data = _changed(before, after)
     return after, _event(event_type, after, data, now=now)
 
 
+def _changed(before: Reminder, after: Reminder) -> tuple[Reminder, ReminderChanged]:
+    after = replace(after, version=before.version + 1)
+    new = represent(after)
+    return after, {**new, "changes": changed_fields(represent(before), new)}
+
+
 def _event(
-    event_type: EventType, reminder: Reminder, data: JsonObject, *, now: datetime
+    event_type: EventType, reminder: Reminder, data: EventData, *, now: datetime
 ) -> NewEvent:
     return NewEvent(
         event_type=event_type,

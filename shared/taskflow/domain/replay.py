@@ -7,11 +7,14 @@ from typing import Any
 
 from taskflow.domain import tasks
 from taskflow.domain.events import EventType, is_of_task
-from taskflow.domain.tasks import BESIDE_THE_TASK, Task
+from taskflow.domain.representations import TaskRepresentation
+from taskflow.domain.tasks import Task
 from taskflow.domain.text import JsonObject, compact_json
 from taskflow.domain.times import rfc3339
 
 DELETED_AT = "deleted_at"
+
+_FIELDS = TaskRepresentation.__required_keys__
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +51,7 @@ class Replay:
         if known is not None and known.version >= record["version"]:
             self.doubled += 1
             return
-        fields = {
-            name: value for name, value in record["data"].items() if name not in BESIDE_THE_TASK
-        }
+        fields = {name: value for name, value in record["data"].items() if name in _FIELDS}
         is_deleted = record["event_type"] == EventType.TASK_DELETED
         fields[DELETED_AT] = record["timestamp"] if is_deleted else None
         self.states[record["aggregate_id"]] = TaskState(record["version"], compact_json(fields))

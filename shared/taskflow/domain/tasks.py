@@ -3,20 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import StrEnum
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError, PydanticKnownError
-from typing_extensions import TypedDict
 
 from taskflow.domain.content import Content
 from taskflow.domain.errors import FieldError, InvalidContent
+from taskflow.domain.event_data import EventData, TaskChanged
 from taskflow.domain.events import EventType, NewEvent, changed_fields
-from taskflow.domain.identifiers import IdText, new_id
+from taskflow.domain.identifiers import new_id
 from taskflow.domain.merge_patch import merge_patch
 from taskflow.domain.recurrence import Recurrence
+from taskflow.domain.representations import Priority, Status, TaskRepresentation
 from taskflow.domain.text import (
     JsonObject,
     NotBlank,
@@ -26,7 +26,7 @@ from taskflow.domain.text import (
     differ_as_json,
     nfc,
 )
-from taskflow.domain.times import Time, TimeText, rfc3339
+from taskflow.domain.times import Time, rfc3339
 
 TITLE_MAX_CHARS = 255
 DESCRIPTION_MAX_CHARS = 10_000
@@ -36,24 +36,6 @@ SENT_TAGS_MAX = 4 * TAGS_MAX
 
 TAG_MAX_CHARS = 64
 METADATA_MAX_BYTES = 16 * 1024
-
-
-class Status(StrEnum):
-    """Where a task stands."""
-
-    PENDING = "pending"
-    IN_PROGRESS = "in_progress"
-    COMPLETED = "completed"
-    CANCELLED = "cancelled"
-
-
-class Priority(StrEnum):
-    """How much a task matters, from least to most."""
-
-    LOW = "low"
-    MEDIUM = "medium"
-    HIGH = "high"
-    URGENT = "urgent"
 
 
 def _without_nulls(sent: JsonObject) -> JsonObject:
@@ -227,35 +209,20 @@ class Task:
         return self.recurrence is not None and is_kept
 
 
-BESIDE_THE_TASK = frozenset({"changes", "series", "occurrence"})
-"""What the data of a task's event hold beside its representation."""
+ChangeType = Literal[
+    EventType.TASK_UPDATED,
+    EventType.TASK_DUE_DATE_CHANGED,
+    EventType.TASK_COMPLETED,
+    EventType.TASK_UNCOMPLETED,
+    EventType.TASK_DELETED,
+    EventType.TASK_RESTORED,
+    EventType.TASK_CORRECTED,
+    EventType.RECURRENCE_REMOVED,
+]
+"""The types of the events that say nothing but the task after the change, and what changed."""
 
 Changed = tuple[Task, Sequence[NewEvent]]
 """A task after a change, and the events that record it: none where nothing changed."""
-
-
-class TaskRepresentation(TypedDict):
-    """A task as answers and its events show it."""
-
-    id: IdText
-    user_id: str
-    title: str
-    description: str | None
-    status: Status
-    completed: bool
-    priority: Priority
-    tags: list[str]
-    metadata: JsonObject
-    due_date: TimeText | None
-    recurrence_rule: str | None
-    is_recurring: bool
-    next_occurrence: TimeText | None
-    completed_at: TimeText | None
-    created_at: TimeText
-    updated_at: TimeText
-    version: int
-    recurring_task_id: IdText | None
-    occurrence_at: TimeText | None
 
 
 def represent(task: Task) -> TaskRepresentation:
@@ -308,7 +275,7 @@ def create(draft: TaskDraft, *, user_id: str, now: datetime) -> tuple[Task, Sequ
 
 def created(task: Task) -> NewEvent:
     """Return the event of a new task."""
-    return _event(EventType.TASK_CREATED, task, {**represent(task)})
+    return event(EventType.TASK_CREATED, task, represent(task))
 
 
 def update(task: Task, changes: TaskChanges, *, now: datetime) -> Changed:
@@ -430,7 +397,7 @@ def _refuse(task: Task, changes: TaskChanges) -> None:
         raise InvalidContent(*errors)
 
 
-def _changed(event_type: EventType, task: Task, fields: JsonObject, *, now: datetime) -> Changed:
+def _changed(event_type: ChangeType, task: Task, fields: JsonObject, *, now: datetime) -> Changed:
     differing = {
         name: value for name, value in fields.items() if differ_as_json(getattr(task, name), value)
     }
@@ -440,19 +407,17 @@ def _changed(event_type: EventType, task: Task, fields: JsonObject, *, now: date
     return recorded(event_type, task, differing, now=now) if differing else (task, [])
 
 
-def recorded(
-    event_type: EventType,
-    task: Task,
-    fields: JsonObject,
-    *,
-    now: datetime,
-    beside: JsonObject | None = None,
-) -> Changed:
+def recorded(event_type: ChangeType, task: Task, fields: JsonObject, *, now: datetime) -> Changed:
     """Give fields of a task new values, with the event that says so.
 
-    Where that makes its series begin or end, the next occurrence follows. `beside` is what the
-    event says beside the task itself.
+    Where that makes its series begin or end, the next occurrence follows.
     """
+    after, data = changed(task, fields, now=now)
+    return after, [event(event_type, after, data)]
+
+
+def changed(task: Task, fields: JsonObject, *, now: datetime) -> tuple[Task, TaskChanged]:
+    """Give fields of a task new values as `recorded` does; return what its event will say too."""
     after = replace(task, **fields, updated_at=now, version=task.version + 1)
     if after.recurs != task.recurs and "next_occurrence" not in fields:
         # A series that goes on does so from now: nothing is made up for.
@@ -460,10 +425,11 @@ def recorded(
         after = replace(after, next_occurrence=goes_on and goes_on.first_after(now))
     new = represent(after)
     changes = changed_fields(represent(task), new, unmentioned=frozenset({"version", "updated_at"}))
-    return after, [_event(event_type, after, {**new, **(beside or {}), "changes": changes})]
+    return after, {**new, "changes": changes}
 
 
-def _event(event_type: EventType, task: Task, data: JsonObject) -> NewEvent:
+def event(event_type: EventType, task: Task, data: EventData) -> NewEvent:
+    """Return the event of a task as it now stands."""
     return NewEvent(
         event_type=event_type,
         user_id=task.user_id,

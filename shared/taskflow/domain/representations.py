@@ -1,0 +1,151 @@
+"""Representations: what answers and events show of tasks, reminders, notifications and accounts.
+
+They are plain dictionaries, ready for JSON.
+"""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from taskflow.domain.identifiers import IdText
+from taskflow.domain.text import JsonObject
+from taskflow.domain.times import DurationText, TimeText
+
+
+class Status(StrEnum):
+    """Where a task stands."""
+
+    PENDING = "pending"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+class Priority(StrEnum):
+    """How much a task matters, from least to most."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    URGENT = "urgent"
+
+
+class ReminderStatus(StrEnum):
+    """Where a reminder stands."""
+
+    SCHEDULED = "scheduled"
+    TRIGGERED = "triggered"
+    SENT = "sent"
+    CANCELLED = "cancelled"
+
+
+class TaskRepresentation(TypedDict):
+    """A task as answers and its events show it, flat."""
+
+    id: Annotated[IdText, Field(description="The task's id.")]
+    user_id: Annotated[str, Field(description="Whose task it is.")]
+    title: Annotated[str, Field(description="What is to be done; never blank.")]
+    description: Annotated[str | None, Field(description="More about it.")]
+    status: Annotated[
+        Status,
+        Field(description="Where it stands."),
+    ]
+    completed: Annotated[bool, Field(description="Whether `status` is `completed`.")]
+    priority: Annotated[Priority, Field(description="How much it matters.")]
+    tags: Annotated[list[str], Field(description="Each once, in the order they were given.")]
+    metadata: Annotated[JsonObject, Field(description="The client's own JSON, as it was sent.")]
+    due_date: Annotated[TimeText | None, Field(description="When it is due.")]
+    recurrence_rule: Annotated[
+        str | None,
+        Field(description="The rule (RFC 5545) of its series; null where it is not recurring."),
+    ]
+    is_recurring: Annotated[bool, Field(description="Whether it carries a series.")]
+    next_occurrence: Annotated[
+        TimeText | None, Field(description="The time of the next occurrence of its series.")
+    ]
+    completed_at: Annotated[
+        TimeText | None, Field(description="When it was completed; null while it is not.")
+    ]
+    created_at: Annotated[TimeText, Field(description="When it was created.")]
+    updated_at: Annotated[TimeText, Field(description="When it was last changed.")]
+    version: Annotated[
+        int, Field(ge=1, description="How many events have changed it; its entity tag.")
+    ]
+    recurring_task_id: Annotated[
+        IdText | None, Field(description="Of an occurrence: the recurring task it was made from.")
+    ]
+    occurrence_at: Annotated[
+        TimeText | None, Field(description="Of an occurrence: its time in the series.")
+    ]
+
+
+class ReminderRepresentation(TypedDict):
+    """A reminder as answers and its events show it."""
+
+    id: Annotated[IdText, Field(description="The reminder's id.")]
+    task_id: Annotated[IdText, Field(description="What it reminds of.")]
+    user_id: Annotated[str, Field(description="Whom it reminds.")]
+    remind_at: Annotated[TimeText, Field(description="When.")]
+    before_due: Annotated[
+        DurationText | None,
+        Field(description="How long before the due date (RFC 5545, 3.3.6); null at a fixed time."),
+    ]
+    message: Annotated[str | None, Field(description="What its user wants to be told.")]
+    status: Annotated[
+        ReminderStatus,
+        Field(description="Where it stands."),
+    ]
+    notified: Annotated[bool, Field(description="Whether its user has been reminded.")]
+    fires_immediately: Annotated[
+        bool,
+        Field(description="In the answer to its creation, whether its time was past; else false."),
+    ]
+    created_at: Annotated[TimeText, Field(description="When it was created.")]
+
+
+class NotificationRepresentation(TypedDict):
+    """A notification as answers and its events show it."""
+
+    id: Annotated[IdText, Field(description="The notification's id.")]
+    user_id: Annotated[str, Field(description="Whose inbox it is in.")]
+    task_id: Annotated[IdText, Field(description="The task it is about.")]
+    reminder_id: Annotated[IdText, Field(description="The reminder it came from.")]
+    title: Annotated[str, Field(description="The title of the task when it was reminded of.")]
+    message: Annotated[str | None, Field(description="The reminder's message.")]
+    late_by_s: Annotated[
+        float | None,
+        Field(description="Seconds from the time of the reminder to the notification."),
+    ]
+    created_at: Annotated[TimeText, Field(description="When it was created.")]
+    read_at: Annotated[TimeText | None, Field(description="When it was read; null until then.")]
+
+
+class AccountRepresentation(TypedDict):
+    """An account as its owner sees it."""
+
+    id: Annotated[str, Field(description="The user's id.")]
+    email: Annotated[str, Field(description="The email address that the account was opened with.")]
+    timezone: Annotated[str, Field(description="The user's IANA zone.")]
+
+
+class QuietHoursRepresentation(TypedDict):
+    """The part of a day without outside messages, in the user's zone."""
+
+    start: Annotated[str, Field(description="Local time, `HH:MM`.")]
+    end: Annotated[
+        str, Field(description="Local time, `HH:MM`; before `start` it is past midnight.")
+    ]
+
+
+class SettingsRepresentation(TypedDict):
+    """A user's settings as answers and their events show them."""
+
+    timezone: Annotated[str, Field(description="The user's IANA zone.")]
+    notification_channels: Annotated[
+        list[str], Field(description="The outside channels: `email`, `push`.")
+    ]
+    quiet_hours: Annotated[
+        QuietHoursRepresentation | None, Field(description="When no outside message is sent.")
+    ]

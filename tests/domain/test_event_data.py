@@ -1,0 +1,40 @@
+"""What events say: every type that the domain can produce is as its model has it (E1)."""
+
+import json
+
+import pytest
+
+from taskflow.domain.events import EVENT_TYPES, EventType
+from taskflow.domain.text import compact_json
+from tests.support.builders import said
+from tests.support.declared import assert_declared
+from tests.support.every_type import an_event_of_every_type
+
+HAPPENED = an_event_of_every_type()
+
+
+def test_the_scenario_has_an_event_of_every_type() -> None:
+    assert {event.event_type for event in HAPPENED} == set(EVENT_TYPES)
+
+
+@pytest.mark.parametrize("event_type", EventType)
+def test_an_event_says_what_the_model_of_its_type_has_and_nothing_else(
+    event_type: EventType,
+) -> None:
+    for event in HAPPENED:
+        if event.event_type == event_type:
+            assert_declared(event_type, compact_json(event.data))
+
+
+@pytest.mark.parametrize("event_type", EventType)
+def test_data_that_lack_a_field_or_have_one_more_are_not_of_the_model(
+    event_type: EventType,
+) -> None:
+    [event, *_] = [event for event in HAPPENED if event.event_type == event_type]
+    data = said(event)
+
+    for name in EVENT_TYPES[event_type].data.__required_keys__:
+        with pytest.raises(ValueError, match=name):
+            assert_declared(event_type, json.dumps({key: data[key] for key in data if key != name}))
+    with pytest.raises(ValueError, match="unheard_of"):
+        assert_declared(event_type, json.dumps({**data, "unheard_of": 1}))

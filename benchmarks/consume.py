@@ -20,7 +20,7 @@ from taskflow.domain import tasks
 from taskflow.eventing import Shift
 from taskflow.kafka.publisher import Publisher
 from taskflow.standalone.postgres import BINARIES
-from taskflow.storage import events, task_store, transaction
+from taskflow.storage import task_changes, transaction
 from taskflow.storage.tables import AUDIT_ENTRIES
 from tests.support import roles
 from tests.support.accounts import A_CAUSE, a_user
@@ -152,8 +152,7 @@ def _append(users: Sequence[str]) -> None:
         for user_id in users:
             draft = a_draft(description=DESCRIPTION)
             task, happened = tasks.create(draft, user_id=user_id, now=clock.now())
-            task_store.add(tx, task)
-            events.append(tx, happened)
+            task_changes.save_all(tx, new_tasks=[task], events=happened)
 
 
 def _entries() -> int:

@@ -6,15 +6,14 @@ from uuid import UUID
 from flask import Response
 
 from taskflow import clock
-from taskflow.domain import reminders
+from taskflow.domain import recurring, reminders
 from taskflow.domain.reminders import ReminderDraft
 from taskflow.serving import Caller, as_json, http_function
 from taskflow.storage import (
     Transaction,
     account_store,
-    events,
-    notification_store,
     reminder_store,
+    task_changes,
     task_store,
 )
 
@@ -28,10 +27,14 @@ def add_reminder(caller: Caller, task_id: UUID, draft: ReminderDraft, tx: Transa
     added = reminders.add(task, draft, others, zone, now=now)
     if not added.happened:
         return as_json(reminders.represent(added.reminder))
-    reminder_store.add_all(tx, [added.reminder])
-    task_store.set_lead(tx, task, reminders.lead_of([*others, added.reminder]), now=now)
+    led = recurring.lead_by(task, reminders.lead_of([*others, added.reminder]), now=now)
     fired = [] if added.notification is None else [added.notification]
-    notification_store.add_all(tx, fired)
-    events.append(tx, added.happened)
+    task_changes.save_all(
+        tx,
+        tasks=[(task, led)],
+        new_reminders=[added.reminder],
+        notifications=fired,
+        events=added.happened,
+    )
     shown = reminders.represent(added.reminder, fires_immediately=bool(fired))
     return as_json(shown, HTTPStatus.CREATED)

@@ -8,7 +8,7 @@ from taskflow import clock
 from taskflow.domain import tasks
 from taskflow.domain.tasks import DueDate
 from taskflow.serving import Caller, Conditions, http_function, shown
-from taskflow.storage import Transaction, events, reminder_store, task_store
+from taskflow.storage import Transaction, task_changes, task_store
 
 
 @http_function("PUT /api/{user_id}/tasks/{task_id}/due-date", permission="tasks:write")
@@ -17,9 +17,7 @@ def change_due_date(
 ) -> Response:
     task = task_store.lock(tx, caller.user_id, task_id)
     conditions.check(task)
-    now = clock.now()
-    changed, happened = tasks.set_due_date(task, wanted.due_date, now=now)
-    task_store.save(tx, changed)
-    of_reminders = reminder_store.follow(tx, task, changed, now=now)
-    events.append(tx, [*happened, *of_reminders])
+    changed = task_changes.save(
+        tx, task, tasks.set_due_date(task, wanted.due_date, now=clock.now())
+    )
     return shown(changed)

@@ -1,12 +1,23 @@
 """PUT /api/{user_id}/settings: change one's timezone, notification channels and quiet hours."""
 
+from collections.abc import Sequence
+from datetime import datetime
+
 from flask import Response
 
 from taskflow import clock
-from taskflow.domain import accounts, recurring
-from taskflow.domain.accounts import SettingsChanges
+from taskflow.domain import accounts, recurring, reminders
+from taskflow.domain.accounts import Account, SettingsChanges
+from taskflow.domain.events import NewEvent
 from taskflow.serving import Caller, as_json, http_function
-from taskflow.storage import Transaction, account_store, events, reminder_store, task_store
+from taskflow.storage import (
+    Transaction,
+    account_store,
+    events,
+    reminder_store,
+    task_changes,
+    task_store,
+)
 
 
 @http_function("PUT /api/{user_id}/settings", permission="tasks:write")
@@ -15,11 +26,27 @@ def change_settings(caller: Caller, changes: SettingsChanges, tx: Transaction) -
     account = account_store.lock(tx, caller.user_id)
     changed, happened = accounts.change_settings(account, changes, now=now)
     account_store.save(tx, changed)
-    if changed.timezone != account.timezone:
-        series = task_store.lock_recurring(tx, caller.user_id)
-        moved = [recurring.follow_zone(task, changed.timezone, now=now) for task in series]
-        task_store.save_all(tx, [task for task, _ in moved])
-        of_reminders = reminder_store.follow_zone(tx, caller.user_id, now=now)
-        happened = [*happened, *(event for _, its in moved for event in its), *of_reminders]
-    events.append(tx, happened)
+    if changed.timezone == account.timezone:
+        events.append(tx, happened)
+    else:
+        _move(tx, changed, happened, now=now)
     return as_json(accounts.represent_settings(changed))
+
+
+def _move(
+    tx: Transaction, account: Account, happened: Sequence[NewEvent], *, now: datetime
+) -> None:
+    """Have what follows its user go on in their new zone; `happened` is what says that they moved.
+
+    The account is locked, and stored with the zone.
+    """
+    series = task_store.lock_recurring(tx, account.id)
+    moved = [recurring.follow_zone(task, account.timezone, now=now) for task in series]
+    to_come = reminder_store.lock_with_days(tx, account.id)
+    changed, of_reminders = reminders.follow_zone_all(to_come, now=now)
+    task_changes.save_all(
+        tx,
+        tasks=[(before, after) for before, (after, _) in zip(series, moved, strict=True)],
+        reminders=changed,
+        events=[*happened, *(event for _, its in moved for event in its), *of_reminders],
+    )

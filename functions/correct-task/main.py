@@ -8,7 +8,7 @@ from taskflow import clock
 from taskflow.domain import tasks
 from taskflow.domain.tasks import TaskChanges
 from taskflow.serving import Conditions, http_function, shown
-from taskflow.storage import Transaction, events, reminder_store, task_store
+from taskflow.storage import Transaction, task_changes, task_store
 
 
 @http_function("POST /api/admin/tasks/{task_id}/correct", permission="tasks:write", role="admin")
@@ -17,9 +17,5 @@ def correct_task(
 ) -> Response:
     task = task_store.lock(tx, task_store.owner(tx, task_id), task_id)
     conditions.check(task)
-    now = clock.now()
-    changed, happened = tasks.correct(task, changes, now=now)
-    task_store.save(tx, changed)
-    of_reminders = reminder_store.follow(tx, task, changed, now=now)
-    events.append(tx, [*happened, *of_reminders])
+    changed = task_changes.save(tx, task, tasks.correct(task, changes, now=clock.now()))
     return shown(changed)

@@ -7,7 +7,7 @@ from flask import Response
 from taskflow import clock
 from taskflow.domain import recurring
 from taskflow.serving import Caller, Conditions, http_function, no_content
-from taskflow.storage import Transaction, events, task_store
+from taskflow.storage import Transaction, task_changes, task_store
 
 
 @http_function("DELETE /api/{user_id}/tasks/{task_id}/recurrence", permission="tasks:write")
@@ -16,7 +16,5 @@ def remove_recurrence(
 ) -> Response:
     task = task_store.lock(tx, caller.user_id, task_id)
     conditions.check(task)
-    task, happened = recurring.remove_recurrence(task, now=clock.now())
-    task_store.save(tx, task)
-    events.append(tx, happened)
+    task_changes.save(tx, task, recurring.remove_recurrence(task, now=clock.now()))
     return no_content()

@@ -7,7 +7,7 @@ from flask import Response
 from taskflow import clock
 from taskflow.domain import tasks
 from taskflow.serving import Caller, Conditions, http_function, shown
-from taskflow.storage import Transaction, events, reminder_store, task_store
+from taskflow.storage import Transaction, task_changes, task_store
 
 
 @http_function("POST /api/{user_id}/tasks/{task_id}/restore", permission="tasks:write")
@@ -16,9 +16,5 @@ def restore_task(
 ) -> Response:
     task = task_store.lock(tx, caller.user_id, task_id, deleted=True)
     conditions.check(task)
-    now = clock.now()
-    changed, happened = tasks.restore(task, now=now)
-    task_store.save(tx, changed)
-    of_reminders = reminder_store.follow(tx, task, changed, now=now)
-    events.append(tx, [*happened, *of_reminders])
+    changed = task_changes.save(tx, task, tasks.restore(task, now=clock.now()))
     return shown(changed)

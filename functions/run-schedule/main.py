@@ -17,10 +17,9 @@ from taskflow.storage import (
     LockTimeout,
     Look,
     Transaction,
-    events,
-    notification_store,
     reminder_store,
     run,
+    task_changes,
     task_store,
 )
 
@@ -109,11 +108,13 @@ def _spawn(tx: Transaction, ids: Sequence[UUID]) -> None:
         )
         for task in series
     ]
-    occurrences = [one for each in spawned for one in each.occurrences]
-    task_store.add_all(tx, occurrences)
-    task_store.save_all(tx, [each.task for each in spawned])
-    reminder_store.add_all(tx, [one for each in spawned for one in each.reminders])
-    events.append(tx, [event for each in spawned for event in each.happened])
+    task_changes.save_all(
+        tx,
+        tasks=[(task, each.task) for task, each in zip(series, spawned, strict=True)],
+        new_tasks=[one for each in spawned for one in each.occurrences],
+        new_reminders=[one for each in spawned for one in each.reminders],
+        events=[event for each in spawned for event in each.happened],
+    )
     for task in series:
         if task.recurrence is not None and task.next_occurrence is not None:
             late = now - task.recurrence.made_at(task.next_occurrence)
@@ -153,8 +154,11 @@ def _remind(tx: Transaction, ids: Sequence[UUID]) -> None:
     now = clock.now()
     due = reminder_store.due(tx, ids, now=now)
     triggered = [reminders.trigger(reminder, task, now=now) for reminder, task in due]
-    reminder_store.save_all(tx, [each.reminder for each in triggered])
-    notification_store.add_all(tx, [each.notification for each in triggered])
-    events.append(tx, [event for each in triggered for event in each.happened])
+    task_changes.save_all(
+        tx,
+        reminders=[each.reminder for each in triggered],
+        notifications=[each.notification for each in triggered],
+        events=[event for each in triggered for event in each.happened],
+    )
     for reminder, _ in due:
         metrics.LATE_SECONDS.labels("reminder").observe((now - reminder.remind_at).total_seconds())

@@ -8,7 +8,13 @@ from taskflow import clock
 from taskflow.domain import recurring, reminders
 from taskflow.domain.recurring import RecurrenceDraft
 from taskflow.serving import Caller, Conditions, as_json, http_function
-from taskflow.storage import Transaction, account_store, events, reminder_store, task_store
+from taskflow.storage import (
+    Transaction,
+    account_store,
+    reminder_store,
+    task_changes,
+    task_store,
+)
 
 
 @http_function("POST /api/{user_id}/tasks/{task_id}/recurrence", permission="tasks:write")
@@ -19,7 +25,7 @@ def set_recurrence(
     task = task_store.lock(tx, caller.user_id, task_id)
     conditions.check(task)
     lead = reminders.lead_of(reminder_store.of_task(tx, task_id))
-    task, happened = recurring.set_recurrence(task, draft, zone, lead=lead, now=clock.now())
-    task_store.save(tx, task)
-    events.append(tx, happened)
-    return as_json(recurring.represent(task))
+    changed = task_changes.save(
+        tx, task, recurring.set_recurrence(task, draft, zone, lead=lead, now=clock.now())
+    )
+    return as_json(recurring.represent(changed))

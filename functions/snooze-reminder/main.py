@@ -8,13 +8,12 @@ from taskflow import clock
 from taskflow.domain import reminders
 from taskflow.domain.reminders import Snooze
 from taskflow.serving import Caller, as_json, http_function
-from taskflow.storage import Transaction, events, reminder_store
+from taskflow.storage import Transaction, reminder_store, task_changes
 
 
 @http_function("POST /api/{user_id}/reminders/{reminder_id}/snooze", permission="tasks:write")
 def snooze_reminder(caller: Caller, reminder_id: UUID, wanted: Snooze, tx: Transaction) -> Response:
     reminder, task = reminder_store.lock(tx, caller.user_id, reminder_id)
     reminder, happened = reminders.snooze(reminder, task, wanted, now=clock.now())
-    reminder_store.save_all(tx, [reminder])
-    events.append(tx, happened)
+    task_changes.save_all(tx, reminders=[reminder], events=happened)
     return as_json(reminders.represent(reminder))

@@ -9,7 +9,7 @@ from taskflow.domain.events import EventType
 from taskflow.eventing import event_function
 from taskflow.eventing.envelope import DeliveredEvent
 from taskflow.kafka.topics import TASKS_TOPIC
-from taskflow.storage import Transaction, events, reminder_store, task_store
+from taskflow.storage import Transaction, reminder_store, task_changes, task_store
 
 
 @event_function(TASKS_TOPIC, types=[EventType.TASK_COMPLETED])
@@ -38,8 +38,11 @@ def _spawn(tx: Transaction, user_id: str, task_id: UUID, completed_id: UUID) -> 
     times = {task.id: [one.occurrence_at for one in spawned.occurrences if one.occurrence_at]}
     if not spawned.occurrences or task_store.occurrences_at(tx, times):
         return False
-    task_store.add_all(tx, spawned.occurrences)
-    reminder_store.add_all(tx, spawned.reminders)
-    task_store.save_all(tx, [spawned.task])
-    events.append(tx, spawned.happened)
+    task_changes.save_all(
+        tx,
+        tasks=[(task, spawned.task)],
+        new_tasks=spawned.occurrences,
+        new_reminders=spawned.reminders,
+        events=spawned.happened,
+    )
     return True

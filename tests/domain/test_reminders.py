@@ -303,6 +303,24 @@ def test_from_closed_to_closed_nothing_happens_to_a_reminder(close: dict[str, An
     assert not reminders.concern(closed, deleted)
 
 
+def test_changes_of_several_tasks_move_the_reminders_of_each_as_of_its_own_change() -> None:
+    moving, closing, same = _due_task(), _due_task(), _due_task()
+    moved = tasks.set_due_date(moving, DUE + DAY, now=A_TIME + HOUR)[0]
+    closed = tasks.set_completed(closing, True, now=A_TIME)[0]  # noqa: FBT003 - the domain's own
+    renamed = tasks.update(same, TaskChanges(title="x"), now=A_TIME)[0]
+    one, two, three = (a_reminder(task, before_due="P1D") for task in (moving, closing, same))
+
+    changed, happened = reminders.follow_all(
+        [(moving, moved), (closing, closed), (same, renamed)], [three, two, one]
+    )
+
+    later, [rescheduled] = reminders.follow(moving, moved, [one], now=A_TIME + HOUR)
+    cancelled, [ended] = reminders.follow(closing, closed, [two], now=A_TIME)
+    assert changed == [*later, *cancelled]
+    assert happened == [rescheduled, ended]
+    assert [event.timestamp for event in happened] == [A_TIME + HOUR, A_TIME]
+
+
 def test_a_due_date_takes_with_it_what_is_relative_to_it() -> None:
     task = _due_task()
     moved, _ = tasks.set_due_date(task, DUE + 3 * DAY, now=A_TIME)
@@ -427,6 +445,9 @@ def test_a_new_zone_moves_a_reminder_where_the_clocks_change_otherwise() -> None
         "remind_at": {"old": rfc3339(SPRING - DAY), "new": rfc3339(SPRING - 23 * HOUR)}
     }
     assert others == [None, None, None]
+    assert reminders.follow_zone_all(
+        [(replace(one, zone=BERLIN), task.due_date) for one in (hours, days, snoozed)], now=A_TIME
+    ) == ([after], [event])
     assert reminders.follow_zone(replace(days, zone="Asia/Kolkata"), SPRING, now=A_TIME) is None
 
 

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from taskflow.domain import tasks
+from taskflow.domain.tasks import Task
 from taskflow.eventing import Due
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import (
@@ -18,6 +19,7 @@ from taskflow.storage import (
     LockTimeout,
     Look,
     Transaction,
+    task_changes,
     task_store,
     transaction,
 )
@@ -41,7 +43,7 @@ class Works:
             for number in range(count)
         ]
         with transaction(A_CAUSE) as tx:
-            task_store.add_all(tx, self.series)
+            task_changes.save_all(tx, new_tasks=self.series, events=[])
         self.ids = [task.id for task in self.series]
         self.tried: list[list[UUID]] = []
         self.bad: dict[UUID, Exception] = {}
@@ -57,8 +59,7 @@ class Works:
     def _carry_out(self, tx: Transaction, taken: Sequence[UUID]) -> None:
         self.tried.append(list(taken))
         for task in task_store.with_ids(tx, taken):
-            deleted, _ = tasks.delete(task, now=NOW)
-            task_store.save(tx, deleted)
+            _save_deleted(tx, task)
         for task_id in taken:
             if task_id in self.bad:
                 raise self.bad[task_id]
@@ -74,6 +75,11 @@ class Works:
         """Return what is still due, the longest due first."""
         with transaction(A_CAUSE) as tx:
             return [item.id for item in task_store.lock_due(tx, Look(99), now=NOW)]
+
+
+def _save_deleted(tx: Transaction, task: Task) -> None:
+    deleted, _ = tasks.delete(task, now=NOW)
+    task_changes.save(tx, task, (deleted, []))
 
 
 @pytest.fixture(autouse=True)
@@ -156,9 +162,9 @@ def test_a_batch_that_is_refused_by_the_database_is_taken_singly_too() -> None:
     def carry_out(tx: Transaction, taken: Sequence[UUID]) -> None:
         for task in task_store.with_ids(tx, taken):
             # The first is there already; the others are refused with it.
-            task_store.save(tx, tasks.delete(task, now=NOW)[0])
+            _save_deleted(tx, task)
             if task.id == works.ids[0]:
-                task_store.add(tx, task)
+                task_changes.save_all(tx, new_tasks=[task], events=[])
 
     due = Due(
         lambda tx, look: task_store.lock_due(tx, look, now=NOW),

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from taskflow.domain import accounts, tasks
 from taskflow.domain.accounts import SettingsChanges
-from taskflow.storage import account_store, events, reminder_store, task_store, transaction
+from taskflow.storage import account_store, events, task_changes, task_store, transaction
 from tests.functions.conftest import Travel
 from tests.support.accounts import A_CAUSE, SignedIn, a_user, an_administrator
 from tests.support.api import Api, content
@@ -414,10 +414,8 @@ def test_what_changes_while_its_user_moves_is_in_the_new_zone(user: SignedIn, ap
             closed = task_store.lock(tx, user.user_id, UUID(task["id"]))
             moving = pool.submit(api.put, "/api/settings", {"timezone": "Europe/Berlin"})
             eventually(_assert_someone_waits)
-            reopened, happened = tasks.set_completed(closed, False, now=NOW)  # noqa: FBT003 - the domain's own
-            task_store.save(tx, reopened)
-            of_reminders = reminder_store.follow(tx, closed, reopened, now=NOW)
-            events.append(tx, [*happened, *of_reminders])
+            reopened = tasks.set_completed(closed, False, now=NOW)  # noqa: FBT003 - the domain's own
+            task_changes.save(tx, closed, reopened)
         assert moving.result(WAIT_S).status_code == 200
 
     [pending] = _pending(api)

@@ -203,6 +203,17 @@ def test_rows_of_another_key_are_updated_by_it() -> None:
     assert _stored() == _by_id([{**row, "number": 5}, other])
 
 
+def test_a_row_that_has_a_higher_version_stays_as_it_is() -> None:
+    rows = [_a_row(note="stored", number=version) for version in (1, 2, 3)]
+    _insert(*rows)
+    changed = [{**row, "note": "changed", "number": 2} for row in rows]
+
+    with transaction(A_CAUSE) as tx:
+        many.update(tx, TABLE, changed, version="number")
+
+    assert _stored() == _by_id([*changed[:2], rows[2]])
+
+
 def test_where_one_row_is_refused_none_is_stored() -> None:
     row = _a_row()
 

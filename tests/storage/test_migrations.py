@@ -16,7 +16,14 @@ from sqlalchemy.exc import ProgrammingError
 from taskflow.domain import recurring
 from taskflow.domain.times import Duration
 from taskflow.standalone import supervisor
-from taskflow.storage import events, reminder_store, task_lists, task_store, transaction
+from taskflow.storage import (
+    events,
+    reminder_store,
+    task_changes,
+    task_lists,
+    task_store,
+    transaction,
+)
 from taskflow.storage.collation import sort_key
 from taskflow.storage.migrations import runner
 from taskflow.storage.migrations.runner import MigrationOutOfPhase, SchemaIsNewer
@@ -246,8 +253,7 @@ def test_tasks_from_before_recurrence_are_as_they_were_and_can_recur(
         set_, happened = recurring.set_recurrence(
             task, a_series(), "UTC", lead=timedelta(0), now=TASK["now"]
         )
-        task_store.save(tx, set_)
-        events.append(tx, happened)
+        task_changes.save(tx, task, (set_, happened))
         again = task_store.get(tx, "somebody", task.id)
     assert applied[0] == "0004_time"
     assert (task.title, task.tags, task.metadata) == (

@@ -22,9 +22,11 @@ from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import (
     Look,
     Transaction,
+    events,
     notification_store,
     reminder_store,
     run,
+    task_changes,
     task_store,
     transaction,
 )
@@ -43,6 +45,8 @@ ME, OTHER = "somebody", "somebody else"
 def _own_database(database: EmbeddedPostgres) -> Generator[None]:
     # What is due is due for all users, and other tests leave theirs.
     with a_database(database):
+        with transaction(A_CAUSE) as tx:
+            events.open_stream(tx, ME)
         yield
 
 
@@ -54,15 +58,25 @@ def _clean(_own_database: None) -> None:
 
 def _store(*stored: Task | Reminder | Notification) -> None:
     with transaction(A_CAUSE) as tx:
-        task_store.add_all(tx, [one for one in stored if isinstance(one, Task)])
-        reminder_store.add_all(tx, [one for one in stored if isinstance(one, Reminder)])
-        notification_store.add_all(tx, [one for one in stored if isinstance(one, Notification)])
+        task_changes.save_all(
+            tx,
+            new_tasks=[one for one in stored if isinstance(one, Task)],
+            new_reminders=[one for one in stored if isinstance(one, Reminder)],
+            notifications=[one for one in stored if isinstance(one, Notification)],
+            events=[],
+        )
 
 
-def _save(*changed: Task | Reminder) -> None:
+def _save(*changed: tuple[Task, Task] | Reminder) -> None:
+    """Store tasks, each before and after, and reminders, without the events that say so."""
     with transaction(A_CAUSE) as tx:
-        task_store.save_all(tx, [one for one in changed if isinstance(one, Task)])
-        reminder_store.save_all(tx, [one for one in changed if isinstance(one, Reminder)])
+        _save_in(tx, *changed)
+
+
+def _save_in(tx: Transaction, *changed: tuple[Task, Task] | Reminder) -> None:
+    reminders_changed = [one for one in changed if isinstance(one, Reminder)]
+    tasks_changed = [one for one in changed if not isinstance(one, Reminder)]
+    task_changes.save_all(tx, tasks=tasks_changed, reminders=reminders_changed, events=[])
 
 
 def _a_series(
@@ -149,8 +163,7 @@ def test_a_recurring_task_comes_back_as_it_was_stored(is_new: bool) -> None:  # 
     else:
         _store(plain)
         with transaction(A_CAUSE) as tx:
-            task_store.save(tx, task)
-            task_store.add(tx, occurrence)
+            task_changes.save_all(tx, tasks=[(plain, task)], new_tasks=[occurrence], events=[])
 
     with transaction(A_CAUSE) as tx:
         found = task_store.with_ids(tx, [task.id, occurrence.id])
@@ -163,7 +176,7 @@ def test_many_tasks_are_saved_at_once_each_as_it_is() -> None:
     ended, _ = recurring.remove_recurrence(series[0], now=A_TIME)
     deleted, _ = tasks.delete(series[1], now=A_TIME)
 
-    _save(ended, deleted)
+    _save((series[0], ended), (series[1], deleted))
 
     with transaction(A_CAUSE) as tx:
         found = task_store.with_ids(tx, [one.id for one in series])
@@ -176,8 +189,8 @@ def test_a_new_lead_is_kept_and_moves_the_time_to_create_by_as_much() -> None:
     _store(task, plain)
 
     with transaction(A_CAUSE) as tx:
-        task_store.set_lead(tx, task, 2 * HOUR, now=A_TIME)
-        task_store.set_lead(tx, plain, 2 * HOUR, now=A_TIME)
+        for each in (task, plain):
+            task_changes.save(tx, each, (recurring.lead_by(each, 2 * HOUR, now=A_TIME), []))
 
     [due] = _due(A_TIME + DAY - 2 * HOUR)
     assert due.recurrence is not None
@@ -228,7 +241,7 @@ def test_a_series_another_has_carried_out_meanwhile_is_not_taken() -> None:
 
     with _held(task) as tx:
         while_held = _due(A_TIME + HOUR)
-        task_store.save(tx, later)
+        _save_in(tx, (task, later))
 
     assert (while_held, _due(A_TIME + HOUR)) == ([], [])
 
@@ -282,8 +295,8 @@ def test_the_database_refuses_a_second_occurrence_of_the_same_time() -> None:
 
     with pytest.raises(DBAPIError, match="tasks_of_series"):
         _store(_an_occurrence(task, A_TIME + DAY), _an_occurrence(task, A_TIME))
-    with pytest.raises(DBAPIError, match="tasks_of_series"), transaction(A_CAUSE) as tx:
-        task_store.add(tx, _an_occurrence(task, A_TIME))
+    with pytest.raises(DBAPIError, match="tasks_of_series"):
+        _store(_an_occurrence(task, A_TIME))
 
     with transaction(A_CAUSE) as tx:
         assert task_store.occurrences_at(tx, {task.id: [A_TIME + DAY]}) == set()
@@ -339,7 +352,7 @@ def test_reminders_come_back_as_they_were_stored_and_changed() -> None:
 
     with transaction(A_CAUSE) as tx:
         before = reminder_store.of_task(tx, task.id)
-        reminder_store.save_all(tx, [gone, snoozed])
+        _save_in(tx, gone, snoozed)
         after = reminder_store.of_task(tx, task.id)
         of_both = reminder_store.of_tasks(tx, [task.id, other.id])
         of_me, of_none = reminder_store.all_of(tx, ME), reminder_store.of_tasks(tx, [])
@@ -350,23 +363,6 @@ def test_reminders_come_back_as_they_were_stored_and_changed() -> None:
     assert [each for each in of_both if each.user_id == OTHER] == [theirs]
     assert sorted(of_me, key=lambda each: each.created_at) == [gone, snoozed]
     assert of_none == []
-
-
-def test_a_tasks_change_is_carried_out_on_its_reminders_and_told() -> None:
-    task = _a_due_task()
-    reminder = a_reminder(task, before_due="PT1H")
-    _store(task, reminder)
-    moved, _ = tasks.set_due_date(task, A_TIME + 5 * DAY, now=A_TIME)
-    renamed, _ = tasks.update(task, tasks.TaskChanges(title="x"), now=A_TIME)
-
-    with transaction(A_CAUSE) as tx:
-        nothing = reminder_store.follow(tx, task, renamed, now=A_TIME)
-        [event] = reminder_store.follow(tx, task, moved, now=A_TIME)
-        [after] = reminder_store.of_task(tx, task.id)
-
-    assert nothing == []
-    assert after.remind_at == A_TIME + 5 * DAY - HOUR
-    assert (event.event_type.value, event.version) == ("reminder.rescheduled", after.version)
 
 
 def test_a_reminder_is_locked_with_its_task_and_is_its_users_alone() -> None:
@@ -394,7 +390,7 @@ def test_a_reminder_taken_away_while_one_waits_for_its_task_is_not_found() -> No
         with _held(task) as tx:
             waiting = pool.submit(run, lambda it: reminder_store.lock(it, ME, reminder.id), A_CAUSE)
             eventually(_assert_someone_waits)
-            reminder_store.save_all(tx, [gone])
+            _save_in(tx, gone)
 
         with pytest.raises(ReminderNotFound):
             waiting.result(WAIT_S)
@@ -530,8 +526,7 @@ def test_what_is_being_changed_is_not_taken_and_afterwards_is_as_it_was_left(
 
     with _held(task) as tx:
         after, changed = change(task, reminder)
-        task_store.save(tx, after)
-        reminder_store.save_all(tx, [changed])
+        _save_in(tx, (task, after), changed)
         while_held = _due_reminders(now)
 
     assert while_held == _due_reminders(now) == [(untouched, other)]
@@ -570,7 +565,8 @@ def test_what_was_changed_between_the_look_and_the_lock_is_not_taken(
             # It has looked, as of before the change, and has no lock yet.
             taking = pool.submit(run, take, A_CAUSE)
             eventually(_assert_someone_waits)
-            _save(*change(task, reminder))
+            after, changed = change(task, reminder)
+            _save((task, after), changed)
         found = taking.result(WAIT_S)
 
     assert found == [(untouched, other)]
@@ -587,8 +583,12 @@ def test_whatever_many_take_and_complete_at_once_no_reminder_is_sent_twice_or_to
             found = _take_reminders(tx, now=now, limit=3)
             assert all(task.is_open for _, task in found)
             fired = [reminders.trigger(one, task, now=now) for one, task in found]
-            reminder_store.save_all(tx, [each.reminder for each in fired])
-            notification_store.add_all(tx, [each.notification for each in fired])
+            task_changes.save_all(
+                tx,
+                reminders=[each.reminder for each in fired],
+                notifications=[each.notification for each in fired],
+                events=[event for each in fired for event in each.happened],
+            )
             return [one.id for one, _ in found]
 
         while taken := run(work, A_CAUSE):
@@ -597,9 +597,8 @@ def test_whatever_many_take_and_complete_at_once_no_reminder_is_sent_twice_or_to
     def complete(task: Task) -> None:
         def work(tx: Transaction) -> None:
             before = task_store.lock(tx, ME, task.id)
-            after, _ = tasks.set_completed(before, True, now=now)  # noqa: FBT003 - the domain's own
-            task_store.save(tx, after)
-            reminder_store.follow(tx, before, after, now=now)
+            completed = tasks.set_completed(before, True, now=now)  # noqa: FBT003 - the domain's own
+            task_changes.save(tx, before, completed)
 
         run(work, A_CAUSE)
 

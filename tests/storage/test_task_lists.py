@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from taskflow.domain.tasks import Priority, Status, Task
 from taskflow.standalone.postgres import EmbeddedPostgres
-from taskflow.storage import task_lists, task_store, transaction
+from taskflow.storage import task_changes, task_lists, transaction
 from taskflow.storage.collation import sort_key
 from taskflow.storage.task_lists import SORTABLE, Found, Position, TaskFilter
 from taskflow.storage.transactions import engine
@@ -222,7 +222,7 @@ def _some_of_each(user_id: str) -> list[Task]:
     deleted = replace(a_task(user_id=user_id, tags=["old"]), deleted_at=A_TIME)
     stored += [replace(series, id=uuid4(), title=title) for title in "ab"]
     with transaction(A_CAUSE) as tx:
-        task_store.add_all(tx, [*stored, deleted])
+        task_changes.save_all(tx, new_tasks=[*stored, deleted], events=[])
     return stored
 
 

@@ -10,7 +10,7 @@ import pytest
 from taskflow.domain import tasks
 from taskflow.domain.errors import InvalidContent, TaskNotFound
 from taskflow.domain.tasks import Priority, Status, Task
-from taskflow.storage import Transaction, run, task_lists, task_store, transaction
+from taskflow.storage import Transaction, run, task_changes, task_lists, task_store, transaction
 from taskflow.storage.task_lists import SORTABLE, Position, TaskFilter
 from tests.support.accounts import A_CAUSE, SignedIn
 from tests.support.builders import A_TIME, a_stored_task, a_task
@@ -24,7 +24,7 @@ EVERYTHING = TaskFilter()
 def _store(*stored: Task) -> None:
     with transaction(A_CAUSE) as tx:
         for task in stored:
-            task_store.add(tx, task)
+            task_changes.save_all(tx, new_tasks=[task], events=[])
 
 
 def _many(user: SignedIn, count: int = 30) -> list[Task]:
@@ -175,7 +175,7 @@ def test_what_is_deleted_or_another_users_is_not_listed(user: SignedIn, other: S
     theirs = a_stored_task(other.user_id)
     with transaction(A_CAUSE) as tx:
         deleted, _ = tasks.delete(gone, now=A_TIME)
-        task_store.save(tx, deleted)
+        task_changes.save(tx, gone, (deleted, []))
 
     assert _ids(user) == {mine.id}
     for task_id in (gone.id, theirs.id, uuid4()):
@@ -222,8 +222,8 @@ def test_an_older_version_never_overwrites_a_newer(user: SignedIn) -> None:
     newer, _ = tasks.set_completed(task, True, now=A_TIME)  # noqa: FBT003 - the domain's own
 
     with transaction(A_CAUSE) as tx:
-        task_store.save(tx, newer)
-        task_store.save(tx, task)
+        task_changes.save(tx, task, (newer, []))
+        task_changes.save(tx, newer, (task, []))
         found = task_store.get(tx, user.user_id, task.id)
 
     assert found == newer

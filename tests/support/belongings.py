@@ -9,7 +9,7 @@ from taskflow.domain import creation
 from taskflow.domain.creation import NewTask
 from taskflow.domain.tasks import Task
 from taskflow.domain.times import rfc3339
-from taskflow.storage import events, notification_store, reminder_store, task_store, transaction
+from taskflow.storage import task_changes, transaction
 from tests.support.accounts import A_CAUSE
 
 
@@ -46,8 +46,11 @@ def stored_belongings(user_id: str, *, title: str = "Buy milk") -> Belongings:
     )
     made = creation.create(draft, user_id=user_id, user_zone="UTC", now=now)
     with transaction(A_CAUSE) as tx:
-        task_store.add(tx, made.task)
-        reminder_store.add_all(tx, made.reminders)
-        notification_store.add_all(tx, made.notifications)
-        events.append(tx, made.happened)
+        task_changes.save_all(
+            tx,
+            new_tasks=[made.task],
+            new_reminders=made.reminders,
+            notifications=made.notifications,
+            events=made.happened,
+        )
     return Belongings(made.task, made.reminders[0].id, made.notifications[0].id)

@@ -12,7 +12,7 @@ from taskflow.domain.recurring import RecurrenceDraft
 from taskflow.domain.reminders import Reminder, ReminderDraft
 from taskflow.domain.tasks import Task, TaskDraft
 from taskflow.domain.text import compact_json
-from taskflow.storage import events, task_store, transaction
+from taskflow.storage import events, task_changes, transaction
 from tests.support.accounts import A_CAUSE
 
 A_TIME = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
@@ -64,8 +64,7 @@ def a_stored_task(user_id: str, **fields: Any) -> Task:  # noqa: ANN401 - as abo
     """Store a task of a user, with its event."""
     task, happened = tasks.create(a_draft(**fields), user_id=user_id, now=clock.now())
     with transaction(A_CAUSE) as tx:
-        task_store.add(tx, task)
-        events.append(tx, happened)
+        task_changes.save_all(tx, new_tasks=[task], events=happened)
     return task
 
 

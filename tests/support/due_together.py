@@ -9,13 +9,7 @@ from taskflow import clock
 from taskflow.domain import creation
 from taskflow.domain.creation import Created, NewTask
 from taskflow.domain.times import rfc3339
-from taskflow.storage import (
-    events,
-    notification_store,
-    reminder_store,
-    task_store,
-    transaction,
-)
+from taskflow.storage import task_changes, transaction
 from taskflow.storage.tables import AUDIT_ENTRIES, EVENTS, REMINDERS, TASKS
 from tests.support.accounts import A_CAUSE, SignedIn
 
@@ -69,10 +63,13 @@ def _add(users: Sequence[SignedIn], drafts: Sequence[dict[str, object]]) -> None
 
 def _store(made: Sequence[Created]) -> None:
     with transaction(A_CAUSE) as tx:
-        task_store.add_all(tx, [one.task for one in made])
-        reminder_store.add_all(tx, [reminder for one in made for reminder in one.reminders])
-        notification_store.add_all(tx, [told for one in made for told in one.notifications])
-        events.append(tx, [event for one in made for event in one.happened])
+        task_changes.save_all(
+            tx,
+            new_tasks=[one.task for one in made],
+            new_reminders=[reminder for one in made for reminder in one.reminders],
+            notifications=[told for one in made for told in one.notifications],
+            events=[event for one in made for event in one.happened],
+        )
 
 
 def check_all_is_audited() -> None:

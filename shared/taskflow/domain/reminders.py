@@ -5,7 +5,8 @@ time, then `triggered`, and `sent` once the user has it; `cancelled` while there
 reminded of.
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -211,6 +212,27 @@ def follow(
     return changed, happened
 
 
+def follow_all(
+    changes: Iterable[tuple[Task, Task]], reminders: Iterable[Reminder]
+) -> tuple[Sequence[Reminder], Sequence[NewEvent]]:
+    """Return what changes of several tasks do to their reminders, as `follow` does for one.
+
+    A change is the task before and after, as of the `updated_at` after it; `reminders` are all
+    that these tasks have.
+    """
+    by_task: dict[UUID, list[Reminder]] = defaultdict(list)
+    for reminder in reminders:
+        by_task[reminder.task_id].append(reminder)
+    changed: list[Reminder] = []
+    happened: list[NewEvent] = []
+    for before, after in changes:
+        its_reminders = by_task[after.id]
+        its_changed, its_events = follow(before, after, its_reminders, now=after.updated_at)
+        changed += its_changed
+        happened += its_events
+    return changed, happened
+
+
 def follow_zone(
     reminder: Reminder, due_date: datetime | None, *, now: datetime
 ) -> tuple[Reminder, NewEvent] | None:
@@ -222,6 +244,18 @@ def follow_zone(
         return None
     after = replace(reminder, remind_at=at)
     return _recorded(EventType.REMINDER_RESCHEDULED, reminder, after, now=now)
+
+
+def follow_zone_all(
+    reminders: Iterable[tuple[Reminder, datetime | None]], *, now: datetime
+) -> tuple[Sequence[Reminder], Sequence[NewEvent]]:
+    """Return what their user's new zone makes of reminders: those that differ, and the events.
+
+    Each comes with its task's due date.
+    """
+    found = [follow_zone(reminder, due_date, now=now) for reminder, due_date in reminders]
+    moved = [each for each in found if each is not None]
+    return [reminder for reminder, _ in moved], [event for _, event in moved]
 
 
 def concern(before: Task, after: Task) -> bool:

@@ -43,10 +43,21 @@ def insert_json(tx: Transaction, table: Table, columns: Sequence[str], rows_json
     tx.connection.execute(_insert(table.name, columns), {"rows": rows_json})
 
 
-def update(tx: Transaction, table: Table, rows: Sequence[Row], *, key: str = "id") -> None:
-    """Give the rows of these keys the other values; the rows all have the same columns."""
+def update(
+    tx: Transaction,
+    table: Table,
+    rows: Sequence[Row],
+    *,
+    key: str = "id",
+    version: str | None = None,
+) -> None:
+    """Give the rows of these keys the other values; the rows all have the same columns.
+
+    Where a column is their `version`, a row that has a higher one already stays as it is.
+    """
     if rows:
-        tx.connection.execute(_update(table.name, tuple(rows[0]), key), {"rows": encode(rows)})
+        statement = _update(table.name, tuple(rows[0]), key, version)
+        tx.connection.execute(statement, {"rows": encode(rows)})
 
 
 def delete_some(tx: Transaction, table: Table, condition: ColumnElement[bool]) -> int:
@@ -74,10 +85,12 @@ def _insert(table: str, columns: Sequence[str]) -> TextClause:
 
 
 @lru_cache
-def _update(table: str, columns: Sequence[str], key: str) -> TextClause:
+def _update(table: str, columns: Sequence[str], key: str, version: str | None) -> TextClause:
     values = ", ".join(f"{name} = news.{name}" for name in columns if name != key)
+    older = "" if version is None else f" AND {table}.{version} <= news.{version}"
     return _statement(
-        f"UPDATE {table} SET {values} FROM {_rows(table)} AS news WHERE {table}.{key} = news.{key}"  # noqa: S608 - as above
+        f"UPDATE {table} SET {values} FROM {_rows(table)} AS news"  # noqa: S608 - as above
+        f" WHERE {table}.{key} = news.{key}{older}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Reminders in PostgreSQL. Whoever changes one holds the lock of its task."""
+"""Reminders in PostgreSQL: found, read and locked with their tasks. `task_changes` writes them."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,13 +8,11 @@ from uuid import UUID
 from sqlalchemy import Integer, RowMapping, bindparam, func, literal_column, select, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from taskflow.domain import reminders
 from taskflow.domain.errors import ReminderNotFound
-from taskflow.domain.events import NewEvent
 from taskflow.domain.reminders import Reminder, ReminderStatus
 from taskflow.domain.tasks import Task
 from taskflow.domain.times import DAY_S, Duration, kept_zone
-from taskflow.storage import many, task_store
+from taskflow.storage import task_store
 from taskflow.storage.tables import REMINDERS, TASKS, USERS
 from taskflow.storage.transactions import Transaction
 from taskflow.storage.turns import DueItem, Look, Turns
@@ -55,16 +53,6 @@ _WITH_DAYS = (
 )
 
 
-def add_all(tx: Transaction, added: Sequence[Reminder]) -> None:
-    """Store new reminders."""
-    many.insert(tx, REMINDERS, [_row(reminder) for reminder in added])
-
-
-def save_all(tx: Transaction, changed: Sequence[Reminder]) -> None:
-    """Store changed reminders of tasks that this transaction locked."""
-    many.update(tx, REMINDERS, [_row(reminder) for reminder in changed])
-
-
 def of_task(tx: Transaction, task_id: UUID) -> list[Reminder]:
     """Return a task's reminders, the removed ones too, oldest first."""
     return of_tasks(tx, [task_id])
@@ -82,31 +70,20 @@ def all_of(tx: Transaction, user_id: str) -> list[Reminder]:
     return [_reminder(row) for row in rows.mappings()]
 
 
-def follow(tx: Transaction, before: Task, after: Task, *, now: datetime) -> Sequence[NewEvent]:
-    """Carry out what a task's change does to its reminders; return the events."""
-    if not reminders.concern(before, after):
-        return []
-    changed, happened = reminders.follow(before, after, of_task(tx, after.id), now=now)
-    save_all(tx, changed)
-    return happened
+def lock_with_days(tx: Transaction, user_id: str) -> list[tuple[Reminder, datetime | None]]:
+    """Lock a user's tasks with reminders of days; return those to come, with their due dates.
 
-
-def follow_zone(tx: Transaction, user_id: str, *, now: datetime) -> Sequence[NewEvent]:
-    """Carry out what a user's new zone does to their reminders; return the events.
-
-    The account and the recurring tasks are locked, so that nobody makes more of them meanwhile.
+    They are what another zone can move. The account and the recurring tasks are locked, so that
+    nobody makes more of them meanwhile.
     """
     # Those too that have none to come: whoever locked one first may bring it back in the old zone.
     tx.connection.execute(_LOCK_TASKS_WITH_DAYS, {"user_id": user_id})
-    happened: list[NewEvent] = []
+    found: list[tuple[Reminder, datetime | None]] = []
     values = {"user_id": user_id, "after": UUID(int=0)}
     while rows := tx.connection.execute(_WITH_DAYS, values).mappings().all():
         values["after"] = rows[-1]["id"]
-        found = [reminders.follow_zone(_reminder(row), row["due_date"], now=now) for row in rows]
-        moved = [one for one in found if one is not None]
-        save_all(tx, [reminder for reminder, _ in moved])
-        happened += [event for _, event in moved]
-    return happened
+        found += [(_reminder(row), row["due_date"]) for row in rows]
+    return found
 
 
 def lock(tx: Transaction, user_id: str, reminder_id: UUID) -> tuple[Reminder, Task]:
@@ -165,7 +142,8 @@ def next_due(tx: Transaction) -> datetime | None:
     return tx.connection.execute(_NEXT_DUE).scalar_one_or_none()
 
 
-def _row(reminder: Reminder) -> dict[str, Any]:
+def row_of(reminder: Reminder) -> dict[str, Any]:
+    """Return the row of the table that holds a reminder."""
     before_due = reminder.before_due
     return {
         "id": reminder.id,

@@ -1,4 +1,4 @@
-"""Tasks in PostgreSQL."""
+"""Tasks in PostgreSQL: found, read and locked. `task_changes` writes them."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -13,13 +13,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from taskflow.domain import recurring
 from taskflow.domain.errors import TaskNotFound
 from taskflow.domain.recurrence import Missed, Mode, Recurrence, Series
 from taskflow.domain.recurrence_days import Skip
 from taskflow.domain.tasks import Priority, Status, Task
 from taskflow.domain.times import kept_zone, rfc3339
-from taskflow.storage import many
 from taskflow.storage.collation import sort_key
 from taskflow.storage.tables import TASKS
 from taskflow.storage.transactions import Transaction
@@ -32,11 +30,6 @@ RANK = {priority: rank for rank, priority in enumerate(Priority, start=1)}
 _PRIORITY = {rank: priority for priority, rank in RANK.items()}
 
 # Made once, and given their values as parameters: building one costs as much as sending it.
-_INSERT = TASKS.insert()
-_UPDATE = TASKS.update().where(
-    TASKS.c.id == bindparam("saved_id"), TASKS.c.version < bindparam("saved_version")
-)
-
 _TURNS = Turns(TASKS.c.id, TASKS.c.id, TASKS.c.spawn_at, TASKS.c.spawn_at.is_not(None))
 _NEXT_DUE = (
     select(TASKS.c.spawn_at)
@@ -61,35 +54,6 @@ Occurrence = tuple[UUID, datetime]
 """Which task recurs, and when."""
 
 _SECOND = timedelta(seconds=1)
-
-
-def add(tx: Transaction, task: Task) -> None:
-    """Store a new task."""
-    tx.connection.execute(_INSERT, _row(task))
-
-
-def save(tx: Transaction, task: Task) -> None:
-    """Store a task over the one that this transaction locked; an unchanged one is not written."""
-    row = _row(task)
-    row["saved_id"] = row.pop("id")
-    tx.connection.execute(_UPDATE, {**row, "saved_version": task.version})
-
-
-def add_all(tx: Transaction, tasks: Sequence[Task]) -> None:
-    """Store new tasks."""
-    many.insert(tx, TASKS, [_row(task) for task in tasks])
-
-
-def save_all(tx: Transaction, tasks: Sequence[Task]) -> None:
-    """Store tasks over those that this transaction locked."""
-    many.update(tx, TASKS, [_row(task) for task in tasks])
-
-
-def set_lead(tx: Transaction, task: Task, lead: timedelta, *, now: datetime) -> None:
-    """Have a recurring task's occurrences created so long before their time from now on."""
-    led = recurring.lead_by(task, lead, now=now)
-    if led != task:
-        save_all(tx, [led])
 
 
 def get(tx: Transaction, user_id: str, task_id: UUID) -> Task:
@@ -183,7 +147,8 @@ def _one(tx: Transaction, user_id: str, task_id: UUID, *, lock: bool, deleted: b
     return task_of(row)
 
 
-def _row(task: Task) -> dict[str, Any]:
+def row_of(task: Task) -> dict[str, Any]:
+    """Return the row of the table that holds a task."""
     recurrence, following = task.recurrence, task.next_occurrence
     return {
         "id": task.id,

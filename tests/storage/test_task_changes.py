@@ -1,0 +1,177 @@
+"""Changes of tasks are written in one way: with the reminders that follow, and with the events."""
+
+import ast
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event
+
+import taskflow.storage
+from taskflow.domain import recurring, reminders, tasks
+from taskflow.domain.reminders import Reminder, ReminderStatus
+from taskflow.domain.tasks import Changed, Task, TaskChanges
+from taskflow.domain.times import rfc3339
+from taskflow.storage import reminder_store, task_changes, task_store, transaction
+from taskflow.storage.transactions import engine
+from tests.support.accounts import A_CAUSE, SignedIn
+from tests.support.builders import A_TIME, a_recurring_task, a_reminder, a_task, log_of
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+DUE = A_TIME + 10 * DAY
+
+
+def _stored(user: SignedIn, count: int) -> list[tuple[Task, Reminder]]:
+    """Store tasks, each with a reminder an hour before it is due, without their events."""
+    stored = [a_task(user_id=user.user_id, due_date=rfc3339(DUE)) for _ in range(count)]
+    theirs = [a_reminder(task, before_due="PT1H") for task in stored]
+    with transaction(A_CAUSE) as tx:
+        task_changes.save_all(tx, new_tasks=stored, new_reminders=theirs, events=[])
+    return list(zip(stored, theirs, strict=True))
+
+
+def _saved(*changes: tuple[Task, Changed]) -> list[str]:
+    """Save changes of tasks in one transaction; return the statements that it sent."""
+    with transaction(A_CAUSE) as tx, _statements() as sent:
+        task_changes.save_all(
+            tx,
+            tasks=[(before, after) for before, (after, _) in changes],
+            events=[each for _, (_, happened) in changes for each in happened],
+        )
+    return sent
+
+
+@contextmanager
+def _statements() -> Generator[list[str]]:
+    sent: list[str] = []
+
+    def keep(_connection: object, _cursor: object, statement: str, *_others: object) -> None:
+        sent.append(statement)
+
+    event.listen(engine(), "before_cursor_execute", keep)
+    try:
+        yield sent
+    finally:
+        event.remove(engine(), "before_cursor_execute", keep)
+
+
+def _types(user: SignedIn) -> list[str]:
+    return [each.event_type for each in log_of(user.user_id)]
+
+
+def _reminder_of(task: Task) -> Reminder:
+    with transaction(A_CAUSE) as tx:
+        [found] = reminder_store.of_task(tx, task.id)
+    return found
+
+
+def test_a_due_date_takes_the_reminders_with_it_and_their_events_come_after_the_tasks(
+    user: SignedIn,
+) -> None:
+    [(task, reminder)] = _stored(user, 1)
+
+    with transaction(A_CAUSE) as tx:
+        moved = tasks.set_due_date(task, DUE + DAY, now=A_TIME)
+        after = task_changes.save(tx, task, moved)
+
+    with transaction(A_CAUSE) as tx:
+        assert task_store.get(tx, user.user_id, task.id) == after == moved[0]
+    followed, _ = reminders.follow(task, after, [reminder], now=A_TIME)
+    assert [_reminder_of(task)] == followed
+    assert _types(user)[1:] == ["task.due_date_changed", "reminder.rescheduled"]
+
+
+def test_a_change_that_concerns_no_reminders_reads_none(user: SignedIn) -> None:
+    [(task, _)] = _stored(user, 1)
+
+    sent = _saved((task, tasks.update(task, TaskChanges(title="x"), now=A_TIME)))
+
+    assert len(sent) == 2, "the task and its event"
+    assert not any("reminders" in statement for statement in sent)
+
+
+def test_an_unchanged_task_sends_no_statement(user: SignedIn) -> None:
+    [(task, _)] = _stored(user, 1)
+
+    assert _saved((task, (task, []))) == []
+
+
+def test_many_tasks_are_changed_by_as_many_statements_as_two(user: SignedIn) -> None:
+    stored = _stored(user, 20)
+
+    def completed(places: slice) -> list[tuple[Task, Changed]]:
+        return [
+            (task, tasks.set_completed(task, True, now=A_TIME))  # noqa: FBT003 - the domain's own
+            for task, _ in stored[places]
+        ]
+
+    of_two, of_many = _saved(*completed(slice(2))), _saved(*completed(slice(2, None)))
+
+    assert len(of_many) == len(of_two) == 6, "tasks, two for reminders, three for their events"
+    assert {_reminder_of(task).status for task, _ in stored} == {ReminderStatus.CANCELLED}
+    assert sorted(_types(user)[1:]) == ["reminder.cancelled"] * 20 + ["task.completed"] * 20
+
+
+def test_a_lead_is_stored_although_it_raises_no_version(user: SignedIn) -> None:
+    task = a_recurring_task(user_id=user.user_id)
+    with transaction(A_CAUSE) as tx:
+        task_changes.save_all(tx, new_tasks=[task], events=[])
+
+    with transaction(A_CAUSE) as tx:
+        led = task_changes.save(tx, task, (recurring.lead_by(task, HOUR, now=A_TIME), []))
+
+    with transaction(A_CAUSE) as tx:
+        assert task_store.get(tx, user.user_id, task.id) == led != task
+
+
+# Nothing else writes them
+
+MODULES = sorted(Path(taskflow.storage.__file__).parent.glob("*.py"))
+WRITTEN = {"TASKS", "REMINDERS"}
+WRITING = {"insert", "update", "delete", "insert_json", "delete_some"}
+WRITING_SQL = re.compile(
+    rf"\b(insert\s+into|update|delete\s+from)\s+({'|'.join(WRITTEN)})\b", re.IGNORECASE
+)
+
+
+def _writes(source: str) -> bool:
+    """Say whether a module has a statement, or makes one, that writes tasks or reminders."""
+    return any(
+        _is_writing_call(node)
+        if isinstance(node, ast.Call)
+        else isinstance(node, ast.Constant) and bool(WRITING_SQL.search(str(node.value)))
+        for node in ast.walk(ast.parse(source))
+    )
+
+
+def _is_writing_call(call: ast.Call) -> bool:
+    match call.func:
+        case ast.Attribute(value=receiver, attr=name):
+            operands = [receiver, *call.args]
+        case ast.Name(id=name):
+            operands = call.args
+        case _:
+            return False
+    tables = {each.id for each in operands if isinstance(each, ast.Name)} & WRITTEN
+    return name in WRITING and bool(tables)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_no_other_module_of_storage_writes_tasks_or_reminders(path: Path) -> None:
+    assert _writes(path.read_text()) == (path.stem == "task_changes")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "TASKS.update().where(True)",
+        "insert(REMINDERS)",
+        "many.update(tx, TASKS, rows)",
+        "text('UPDATE tasks SET title = 1')",
+    ],
+)
+def test_whatever_writes_them_is_found(source: str) -> None:
+    assert _writes(source)

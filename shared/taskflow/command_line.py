@@ -10,7 +10,7 @@ from taskflow import config, logs
 from taskflow.config import WrongSetting
 from taskflow.domain.accounts import Role, canonical_email
 from taskflow.domain.errors import DomainError
-from taskflow.domain.events import Cause
+from taskflow.domain.events import SCHEMA_VERSION, Cause
 
 WRONG_USE = 2
 SHOWN_MAX = 20
@@ -106,6 +106,11 @@ def _replay(_given: argparse.Namespace) -> None:
         f" {found.same} tasks are the same, {len(found.differing)} differ,"
         f" {len(found.only_live)} are not in Kafka, {len(found.only_rebuilt)} not in the tables"
     )
+    if found.newer:
+        print(
+            f"{found.newer} refused: written with a schema_version newer than {SCHEMA_VERSION},"
+            " the newest that this version of TaskFlow reads"
+        )
     for task_id, fields in islice(found.differing.items(), SHOWN_MAX):
         print(f"{task_id} differs in {', '.join(fields)}")
     for task_id in found.only_live[:SHOWN_MAX]:

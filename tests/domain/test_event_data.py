@@ -8,9 +8,9 @@ from taskflow.domain.events import EVENT_TYPES, EventType
 from taskflow.domain.text import compact_json
 from tests.support.builders import said
 from tests.support.declared import assert_declared
-from tests.support.every_type import an_event_of_every_type
+from tests.support.every_type import a_whole_life
 
-HAPPENED = an_event_of_every_type()
+HAPPENED = a_whole_life().happened
 
 
 def test_the_scenario_has_an_event_of_every_type() -> None:

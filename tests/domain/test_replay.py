@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taskflow.domain import recurring, tasks
-from taskflow.domain.events import NewEvent
+from taskflow.domain.events import SCHEMA_VERSION, NewEvent
 from taskflow.domain.replay import Replay, differing_fields
 from taskflow.domain.tasks import Changed, Status, Task, TaskChanges
 from taskflow.domain.times import rfc3339
@@ -64,6 +64,7 @@ def _record(event: NewEvent) -> dict[str, Any]:
                 "event_type": event.event_type.value,
                 "aggregate_id": event.aggregate_id,
                 "version": event.version,
+                "schema_version": SCHEMA_VERSION,
                 "timestamp": rfc3339(event.timestamp),
                 "data": event.data,
             }

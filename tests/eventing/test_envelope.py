@@ -1,6 +1,7 @@
 """Events as CloudEvents: what is written can be read, by us and by others, and nothing else is."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -184,6 +185,19 @@ def test_an_event_is_read_as_it_was_written() -> None:
         schema_version=1,
         seq=12,
     )
+
+
+def test_data_from_before_a_field_was_added_have_its_default() -> None:
+    event = replace(an_event(), event_type="notification.created")
+
+    found = read(attributes_of(event), body_of(event_type="notification.created", data={"id": "x"}))
+
+    assert found.data == {"id": "x", "late_by_s": None}
+
+
+def test_an_event_of_a_newer_version_is_refused_with_a_sentence() -> None:
+    with pytest.raises(MalformedEvent, match="schema_version 2 is newer than 1, the newest"):
+        read(attributes_of(an_event()), body_of(schema_version=2))
 
 
 def test_what_a_newer_version_adds_is_passed_over() -> None:

@@ -1,11 +1,12 @@
 """`taskflow replay --from kafka`: the topics give back the live tasks, field by field (E7)."""
 
 from collections.abc import Generator
+from dataclasses import replace
 
 import pytest
 from confluent_kafka import Producer
 
-from taskflow import clock
+from taskflow import clock, config
 from taskflow.domain import tasks
 from taskflow.domain.tasks import TaskChanges
 from taskflow.eventing import Shift
@@ -17,6 +18,7 @@ from taskflow.storage import task_changes, task_store, transaction
 from tests.support.accounts import A_CAUSE, SignedIn, a_user
 from tests.support.broker import Broker, BrokerElsewhere, quiet
 from tests.support.builders import a_stored_task
+from tests.support.commands import taskflow
 from tests.support.databases import a_database, tamper
 from tests.support.kafka_here import KafkaHere, kafka_with, using
 from tests.support.topics import Topics
@@ -115,6 +117,31 @@ def test_what_is_published_meanwhile_is_no_difference(user: SignedIn) -> None:
 
     assert found.is_equal, (found, task)
     assert found.same == 21
+
+
+def test_an_event_of_a_newer_schema_version_is_refused_and_counted(
+    kafka: KafkaHere, user: SignedIn
+) -> None:
+    publish()
+    with transaction(A_CAUSE) as tx:
+        newest = events.after(tx, user.user_id, 50)[0]
+    producer = Producer(quiet(kafka.bootstrap_servers))
+    producer.produce(kafka.tasks, value=replace(newest, schema_version=2).record_json())
+    producer.flush(WITHIN_S)
+
+    found = compared()
+
+    assert (found.newer, found.unreadable, found.same) == (1, 0, 20)
+    assert not found.is_equal
+    told = taskflow(
+        "replay",
+        "--from",
+        "kafka",
+        **kafka.settings,
+        DATABASE_URL=config.settings().database_url or "",
+    )
+    assert told.returncode == 1
+    assert "\n1 refused: written with a schema_version newer than 1, the newest" in told.stdout
 
 
 def test_a_record_that_is_no_event_is_passed_over(kafka: KafkaHere, user: SignedIn) -> None:

@@ -9,6 +9,7 @@ from taskflow.domain.accounts import Registration, SettingsChanges
 from taskflow.domain.events import NewEvent
 from taskflow.domain.reminders import ReminderDraft, Snooze
 from taskflow.domain.tasks import Changed, Task, TaskChanges
+from taskflow.domain.times import rfc3339
 from tests.support.builders import A_TIME, a_draft, a_series
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -49,7 +50,7 @@ class Life:
             description="Oat milk, if there is any",
             tags=["home", "zakupy: żółw"],
             metadata={"price": 1.1, "nested": {"a": [1, None, "é"]}},
-            due_date="2026-03-05T17:00:00+01:00",
+            due_date=rfc3339(self.now + 4 * DAY),
         )
         task, happened = tasks.create(draft, user_id=self.account.id, now=self._tick())
         self.happened += happened
@@ -93,7 +94,7 @@ class Life:
 
         One is scheduled again when its task is opened again.
         """
-        draft = a_draft(title="Water the plants", due_date="2026-06-01T09:00:00Z")
+        draft = a_draft(title="Water the plants", due_date=rfc3339(self.now + 30 * DAY))
         task, happened = tasks.create(draft, user_id=self.account.id, now=self._tick())
         self.happened += happened
         wanted = ReminderDraft.model_validate({"before_due": "P1D", "message": "Do it"})
@@ -120,11 +121,11 @@ class Life:
         return self.now
 
 
-def an_event_of_every_type(user_id: str | None = None) -> Sequence[NewEvent]:
-    """Return the events of a life in which every type happens, in order."""
-    life = Life(user_id)
+def a_whole_life(user_id: str | None = None, *, now: datetime = A_TIME) -> Life:
+    """Return a life from `now` on in which an event of every type happens."""
+    life = Life(user_id, now=now)
     life.changes_settings()
     life.changes_a_task()
     life.has_a_series()
     life.is_reminded()
-    return life.happened
+    return life

@@ -25,7 +25,7 @@ from taskflow.domain.text import JsonObject, compact_json, differ_as_json
 from taskflow.domain.times import rfc3339
 
 SCHEMA_VERSION = 1
-"""The version of the shape of `data`; raised when a consumer would have to know the difference."""
+"""The version of the shape of `data`; when it is raised is said in docs/decisions/0015."""
 
 
 class EventType(StrEnum):

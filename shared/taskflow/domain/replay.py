@@ -11,6 +11,7 @@ from taskflow.domain.representations import TaskRepresentation
 from taskflow.domain.tasks import Task
 from taskflow.domain.text import JsonObject, compact_json
 from taskflow.domain.times import rfc3339
+from taskflow.domain.upcasting import upcast
 
 DELETED_AT = "deleted_at"
 
@@ -43,15 +44,19 @@ class Replay:
         self.doubled = 0
 
     def apply(self, record: Mapping[str, Any]) -> None:
-        """Apply an event in the shape of E2; one that is not about a task changes nothing."""
+        """Apply an event in the shape of E2; one that is not about a task changes nothing.
+
+        Raises NewerSchemaVersion.
+        """
         if not is_of_task(record["event_type"]):
             return
+        data = upcast(record["event_type"], record["schema_version"], record["data"])
         self.applied += 1
         known = self.states.get(record["aggregate_id"])
         if known is not None and known.version >= record["version"]:
             self.doubled += 1
             return
-        fields = {name: value for name, value in record["data"].items() if name in _FIELDS}
+        fields = {name: value for name, value in data.items() if name in _FIELDS}
         is_deleted = record["event_type"] == EventType.TASK_DELETED
         fields[DELETED_AT] = record["timestamp"] if is_deleted else None
         self.states[record["aggregate_id"]] = TaskState(record["version"], compact_json(fields))

@@ -1,8 +1,10 @@
 """Representations: what answers and events show of tasks, reminders, notifications and accounts.
 
-They are plain dictionaries, ready for JSON.
+They are plain dictionaries, ready for JSON. A field that is added later is given a `Default`
+(docs/decisions/0015).
 """
 
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
@@ -12,6 +14,13 @@ from typing_extensions import TypedDict
 from taskflow.domain.identifiers import IdText
 from taskflow.domain.text import JsonObject
 from taskflow.domain.times import DurationText, TimeText
+
+
+@dataclass(frozen=True, slots=True)
+class Default:
+    """What a field is read as in events that were appended before there was such a field."""
+
+    value: object
 
 
 class Status(StrEnum):
@@ -117,6 +126,7 @@ class NotificationRepresentation(TypedDict):
     late_by_s: Annotated[
         float | None,
         Field(description="Seconds from the time of the reminder to the notification."),
+        Default(None),
     ]
     created_at: Annotated[TimeText, Field(description="When it was created.")]
     read_at: Annotated[TimeText | None, Field(description="When it was read; null until then.")]

@@ -7,9 +7,9 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from taskflow.domain.cloudevents import SPEC_VERSION
-from taskflow.domain.events import SCHEMA_VERSION
 from taskflow.domain.text import Text
 from taskflow.domain.times import Time
+from taskflow.domain.upcasting import NewerSchemaVersion, upcast
 
 _INTEGER_MAX, _BIGINT_MAX = (1 << 31) - 1, (1 << 63) - 1
 
@@ -19,7 +19,10 @@ class MalformedEvent(Exception):
 
 
 class DeliveredEvent(BaseModel):
-    """An event as a consumer is given it; fields that a newer version added are passed over."""
+    """An event as a consumer is given it, its data in their present shape.
+
+    Fields that a newer version added are passed over.
+    """
 
     model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
 
@@ -54,7 +57,8 @@ def read(attributes: Mapping[str, str], body: bytes) -> DeliveredEvent:
     if (str(event.event_id), event.event_type) != (attributes["id"], attributes["type"]):
         message = "the attributes id and type are not those of the body"
         raise MalformedEvent(message)
-    if event.schema_version > SCHEMA_VERSION:
-        message = f"schema_version {event.schema_version} is newer than {SCHEMA_VERSION}"
-        raise MalformedEvent(message)
-    return event
+    try:
+        data = upcast(event.event_type, event.schema_version, event.data)
+    except NewerSchemaVersion as newer:
+        raise MalformedEvent(str(newer)) from None
+    return event.model_copy(update={"data": data})

@@ -9,6 +9,7 @@ from taskflow import clock
 from taskflow.domain.events import Cause
 from taskflow.domain.replay import Replay, differing_fields
 from taskflow.domain.tasks import Task
+from taskflow.domain.upcasting import NewerSchemaVersion
 from taskflow.kafka.reader import Place, TopicsReader
 from taskflow.kafka.records import Record
 from taskflow.kafka.topics import TASKS_TOPIC, name_of
@@ -38,6 +39,8 @@ class Comparison:
 
     records: int = 0
     unreadable: int = 0
+    newer: int = 0
+    """Refused: their schema version is newer than what this code reads."""
     doubled: int = 0
     same: int = 0
     differing: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
@@ -48,8 +51,8 @@ class Comparison:
 
     @property
     def is_equal(self) -> bool:
-        """Say whether the rebuilt state is the live one."""
-        return not (self.differing or self.only_live or self.only_rebuilt)
+        """Say whether the rebuilt state is the live one, and nothing was refused."""
+        return not (self.newer or self.differing or self.only_live or self.only_rebuilt)
 
 
 def compare_with_kafka(progress: Progress) -> Comparison:
@@ -104,21 +107,20 @@ class _Reading:
         for record in records:
             self._next[record.topic, record.partition] = record.offset + 1
             self._result.records += 1
-            if not _apply(self._replay, record):
-                self._result.unreadable += 1
+            self._apply(record)
         return len(records)
+
+    def _apply(self, record: Record) -> None:
+        # Anybody may have written to the topic: what is not an event of ours is passed over.
+        try:
+            self._replay.apply(json.loads(record.value))
+        except NewerSchemaVersion:
+            self._result.newer += 1
+        except (ValueError, KeyError, TypeError, AttributeError):
+            self._result.unreadable += 1
 
     def _left(self, ends: dict[Place, int]) -> int:
         return sum(max(0, end - self._next[place]) for place, end in ends.items())
-
-
-def _apply(replay: Replay, record: Record) -> bool:
-    # Anybody may have written to the topic: what is not an event of ours is passed over.
-    try:
-        replay.apply(json.loads(record.value))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return False
-    return True
 
 
 def _compare_all(replay: Replay, result: Comparison) -> list[UUID]:

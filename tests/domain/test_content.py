@@ -7,9 +7,10 @@ from typing import Annotated, Union, get_args, get_origin
 import pytest
 from pydantic import ValidationError
 
-from taskflow.domain.accounts import SettingsChanges
-from taskflow.domain.content import Content
+from taskflow.domain.accounts import QuietHours, SettingsChanges
+from taskflow.domain.content import ABSENT, Content, sent_fields
 from taskflow.domain.creation import NewTask
+from taskflow.domain.tasks import TaskChanges
 
 MANY = 100_000
 
@@ -50,3 +51,43 @@ def test_a_list_that_is_too_long_is_one_thing_wrong_whatever_is_in_it(
         kind.model_validate({name: [None] * MANY})
 
     assert [error["loc"] for error in refused.value.errors() if name in error["loc"]] == [(name,)]
+
+
+PATCHES = [TaskChanges, SettingsChanges, QuietHours]
+
+
+@pytest.mark.parametrize("kind", PATCHES)
+def test_a_field_that_is_left_out_of_a_patch_is_absent_and_not_null(kind: type[Content]) -> None:
+    nothing = kind.model_validate({})
+
+    assert {getattr(nothing, name) for name in kind.model_fields} == {ABSENT}
+    assert sent_fields(nothing) == {}
+    assert "ABSENT" not in repr(kind.model_json_schema())
+    assert all("default" not in field for field in kind.model_json_schema()["properties"].values())
+
+
+def test_null_in_a_patch_is_sent() -> None:
+    changes = TaskChanges.model_validate({"due_date": None, "version": None})
+
+    assert (changes.due_date, changes.status) == (None, ABSENT)
+    assert sent_fields(changes) == {"due_date": None, "version": None}
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent"),
+    [
+        (TaskChanges, {"title": None}),
+        (TaskChanges, {"title": "absent", "status": "absent"}),
+        (TaskChanges, {"completed": ABSENT}),
+        (SettingsChanges, {"timezone": None}),
+        (QuietHours, {"start": ""}),
+    ],
+    ids=repr,
+)
+def test_a_patch_takes_what_its_fields_take_and_nothing_for_absent(
+    kind: type[Content], sent: dict[str, object]
+) -> None:
+    with pytest.raises(ValidationError) as refused:
+        kind.model_validate(sent)
+
+    assert [error["loc"] for error in refused.value.errors()] == [(list(sent)[-1],)]

@@ -12,7 +12,7 @@ import idna
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
-from taskflow.domain.content import Content
+from taskflow.domain.content import ABSENT, Content, IfSent
 from taskflow.domain.errors import FieldError, InvalidContent
 from taskflow.domain.event_data import EventData, SettingsChanged
 from taskflow.domain.events import EventType, NewEvent, changed_fields
@@ -195,16 +195,16 @@ class QuietHours(Content):
     One bound alone moves that of the hours there are.
     """
 
-    start: TimeOfDay = ""
-    end: TimeOfDay = ""
+    start: IfSent[TimeOfDay] = ABSENT
+    end: IfSent[TimeOfDay] = ABSENT
 
 
 class SettingsChanges(Content):
     """What a client sends to change their settings: a merge patch (RFC 7396) of what GET gives."""
 
-    timezone: TimeZone = "UTC"
-    notification_channels: Channels = []
-    quiet_hours: QuietHours | None = None
+    timezone: IfSent[TimeZone] = ABSENT
+    notification_channels: IfSent[Channels] = ABSENT
+    quiet_hours: IfSent[QuietHours | None] = ABSENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,17 +261,14 @@ def change_settings(
 
     Raises InvalidContent where quiet hours are left with one bound.
     """
-    named = changes.model_fields_set
-    after = replace(
-        account,
-        timezone=changes.timezone if "timezone" in named else account.timezone,
-        notification_channels=tuple(dict.fromkeys(changes.notification_channels))
-        if "notification_channels" in named
-        else account.notification_channels,
-        quiet_hours=_merged(account.quiet_hours, changes.quiet_hours)
-        if "quiet_hours" in named
-        else account.quiet_hours,
-    )
+    after = account
+    if changes.timezone is not ABSENT:
+        after = replace(after, timezone=changes.timezone)
+    if changes.notification_channels is not ABSENT:
+        channels = tuple(dict.fromkeys(changes.notification_channels))
+        after = replace(after, notification_channels=channels)
+    if changes.quiet_hours is not ABSENT:
+        after = replace(after, quiet_hours=_merged(account.quiet_hours, changes.quiet_hours))
     if after == account:
         return account, []
     after = replace(after, version=account.version + 1)
@@ -286,10 +283,11 @@ def change_settings(
 def _merged(old: tuple[str, str] | None, changes: QuietHours | None) -> tuple[str, str] | None:
     if changes is None:
         return None
-    start, end = old or ("", "")
-    start, end = changes.start or start, changes.end or end
-    missing = [name for name, bound in (("start", start), ("end", end)) if not bound]
-    if missing:
+    start, end = old or (None, None)
+    start = start if changes.start is ABSENT else changes.start
+    end = end if changes.end is ABSENT else changes.end
+    if start is None or end is None:
+        missing = [name for name, bound in (("start", start), ("end", end)) if bound is None]
         raise InvalidContent(
             *(FieldError(f"/quiet_hours/{name}", "is required") for name in missing)
         )

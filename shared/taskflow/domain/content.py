@@ -1,9 +1,51 @@
 """What clients send: nothing but the fields that are asked for, each of its own type."""
 
-from pydantic import BaseModel, ConfigDict
+from collections.abc import Mapping
+from enum import Enum
+from typing import Annotated, Any, Final, TypeVar, Union, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import CoreSchema
+
+from taskflow.domain.text import JsonObject
 
 
 class Content(BaseModel):
     """The content of a request; a field that is not known, or of another type, is refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Absent(Enum):
+    """The type of ABSENT."""
+
+    ABSENT = "absent"
+
+
+ABSENT: Final = Absent.ABSENT
+"""The value of a field that was left out, which in a merge patch (RFC 7396) is not null."""
+
+
+class _WhatIsSent:
+    """Has pydantic read what clients can send: anything but ABSENT."""
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        sent = tuple(kind for kind in get_args(source) if kind is not Absent)
+        return handler(Union[sent])  # noqa: UP007 - of types that are known here alone
+
+
+def _without_default(schema: JsonObject) -> None:
+    schema.pop("default", None)
+
+
+T = TypeVar("T")
+
+IfSent = Annotated[T | Absent, _WhatIsSent(), Field(json_schema_extra=_without_default)]
+"""The type of a field that may be left out: `title: IfSent[Title] = ABSENT`."""
+
+
+def sent_fields(content: Content) -> Mapping[str, Any]:
+    """Return the fields that were sent, by name."""
+    return {name: value for name, value in content if value is not ABSENT}

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Literal, cast
 from uuid import UUID
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
-from taskflow.domain.content import Content
+from taskflow.domain.content import ABSENT, Content, IfSent, sent_fields
 from taskflow.domain.errors import FieldError, InvalidContent
 from taskflow.domain.event_data import EventData, TaskChanged
 from taskflow.domain.events import EventType, NewEvent, changed_fields
@@ -89,6 +89,8 @@ Metadata = Annotated[JsonObject, AfterValidator(_without_nulls)]
 MetadataPatch = Annotated[JsonObject, AfterValidator(_mergeable)]
 StatusField = Annotated[Status, Field(strict=False)]
 PriorityField = Annotated[Priority, Field(strict=False)]
+ReadOnly = Annotated[object, Field(json_schema_extra={"readOnly": True})]
+"""A field that a client may send back as it got it, and not change."""
 
 
 class TaskDraft(Content):
@@ -112,43 +114,30 @@ class TaskChanges(Content):
     back as they are, so that GET, edit, PUT works.
     """
 
-    title: Title = ""
-    description: Description | None = None
-    status: StatusField | None = None
-    completed: bool | None = None
-    priority: PriorityField | None = None
-    tags: Tags | None = None
-    metadata: MetadataPatch | None = None
-    due_date: Time | None = None
+    title: IfSent[Title] = ABSENT
+    description: IfSent[Description | None] = ABSENT
+    status: IfSent[StatusField | None] = ABSENT
+    completed: IfSent[bool | None] = ABSENT
+    priority: IfSent[PriorityField | None] = ABSENT
+    tags: IfSent[Tags | None] = ABSENT
+    metadata: IfSent[MetadataPatch | None] = ABSENT
+    due_date: IfSent[Time | None] = ABSENT
 
-    id: Any = None
-    user_id: Any = None
-    recurrence_rule: Any = None
-    is_recurring: Any = None
-    next_occurrence: Any = None
-    completed_at: Any = None
-    created_at: Any = None
-    updated_at: Any = None
-    version: Any = None
-    recurring_task_id: Any = None
-    occurrence_at: Any = None
+    id: IfSent[ReadOnly] = ABSENT
+    user_id: IfSent[ReadOnly] = ABSENT
+    recurrence_rule: IfSent[ReadOnly] = ABSENT
+    is_recurring: IfSent[ReadOnly] = ABSENT
+    next_occurrence: IfSent[ReadOnly] = ABSENT
+    completed_at: IfSent[ReadOnly] = ABSENT
+    created_at: IfSent[ReadOnly] = ABSENT
+    updated_at: IfSent[ReadOnly] = ABSENT
+    version: IfSent[ReadOnly] = ABSENT
+    recurring_task_id: IfSent[ReadOnly] = ABSENT
+    occurrence_at: IfSent[ReadOnly] = ABSENT
 
 
-READ_ONLY = frozenset(
-    {
-        "id",
-        "user_id",
-        "recurrence_rule",
-        "is_recurring",
-        "next_occurrence",
-        "completed_at",
-        "created_at",
-        "updated_at",
-        "version",
-        "recurring_task_id",
-        "occurrence_at",
-    }
-)
+READ_ONLY = frozenset(TaskChanges.model_fields) - frozenset(TaskDraft.model_fields)
+"""The fields that a change may name only as they are."""
 
 
 class Completion(Content):
@@ -350,12 +339,15 @@ def _status_fields(status: Status, now: datetime) -> JsonObject:
 
 def _wanted_status(task: Task, changes: TaskChanges) -> Status:
     """Return the status that `status` and `completed` ask for, if they do not contradict."""
-    named = changes.model_fields_set
-    status = (changes.status or Status.PENDING) if "status" in named else task.status
-    completed = bool(changes.completed)
-    if "completed" not in named or completed == task.completed or status is not task.status:
+    status = task.status if changes.status is ABSENT else changes.status or Status.PENDING
+    completed = _wants_completed(task, changes)
+    if completed == task.completed or status is not task.status:
         return status
     return Status.COMPLETED if completed else Status.PENDING
+
+
+def _wants_completed(task: Task, changes: TaskChanges) -> bool:
+    return task.completed if changes.completed is ABSENT else bool(changes.completed)
 
 
 def _contradiction(status: Status) -> FieldError:
@@ -365,8 +357,9 @@ def _contradiction(status: Status) -> FieldError:
 def _named(task: Task, changes: TaskChanges) -> JsonObject:
     defaults: JsonObject = {"priority": Priority.MEDIUM, "tags": (), "metadata": {}}
     fields: JsonObject = {}
-    for name in changes.model_fields_set - READ_ONLY - {"status", "completed"}:
-        value = getattr(changes, name)
+    sent = sent_fields(changes)
+    for name in sent.keys() - READ_ONLY - {"status", "completed"}:
+        value = sent[name]
         if value is None:
             value = defaults.get(name)
         elif name == "metadata":
@@ -377,18 +370,17 @@ def _named(task: Task, changes: TaskChanges) -> JsonObject:
 
 def _refuse(task: Task, changes: TaskChanges) -> None:
     current = dict(represent(task))
-    named = changes.model_fields_set
+    sent = sent_fields(changes)
     errors = [
         FieldError(f"/{name}", "is read-only and differs from its present value")
-        for name in sorted(named & READ_ONLY)
+        for name in sorted(sent.keys() & READ_ONLY)
         # As JSON: to Python, true is 1.
-        if compact_json(getattr(changes, name)) != compact_json(current[name])
+        if compact_json(sent[name]) != compact_json(current[name])
     ]
     wanted = _wanted_status(task, changes)
-    completed = bool(changes.completed) if "completed" in named else task.completed
-    if completed not in (task.completed, wanted is Status.COMPLETED):
+    if _wants_completed(task, changes) not in (task.completed, wanted is Status.COMPLETED):
         errors.append(_contradiction(wanted))
-    if changes.metadata is not None:
+    if changes.metadata is not ABSENT and changes.metadata is not None:
         try:
             _without_nulls(merge_patch(task.metadata, changes.metadata))
         except PydanticCustomError as wrong:

@@ -1,14 +1,13 @@
 """POST /api/{user_id}/tasks/{task_id}/reminders: have oneself reminded of a task."""
 
-from http import HTTPStatus
 from uuid import UUID
-
-from flask import Response
 
 from taskflow import clock
 from taskflow.domain import recurring, reminders
+from taskflow.domain.errors import AccountNotFound, TaskIsClosed, TaskNotFound
 from taskflow.domain.reminders import ReminderDraft
-from taskflow.serving import Caller, as_json, http_function
+from taskflow.domain.representations import ReminderRepresentation
+from taskflow.serving import Caller, Created, Ok, http_function
 from taskflow.storage import (
     Transaction,
     account_store,
@@ -18,15 +17,21 @@ from taskflow.storage import (
 )
 
 
-@http_function("POST /api/{user_id}/tasks/{task_id}/reminders", permission="tasks:write")
-def add_reminder(caller: Caller, task_id: UUID, draft: ReminderDraft, tx: Transaction) -> Response:
+@http_function(
+    "POST /api/{user_id}/tasks/{task_id}/reminders",
+    permission="tasks:write",
+    raises=[TaskNotFound, TaskIsClosed, AccountNotFound],
+)
+def add_reminder(
+    caller: Caller, task_id: UUID, draft: ReminderDraft, tx: Transaction
+) -> Ok[ReminderRepresentation] | Created[ReminderRepresentation]:
     zone = account_store.zone_of(tx, caller.user_id)
     task = task_store.lock(tx, caller.user_id, task_id)
     others = reminder_store.of_task(tx, task_id)
     now = clock.now()
     added = reminders.add(task, draft, others, zone, now=now)
     if not added.happened:
-        return as_json(reminders.represent(added.reminder))
+        return Ok(reminders.represent(added.reminder))
     led = recurring.lead_by(task, reminders.lead_of([*others, added.reminder]), now=now)
     fired = [] if added.notification is None else [added.notification]
     task_changes.save_all(
@@ -37,4 +42,4 @@ def add_reminder(caller: Caller, task_id: UUID, draft: ReminderDraft, tx: Transa
         events=added.happened,
     )
     shown = reminders.represent(added.reminder, fires_immediately=bool(fired))
-    return as_json(shown, HTTPStatus.CREATED)
+    return Created(shown)

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from flask import Response
-
 from taskflow import clock
 from taskflow.domain import accounts, recurring, reminders
 from taskflow.domain.accounts import Account, SettingsChanges
+from taskflow.domain.errors import AccountNotFound
 from taskflow.domain.events import NewEvent
-from taskflow.serving import Caller, as_json, http_function
+from taskflow.domain.representations import SettingsRepresentation
+from taskflow.serving import Caller, Ok, http_function
 from taskflow.storage import (
     Transaction,
     account_store,
@@ -20,8 +20,10 @@ from taskflow.storage import (
 )
 
 
-@http_function("PUT /api/{user_id}/settings", permission="tasks:write")
-def change_settings(caller: Caller, changes: SettingsChanges, tx: Transaction) -> Response:
+@http_function("PUT /api/{user_id}/settings", permission="tasks:write", raises=[AccountNotFound])
+def change_settings(
+    caller: Caller, changes: SettingsChanges, tx: Transaction
+) -> Ok[SettingsRepresentation]:
     now = clock.now()
     account = account_store.lock(tx, caller.user_id)
     changed, happened = accounts.change_settings(account, changes, now=now)
@@ -30,7 +32,7 @@ def change_settings(caller: Caller, changes: SettingsChanges, tx: Transaction) -
         events.append(tx, happened)
     else:
         _move(tx, changed, happened, now=now)
-    return as_json(accounts.represent_settings(changed))
+    return Ok(accounts.represent_settings(changed))
 
 
 def _move(

@@ -2,12 +2,11 @@
 
 from uuid import UUID
 
-from flask import Response
-
 from taskflow import clock
 from taskflow.domain import tasks
+from taskflow.domain.errors import TaskNotFound
 from taskflow.domain.tasks import Completion
-from taskflow.serving import Caller, Conditions, http_function, shown
+from taskflow.serving import Caller, Conditions, TaskShown, http_function
 from taskflow.storage import Transaction, task_changes, task_store
 
 
@@ -15,13 +14,14 @@ from taskflow.storage import Transaction, task_changes, task_store
     "PATCH /api/{user_id}/tasks/{task_id}/complete",
     "POST /api/{user_id}/tasks/{task_id}/complete",
     permission="tasks:write",
+    raises=[TaskNotFound],
 )
 def complete_task(
     caller: Caller, task_id: UUID, wanted: Completion, conditions: Conditions, tx: Transaction
-) -> Response:
+) -> TaskShown:
     task = task_store.lock(tx, caller.user_id, task_id)
     conditions.check(task)
     changed = task_changes.save(
         tx, task, tasks.set_completed(task, wanted.completed, now=clock.now())
     )
-    return shown(changed)
+    return TaskShown(changed)

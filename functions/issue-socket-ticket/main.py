@@ -1,16 +1,23 @@
 """POST /api/{user_id}/ws-ticket: a ticket that opens one socket without a header."""
 
-from flask import Response
+from typing_extensions import TypedDict
 
 from taskflow import clock
 from taskflow.domain.accounts import TICKET_LIFETIME
-from taskflow.serving import Caller, as_json, http_function, tokens
+from taskflow.serving import Caller, Issued, http_function, tokens
 from taskflow.storage import Transaction, session_store
 from taskflow.storage.session_store import Ticket
 
 
-@http_function("POST /api/{user_id}/ws-ticket", permission="tasks:read", answers_token=True)
-def issue_socket_ticket(caller: Caller, tx: Transaction) -> Response:
+class TicketRepresentation(TypedDict):
+    """A ticket for one socket, which must be opened within `expires_in` seconds."""
+
+    ticket: str
+    expires_in: int
+
+
+@http_function("POST /api/{user_id}/ws-ticket", permission="tasks:read")
+def issue_socket_ticket(caller: Caller, tx: Transaction) -> Issued[TicketRepresentation]:
     now = clock.now()
     ticket = tokens.new_secret()
     session_store.add_ticket(
@@ -20,6 +27,4 @@ def issue_socket_ticket(caller: Caller, tx: Transaction) -> Response:
         expires_at=now + TICKET_LIFETIME,
         now=now,
     )
-    response = as_json({"ticket": ticket, "expires_in": TICKET_LIFETIME.seconds}, 201)
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return Issued({"ticket": ticket, "expires_in": TICKET_LIFETIME.seconds})

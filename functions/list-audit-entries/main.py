@@ -2,12 +2,14 @@
 
 from uuid import UUID
 
-from flask import Request, Response
+from flask import Request
+from typing_extensions import TypedDict
 
 from taskflow.domain.events import EventType
-from taskflow.domain.text import Text, compact_json
-from taskflow.domain.times import Time, rfc3339
-from taskflow.serving import PageQuery, http_function, page, read_position, write_cursor
+from taskflow.domain.identifiers import IdText
+from taskflow.domain.text import Text
+from taskflow.domain.times import Time, TimeText, rfc3339
+from taskflow.serving import Page, PageQuery, http_function, page, read_position, write_cursor
 from taskflow.storage import Transaction, audit_store
 from taskflow.storage.audit_store import AuditEntry, AuditFilter
 
@@ -22,8 +24,26 @@ class AuditQuery(PageQuery):
     until: Time | None = None
 
 
+class AuditEntryRepresentation(TypedDict):
+    """Who did what, when, from where, and as part of which request."""
+
+    event_id: IdText
+    event_type: str
+    user_id: str
+    aggregate_id: str
+    task_id: IdText | None
+    timestamp: TimeText
+    correlation_id: str
+    version: int
+    seq: int
+    actor: str
+    origin: str
+
+
 @http_function("GET /api/admin/audit", permission="audit:read")
-def list_audit_entries(request: Request, query: AuditQuery, tx: Transaction) -> Response:
+def list_audit_entries(
+    request: Request, query: AuditQuery, tx: Transaction
+) -> Page[AuditEntryRepresentation]:
     wanted = AuditFilter(
         user_id=query.user_id,
         task_id=query.task_id,
@@ -33,26 +53,24 @@ def list_audit_entries(request: Request, query: AuditQuery, tx: Transaction) -> 
     )
     after = None if query.cursor is None else read_position(query.cursor, "audit")
     found = audit_store.list_of(tx, wanted, after=after, limit=query.limit + 1)
-    return page(request, found, query.limit, as_json=_as_json, cursor=_cursor)
+    return page(request, found, query.limit, represent=_represent, cursor=_cursor)
 
 
 def _cursor(entry: AuditEntry) -> str:
     return write_cursor("audit", rfc3339(entry.timestamp), str(entry.event_id))
 
 
-def _as_json(entry: AuditEntry) -> str:
-    return compact_json(
-        {
-            "event_id": str(entry.event_id),
-            "event_type": entry.event_type,
-            "user_id": entry.user_id,
-            "aggregate_id": entry.aggregate_id,
-            "task_id": str(entry.task_id) if entry.task_id else None,
-            "timestamp": rfc3339(entry.timestamp),
-            "correlation_id": entry.correlation_id,
-            "version": entry.version,
-            "seq": entry.seq,
-            "actor": entry.actor,
-            "origin": entry.origin,
-        }
-    )
+def _represent(entry: AuditEntry) -> AuditEntryRepresentation:
+    return {
+        "event_id": str(entry.event_id),
+        "event_type": entry.event_type,
+        "user_id": entry.user_id,
+        "aggregate_id": entry.aggregate_id,
+        "task_id": str(entry.task_id) if entry.task_id else None,
+        "timestamp": rfc3339(entry.timestamp),
+        "correlation_id": entry.correlation_id,
+        "version": entry.version,
+        "seq": entry.seq,
+        "actor": entry.actor,
+        "origin": entry.origin,
+    }

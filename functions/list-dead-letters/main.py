@@ -2,12 +2,12 @@
 
 from typing import Literal
 
-from flask import Request, Response
+from flask import Request
 
-from taskflow.domain.text import Text, compact_json
+from taskflow.domain.text import Text
 from taskflow.domain.times import rfc3339
-from taskflow.serving import PageQuery, http_function, page, read_position, write_cursor
-from taskflow.serving.dead_letters import summary
+from taskflow.serving import Page, PageQuery, http_function, page, read_position, write_cursor
+from taskflow.serving.dead_letters import DeadLetterSummary, summary
 from taskflow.storage import Transaction, dead_letter_store
 
 
@@ -19,7 +19,9 @@ class DeadLetterQuery(PageQuery):
 
 
 @http_function("GET /api/admin/dead-letters", permission="events:replay")
-def list_dead_letters(request: Request, query: DeadLetterQuery, tx: Transaction) -> Response:
+def list_dead_letters(
+    request: Request, query: DeadLetterQuery, tx: Transaction
+) -> Page[DeadLetterSummary]:
     after = None if query.cursor is None else read_position(query.cursor, "dead")
     found = dead_letter_store.list_of(
         tx, state=query.state, consumer=query.consumer, after=after, limit=query.limit + 1
@@ -28,6 +30,6 @@ def list_dead_letters(request: Request, query: DeadLetterQuery, tx: Transaction)
         request,
         found,
         query.limit,
-        as_json=lambda letter: compact_json(summary(letter)),
+        represent=summary,
         cursor=lambda letter: write_cursor("dead", rfc3339(letter.received_at), str(letter.id)),
     )

@@ -2,13 +2,14 @@
 
 from typing import Annotated
 
-from flask import Response
 from pydantic import Field
+from typing_extensions import TypedDict
 
-from taskflow.domain.events import Cause, Event
+from taskflow.domain.errors import AccountNotFound
+from taskflow.domain.events import Cause, Event, MessageRepresentation
 from taskflow.domain.resume import Start, resume
 from taskflow.push import feed
-from taskflow.serving import Caller, Query, http_function, set_aside
+from taskflow.serving import Caller, Ok, Query, http_function, set_aside
 from taskflow.storage import events, transaction
 
 LIMIT_MAX = 200
@@ -24,8 +25,19 @@ class EventQuery(Query):
     wait: Annotated[float, Field(ge=0, le=WAIT_MAX_S)] = 0
 
 
-@http_function("GET /api/{user_id}/events", permission="tasks:read")
-def list_events(caller: Caller, query: EventQuery, cause: Cause) -> Response:
+class EventList(TypedDict):
+    """The messages after `since`, and the `seq` to go on from.
+
+    With `resync`, more was missed than is sent, and the client reads the lists instead.
+    """
+
+    items: list[MessageRepresentation]
+    seq: int
+    resync: bool
+
+
+@http_function("GET /api/{user_id}/events", permission="tasks:read", raises=[AccountNotFound])
+def list_events(caller: Caller, query: EventQuery, cause: Cause) -> Ok[EventList]:
     start, newest, found = _read(caller.user_id, query.since, query.limit, cause)
     if query.wait and not found and not start.resync:
         # No transaction is open meanwhile.
@@ -35,10 +47,7 @@ def list_events(caller: Caller, query: EventQuery, cause: Cause) -> Response:
         start, newest, found = _read(caller.user_id, start.seq, query.limit, cause)
     items = ",".join(event.message_json() for event in found)
     resync = "true" if start.resync else "false"
-    return Response(
-        f'{{"items":[{items}],"seq":{newest},"resync":{resync}}}',
-        content_type="application/json",
-    )
+    return Ok.written(f'{{"items":[{items}],"seq":{newest},"resync":{resync}}}')
 
 
 def _read(

@@ -1,11 +1,19 @@
 """GET /api/{user_id}/notifications: list what is in one's inbox, newest first, in pages."""
 
-from flask import Request, Response
+from flask import Request
 
 from taskflow.domain import notifications
-from taskflow.domain.text import compact_json
+from taskflow.domain.representations import NotificationRepresentation
 from taskflow.domain.times import rfc3339
-from taskflow.serving import Caller, PageQuery, http_function, page, read_position, write_cursor
+from taskflow.serving import (
+    Caller,
+    Page,
+    PageQuery,
+    http_function,
+    page,
+    read_position,
+    write_cursor,
+)
 from taskflow.storage import Transaction, notification_store
 
 OF = "notifications"
@@ -20,7 +28,7 @@ class NotificationQuery(PageQuery):
 @http_function("GET /api/{user_id}/notifications", permission="tasks:read")
 def list_notifications(
     caller: Caller, request: Request, query: NotificationQuery, tx: Transaction
-) -> Response:
+) -> Page[NotificationRepresentation]:
     after = None if query.cursor is None else read_position(query.cursor, OF)
     found = notification_store.list_of(
         tx, caller.user_id, unread=query.unread, after=after, limit=query.limit + 1
@@ -29,6 +37,6 @@ def list_notifications(
         request,
         found,
         query.limit,
-        as_json=lambda one: compact_json(notifications.represent(one)),
+        represent=notifications.represent,
         cursor=lambda one: write_cursor(OF, rfc3339(one.created_at), str(one.id)),
     )

@@ -1,11 +1,19 @@
 """GET /api/{user_id}/reminders/pending: list the reminders that are to come, the next one first."""
 
-from flask import Request, Response
+from flask import Request
 
 from taskflow.domain import reminders
-from taskflow.domain.text import compact_json
+from taskflow.domain.representations import ReminderRepresentation
 from taskflow.domain.times import rfc3339
-from taskflow.serving import Caller, PageQuery, http_function, page, read_position, write_cursor
+from taskflow.serving import (
+    Caller,
+    Page,
+    PageQuery,
+    http_function,
+    page,
+    read_position,
+    write_cursor,
+)
 from taskflow.storage import Transaction, reminder_store
 
 OF = "pending"
@@ -14,13 +22,13 @@ OF = "pending"
 @http_function("GET /api/{user_id}/reminders/pending", permission="tasks:read")
 def list_pending_reminders(
     caller: Caller, request: Request, query: PageQuery, tx: Transaction
-) -> Response:
+) -> Page[ReminderRepresentation]:
     after = None if query.cursor is None else read_position(query.cursor, OF)
     found = reminder_store.pending(tx, caller.user_id, after=after, limit=query.limit + 1)
     return page(
         request,
         found,
         query.limit,
-        as_json=lambda one: compact_json(reminders.represent(one)),
+        represent=reminders.represent,
         cursor=lambda one: write_cursor(OF, rfc3339(one.remind_at), str(one.id)),
     )

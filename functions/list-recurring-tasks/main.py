@@ -2,11 +2,11 @@
 
 from uuid import UUID
 
-from flask import Request, Response
+from flask import Request
 
 from taskflow.domain import tasks
-from taskflow.domain.text import compact_json
-from taskflow.serving import Caller, PageQuery, http_function, page, read_cursor, write_cursor
+from taskflow.domain.representations import TaskRepresentation
+from taskflow.serving import Caller, Page, PageQuery, http_function, page, read_cursor, write_cursor
 from taskflow.storage import Transaction, task_lists
 from taskflow.storage.task_lists import Position, TaskFilter
 
@@ -16,7 +16,7 @@ OF = "recurring"
 @http_function("GET /api/{user_id}/tasks/recurring", permission="tasks:read")
 def list_recurring_tasks(
     caller: Caller, request: Request, query: PageQuery, tx: Transaction
-) -> Response:
+) -> Page[TaskRepresentation]:
     after = None if query.cursor is None else Position(*read_cursor(query.cursor, OF, str, UUID))
     found = task_lists.list_of(
         tx,
@@ -34,7 +34,7 @@ def list_recurring_tasks(
         request,
         found.tasks,
         query.limit,
-        as_json=lambda row: compact_json(tasks.represent(row[0])),
+        represent=lambda row: tasks.represent(row[0]),
         cursor=lambda row: cursor(row[1]),
         then=found.then and cursor(found.then),
     )

@@ -3,14 +3,15 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
-from flask import Request, Response
+from flask import Request
 from pydantic import Field
 
 from taskflow.domain import tasks
+from taskflow.domain.representations import TaskRepresentation
 from taskflow.domain.tasks import Priority, Status
-from taskflow.domain.text import Text, compact_json
+from taskflow.domain.text import Text
 from taskflow.domain.times import Time
-from taskflow.serving import Caller, PageQuery, http_function, page, read_cursor, write_cursor
+from taskflow.serving import Caller, Page, PageQuery, http_function, page, read_cursor, write_cursor
 from taskflow.storage import Transaction, task_lists
 from taskflow.storage.task_lists import Position, TaskFilter
 
@@ -42,7 +43,9 @@ class TaskQuery(PageQuery):
 
 
 @http_function("GET /api/{user_id}/tasks", permission="tasks:read")
-def list_tasks(caller: Caller, request: Request, query: TaskQuery, tx: Transaction) -> Response:
+def list_tasks(
+    caller: Caller, request: Request, query: TaskQuery, tx: Transaction
+) -> Page[TaskRepresentation]:
     found = task_lists.list_of(
         tx,
         caller.user_id,
@@ -67,7 +70,7 @@ def list_tasks(caller: Caller, request: Request, query: TaskQuery, tx: Transacti
         request,
         found.tasks,
         query.limit,
-        as_json=lambda row: compact_json(tasks.represent(row[0])),
+        represent=lambda row: tasks.represent(row[0]),
         cursor=lambda row: cursor(row[1]),
         then=found.then and cursor(found.then),
     )

@@ -1,12 +1,10 @@
 """POST /api/auth/login: sign in with email and password."""
 
-from flask import Response
-
 from taskflow import clock
 from taskflow.domain.accounts import Account, Credentials, canonical_email, opaque
-from taskflow.domain.errors import CredentialsAreWrong
+from taskflow.domain.errors import CredentialsAreWrong, TooManyAttempts
 from taskflow.domain.events import Cause
-from taskflow.serving import Network, attempts, http_function, passwords, signed_in, tokens
+from taskflow.serving import Network, SignedIn, attempts, http_function, passwords, tokens
 from taskflow.storage import (
     Transaction,
     account_store,
@@ -18,8 +16,8 @@ from taskflow.storage.attempt_store import Attempt
 from taskflow.storage.session_store import Session
 
 
-@http_function("POST /api/auth/login", public=True)
-def log_in(credentials: Credentials, network: Network, cause: Cause) -> Response:
+@http_function("POST /api/auth/login", public=True, raises=[CredentialsAreWrong, TooManyAttempts])
+def log_in(credentials: Credentials, network: Network, cause: Cause) -> SignedIn:
     now = clock.now()
     email, password = canonical_email(credentials.email), opaque(credentials.password)
 
@@ -47,4 +45,4 @@ def log_in(credentials: Credentials, network: Network, cause: Cause) -> Response
         return session_store.open_session(tx, of_account.id, refresh_token, now=now)
 
     session = run(sign_in, cause)
-    return signed_in(account, refresh_token, session_id=session.id, now=now)
+    return SignedIn(account, refresh_token, session_id=session.id, now=now)

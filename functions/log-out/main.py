@@ -1,15 +1,15 @@
 """POST /api/auth/logout: end one's session, and its refresh tokens with it."""
 
-from flask import Request, Response
+from flask import Request
 
 from taskflow import clock
 from taskflow.domain.accounts import RefreshRequest
-from taskflow.serving import Caller, browser, http_function, signed_out
+from taskflow.serving import Caller, SignedOut, browser, http_function
 from taskflow.storage import Transaction, session_store
 
 
 @http_function("POST /api/auth/logout")
-def log_out(request: Request, caller: Caller, body: RefreshRequest, tx: Transaction) -> Response:
+def log_out(request: Request, caller: Caller, body: RefreshRequest, tx: Transaction) -> SignedOut:
     session_store.close_session(
         tx,
         caller.user_id,
@@ -17,4 +17,4 @@ def log_out(request: Request, caller: Caller, body: RefreshRequest, tx: Transact
         session_id=caller.session_id,
         now=clock.now(),
     )
-    return signed_out()
+    return SignedOut()

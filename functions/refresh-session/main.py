@@ -1,17 +1,19 @@
 """POST /api/auth/refresh: trade a refresh token for new tokens."""
 
-from flask import Request, Response
+from flask import Request
 
 from taskflow import clock
 from taskflow.domain.accounts import RefreshRequest
-from taskflow.domain.errors import RefreshTokenIsInvalid
+from taskflow.domain.errors import AccountNotFound, RefreshTokenIsInvalid
 from taskflow.domain.events import Cause
-from taskflow.serving import browser, http_function, signed_in, tokens
+from taskflow.serving import SignedIn, browser, http_function, tokens
 from taskflow.storage import account_store, session_store, transaction
 
 
-@http_function("POST /api/auth/refresh", public=True)
-def refresh_session(request: Request, body: RefreshRequest, cause: Cause) -> Response:
+@http_function(
+    "POST /api/auth/refresh", public=True, raises=[RefreshTokenIsInvalid, AccountNotFound]
+)
+def refresh_session(request: Request, body: RefreshRequest, cause: Cause) -> SignedIn:
     refresh_token = browser.refresh_token_of(request, body)
     if refresh_token is None:
         raise RefreshTokenIsInvalid
@@ -23,4 +25,4 @@ def refresh_session(request: Request, body: RefreshRequest, cause: Cause) -> Res
         account = None if session is None else account_store.get(tx, session.user_id)
     if session is None or account is None:
         raise RefreshTokenIsInvalid
-    return signed_in(account, successor, session_id=session.id, now=now)
+    return SignedIn(account, successor, session_id=session.id, now=now)

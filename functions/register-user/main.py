@@ -1,17 +1,16 @@
 """POST /api/auth/register: open an account and sign its owner in."""
 
-from flask import Response
-
 from taskflow import clock
 from taskflow.domain import accounts
 from taskflow.domain.accounts import Registration
+from taskflow.domain.errors import EmailIsTaken
 from taskflow.domain.events import Cause
-from taskflow.serving import Network, http_function, passwords, signed_in, tokens
+from taskflow.serving import Network, SignedUp, http_function, passwords, tokens
 from taskflow.storage import account_store, attempt_store, events, session_store, transaction
 
 
-@http_function("POST /api/auth/register", public=True)
-def register_user(registration: Registration, network: Network, cause: Cause) -> Response:
+@http_function("POST /api/auth/register", public=True, raises=[EmailIsTaken])
+def register_user(registration: Registration, network: Network, cause: Cause) -> SignedUp:
     # Hashing takes longer than everything else here: not while a connection is held.
     password_hash = passwords.hash_password(registration.password)
     now = clock.now()
@@ -23,4 +22,4 @@ def register_user(registration: Registration, network: Network, cause: Cause) ->
         events.open_stream(tx, account.id)
         events.append(tx, [registered])
         session = session_store.open_session(tx, account.id, refresh_token, now=now)
-    return signed_in(account, refresh_token, session_id=session.id, now=now, status=201)
+    return SignedUp(account, refresh_token, session_id=session.id, now=now)

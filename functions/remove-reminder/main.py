@@ -2,20 +2,23 @@
 
 from uuid import UUID
 
-from flask import Response
-
 from taskflow import clock
 from taskflow.domain import recurring, reminders
-from taskflow.serving import Caller, http_function, no_content
+from taskflow.domain.errors import ReminderNotFound
+from taskflow.serving import Caller, NoContent, http_function
 from taskflow.storage import Transaction, reminder_store, task_changes
 
 
-@http_function("DELETE /api/{user_id}/reminders/{reminder_id}", permission="tasks:write")
-def remove_reminder(caller: Caller, reminder_id: UUID, tx: Transaction) -> Response:
+@http_function(
+    "DELETE /api/{user_id}/reminders/{reminder_id}",
+    permission="tasks:write",
+    raises=[ReminderNotFound],
+)
+def remove_reminder(caller: Caller, reminder_id: UUID, tx: Transaction) -> NoContent:
     reminder, task = reminder_store.lock(tx, caller.user_id, reminder_id)
     now = clock.now()
     removed, happened = reminders.remove(reminder, now=now)
     others = [one for one in reminder_store.of_task(tx, task.id) if one.id != reminder_id]
     led = recurring.lead_by(task, reminders.lead_of(others), now=now)
     task_changes.save_all(tx, tasks=[(task, led)], reminders=[removed], events=[happened])
-    return no_content()
+    return NoContent()

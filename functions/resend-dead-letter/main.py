@@ -2,17 +2,19 @@
 
 from uuid import UUID
 
-from flask import Response
-
 from taskflow import clock
-from taskflow.domain.errors import DeadLetterIsSettled, NotAnEventOfOurs
-from taskflow.serving import as_json, http_function
-from taskflow.serving.dead_letters import summary
+from taskflow.domain.errors import DeadLetterIsSettled, DeadLetterNotFound, NotAnEventOfOurs
+from taskflow.serving import Accepted, http_function
+from taskflow.serving.dead_letters import DeadLetterSummary, summary
 from taskflow.storage import Transaction, dead_letter_store, delivery_store, events
 
 
-@http_function("POST /api/admin/dead-letters/{letter_id}/resend", permission="events:replay")
-def resend_dead_letter(letter_id: UUID, tx: Transaction) -> Response:
+@http_function(
+    "POST /api/admin/dead-letters/{letter_id}/resend",
+    permission="events:replay",
+    raises=[DeadLetterNotFound, DeadLetterIsSettled, NotAnEventOfOurs],
+)
+def resend_dead_letter(letter_id: UUID, tx: Transaction) -> Accepted[DeadLetterSummary]:
     letter = dead_letter_store.lock(tx, letter_id)
     if letter.state != "dead":
         raise DeadLetterIsSettled
@@ -22,4 +24,4 @@ def resend_dead_letter(letter_id: UUID, tx: Transaction) -> Response:
     wanted = [(event.user_id, event.seq)]
     delivery_store.ask_again(tx, letter.consumer, wanted, now=clock.now())
     dead_letter_store.set_state(tx, letter_id, "resent")
-    return as_json(summary(dead_letter_store.get(tx, letter_id)), 202)
+    return Accepted(summary(dead_letter_store.get(tx, letter_id)))

@@ -2,12 +2,11 @@
 
 from uuid import UUID
 
-from flask import Response
-
 from taskflow import clock
 from taskflow.domain import recurring, reminders
-from taskflow.domain.recurring import RecurrenceDraft
-from taskflow.serving import Caller, Conditions, as_json, http_function
+from taskflow.domain.errors import AccountNotFound, TaskNotFound
+from taskflow.domain.recurring import RecurrenceDraft, SeriesRepresentation
+from taskflow.serving import Caller, Conditions, Ok, http_function
 from taskflow.storage import (
     Transaction,
     account_store,
@@ -17,10 +16,14 @@ from taskflow.storage import (
 )
 
 
-@http_function("POST /api/{user_id}/tasks/{task_id}/recurrence", permission="tasks:write")
+@http_function(
+    "POST /api/{user_id}/tasks/{task_id}/recurrence",
+    permission="tasks:write",
+    raises=[TaskNotFound, AccountNotFound],
+)
 def set_recurrence(
     caller: Caller, task_id: UUID, draft: RecurrenceDraft, conditions: Conditions, tx: Transaction
-) -> Response:
+) -> Ok[SeriesRepresentation]:
     zone = account_store.zone_of(tx, caller.user_id)
     task = task_store.lock(tx, caller.user_id, task_id)
     conditions.check(task)
@@ -28,4 +31,4 @@ def set_recurrence(
     changed = task_changes.save(
         tx, task, recurring.set_recurrence(task, draft, zone, lead=lead, now=clock.now())
     )
-    return as_json(recurring.represent(changed))
+    return Ok(recurring.represent(changed))

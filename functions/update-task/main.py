@@ -2,12 +2,11 @@
 
 from uuid import UUID
 
-from flask import Response
-
 from taskflow import clock
 from taskflow.domain import tasks
+from taskflow.domain.errors import TaskNotFound
 from taskflow.domain.tasks import TaskChanges
-from taskflow.serving import Caller, Conditions, http_function, shown
+from taskflow.serving import Caller, Conditions, TaskShown, http_function
 from taskflow.storage import Transaction, task_changes, task_store
 
 
@@ -15,11 +14,12 @@ from taskflow.storage import Transaction, task_changes, task_store
     "PATCH /api/{user_id}/tasks/{task_id}",
     "PUT /api/{user_id}/tasks/{task_id}",
     permission="tasks:write",
+    raises=[TaskNotFound],
 )
 def update_task(
     caller: Caller, task_id: UUID, changes: TaskChanges, conditions: Conditions, tx: Transaction
-) -> Response:
+) -> TaskShown:
     task = task_store.lock(tx, caller.user_id, task_id)
     conditions.check(task)
     changed = task_changes.save(tx, task, tasks.update(task, changes, now=clock.now()))
-    return shown(changed)
+    return TaskShown(changed)

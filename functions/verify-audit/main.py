@@ -2,11 +2,11 @@
 
 from datetime import timedelta
 
-from flask import Response
+from typing_extensions import TypedDict
 
 from taskflow import clock
 from taskflow.domain.text import Text
-from taskflow.serving import Query, as_json, http_function
+from taskflow.serving import Ok, Query, http_function
 from taskflow.storage import Transaction, audit_store, events
 
 ON_ITS_WAY = timedelta(minutes=5)
@@ -22,13 +22,30 @@ class VerifyQuery(Query):
     settled: bool = False
 
 
+class EventPosition(TypedDict):
+    """A place in a user's log."""
+
+    user_id: str
+    seq: int
+
+
+class Verification(TypedDict):
+    """What was compared, and where a chain breaks or an event's entry is not as the event."""
+
+    ok: bool
+    events: int
+    entries: int
+    broken_chains: list[EventPosition]
+    differing_entries: list[EventPosition]
+
+
 @http_function("GET /api/admin/audit/verify", permission="audit:read")
-def verify_audit(query: VerifyQuery, tx: Transaction) -> Response:
+def verify_audit(query: VerifyQuery, tx: Transaction) -> Ok[Verification]:
     broken = events.broken_links(tx, query.user_id)
     before = clock.now() if query.settled else clock.now() - ON_ITS_WAY
     differing = audit_store.differing(tx, user_id=query.user_id, before=before, limit=PROBLEMS_MAX)
     events_checked, entries = audit_store.counts(tx, user_id=query.user_id)
-    return as_json(
+    return Ok(
         {
             "ok": not broken and not differing,
             "events": events_checked,

@@ -16,7 +16,7 @@ from werkzeug.test import Client, EnvironBuilder, TestResponse
 
 from taskflow.domain import tasks
 from taskflow.serving.body import BODY_MAX_BYTES, PUBLIC_BODY_MAX_BYTES
-from taskflow.serving.frame import Endpoint
+from taskflow.serving.endpoint import Endpoint
 from taskflow.serving.routes import Route
 from taskflow.standalone.discovery import Function
 from tests.support.accounts import SignedIn, a_user, an_administrator
@@ -152,7 +152,7 @@ def each(*wanted: Callable[[Case], bool]) -> pytest.MarkDecorator:
 
 
 def is_private(case: Case) -> bool:
-    return not case.endpoint.public
+    return case.endpoint.asks_for_token
 
 
 def asks_for_permission(case: Case) -> bool:
@@ -525,7 +525,7 @@ def test_a_field_that_nobody_knows_is_wrong_content(case: Case, senders: Senders
 def test_of_many_wrong_fields_the_first_are_named_and_the_others_counted(
     case: Case, senders: Senders
 ) -> None:
-    count, length = (5_000, 50_000) if case.endpoint.public else (50_000, 500_000)
+    count, length = (5_000, 50_000) if case.endpoint.is_public else (50_000, 500_000)
     many = {f"{number:x}": 1 for number in range(count)}
     long = {"x" * length: 1}
 
@@ -647,7 +647,7 @@ def test_a_body_at_the_limit_is_read(case: Case, senders: Senders) -> None:
     answer = _send_raw(case, senders, b'{"surprise": 1}'.ljust(case.endpoint.body_max_bytes))
 
     assert_refused(answer, 422, "invalid-content")
-    most = PUBLIC_BODY_MAX_BYTES if case.endpoint.public else BODY_MAX_BYTES
+    most = PUBLIC_BODY_MAX_BYTES if case.endpoint.is_public else BODY_MAX_BYTES
     assert case.endpoint.body_max_bytes == most
 
 

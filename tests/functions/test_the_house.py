@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from taskflow.domain.errors import DomainError
-from taskflow.serving.frame import Endpoint
+from taskflow.serving.endpoint import Endpoint
 from taskflow.serving.problems import PROBLEMS
 from taskflow.serving.routes import FIRST_WORDS
 from tests.support.api import ROOT, all_functions
@@ -25,7 +25,7 @@ ENDPOINTS = {
 }
 ROUTES = [route for endpoint in ENDPOINTS.values() for route in endpoint.routes]
 
-MAY_IMPORT = {"taskflow", "flask", "pydantic"}
+MAY_IMPORT = {"taskflow", "flask", "pydantic", "typing_extensions"}
 """The library, and what its signatures are made of; with all that is inside."""
 
 PLAIN = {"collections", "collections.abc", "datetime", "http", "typing", "uuid"}

@@ -16,7 +16,7 @@ from taskflow.domain.accounts import (
 from taskflow.eventing.consumer import Consumer
 from taskflow.eventing.cron import CronFunction
 from taskflow.eventing.frame import Subscriber
-from taskflow.serving.frame import Endpoint
+from taskflow.serving.endpoint import Endpoint
 from tests.support.api import ROOT, all_functions
 
 README = (ROOT / "README.md").read_text()

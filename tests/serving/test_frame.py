@@ -1,6 +1,7 @@
 """The frame where a function fails: what the client is told, and what the log is (A2, S6)."""
 
 from collections.abc import Callable
+from typing import NoReturn
 
 import pytest
 from flask import Request, Response
@@ -9,8 +10,9 @@ from werkzeug.test import EnvironBuilder
 
 from taskflow import metrics
 from taskflow.domain.errors import DomainError, FieldError, InvalidContent, TooManyAttempts
-from taskflow.serving import http_function, problems
-from taskflow.serving.frame import Endpoint
+from taskflow.serving import Ok, http_function, problems
+from taskflow.serving.endpoint import Endpoint
+from taskflow.serving.frame import Frame
 from taskflow.serving.problems import PROBLEMS, problem_of
 from taskflow.serving.routes import Route
 from taskflow.storage import DatabaseUnavailable, LockTimeout
@@ -19,18 +21,19 @@ from tests.support.refused import assert_refused
 pytestmark = pytest.mark.usefixtures("database")
 
 
-def _failing(error: Exception) -> Endpoint:
-    def handler() -> Response:
+def _failing(error: Exception) -> Frame:
+    def handler() -> NoReturn:
         raise error
 
-    return Endpoint([Route.parse("POST /api/boom")], handler, public=True)
+    endpoint = Endpoint.of(handler, [Route.parse("POST /api/boom")], is_public=True)
+    return Frame(endpoint, handler)
 
 
-def _ask(endpoint: Endpoint, method: str = "POST", path: str = "/api/boom") -> Response:
+def _ask(frame: Frame, method: str = "POST", path: str = "/api/boom") -> Response:
     builder = EnvironBuilder(
         method=method, path=path, headers=Headers({"X-Correlation-ID": "mine"})
     )
-    return endpoint.answer(Request(builder.get_environ()))
+    return frame.answer(Request(builder.get_environ()))
 
 
 @pytest.mark.parametrize(
@@ -103,10 +106,10 @@ def test_a_problem_that_utf_8_cannot_write_is_told_all_the_same() -> None:
 
 
 def test_methods_that_clients_make_up_are_counted_as_one() -> None:
-    endpoint = _failing(RuntimeError())
+    frame = _failing(RuntimeError())
 
     for number in range(20):
-        _ask(endpoint, f"METHOD{number}")
+        _ask(frame, f"METHOD{number}")
 
     shown = metrics.exposition().decode()
     assert "METHOD" not in shown
@@ -115,9 +118,9 @@ def test_methods_that_clients_make_up_are_counted_as_one() -> None:
 
 def test_a_function_can_be_called_outside_of_an_app() -> None:
     @http_function("GET /api/here", public=True)
-    def here(request: Request) -> Response:
-        return Response(request.path)
+    def here(request: Request) -> Ok[str]:
+        return Ok(request.path)
 
     builder = EnvironBuilder(path="/api/here")
 
-    assert here(Request(builder.get_environ())).get_data() == b"/api/here"
+    assert here(Request(builder.get_environ())).get_data() == b'"/api/here"'

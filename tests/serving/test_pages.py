@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 from werkzeug.test import EnvironBuilder
 
 from taskflow.domain.errors import InvalidContent
-from taskflow.serving.pages import PAGE_MAX_BYTES, page, read_cursor, read_position, write_cursor
+from taskflow.serving.pages import (
+    PAGE_MAX_BYTES,
+    page_of_json,
+    read_cursor,
+    read_position,
+    write_cursor,
+)
 from tests.support.builders import A_TIME
 
 AN_ID = UUID("01a205dc-f213-7970-bd2d-2ea31f1a2b3c")
@@ -133,4 +139,4 @@ def test_a_page_of_large_items_is_cut_short_and_has_one_always() -> None:
 
 
 def _page(request: Request, rows: Sequence[str], limit: int) -> Response:
-    return page(request, rows, limit, as_json=str, cursor=lambda row: f"after {row}")
+    return page_of_json(request, rows, limit, as_json=str, cursor=lambda row: f"after {row}")

@@ -7,10 +7,13 @@ from typing import Any
 
 from werkzeug import Response
 from werkzeug.test import Client, TestResponse
+from werkzeug.wsgi import get_path_info
 
+from taskflow.serving.endpoint import Endpoint
 from taskflow.standalone.discovery import Function, discover
 from taskflow.standalone.router import Router
 from tests.support.accounts import SignedIn
+from tests.support.declarations import Declarations
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,8 +35,17 @@ def _router() -> Router:
     return Router(all_functions())
 
 
+@cache
+def _declarations() -> Declarations:
+    found = [function.endpoint for function in all_functions()]
+    return Declarations([endpoint for endpoint in found if isinstance(endpoint, Endpoint)])
+
+
 class Api:
-    """Sends requests to the functions as one user, or as a stranger."""
+    """Sends requests to the functions as one user, or as a stranger.
+
+    Each answer is held against what its endpoint declares.
+    """
 
     def __init__(self, user: SignedIn | None = None) -> None:
         """Sign in as `user`, if there is one."""
@@ -51,9 +63,12 @@ class Api:
         """Send a request; `{user_id}` in the path stands for the user's own."""
         signed = self.user.headers if self.user else {}
         filled = path.replace("{user_id}", self.user.user_id if self.user else "nobody")
-        return self._client.open(
+        answer = self._client.open(
             filled, method=method, headers={**signed, **(headers or {})}, **options
         )
+        path = get_path_info(answer.request.environ)
+        _declarations().check(answer, method=method, path=path)
+        return answer
 
     def get(self, path: str, **options: Any) -> TestResponse:  # noqa: ANN401 - as above
         """Send GET."""

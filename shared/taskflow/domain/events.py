@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from typing_extensions import TypedDict
+
 from taskflow.domain.event_data import (
     Change,
     EventData,
@@ -21,8 +23,9 @@ from taskflow.domain.event_data import (
     TaskCreated,
     UserRegistered,
 )
+from taskflow.domain.identifiers import IdText
 from taskflow.domain.text import JsonObject, compact_json, differ_as_json
-from taskflow.domain.times import rfc3339
+from taskflow.domain.times import TimeText, rfc3339
 
 SCHEMA_VERSION = 1
 """The version of the shape of `data`; when it is raised is said in docs/decisions/0015."""
@@ -281,6 +284,32 @@ def changed_fields(
         for name, value in new.items()
         if differ_as_json(old[name], value) and name not in unmentioned
     }
+
+
+class EventRepresentation(TypedDict):
+    """An event as the history and Kafka show it."""
+
+    event_id: IdText
+    event_type: str
+    user_id: str
+    aggregate_id: str
+    timestamp: TimeText
+    correlation_id: str
+    version: int
+    schema_version: int
+    seq: int
+    data: JsonObject
+
+
+class MessageRepresentation(TypedDict):
+    """An event as sockets and long-polls show it."""
+
+    type: str
+    timestamp: TimeText
+    correlation_id: str
+    seq: int
+    event_id: IdText
+    data: JsonObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ import logging
 import math
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, NoReturn
 
 import flask
 from flask import Flask, Request, Response, request
@@ -27,12 +27,16 @@ from taskflow.push.websocket import (
 from taskflow.serving import ended_sessions, tracing, turns
 from taskflow.serving.body import Query
 from taskflow.serving.caller import Caller
-from taskflow.serving.frame import Endpoint, address_limit, install, limited
+from taskflow.serving.endpoint import Endpoint
+from taskflow.serving.frame import Frame, address_limit, install, limited
 from taskflow.serving.problems import UPGRADE_NEEDED, Problem
 from taskflow.serving.routes import Route
 from taskflow.serving.tokens import InvalidToken
 from taskflow.serving.turns import NoTurn
 from taskflow.storage import DatabaseUnavailable, run, session_store
+
+PERMISSION = Permission.TASKS_READ
+"""What the token of a socket must allow."""
 
 TOKEN_WITHIN_S = 10
 _BEARER_PREFIX = "bearer."
@@ -57,35 +61,36 @@ def socket_function(*routes: str) -> Callable[[SocketHandler], Callable[[Request
     """
 
     def decorate(handler: SocketHandler) -> Callable[[Request], Response]:
-        endpoint = Endpoint(
-            [Route.parse(route) for route in routes],
+        endpoint = Endpoint.of(
             _upgrade_needed,
-            public=True,
-            needs_app=True,
+            [Route.parse(route) for route in routes],
+            permission=PERMISSION,
+            is_socket=True,
         )
+        frame = Frame(endpoint, _upgrade_needed)
         if flask.has_app_context():
             # The proxy would be another app in every thread that answers.
             app: Any = flask.current_app
-            _accept_sockets(app._get_current_object(), endpoint, handler)  # noqa: SLF001 - flask's documented way
-        return install(endpoint, handler)
+            _accept_sockets(app._get_current_object(), frame, handler)  # noqa: SLF001 - flask's documented way
+        return install(frame, handler)
 
     return decorate
 
 
-def _accept_sockets(app: Flask, endpoint: Endpoint, handler: SocketHandler) -> None:
+def _accept_sockets(app: Flask, frame: Frame, handler: SocketHandler) -> None:
     app.config["SOCK_SERVER_OPTIONS"] = SERVER_OPTIONS
     sock: Any = Sock(app)
 
     @app.before_request
     def ready() -> Response | None:
         if is_broken_upgrade() or _has_guessed_too_often():
-            return endpoint.answer(request)
+            return frame.answer(request)
         prepare()
         return None
 
     # What else is wrong with a handshake, wsproto finds; the socket's own code never raises.
     for wrong in HANDSHAKE_ERRORS:
-        app.register_error_handler(wrong, lambda _: endpoint.answer(request))
+        app.register_error_handler(wrong, lambda _: frame.answer(request))
 
     @wraps(handler)
     def accepted(ws: Server, user_id: str | None = None) -> None:
@@ -95,7 +100,7 @@ def _accept_sockets(app: Flask, endpoint: Endpoint, handler: SocketHandler) -> N
         finally:
             logs.correlation_id.reset(bound)
 
-    for number, route in enumerate(endpoint.routes):
+    for number, route in enumerate(frame.endpoint.routes):
         path = route.template.replace("{", "<").replace("}", ">")
         sock.route(path, endpoint=f"socket_{number}")(accepted)
 
@@ -129,7 +134,7 @@ def _admitted(caller: Caller, path_user_id: str | None) -> Caller:
     try:
         if path_user_id is not None:
             caller.must_be(path_user_id)
-        caller.must_have(Permission.TASKS_READ)
+        caller.must_have(PERMISSION)
     except Problem:
         raise _Refused(CloseCode.NOT_YOUR_ACCOUNT) from None
     return caller
@@ -194,7 +199,7 @@ def _caller_of_ticket(ticket: str) -> Caller:
     return Caller(
         found.user_id,
         frozenset(),
-        frozenset({Permission.TASKS_READ}),
+        frozenset({PERMISSION}),
         found.session_expires_at,
         found.session_id,
     )
@@ -208,7 +213,7 @@ def _renewed(token: str, caller: Caller) -> Renewed | CloseCode:
         return CloseCode.BAD_TOKEN
     if newer.user_id != caller.user_id:
         return CloseCode.BAD_TOKEN
-    if Permission.TASKS_READ not in newer.permissions:
+    if PERMISSION not in newer.permissions:
         return CloseCode.NOT_YOUR_ACCOUNT
     return Renewed(newer.expires_at, newer.session_id)
 
@@ -237,7 +242,7 @@ class _AnyQuery(Query):
     model_config = ConfigDict(extra="ignore")
 
 
-def _upgrade_needed(_query: _AnyQuery) -> Response:
+def _upgrade_needed(_query: _AnyQuery) -> NoReturn:
     if "ticket" in request.args:
         limited(address_limit(), _guesser(), count=False)
     raise Problem(

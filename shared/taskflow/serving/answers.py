@@ -1,14 +1,17 @@
-"""The answers that functions give when all went well."""
+"""The answers that functions give when all went well: each class says what such an answer is."""
 
 from datetime import datetime
 from http import HTTPStatus
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 from uuid import UUID
 
 from flask import Response
+from typing_extensions import TypedDict
 
 from taskflow import config
 from taskflow.domain import accounts, tasks
 from taskflow.domain.accounts import REFRESH_TOKEN_LIFETIME, Account
+from taskflow.domain.representations import AccountRepresentation, TaskRepresentation
 from taskflow.domain.tasks import Task
 from taskflow.domain.text import compact_json
 from taskflow.serving import tokens
@@ -16,81 +19,186 @@ from taskflow.serving.conditions import Conditions, quoted_tag_of
 from taskflow.serving.routes import path_of
 
 REFRESH_COOKIE = "taskflow_refresh"
+JSON_TYPE = "application/json"
 _COOKIE_PATH = "/api/auth"
 
-
-def as_json(value: object, status: int = HTTPStatus.OK) -> Response:
-    """Answer with JSON."""
-    return Response(compact_json(value), status=status, content_type="application/json")
+Body = TypeVar("Body")
 
 
-def no_content() -> Response:
-    """Answer that it is done and there is nothing to say."""
-    response = Response(status=HTTPStatus.NO_CONTENT)
-    del response.headers["Content-Type"]
-    return response
+class Answer(Response, Generic[Body]):
+    """An answer; its class says the status and the headers, its parameter what the body holds.
+
+    An endpoint is described by the answers that its handler is annotated to return.
+    """
+
+    STATUS: ClassVar[HTTPStatus] = HTTPStatus.OK
+    HEADERS: ClassVar[tuple[str, ...]] = ()
+    """What it always carries, beside what every answer does."""
+
+    OPTIONAL_HEADERS: ClassVar[tuple[str, ...]] = ()
 
 
-def shown(task: Task) -> Response:
-    """Answer with a task as it now stands."""
-    response = as_json(tasks.represent(task))
-    response.headers["ETag"] = quoted_tag_of(task)
-    return response
+class _WithBody(Answer[Body]):
+    def __init__(self, body: Body) -> None:
+        """Write the body as JSON."""
+        super().__init__(compact_json(body), self.STATUS, content_type=JSON_TYPE)
 
 
-def shown_unless_known(task: Task, conditions: Conditions) -> Response:
+class _WithoutBody(Answer[None]):
+    def __init__(self) -> None:
+        """Say nothing, of no type."""
+        super().__init__(status=self.STATUS)
+        del self.headers["Content-Type"]
+
+
+class Ok(_WithBody[Body]):
+    """What was asked for, or what has been changed as it now stands."""
+
+    @staticmethod
+    def written(body: str) -> "Ok[Any]":
+        """Answer with JSON that is written already."""
+        answer: Ok[Any] = Ok(None)
+        answer.set_data(body)
+        return answer
+
+
+class Created(_WithBody[Body]):
+    """Something new that has no path of its own."""
+
+    STATUS = HTTPStatus.CREATED
+
+
+class Accepted(_WithBody[Body]):
+    """What will be done, but is not yet."""
+
+    STATUS = HTTPStatus.ACCEPTED
+
+
+class Issued(_WithBody[Body]):
+    """Something new and secret, which nobody may keep, under an Idempotency-Key neither."""
+
+    STATUS = HTTPStatus.CREATED
+    HEADERS = ("Cache-Control",)
+
+    def __init__(self, body: Body) -> None:
+        """Write the body as JSON."""
+        super().__init__(body)
+        self.headers["Cache-Control"] = "no-store"
+
+
+class NoContent(_WithoutBody):
+    """It is done, and there is nothing to say."""
+
+    STATUS = HTTPStatus.NO_CONTENT
+
+
+class NotModified(_WithoutBody):
+    """The client already holds this version (RFC 9110, 15.4.5)."""
+
+    STATUS = HTTPStatus.NOT_MODIFIED
+    HEADERS = ("ETag",)
+
+    def __init__(self, task: Task) -> None:
+        """Name the version."""
+        super().__init__()
+        self.headers["ETag"] = quoted_tag_of(task)
+
+
+class TaskShown(_WithBody[TaskRepresentation]):
+    """A task as it now stands."""
+
+    HEADERS = ("ETag",)
+
+    def __init__(self, task: Task) -> None:
+        """Show the task and its version."""
+        super().__init__(tasks.represent(task))
+        self.headers["ETag"] = quoted_tag_of(task)
+
+
+class TaskCreated(TaskShown):
+    """A new task, and where it is."""
+
+    STATUS = HTTPStatus.CREATED
+    HEADERS = ("ETag", "Location")
+
+    def __init__(self, task: Task) -> None:
+        """Show the task, its version and its path."""
+        super().__init__(task)
+        self.headers["Location"] = path_of(task.user_id, f"tasks/{task.id}")
+
+
+class TokensRepresentation(TypedDict):
+    """An account's tokens; the access token expires `expires_in` seconds from now."""
+
+    user: AccountRepresentation
+    access_token: str
+    refresh_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int
+
+
+class SignedIn(_WithBody[TokensRepresentation]):
+    """An account's tokens; the refresh token is a browser's cookie too."""
+
+    HEADERS = ("Cache-Control", "Set-Cookie")
+
+    def __init__(
+        self, account: Account, refresh_token: str, *, session_id: UUID, now: datetime
+    ) -> None:
+        """Issue the access token."""
+        settings = config.settings()
+        super().__init__(
+            {
+                "user": accounts.represent(account),
+                "access_token": tokens.issue(account, now=now, session_id=session_id),
+                "refresh_token": refresh_token,
+                "token_type": "Bearer",
+                "expires_in": settings.access_token_lifetime_s,
+            }
+        )
+        self.headers["Cache-Control"] = "no-store"
+        self.set_cookie(
+            REFRESH_COOKIE,
+            refresh_token,
+            max_age=REFRESH_TOKEN_LIFETIME,
+            path=_COOKIE_PATH,
+            secure=settings.environment == "production",
+            httponly=True,
+            samesite="Strict",
+        )
+
+
+class SignedUp(SignedIn):
+    """The tokens of a new account."""
+
+    STATUS = HTTPStatus.CREATED
+
+
+class SignedOut(_WithoutBody):
+    """The session is over, and the browser's cookie taken away."""
+
+    STATUS = HTTPStatus.NO_CONTENT
+    HEADERS = ("Set-Cookie",)
+
+    def __init__(self) -> None:
+        """Take the cookie away."""
+        super().__init__()
+        self.delete_cookie(REFRESH_COOKIE, path=_COOKIE_PATH, httponly=True, samesite="Strict")
+
+
+class ItemList(TypedDict, Generic[Body]):
+    """A page of a list; `next_cursor` is where the next one begins, null where there is none."""
+
+    items: list[Body]
+    next_cursor: str | None
+
+
+class Page(Answer[ItemList[Body]]):
+    """A page of a list; the header Link (RFC 8288) says where the next one is, if there is one."""
+
+    OPTIONAL_HEADERS = ("Link",)
+
+
+def shown_unless_known(task: Task, conditions: Conditions) -> TaskShown | NotModified:
     """Answer with a task, or 304 where the client already holds this version."""
-    if not conditions.client_has(task):
-        return shown(task)
-    response = Response(status=HTTPStatus.NOT_MODIFIED)
-    del response.headers["Content-Type"]
-    response.headers["ETag"] = quoted_tag_of(task)
-    return response
-
-
-def created(task: Task) -> Response:
-    """Answer 201 with a new task and where it is."""
-    response = shown(task)
-    response.status_code = HTTPStatus.CREATED
-    response.headers["Location"] = path_of(task.user_id, f"tasks/{task.id}")
-    return response
-
-
-def signed_in(
-    account: Account,
-    refresh_token: str,
-    *,
-    session_id: UUID,
-    now: datetime,
-    status: int = HTTPStatus.OK,
-) -> Response:
-    """Answer with an account's tokens; the refresh token is a browser's cookie too."""
-    settings = config.settings()
-    response = as_json(
-        {
-            "user": accounts.represent(account),
-            "access_token": tokens.issue(account, now=now, session_id=session_id),
-            "refresh_token": refresh_token,
-            "token_type": "Bearer",
-            "expires_in": settings.access_token_lifetime_s,
-        },
-        status,
-    )
-    response.headers["Cache-Control"] = "no-store"
-    response.set_cookie(
-        REFRESH_COOKIE,
-        refresh_token,
-        max_age=REFRESH_TOKEN_LIFETIME,
-        path=_COOKIE_PATH,
-        secure=settings.environment == "production",
-        httponly=True,
-        samesite="Strict",
-    )
-    return response
-
-
-def signed_out() -> Response:
-    """Answer that the session is over, and take the browser's cookie away."""
-    response = no_content()
-    response.delete_cookie(REFRESH_COOKIE, path=_COOKIE_PATH, httponly=True, samesite="Strict")
-    return response
+    return NotModified(task) if conditions.client_has(task) else TaskShown(task)

@@ -52,7 +52,7 @@ _WORDS = {
 }
 
 
-class NoContent(Content):
+class EmptyObject(Content):
     """The body of a request to an endpoint that takes none."""
 
 

@@ -1,11 +1,43 @@
 """How administrators are shown a dead letter."""
 
+from typing_extensions import TypedDict
+
+from taskflow.domain.identifiers import IdText
 from taskflow.domain.text import JsonObject
-from taskflow.domain.times import rfc3339
+from taskflow.domain.times import TimeText, rfc3339
 from taskflow.storage.dead_letter_store import DeadLetter
 
 
-def summary(letter: DeadLetter) -> JsonObject:
+class DeadLetterSummary(TypedDict):
+    """A dead letter without what was sent."""
+
+    id: IdText
+    consumer: str
+    event_id: str
+    event_type: str
+    user_id: str | None
+    seq: int | None
+    error_code: int | None
+    error_text: str
+    state: str
+    received_at: TimeText
+    deaths: int
+
+
+class DeadLetterRepresentation(DeadLetterSummary):
+    """A dead letter with all that was sent: its CloudEvents attributes, and its body as text."""
+
+    attributes: JsonObject
+    body: str
+
+
+def represent(letter: DeadLetter) -> DeadLetterRepresentation:
+    """Return a dead letter with all that was sent."""
+    body = letter.body.decode("utf-8", "replace")
+    return {**summary(letter), "attributes": letter.attributes, "body": body}
+
+
+def summary(letter: DeadLetter) -> DeadLetterSummary:
     """Return a dead letter without what was sent."""
     return {
         "id": str(letter.id),

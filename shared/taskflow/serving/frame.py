@@ -1,14 +1,12 @@
 """The frame of an HTTP function: all that every endpoint promises, done once.
 
-A function declares its route, its permission and, by its signature, what it needs; the frame finds
-the route, authenticates, checks the path's user, limits the rate, validates, opens the one
-transaction, and turns every error into a problem.
+A function declares its route, its permission and, by its signature, what it needs and answers
+(`serving/endpoint.py`); the frame finds the route, authenticates, checks the path's user, limits
+the rate, validates, opens the one transaction, and turns every error into a problem.
 """
 
-import inspect
 import logging
 import time
-import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache, wraps
@@ -18,18 +16,16 @@ from uuid import UUID
 
 import flask
 from flask import Request, Response
-from pydantic import BaseModel
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from taskflow import config, logs, metrics, storage
 from taskflow.domain.accounts import Permission
+from taskflow.domain.errors import DomainError
 from taskflow.domain.events import Cause
 from taskflow.kafka.publisher import publish_after_commit
 from taskflow.serving import browser, health, idempotency, problems, tracing, turns
 from taskflow.serving.body import (
-    BODY_MAX_BYTES,
-    PUBLIC_BODY_MAX_BYTES,
-    NoContent,
+    EmptyObject,
     Query,
     check_encoding,
     leave_rest,
@@ -39,6 +35,7 @@ from taskflow.serving.body import (
 )
 from taskflow.serving.caller import Caller, authenticate
 from taskflow.serving.conditions import Conditions
+from taskflow.serving.endpoint import AUTH_PATHS, SAFE_METHODS, USER_ID, Endpoint, Handler
 from taskflow.serving.limits import RateLimiter
 from taskflow.serving.problems import (
     METHOD_NOT_ALLOWED,
@@ -55,15 +52,10 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 EXTENSION = "taskflow"
-"""Where a function's app keeps its Endpoint, for the router and the tests to find."""
+"""Where a function's app keeps its Frame, for those who load functions to find."""
 
 SIBLING_METHODS = "taskflow.methods"
 """The key in a WSGI environment for the methods that other functions take at the same path."""
-
-AUTH_PATHS = "/api/auth/"
-"""Where the limit of each client address counts."""
-
-Handler = Callable[..., Response]
 
 _log = logging.getLogger(__name__)
 
@@ -101,67 +93,41 @@ def http_function(
     permission: Permission | str | None = None,
     role: str | None = None,
     public: bool = False,
-    answers_token: bool = False,
+    raises: Sequence[type[DomainError]] = (),
 ) -> Callable[[Handler], Callable[[Request], Response]]:
     """Make a function of requests out of a handler.
 
     `routes` are the spellings of its one endpoint, such as `POST /api/{user_id}/tasks`. Unless it
-    is `public`, it asks for a token, and for the `permission` and `role` named. `answers_token`
-    keeps its answers from being stored under an Idempotency-Key.
+    is `public`, it asks for a token, and for the `permission` and `role` named. `raises` are the
+    errors of the domain that its handler lets through, beside InvalidContent.
 
     The handler's parameters say what it needs, by type: Caller, Cause, Transaction, Conditions,
     Request, Network, a Query, a pydantic model for the body; and by name, a parameter of the route.
+    It is annotated to return one Answer or several. Raises WrongDeclaration for any other handler.
     """
 
     def decorate(handler: Handler) -> Callable[[Request], Response]:
-        endpoint = Endpoint(
-            [Route.parse(route) for route in routes],
+        endpoint = Endpoint.of(
             handler,
+            [Route.parse(route) for route in routes],
             permission=None if permission is None else Permission(permission),
             role=role,
-            public=public,
-            answers_token=answers_token,
+            is_public=public,
+            raises=raises,
         )
-        return install(endpoint, handler)
+        return install(Frame(endpoint, handler), handler)
 
     return decorate
 
 
-class Endpoint:
-    """One endpoint: its routes, who may use it, and the handler that does its work."""
+class Frame:
+    """What serves one endpoint: it does all around the handler that every endpoint promises."""
 
-    def __init__(
-        self,
-        routes: Sequence[Route],
-        handler: Handler,
-        *,
-        permission: Permission | None = None,
-        role: str | None = None,
-        public: bool = False,
-        answers_token: bool = False,
-        needs_app: bool = False,
-    ) -> None:
-        """Take what `http_function` says, and read from the handler's signature what it needs.
-
-        One that `needs_app` is served by the app around it alone: it takes sockets.
-        """
-        self.needs_app = needs_app
-        self.name = handler.__name__.strip("_").replace("_", "-")
-        self.routes = routes
-        self.public = public
-        self.body_max_bytes = PUBLIC_BODY_MAX_BYTES if public else BODY_MAX_BYTES
+    def __init__(self, endpoint: Endpoint, handler: Handler) -> None:
+        """Serve an endpoint by its handler."""
+        self.endpoint = endpoint
         self._handler = handler
-        self._permission = permission
-        self._role = role
-        self._stores_answers = not (public or answers_token)
-        self._map = url_map([(route, "") for route in routes])
-        needs = typing.get_type_hints(handler)
-        self._needs = {name: needs[name] for name in inspect.signature(handler).parameters}
-        self._takes_query = any(_is(need, Query) for need in self._needs.values())
-        self._takes_body = any(
-            _is(need, BaseModel) and not _is(need, Query) for need in self._needs.values()
-        )
-        self._tx_name = next((n for n, need in self._needs.items() if need is Transaction), None)
+        self._map = url_map([(route, "") for route in endpoint.routes])
 
     def answer(self, request: Request) -> Response:
         """Answer a request, whatever it is."""
@@ -178,12 +144,13 @@ class Endpoint:
             if request.path not in health.PATHS:
                 # A client may make methods up; each would be kept as a series of its own.
                 method = request.method if request.method in HTTPMethod.__members__ else "other"
-                metrics.REQUESTS.labels(self.name, method, response.status_code).inc()
-                metrics.REQUEST_SECONDS.labels(self.name).observe(duration_s)
+                metrics.REQUESTS.labels(self.endpoint.name, method, response.status_code).inc()
+                metrics.REQUEST_SECONDS.labels(self.endpoint.name).observe(duration_s)
+            routes = self.endpoint.routes
             _log.info(
                 "%s %s %d",
                 request.method,
-                self.routes[0].template if self.routes else "-",
+                routes[0].template if routes else "-",
                 response.status_code,
                 extra={"facts": {"duration_ms": round(duration_s * 1000, 1)}},
             )
@@ -230,10 +197,10 @@ class Endpoint:
         if request.path.startswith(AUTH_PATHS):
             limited(address_limit(), network)
         caller: Caller | None = None
-        if not self.public:
+        if self.endpoint.asks_for_token:
             caller = authenticate(request)
             turn.whose = caller.user_id
-            self._admit(caller, parameters.pop("user_id", None))
+            self._admit(caller, parameters.pop(USER_ID, None))
             cause = replace(cause, actor=caller.user_id)
         given: dict[object, object] = {
             Caller: caller,
@@ -242,7 +209,7 @@ class Endpoint:
             Network: network,
         }
         # It may take its time to come: nobody's turn waits for it.
-        raw = read_bytes(request, max_bytes=self.body_max_bytes)
+        raw = read_bytes(request, max_bytes=self.endpoint.body_max_bytes)
         turn.take()
         return self._call(request, given, cause, parameters, raw)
 
@@ -262,7 +229,7 @@ class Endpoint:
         return dict(parameters)
 
     def _allowed(self, request: Request) -> str:
-        methods = {route.method for route in self.routes}
+        methods = set(self.endpoint.methods)
         methods |= request.environ.get(SIBLING_METHODS, set[str]())
         if "GET" in methods:
             methods.add("HEAD")
@@ -274,10 +241,10 @@ class Endpoint:
     def _admit(self, caller: Caller, path_user_id: str | None) -> None:
         if path_user_id is not None:
             caller.must_be(path_user_id)
-        if self._role is not None:
-            caller.must_hold(self._role)
-        if self._permission is not None:
-            caller.must_have(self._permission)
+        if self.endpoint.role is not None:
+            caller.must_hold(self.endpoint.role)
+        if self.endpoint.permission is not None:
+            caller.must_have(self.endpoint.permission)
         limited(user_limit(), caller.user_id)
 
     def _call(
@@ -289,10 +256,10 @@ class Endpoint:
         raw: bytes,
     ) -> Response:
         arguments = self._arguments(request, given, parameters, raw)
-        key = idempotency.key_of(request) if self._stores_answers else None
-        if self._tx_name is None:
+        key = idempotency.key_of(request) if self.endpoint.stores_answers else None
+        tx_name = self.endpoint.transaction
+        if tx_name is None:
             return self._handler(**arguments)
-        tx_name = self._tx_name
 
         def work(tx: Transaction) -> Response:
             def effect() -> Response:
@@ -302,7 +269,7 @@ class Endpoint:
 
             if key is None:
                 return effect()
-            route = f"{request.method} {self.routes[0].template}"
+            route = f"{request.method} {self.endpoint.routes[0].template}"
             fingerprint = idempotency.fingerprint_of(request, route, parameters, raw)
             return idempotency.once(tx, key, fingerprint, effect)
 
@@ -316,20 +283,20 @@ class Endpoint:
         raw: bytes,
     ) -> dict[str, Any]:
         arguments: dict[str, Any] = {}
-        if not self._takes_query:
+        if self.endpoint.query is None:
             parse_query(request, Query)
-        if raw and not self._takes_body:
-            parse_body(request, NoContent, raw, is_patched=self._is_patched(request))
-        for name, need in self._needs.items():
+        if raw and self.endpoint.body is None:
+            parse_body(request, EmptyObject, raw, is_patched=self._is_patched(request))
+        for name, need in self.endpoint.parameters.items():
             if name in parameters:
                 arguments[name] = _parameter(parameters[name], need)
             elif need in given:
                 arguments[name] = given[need]
             elif need is Conditions:
                 arguments[name] = Conditions.of(request)
-            elif _is(need, Query):
+            elif need is self.endpoint.query:
                 arguments[name] = parse_query(request, need)
-            elif _is(need, BaseModel):
+            elif need is self.endpoint.body:
                 is_patched = self._is_patched(request)
                 arguments[name] = parse_body(request, need, raw, is_patched=is_patched)
         return arguments
@@ -339,9 +306,9 @@ class Endpoint:
 
         Only now is it known that there is something. What has just been created was not there.
         """
-        is_tagged = Conditions in self._needs.values()
-        is_safe = request.method in {"GET", "HEAD"}
-        if not (is_tagged or is_safe or response.status_code == HTTPStatus.CREATED):
+        is_safe = request.method in SAFE_METHODS
+        is_new = response.status_code == HTTPStatus.CREATED
+        if not (self.endpoint.shows_tags or is_safe or is_new):
             Conditions.of(request).check_untagged()
 
     def serve(self, environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
@@ -359,23 +326,19 @@ class Endpoint:
         return problems.answer(problem, instance=request.path)
 
 
-def install(endpoint: Endpoint, handler: Callable[..., object]) -> Callable[[Request], Response]:
-    """Return the endpoint as functions-framework calls it, and leave it with the app being made."""
+def install(frame: Frame, handler: Callable[..., object]) -> Callable[[Request], Response]:
+    """Return the frame as functions-framework calls it, and leave it with the app being made."""
 
     @wraps(handler)
     def function(request: Request) -> Response:
-        return endpoint.answer(request)
+        return frame.answer(request)
 
     # functions-framework executes a function's module inside the context of its app.
     if flask.has_app_context():
         config.check()
         publish_after_commit()
-        flask.current_app.extensions[EXTENSION] = endpoint
+        flask.current_app.extensions[EXTENSION] = frame
     return function
-
-
-def _is(need: object, kind: type) -> bool:
-    return inspect.isclass(need) and issubclass(need, kind)
 
 
 def _parameter(text: str, need: object) -> object:

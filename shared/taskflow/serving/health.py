@@ -7,14 +7,14 @@ about once a second, by one at a time.
 import hmac
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
 
 from flask import Request, Response
 
 from taskflow import clock, config, metrics, storage
+from taskflow.domain.text import compact_json
 from taskflow.serving import problems
-from taskflow.serving.answers import as_json
 from taskflow.serving.problems import NO_METRICS, NO_TOKEN, Problem
 
 LIVENESS = "/health/liveness"
@@ -54,11 +54,16 @@ def answer(request: Request) -> Response:
     if request.path == "/metrics":
         return _metrics(request)
     if request.path == LIVENESS:
-        return as_json({"status": "ok"})
+        return _state("ok")
     database = _database.get()
     status = "ok" if database == "ok" else "unavailable"
-    return as_json(
-        {"status": status, "parts": {"database": database}}, 200 if database == "ok" else 503
+    return _state(status, {"database": database})
+
+
+def _state(status: str, parts: Mapping[str, str] | None = None) -> Response:
+    body = {"status": status} if parts is None else {"status": status, "parts": parts}
+    return Response(
+        compact_json(body), 200 if status == "ok" else 503, content_type="application/json"
     )
 
 

@@ -8,12 +8,13 @@ from typing import Annotated, Any, TypeVar
 from urllib.parse import quote, urlencode
 from uuid import UUID
 
-from flask import Request, Response
+from flask import Request
 from pydantic import Field
 
 from taskflow.domain.errors import FieldError, InvalidContent
 from taskflow.domain.text import check_storable, compact_json
 from taskflow.domain.times import Time, parse_rfc3339
+from taskflow.serving.answers import JSON_TYPE, Page
 from taskflow.serving.body import Query
 
 LIMIT_DEFAULT = 50
@@ -22,6 +23,7 @@ PAGE_MAX_BYTES = 1024 * 1024
 """A page holds fewer items than were asked for where they are so large; one always."""
 
 Row = TypeVar("Row")
+Item = TypeVar("Item")
 
 Limit = Annotated[int, Field(ge=1, le=LIMIT_MAX)]
 
@@ -63,15 +65,35 @@ def page(
     found: Sequence[Row],
     limit: int,
     *,
+    represent: Callable[[Row], Item],
+    cursor: Callable[[Row], str],
+    then: str | None = None,
+) -> Page[Item]:
+    """Build the answer of a list: at most `limit` of the rows that were found, and PAGE_MAX_BYTES.
+
+    There are more where not all are shown. `cursor` writes where a page that ends with a row goes
+    on, `then` is where one goes on that shows all that was found.
+    """
+
+    def as_json(row: Row) -> str:
+        return compact_json(represent(row))
+
+    return page_of_json(request, found, limit, as_json=as_json, cursor=cursor, then=then)
+
+
+def page_of_json(
+    request: Request,
+    found: Sequence[Row],
+    limit: int,
+    *,
     as_json: Callable[[Row], str],
     cursor: Callable[[Row], str],
     more: bool = False,
     then: str | None = None,
-) -> Response:
-    """Build the answer of a list: at most `limit` of the rows that were found, and PAGE_MAX_BYTES.
+) -> Page[Any]:
+    """Build the answer of a list as `page` does, of rows that are kept as JSON.
 
-    There are more where not all are shown, or where `more` says so. `cursor` writes where a page
-    that ends with a row goes on, `then` is where one goes on that shows all that was found.
+    There are more where not all are shown, or where `more` says so.
     """
     items: list[str] = []
     size_bytes = 0
@@ -84,7 +106,7 @@ def page(
     more = more or len(items) < len(found)
     next_cursor = cursor(found[len(items) - 1]) if more and items else then
     body = f'{{"items":[{",".join(items)}],"next_cursor":{compact_json(next_cursor)}}}'
-    response = Response(body, content_type="application/json")
+    response: Page[Any] = Page(body, content_type=JSON_TYPE)
     if next_cursor is not None:
         query = request.args.to_dict(flat=False) | {"cursor": [next_cursor]}
         response.headers["Link"] = (

@@ -42,6 +42,10 @@ class Route:
         method, template = text.split(" ")
         return cls(method, template)
 
+    def parameters(self) -> list[str]:
+        """Return the names of the parameters in its template."""
+        return re.findall(r"\{(\w+)\}", self.template)
+
     def paths(self) -> list[str]:
         """Return the path templates: with the user id and, under `/api`, without."""
         short = self.template.replace("/api/{user_id}/", "/api/", 1)

@@ -2,23 +2,31 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from flask import Flask
 from functions_framework import create_app  # pyright: ignore[reportUnknownVariableType]
 
 from taskflow.config import WrongSetting
 from taskflow.eventing.frame import Subscriber
-from taskflow.serving.frame import EXTENSION, Endpoint
+from taskflow.serving.endpoint import Endpoint
+from taskflow.serving.frame import EXTENSION, Frame
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function, ready to be called: its name, its app, and the endpoint that it declares."""
+    """A function, ready to be called: its name, its app, and the endpoint that it declares.
+
+    `serve` is the app, past Flask and functions-framework where they only take time.
+    """
 
     name: str
     app: Flask
     endpoint: Endpoint | Subscriber
+    serve: "WSGIApplication"
 
 
 def discover(folder: Path) -> list[Function]:
@@ -35,4 +43,8 @@ def load(source: Path) -> Function:
     name = source.parent.name
     made = create_app(target=name.replace("-", "_"), source=str(source), signature_type="http")
     app = cast("Flask", made)
-    return Function(name, app, app.extensions[EXTENSION])
+    served: Frame | Subscriber = app.extensions[EXTENSION]
+    if isinstance(served, Subscriber):
+        return Function(name, app, served, served.serve)
+    endpoint = served.endpoint
+    return Function(name, app, endpoint, app if endpoint.is_socket else served.serve)

@@ -1,14 +1,14 @@
 """One address for all functions: each request goes to the one that declares its route."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from flask import Response
 from werkzeug.exceptions import NotFound
 from werkzeug.wsgi import get_path_info
 
 from taskflow.eventing.frame import Subscriber
-from taskflow.serving.frame import SIBLING_METHODS, Endpoint
+from taskflow.serving.endpoint import Endpoint
+from taskflow.serving.frame import SIBLING_METHODS, Frame
 from taskflow.serving.routes import Route, url_map
 from taskflow.standalone.discovery import Function
 
@@ -26,13 +26,10 @@ class Router:
             if isinstance(function.endpoint, Subscriber):
                 # Events are delivered on a way of their own, which no client can reach.
                 continue
-            endpoint = function.endpoint
-            # Past Flask and functions-framework where they only take time.
-            app = function.app if endpoint.needs_app else endpoint.serve
-            for route in endpoint.routes:
-                self._at.setdefault(route.template, {})[route.method] = app
+            for route in function.endpoint.routes:
+                self._at.setdefault(route.template, {})[route.method] = function.serve
         self._paths = url_map([(Route("GET", path), path) for path in self._at])
-        self._nobody = Endpoint([], _no_handler)
+        self._nobody = Frame(Endpoint.of(_no_handler, []), _no_handler)
 
     def __call__(self, environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
         """Hand a request to its function; one that nobody takes gets its problem all the same."""
@@ -48,5 +45,5 @@ class Router:
         return app(environ, start)
 
 
-def _no_handler() -> Response:
+def _no_handler() -> NoReturn:
     raise AssertionError  # an endpoint without routes matches nothing

@@ -1,0 +1,318 @@
+"""What an endpoint declares: read from its handler, complete, and held against what it answers."""
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+from uuid import UUID
+
+import pytest
+from flask import Response
+from typing_extensions import TypedDict
+
+from taskflow import logs
+from taskflow.domain.accounts import Permission
+from taskflow.domain.content import Content
+from taskflow.domain.errors import (
+    DomainError,
+    InvalidContent,
+    TaskIsClosed,
+    TaskNotFound,
+    VersionIsExcluded,
+    VersionIsStale,
+)
+from taskflow.domain.events import Cause
+from taskflow.serving import (
+    Accepted,
+    Answer,
+    Caller,
+    Conditions,
+    Created,
+    Issued,
+    ItemList,
+    NoContent,
+    NotModified,
+    Ok,
+    Page,
+    PageQuery,
+    Query,
+    TaskCreated,
+    TaskShown,
+    http_function,
+    problems,
+)
+from taskflow.serving.body import BODY_MAX_BYTES, PUBLIC_BODY_MAX_BYTES
+from taskflow.serving.endpoint import AnswerKind, Endpoint, Handler, WrongDeclaration
+from taskflow.serving.problems import PROBLEMS, Problem
+from taskflow.serving.routes import Route
+from taskflow.storage import Transaction
+from tests.support.declarations import check
+
+
+class Thing(TypedDict):
+    name: str
+    size: int | None
+
+
+class ThingDraft(Content):
+    name: str
+
+
+class OtherDraft(Content):
+    name: str
+
+
+def _change(
+    caller: Caller, thing_id: UUID, draft: ThingDraft, conditions: Conditions, tx: Transaction
+) -> Ok[Thing] | Created[Thing]:
+    raise NotImplementedError
+
+
+def _list(caller: Caller, query: PageQuery, cause: Cause) -> Page[Thing]:
+    raise NotImplementedError
+
+
+def _sign_up(draft: ThingDraft) -> Issued[Thing]:
+    raise NotImplementedError
+
+
+def _upgrade() -> NoReturn:
+    raise NotImplementedError
+
+
+CHANGE = Endpoint.of(
+    _change,
+    [Route.parse("PUT /api/{user_id}/things/{thing_id}"), Route.parse("POST /api/things/x")],
+    permission=Permission.TASKS_WRITE,
+    role="admin",
+    raises=[TaskNotFound, TaskIsClosed],
+)
+LIST = Endpoint.of(_list, [Route.parse("GET /api/{user_id}/things")])
+SIGN_UP = Endpoint.of(_sign_up, [Route.parse("POST /api/auth/things")], is_public=True)
+SOCKET = Endpoint.of(_upgrade, [Route.parse("GET /ws")], is_socket=True)
+
+
+def test_a_declaration_says_what_is_taken() -> None:
+    assert CHANGE.name == "change"
+    assert (CHANGE.permission, CHANGE.role) == (Permission.TASKS_WRITE, "admin")
+    assert (CHANGE.body, CHANGE.query) == (ThingDraft, None)
+    assert CHANGE.path_parameters == {"user_id": str, "thing_id": UUID}
+    assert (LIST.body, LIST.query) == (None, PageQuery)
+    assert (CHANGE.asks_for_token, SIGN_UP.asks_for_token, SOCKET.asks_for_token) == (True, 0, 0)
+    assert (CHANGE.body_max_bytes, SIGN_UP.body_max_bytes) == (
+        BODY_MAX_BYTES,
+        PUBLIC_BODY_MAX_BYTES,
+    )
+
+
+def test_a_declaration_says_which_requests_are_conditional_and_which_can_be_repeated() -> None:
+    def create(tx: Transaction) -> TaskCreated:
+        raise NotImplementedError
+
+    def issue(tx: Transaction) -> Issued[Thing]:
+        raise NotImplementedError
+
+    def settle(tx: Transaction) -> NoContent:
+        raise NotImplementedError
+
+    created, issued, settled = (
+        Endpoint.of(handler, [Route.parse("POST /x")]) for handler in (create, issue, settle)
+    )
+
+    assert (CHANGE.takes_conditions, CHANGE.shows_tags, CHANGE.stores_answers) == (True,) * 3
+    assert (settled.takes_conditions, settled.shows_tags, settled.stores_answers) == (True, 0, True)
+    assert (created.takes_conditions, created.stores_answers) == (False, True)
+    assert (issued.takes_conditions, issued.stores_answers) == (False, False)
+    assert (LIST.takes_conditions, LIST.stores_answers) == (False, False)
+    assert (SIGN_UP.takes_conditions, SIGN_UP.stores_answers) == (False, False)
+
+
+ANSWERS: list[tuple[Any, list[AnswerKind]]] = [
+    (Ok[Thing], [AnswerKind(200, Thing, frozenset())]),
+    (Accepted[list[Thing]], [AnswerKind(202, list[Thing], frozenset())]),
+    (Issued[Thing], [AnswerKind(201, Thing, frozenset({"Cache-Control"}))]),
+    (NoContent, [AnswerKind(204, None, frozenset())]),
+    (Page[Thing], [AnswerKind(200, ItemList[Thing], frozenset(), frozenset({"Link"}))]),
+    (NoReturn, []),
+]
+
+
+@pytest.mark.parametrize(("returned", "expected"), ANSWERS, ids=repr)
+def test_the_answers_are_those_that_the_handler_returns(
+    returned: Any,  # noqa: ANN401 - an annotation
+    expected: list[AnswerKind],
+) -> None:
+    def handler() -> Response:
+        raise NotImplementedError
+
+    handler.__annotations__["return"] = returned
+
+    assert list(Endpoint.of(handler, [Route.parse("GET /x")]).answers) == expected
+
+
+def test_a_handler_with_several_answers_declares_each() -> None:
+    def handler() -> TaskShown | NotModified | TaskCreated:
+        raise NotImplementedError
+
+    answers = Endpoint.of(handler, [Route.parse("GET /x")]).answers
+
+    assert [(answer.status, answer.headers) for answer in answers] == [
+        (200, {"ETag"}),
+        (304, {"ETag"}),
+        (201, {"ETag", "Location"}),
+    ]
+
+
+def test_the_problems_are_those_of_the_frame_and_of_the_errors_that_the_handler_lets_through() -> (
+    None
+):
+    told = CHANGE.problems
+
+    assert told[PROBLEMS[TaskNotFound]] == [TaskNotFound]
+    assert told[PROBLEMS[TaskIsClosed]] == [TaskIsClosed]
+    assert told[problems.INVALID_CONTENT] == [InvalidContent]
+    assert told[PROBLEMS[VersionIsStale]] == [VersionIsStale]
+    assert told[PROBLEMS[VersionIsExcluded]] == [VersionIsExcluded]
+    for kind in (
+        problems.NO_TOKEN,
+        problems.NOT_YOUR_ACCOUNT,
+        problems.MISSING_PERMISSION,
+        problems.MISSING_ROLE,
+        problems.IDEMPOTENCY_KEY_REUSED,
+        problems.INTERNAL_ERROR,
+    ):
+        assert told[kind] == []
+    of_public = set(SIGN_UP.problems)
+    assert problems.TOO_MANY_REQUESTS in of_public
+    assert not of_public & {problems.NO_TOKEN, problems.MISSING_ROLE, problems.BAD_IDEMPOTENCY_KEY}
+    assert {problems.UPGRADE_NEEDED, problems.TOO_MANY_REQUESTS} <= set(SOCKET.problems)
+    assert problems.UPGRADE_NEEDED not in told
+
+
+def _asks_for_anything(thing: int) -> NoContent:
+    raise NotImplementedError
+
+
+def _untyped(thing) -> NoContent:  # type: ignore[no-untyped-def]  # noqa: ANN001 - what is refused
+    raise NotImplementedError
+
+
+def _number_in_path(thing_id: int) -> NoContent:
+    raise NotImplementedError
+
+
+def _two_bodies(one: ThingDraft, other: OtherDraft) -> NoContent:
+    raise NotImplementedError
+
+
+def _two_queries(one: PageQuery, other: Query) -> NoContent:
+    raise NotImplementedError
+
+
+def _somebody(caller: Caller) -> NoContent:
+    raise NotImplementedError
+
+
+def _nothing() -> NoContent:
+    raise NotImplementedError
+
+
+def _any_response() -> Response:
+    raise NotImplementedError
+
+
+def _no_answer():  # type: ignore[no-untyped-def]  # noqa: ANN202 - what is refused
+    raise NotImplementedError
+
+
+def _with_body(draft: ThingDraft) -> NoContent:
+    raise NotImplementedError
+
+
+WRONG: list[tuple[Handler, str, dict[str, Any], str]] = [
+    (_asks_for_anything, "POST /x", {}, "nothing fills the parameter thing: int"),
+    (_untyped, "POST /x", {}, "the parameter thing has no type"),
+    (_number_in_path, "GET /x/{thing_id}", {}, "thing_id of its path must be UUID or str"),
+    (_two_bodies, "POST /x", {}, "a request has one body, not two"),
+    (_two_queries, "GET /x", {}, "a request has one query, not two"),
+    (_somebody, "POST /x", {"public": True}, "nobody has signed in where it is public"),
+    (_nothing, "GET /x/{thing_id}", {}, "it has no parameter for {thing_id} of its path"),
+    (_any_response, "GET /x", {}, "it must be annotated to return Answers"),
+    (_no_answer, "GET /x", {}, "it must be annotated to return Answers"),
+    (_with_body, "GET /x", {}, "GET has no body to be read"),
+]
+
+
+@pytest.mark.parametrize(
+    ("handler", "route", "options", "sentence"), WRONG, ids=[case[0].__name__ for case in WRONG]
+)
+def test_a_handler_that_requests_cannot_fill_is_refused_as_it_is_declared(
+    handler: Handler, route: str, options: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(WrongDeclaration) as refused:
+        http_function(route, **options)(handler)
+
+    told = str(refused.value)
+    assert told.startswith(f"{handler.__name__} can't be served: ")
+    assert sentence in told
+    assert told.endswith(".")
+
+
+# What a test fails with where an answer is not declared
+
+TOLD: dict[str, tuple[Callable[[], Response], str]] = {
+    "another status": (lambda: Accepted[Any]({}), "declares no 202"),
+    "another header": (lambda: Issued[Any]({"name": "x", "size": 1}), "Cache-Control"),
+    "another field": (
+        lambda: Created[Any]({"name": "x", "size": 1, "more": 1}),
+        "holds more than",
+    ),
+    "a field too few": (lambda: Created[Any]({"name": "x"}), "size"),
+    "a field of another type": (lambda: Created[Any]({"name": "x", "size": "1"}), "size"),
+    "a body of another type": (lambda: Created[Any](["x"]), "dict"),
+    "another problem": (lambda: _problem(problems.UPGRADE_NEEDED), "426 is not declared"),
+    "another problem of the status": (
+        lambda: _problem(PROBLEMS[_Undeclared]),
+        "404 no-recurrence is not declared",
+    ),
+    "another header of a problem": (
+        lambda: _problem(problems.NOT_YOUR_ACCOUNT, ETag="1"),
+        "ETag",
+    ),
+}
+
+
+_Undeclared: type[DomainError] = next(
+    error for error, kind in PROBLEMS.items() if kind.slug == "no-recurrence"
+)
+
+
+def _problem(kind: problems.ProblemKind, **headers: str) -> Response:
+    logs.correlation_id.set("a-test")
+    return problems.answer(Problem(kind, "Wrong.", headers=headers), instance="/x")
+
+
+@pytest.mark.parametrize("case", TOLD)
+def test_an_answer_that_is_not_declared_is_told(case: str) -> None:
+    make, words = TOLD[case]
+
+    with pytest.raises((AssertionError, ValueError), match=words):
+        check(make(), CHANGE, method="PUT")
+
+
+def test_an_answer_without_a_header_that_is_declared_is_told() -> None:
+    answer = Issued[Any]({"name": "x", "size": None})
+    del answer.headers["Cache-Control"]
+
+    with pytest.raises(AssertionError, match="without \\['Cache-Control'\\]"):
+        check(answer, SIGN_UP, method="POST")
+
+
+def test_what_is_declared_may_be_answered() -> None:
+    made = Created[Any]({"name": "x", "size": None})
+
+    check(made, CHANGE, method="PUT")
+    check(_problem(problems.METHOD_NOT_ALLOWED, Allow="PUT"), CHANGE, method="BREW")
+    check(
+        Page[Answer[Any]]('{"items":[],"next_cursor":null}', mimetype="application/json"),
+        LIST,
+        method="GET",
+    )

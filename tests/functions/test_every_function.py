@@ -6,6 +6,7 @@ import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from werkzeug.datastructures import Headers
 from werkzeug.test import Client, EnvironBuilder, TestResponse
 
 from taskflow.domain import tasks
+from taskflow.domain.accounts import PERMISSIONS_OF, Permission, Role
+from taskflow.domain.representations import TaskRepresentation
 from taskflow.serving.body import BODY_MAX_BYTES, PUBLIC_BODY_MAX_BYTES
 from taskflow.serving.endpoint import Endpoint
 from taskflow.serving.routes import Route
@@ -34,48 +37,6 @@ JSON_TYPE = {"Content-Type": "application/json"}
 A_TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 HEALTH = ["/health", "/health/liveness", "/health/readiness"]
 
-WITHOUT_A_BODY = {
-    "delete-task",
-    "discard-dead-letter",
-    "issue-socket-ticket",
-    "read-notification",
-    "remove-recurrence",
-    "remove-reminder",
-    "resend-dead-letter",
-    "restore-task",
-}
-"""The functions that change something and read no body."""
-
-ONLY_READ = {"issue-socket-ticket", "preview-recurrence"}
-"""The functions that change nothing of what a user has, though their method is not GET."""
-
-CREATE = {"add-reminder", "create-task"}
-"""The functions that change nothing that is there, but create something."""
-
-NOT_FOUND = {
-    "task_id": "task-not-found",
-    "reminder_id": "reminder-not-found",
-    "notification_id": "notification-not-found",
-}
-"""What is said where a parameter of a path names nothing of the user's own."""
-
-VALID_BODIES: dict[str, dict[str, Any]] = {
-    "add-reminder": {"remind_at": "2126-05-01T09:00:00Z", "message": "Now"},
-    "change-due-date": {"due_date": "2026-05-01T09:00:00+02:00"},
-    "change-settings": {"timezone": "Europe/Berlin"},
-    "complete-task": {},
-    "correct-task": {"title": "Corrected"},
-    "create-task": {"title": "Buy milk"},
-    "log-in": {"email": "nobody@example.com", "password": "a long password"},
-    "log-out": {},
-    "preview-recurrence": {"recurrence_rule": "FREQ=DAILY", "timezone": "Europe/Berlin"},
-    "refresh-session": {"refresh_token": "unknown"},
-    "register-user": {"email": "taken@example.com", "password": "a long password"},
-    "set-recurrence": {"recurrence_rule": "FREQ=WEEKLY", "timezone": "Europe/Berlin"},
-    "snooze-reminder": {"until": "2126-05-01T09:00:00Z"},
-    "update-task": {"title": "Changed"},
-}
-
 
 @dataclass(frozen=True)
 class Case:
@@ -93,23 +54,29 @@ class Case:
     @property
     def is_admin(self) -> bool:
         """Whether only administrators may use it."""
-        return self.route.template.startswith("/api/admin/")
+        permission = self.endpoint.permission
+        of_all = permission is None or permission in PERMISSIONS_OF[Role.USER]
+        return self.endpoint.role is not None or not of_all
 
     @property
     def takes_body(self) -> bool:
         """Whether it reads a body."""
-        return self.route.method != "GET" and self.name not in WITHOUT_A_BODY
+        return self.endpoint.body is not None
+
+    @property
+    def body(self) -> dict[str, Any] | None:
+        """A body that it takes, if it takes any."""
+        return next(iter(self.endpoint.examples), None)
 
     @property
     def is_read(self) -> bool:
         """Whether it changes nothing of what a user has."""
-        return self.route.method == "GET" or self.name in ONLY_READ
+        return self.endpoint.is_safe or self.endpoint.permission is Permission.TASKS_READ
 
     @property
-    def id_name(self) -> str:
-        """The parameter of its path that names what it is about."""
-        [name] = set(re.findall(r"\{(\w+)\}", self.route.template)) - {"user_id"}
-        return name
+    def creates(self) -> bool:
+        """Whether what it changes was not there before."""
+        return HTTPStatus.CREATED in {answer.status for answer in self.endpoint.answers}
 
     def path(self, of: Belongings | None = None, *, user_id: str = "{user_id}") -> str:
         """Return its path, about what is of somebody, else about what is nobody's.
@@ -132,14 +99,12 @@ def _filled(template: str, ids: Mapping[str, object]) -> str:
     return re.sub(r"\{(\w+)\}", lambda found: str(ids.get(found[1]) or uuid.uuid4()), template)
 
 
-SOCKETS = {"sync-tasks"}
-"""An upgrade is not an answer: what these promise is checked in tests/push."""
-
 SERVING = [function for function in all_functions() if isinstance(function.endpoint, Endpoint)]
 CASES = [
     Case(function, function.endpoint, route)
     for function in SERVING
-    if isinstance(function.endpoint, Endpoint) and function.name not in SOCKETS
+    # An upgrade is not an answer: what sockets promise is checked in tests/push.
+    if isinstance(function.endpoint, Endpoint) and not function.endpoint.is_socket
     for route in function.endpoint.routes
 ]
 
@@ -156,8 +121,7 @@ def is_private(case: Case) -> bool:
 
 
 def asks_for_permission(case: Case) -> bool:
-    # To log out takes a token, and no permission.
-    return case.name != "log-out"
+    return case.endpoint.permission is not None
 
 
 def has_a_user(case: Case) -> bool:
@@ -208,7 +172,7 @@ def _send_valid(
     path: str,
     **options: Any,  # noqa: ANN401 - werkzeug's own
 ) -> TestResponse:
-    body = VALID_BODIES.get(case.name)
+    body = case.body
     return _send(case, user, path, **({} if body is None else {"json": body}), **options)
 
 
@@ -266,7 +230,7 @@ def test_what_another_account_has_is_not_there(
         foreign = _send_valid(case, user, path_of(theirs))
         unknown = _send_valid(case, user, path_of())
 
-        refused = assert_refused(foreign, 404, NOT_FOUND[case.id_name])
+        refused = _assert_not_there(case, foreign)
         assert without_request(refused) == without_request(assert_refused(unknown, 404))
         assert "A secret" not in foreign.text
         assert "ETag" not in foreign.headers
@@ -290,11 +254,21 @@ def test_a_condition_does_not_tell_that_what_another_has_exists(
     ]
 
     for answer in answers:
-        assert_refused(answer, 404, NOT_FOUND[case.id_name])
+        _assert_not_there(case, answer)
+
+
+def _assert_not_there(case: Case, answer: TestResponse) -> dict[str, Any]:
+    """Check that an answer is what the function declares to say where there is nothing."""
+    refused = assert_refused(answer, 404)
+    told = [kind for kind, errors in case.endpoint.problems.items() if errors]
+    assert refused["type"].removeprefix("urn:taskflow:problem:") in {
+        kind.slug for kind in told if kind.status == HTTPStatus.NOT_FOUND
+    }
+    return refused
 
 
 def changes_what_is_there(case: Case) -> bool:
-    return not case.is_read and case.name not in CREATE
+    return not (case.is_read or case.creates)
 
 
 @each(has_a_user, changes_what_is_there)
@@ -486,6 +460,14 @@ NOT_JSON = [
     b'{"a":' * 100_000,
     b'{"title": ' + b"9" * 5_000 + b"}",
 ]
+
+
+@each(takes_body)
+def test_every_function_that_takes_a_body_shows_bodies_that_it_takes(case: Case) -> None:
+    assert case.endpoint.body is not None
+    assert case.endpoint.examples
+    for example in case.endpoint.examples:
+        case.endpoint.body.model_validate(example)
 
 
 @each(takes_body)
@@ -732,7 +714,8 @@ def test_a_query_parameter_that_nobody_knows_is_wrong_content(case: Case, sender
 def test_a_null_character_or_half_a_surrogate_pair_is_wrong_content(
     case: Case, senders: Senders
 ) -> None:
-    valid = VALID_BODIES[case.name]
+    valid = case.body
+    assert valid is not None
 
     for name in [name for name, value in valid.items() if isinstance(value, str)]:
         for text in ("a\0b", "\0", "a\ud800b", "\udfff"):
@@ -755,14 +738,12 @@ def test_what_is_no_id_is_no_path(case: Case, senders: Senders) -> None:
 def test_a_bad_idempotency_key_is_refused(case: Case, user: SignedIn) -> None:
     mine = stored_belongings(user.user_id)
     before = state_of(user.user_id)
-    # Those that store no answer do not read the key.
-    reads_key = case.route.method != "GET" and case.name != "issue-socket-ticket"
-
     for key in ("", "x" * 256, "ünïcode", "tab\there"):
         path, headers = case.path(mine), {"Idempotency-Key": key}
         answer = _send_valid(case, user, path, headers=headers)
 
-        if reads_key:
+        # Those that store no answer do not read the key.
+        if case.endpoint.stores_answers:
             assert_refused(answer, 400, "bad-idempotency-key")
         else:
             assert answer.status_code < 300
@@ -981,18 +962,19 @@ def test_logs_hold_no_token_no_password_and_no_body(
 
     assert caplog.records
     logged = caplog.text + repr([record.__dict__ for record in caplog.records])
-    for secret in (own.token, "what-was-sent", "what-was-stored", "Buy milk", "a long password"):
+    sent = [value for value in (case.body or {}).values() if isinstance(value, str)]
+    for secret in (own.token, "what-was-sent", "what-was-stored", *sent):
         assert secret not in logged
 
 
 def test_every_answer_that_shows_a_task_shows_all_its_fields(user: SignedIn) -> None:
     mine = stored_belongings(user.user_id)
-    showing = {"get-task", "update-task", "complete-task", "change-due-date", "restore-task"}
 
     shown = [
         _send_valid(case, user, case.path(mine))
         for case in CASES
-        if has_a_user(case) and case.name in showing
+        for answer in case.endpoint.answers
+        if has_a_user(case) and (answer.status, answer.body) == (200, TaskRepresentation)
     ]
 
     assert len(shown) == 7

@@ -12,7 +12,7 @@ import idna
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
-from taskflow.domain.content import ABSENT, Content, IfSent
+from taskflow.domain.content import ABSENT, Content, IfSent, examples
 from taskflow.domain.errors import FieldError, InvalidContent
 from taskflow.domain.event_data import EventData, SettingsChanged
 from taskflow.domain.events import EventType, NewEvent, changed_fields
@@ -168,6 +168,14 @@ Channels = Annotated[list[Channel], Field(max_length=CHANNELS_MAX)]
 class Registration(Content):
     """What a client sends to open an account."""
 
+    model_config = examples(
+        {
+            "email": "somebody@example.com",
+            "password": "correct horse battery staple",
+            "timezone": "Europe/Berlin",
+        }
+    )
+
     email: Email
     password: Password
     timezone: TimeZone = "UTC"
@@ -179,12 +187,18 @@ class Credentials(Content):
     A password of any shape is heard, and then right or wrong.
     """
 
+    model_config = examples(
+        {"email": "nobody@example.com", "password": "correct horse battery staple"}
+    )
+
     email: Annotated[Text, AfterValidator(_typed_email)]
     password: Annotated[Text, AfterValidator(_typed_password)]
 
 
 class RefreshRequest(Content):
     """What a client sends to refresh or to log out; a browser's cookie may stand in for it."""
+
+    model_config = examples({"refresh_token": "a token that was given"}, {})
 
     refresh_token: Annotated[Text, Field(max_length=200)] | None = None
 
@@ -201,6 +215,14 @@ class QuietHours(Content):
 
 class SettingsChanges(Content):
     """What a client sends to change their settings: a merge patch (RFC 7396) of what GET gives."""
+
+    model_config = examples(
+        {"timezone": "Europe/Berlin"},
+        {
+            "notification_channels": ["email"],
+            "quiet_hours": {"start": "22:00", "end": "07:30"},
+        },
+    )
 
     timezone: IfSent[TimeZone] = ABSENT
     notification_channels: IfSent[Channels] = ABSENT

@@ -16,6 +16,11 @@ class Content(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+def examples(*bodies: JsonObject) -> ConfigDict:
+    """Return the configuration of a content that shows what it may look like, the usual first."""
+    return ConfigDict(json_schema_extra={"examples": [*bodies]})
+
+
 class Absent(Enum):
     """The type of ABSENT."""
 

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from taskflow.domain import recurring, reminders, tasks
+from taskflow.domain.content import examples
 from taskflow.domain.errors import FieldError, InvalidContent
 from taskflow.domain.events import NewEvent
 from taskflow.domain.notifications import Notification
@@ -22,6 +23,18 @@ class NewTask(TaskDraft):
 
     `recurrence_rule` alone stands for a `recurrence` with this rule and nothing else said.
     """
+
+    model_config = examples(
+        {"title": "Buy milk"},
+        {
+            "title": "Water the plants",
+            "priority": "high",
+            "tags": ["home"],
+            "due_date": "2026-05-01T09:00:00+02:00",
+            "recurrence_rule": "FREQ=WEEKLY",
+            "reminders": [{"before_due": "PT1H"}],
+        },
+    )
 
     recurrence_rule: RuleText | None = None
     recurrence: RecurrenceDraft | None = None

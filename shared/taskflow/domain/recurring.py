@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 from taskflow.domain import tasks
-from taskflow.domain.content import Content
+from taskflow.domain.content import Content, examples
 from taskflow.domain.errors import FieldError, InvalidContent, NoRecurrence
 from taskflow.domain.event_data import OccurrenceSpawned, RecurrenceSet, SeriesData
 from taskflow.domain.events import EventType, NewEvent
@@ -66,6 +66,11 @@ class RecurrenceDraft(Content):
     `start` is the time of the first occurrence, the task itself: by default its due date, else now.
     A series without a `timezone` of its own follows its user's.
     """
+
+    model_config = examples(
+        {"recurrence_rule": "FREQ=WEEKLY;BYDAY=MO,TH", "timezone": "Europe/Berlin"},
+        {"recurrence_rule": "FREQ=MONTHLY;BYMONTHDAY=31", "skip": "omit", "missed": "latest"},
+    )
 
     recurrence_rule: RuleText
     start: Annotated[Time, AfterValidator(_in_range)] | None = None

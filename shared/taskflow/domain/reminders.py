@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
 from taskflow.domain import notifications
-from taskflow.domain.content import Content
+from taskflow.domain.content import Content, examples
 from taskflow.domain.errors import FieldError, InvalidContent, TaskIsClosed
 from taskflow.domain.event_data import (
     EventData,
@@ -64,6 +64,10 @@ Message = Annotated[NotBlank, Field(max_length=MESSAGE_MAX_CHARS)]
 class ReminderDraft(Content):
     """What a client sends to be reminded: at a time, or so long before the task is due."""
 
+    model_config = examples(
+        {"remind_at": "2126-05-01T09:00:00Z", "message": "It is time"}, {"before_due": "P1DT2H"}
+    )
+
     remind_at: Time | None = None
     before_due: BeforeDue | None = None
     message: Message | None = None
@@ -86,6 +90,8 @@ class ReminderDraft(Content):
 
 class Snooze(Content):
     """What a client sends to be reminded again later."""
+
+    model_config = examples({"until": "2126-05-01T09:00:00Z"})
 
     until: Time
 

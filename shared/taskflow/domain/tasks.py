@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
-from taskflow.domain.content import ABSENT, Content, IfSent, sent_fields
+from taskflow.domain.content import ABSENT, Content, IfSent, examples, sent_fields
 from taskflow.domain.errors import FieldError, InvalidContent
 from taskflow.domain.event_data import EventData, TaskChanged
 from taskflow.domain.events import EventType, NewEvent, changed_fields
@@ -114,6 +114,10 @@ class TaskChanges(Content):
     back as they are, so that GET, edit, PUT works.
     """
 
+    model_config = examples(
+        {"title": "Buy oat milk"}, {"due_date": None, "metadata": {"shop": "x"}}
+    )
+
     title: IfSent[Title] = ABSENT
     description: IfSent[Description | None] = ABSENT
     status: IfSent[StatusField | None] = ABSENT
@@ -143,11 +147,15 @@ READ_ONLY = frozenset(TaskChanges.model_fields) - frozenset(TaskDraft.model_fiel
 class Completion(Content):
     """What a client may send to complete a task, or to reopen it."""
 
+    model_config = examples({}, {"completed": False})
+
     completed: bool = True
 
 
 class DueDate(Content):
     """What a client sends to set a task's due date, or to clear it with null."""
+
+    model_config = examples({"due_date": "2026-05-01T09:00:00+02:00"}, {"due_date": None})
 
     due_date: Time | None
 

@@ -144,6 +144,15 @@ def test_the_entry_point_is_named_after_the_folder_and_nothing_else_is_public(
     assert public == [folder.name.replace("-", "_")]
 
 
+@pytest.mark.parametrize("name", ENDPOINTS)
+def test_an_endpoint_is_described_by_the_name_and_the_docstring_of_its_function(name: str) -> None:
+    docstring = ast.get_docstring(_tree(ROOT / "functions" / name)) or ""
+
+    assert ENDPOINTS[name].name == name
+    assert ENDPOINTS[name].summary
+    assert " ".join(docstring.split()).endswith(f": {ENDPOINTS[name].summary}.")
+
+
 @each_folder
 def test_the_docstring_begins_with_what_wakes_the_function(folder: Path) -> None:
     docstring = ast.get_docstring(_tree(folder)) or ""

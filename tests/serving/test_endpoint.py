@@ -78,6 +78,10 @@ def _upgrade() -> NoReturn:
     raise NotImplementedError
 
 
+def _follow(caller: Caller) -> None:
+    raise NotImplementedError
+
+
 CHANGE = Endpoint.of(
     _change,
     [Route.parse("PUT /api/{user_id}/things/{thing_id}"), Route.parse("POST /api/things/x")],
@@ -87,7 +91,7 @@ CHANGE = Endpoint.of(
 )
 LIST = Endpoint.of(_list, [Route.parse("GET /api/{user_id}/things")])
 SIGN_UP = Endpoint.of(_sign_up, [Route.parse("POST /api/auth/things")], is_public=True)
-SOCKET = Endpoint.of(_upgrade, [Route.parse("GET /ws")], is_socket=True)
+SOCKET = Endpoint.of(_upgrade, [Route.parse("GET /ws")], socket=_follow, socket_query=PageQuery)
 
 
 def test_a_declaration_says_what_is_taken() -> None:
@@ -101,6 +105,12 @@ def test_a_declaration_says_what_is_taken() -> None:
         BODY_MAX_BYTES,
         PUBLIC_BODY_MAX_BYTES,
     )
+
+
+def test_a_socket_is_declared_by_its_own_handler() -> None:
+    assert (SOCKET.name, SOCKET.is_socket, SOCKET.query) == ("follow", True, PageQuery)
+    assert SOCKET.summary == "read from its handler, complete, and held against what it answers"
+    assert (SOCKET.answers, SOCKET.body) == ((), None)
 
 
 def test_a_declaration_says_which_requests_are_conditional_and_which_can_be_repeated() -> None:
@@ -219,7 +229,7 @@ def _any_response() -> Response:
     raise NotImplementedError
 
 
-def _no_answer():  # type: ignore[no-untyped-def]  # noqa: ANN202 - what is refused
+def _no_answer():  # noqa: ANN202 - what is refused
     raise NotImplementedError
 
 

@@ -4,12 +4,12 @@ import logging
 import math
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import flask
 from flask import Flask, Request, Response, request
 from flask_sock import Sock
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 from simple_websocket import ConnectionClosed, Server
 
 from taskflow import clock, config, logs
@@ -47,6 +47,18 @@ SocketHandler = Callable[[Caller, int | None, Connection], None]
 _log = logging.getLogger(__name__)
 
 
+class SocketQuery(Query):
+    """The query of a request for a socket, which the socket itself reads; it ignores all else.
+
+    `since` is the `seq` to go on after, by default the newest. `ticket` stands for a token.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    since: Annotated[int, Field(ge=0, le=_SINCE_MAX)] | None = None
+    ticket: str | None = None
+
+
 class _Refused(Exception):
     def __init__(self, code: CloseCode) -> None:
         super().__init__(code.name)
@@ -65,7 +77,8 @@ def socket_function(*routes: str) -> Callable[[SocketHandler], Callable[[Request
             _upgrade_needed,
             [Route.parse(route) for route in routes],
             permission=PERMISSION,
-            is_socket=True,
+            socket=handler,
+            socket_query=SocketQuery,
         )
         frame = Frame(endpoint, _upgrade_needed)
         if flask.has_app_context():
@@ -236,13 +249,7 @@ def _has_guessed_too_often() -> bool:
     return "ticket" in request.args and bool(address_limit().wait_s(_guesser(), count=False))
 
 
-class _AnyQuery(Query):
-    """The query of a request for a socket, which the socket itself reads."""
-
-    model_config = ConfigDict(extra="ignore")
-
-
-def _upgrade_needed(_query: _AnyQuery) -> NoReturn:
+def _upgrade_needed() -> NoReturn:
     if "ticket" in request.args:
         limited(address_limit(), _guesser(), count=False)
     raise Problem(

@@ -139,24 +139,28 @@ class Endpoint:
         permission: Permission | None = None,
         role: str | None = None,
         is_public: bool = False,
-        is_socket: bool = False,
+        socket: Callable[..., None] | None = None,
+        socket_query: type[Query] | None = None,
         raises: Sequence[type[DomainError]] = (),
     ) -> "Endpoint":
         """Read what a handler takes and answers from its signature.
 
-        Raises WrongDeclaration where that can't be filled, or leaves out what it answers.
+        For a `socket` the handler is what answers a request for no upgrade, and `socket_query` what
+        the socket reads by itself. Raises WrongDeclaration where the signature can't be filled, or
+        leaves out what is answered.
         """
         parameters, returned = _signature(handler)
+        function = socket or handler
         endpoint = cls(
-            name=handler.__name__.strip("_").replace("_", "-"),
-            summary=_summary(handler),
+            name=function.__name__.strip("_").replace("_", "-"),
+            summary=_summary(function),
             routes=tuple(routes),
             permission=permission,
             role=role,
             is_public=is_public,
-            is_socket=is_socket,
+            is_socket=socket is not None,
             parameters=parameters,
-            query=_the_one(handler, parameters, Query),
+            query=socket_query or _the_one(handler, parameters, Query),
             body=_the_one(handler, parameters, BaseModel, but=Query),
             answers=tuple(_answers(handler, returned)),
             raises=tuple(raises),
@@ -288,9 +292,9 @@ def _signature(handler: Handler) -> tuple[Mapping[str, Any], Any]:
     return {name: hints[name] for name in names}, hints.get("return")
 
 
-def _summary(handler: Handler) -> str:
+def _summary(function: Callable[..., object]) -> str:
     """Return what the docstring of a function's module says after what wakes it."""
-    docstring = " ".join((inspect.getdoc(inspect.getmodule(handler)) or "").split())
+    docstring = " ".join((getattr(function, "__globals__", {}).get("__doc__") or "").split())
     return docstring.partition(": ")[2].rstrip(".")
 
 

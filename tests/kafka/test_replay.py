@@ -14,7 +14,7 @@ from taskflow.kafka import replay as module
 from taskflow.kafka.publisher import Publisher
 from taskflow.kafka.replay import Comparison, compare_with_kafka
 from taskflow.standalone.postgres import EmbeddedPostgres
-from taskflow.storage import task_changes, task_store, transaction
+from taskflow.storage import events, task_changes, task_store, transaction
 from tests.support.accounts import A_CAUSE, SignedIn, a_user
 from tests.support.broker import Broker, BrokerElsewhere, quiet
 from tests.support.builders import a_stored_task

@@ -16,21 +16,23 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from taskflow.domain.recurrence import (
+    RULE_MAX_CHARS,
     Fate,
     Missed,
     Mode,
+    RuleText,
     Series,
+    Skip,
     due_occurrences,
     in_new_zone,
     local_time,
     next_after_completion,
     next_occurrence,
     occurrences,
+    parse_rule,
     preview,
     start_at,
 )
-from taskflow.domain.recurrence_days import Skip
-from taskflow.domain.recurrence_rules import RULE_MAX_CHARS, RuleText, parse_rule
 from tests.support.costly_rules import COSTLY, STEPS_MAX, Candidate, steps_of
 from tests.support.random_rules import ZONES, a_rule, a_start
 

@@ -18,8 +18,7 @@ from typing import Any
 
 import pytest
 
-from taskflow.domain.recurrence import Series, occurrences, preview
-from taskflow.domain.recurrence_days import Skip
+from taskflow.domain.recurrence import Series, Skip, occurrences, preview
 from tests.support.costly_rules import (
     COSTLY_ZONES,
     STEPS_MAX,

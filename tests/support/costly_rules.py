@@ -9,10 +9,10 @@ from time import process_time_ns
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from taskflow.domain import recurrence, recurrence_days, recurrence_rules
-from taskflow.domain.recurrence import Missed, Mode, Recurrence, Series
-from taskflow.domain.recurrence_days import Skip
-from taskflow.domain.recurrence_rules import RULE_MAX_CHARS, WEEKDAYS, parse_rule
+from taskflow.domain import recurrence
+from taskflow.domain.recurrence import RULE_MAX_CHARS, Missed, Mode, Recurrence, Series, Skip
+from taskflow.domain.recurrence.expansion import expansion_of
+from taskflow.domain.recurrence.rule import WEEKDAYS, parse_rule
 from taskflow.domain.recurring import PREVIEW_MAX, SPAWNED_MAX
 from taskflow.domain.reminders import BEFORE_DUE_MAX
 
@@ -266,8 +266,8 @@ def cpu_ms_of(candidate: Candidate, way: str) -> float:
 
 
 def _forget() -> None:
-    recurrence_rules.parse_rule.cache_clear()
-    recurrence_days.plan_of.cache_clear()
+    parse_rule.cache_clear()
+    expansion_of.cache_clear()
 
 
 def a_candidate(rng: Random) -> Candidate:

@@ -12,7 +12,7 @@ from taskflow.domain.content import examples
 from taskflow.domain.errors import FieldError, InvalidContent
 from taskflow.domain.events import NewEvent
 from taskflow.domain.notifications import Notification
-from taskflow.domain.recurrence_rules import RuleText
+from taskflow.domain.recurrence import RuleText
 from taskflow.domain.recurring import RecurrenceDraft
 from taskflow.domain.reminders import REMINDERS_MAX, Reminder, ReminderDraft
 from taskflow.domain.tasks import Task, TaskDraft

@@ -6,8 +6,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from taskflow.domain.identifiers import IdText
-from taskflow.domain.recurrence import Missed, Mode
-from taskflow.domain.recurrence_days import Skip
+from taskflow.domain.recurrence import Missed, Mode, Skip
 from taskflow.domain.representations import (
     AccountRepresentation,
     NotificationRepresentation,

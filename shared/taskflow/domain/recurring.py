@@ -25,7 +25,9 @@ from taskflow.domain.recurrence import (
     Mode,
     Previewed,
     Recurrence,
+    RuleText,
     Series,
+    Skip,
     due_occurrences,
     in_new_zone,
     local_time,
@@ -33,8 +35,6 @@ from taskflow.domain.recurrence import (
     preview,
     start_at,
 )
-from taskflow.domain.recurrence_days import Skip
-from taskflow.domain.recurrence_rules import RuleText
 from taskflow.domain.reminders import Reminder
 from taskflow.domain.tasks import Changed, Status, Task
 from taskflow.domain.text import JsonObject, compact_json

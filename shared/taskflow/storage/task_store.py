@@ -14,8 +14,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from taskflow.domain.errors import TaskNotFound
-from taskflow.domain.recurrence import Missed, Mode, Recurrence, Series
-from taskflow.domain.recurrence_days import Skip
+from taskflow.domain.recurrence import Missed, Mode, Recurrence, Series, Skip
 from taskflow.domain.tasks import Priority, Status, Task
 from taskflow.domain.times import kept_zone, rfc3339
 from taskflow.storage.collation import sort_key

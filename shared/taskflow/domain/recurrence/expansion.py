@@ -1,4 +1,6 @@
-"""The days of a recurrence rule, year by year, by arithmetic instead of from its beginning.
+"""The days that a recurrence rule expands to (RFC 5545 3.3.10, RFC 7529), year by year.
+
+By arithmetic, instead of a walk from the beginning of the rule.
 
 A day is its proleptic Gregorian ordinal: `date.toordinal()`, of which 1 is a Monday. A set of days
 of a year is an int, whose bit 0 is January 1. What a rule asks for is the same in every year of one
@@ -17,7 +19,7 @@ from itertools import accumulate
 from math import gcd
 from typing import Protocol
 
-from taskflow.domain.recurrence_rules import Frequency, Rule, WeekdayNumber, parse_rule
+from taskflow.domain.recurrence.rule import Frequency, Rule, WeekdayNumber, parse_rule
 
 LAST_DAY = date(9999, 12, 29).toordinal()
 """Days after it may have no time in UTC, or no day after them, that Python can express."""
@@ -62,7 +64,7 @@ class Lacking:
     is_shared: bool
 
 
-class Plan(Protocol):
+class Expansion(Protocol):
     """The days of a rule, as if it had no beginning and no end."""
 
     @property
@@ -83,7 +85,7 @@ class Plan(Protocol):
 
 
 @lru_cache(maxsize=1024)
-def plan_of(text: str, start: date, skip: Skip) -> Plan:
+def expansion_of(text: str, start: date, skip: Skip) -> Expansion:
     """Prepare the days of a rule; what the rule leaves open is taken from `start`."""
     rule = parse_rule(text)
     match rule.frequency:
@@ -102,9 +104,9 @@ def first_day(year: int) -> int:
     return date(year, 1, 1).toordinal()
 
 
-def days_between(plan: Plan, begin: int, end: int) -> Iterator[int]:
-    """Give the days of a plan from `begin` on and before `end`, rising."""
-    for first, days in _years_between(plan, begin, end):
+def days_between(expansion: Expansion, begin: int, end: int) -> Iterator[int]:
+    """Give the days of an expansion from `begin` on and before `end`, rising."""
+    for first, days in _years_between(expansion, begin, end):
         left = days
         while left:
             lowest = left & -left
@@ -112,20 +114,20 @@ def days_between(plan: Plan, begin: int, end: int) -> Iterator[int]:
             left ^= lowest
 
 
-def count_between(plan: Plan, begin: int, end: int) -> int:
-    """Count the days of a plan from `begin` on and before `end`."""
-    return sum(days.bit_count() for _, days in _years_between(plan, begin, end))
+def count_between(expansion: Expansion, begin: int, end: int) -> int:
+    """Count the days of an expansion from `begin` on and before `end`."""
+    return sum(days.bit_count() for _, days in _years_between(expansion, begin, end))
 
 
-def has_day(plan: Plan, day: int) -> bool:
-    """Say whether the day is one of a plan's."""
-    return any(days_between(plan, day, day + 1))
+def has_day(expansion: Expansion, day: int) -> bool:
+    """Say whether the day is one of an expansion."""
+    return any(days_between(expansion, day, day + 1))
 
 
-def _years_between(plan: Plan, begin: int, end: int) -> Iterator[tuple[int, int]]:
+def _years_between(expansion: Expansion, begin: int, end: int) -> Iterator[tuple[int, int]]:
     if begin >= end:
         return
-    for year, days in plan.years(date.fromordinal(begin).year, date.fromordinal(end - 1).year):
+    for year, days in expansion.years(date.fromordinal(begin).year, date.fromordinal(end - 1).year):
         first = first_day(year)
         within = days
         if begin > first:
@@ -160,7 +162,7 @@ class _ByInterval(ABC):
                 if at <= last and (days := days & self._aligned << at >> margin):
                     yield year, days
 
-    def lacking(self, year: int) -> Sequence[Lacking]:  # noqa: ARG002 - as Plan
+    def lacking(self, year: int) -> Sequence[Lacking]:  # noqa: ARG002 - as Expansion
         # A daily rule asks of each day whether it is wanted; it never asks for one that is not.
         return ()
 

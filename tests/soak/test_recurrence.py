@@ -36,7 +36,7 @@ CLIMBS = 20
 ANSWER_MAX_MS = 20
 # Beyond it, time zone data of different releases differ: what governments have announced.
 ZONES_AGREE_UNTIL = datetime(2025, 1, 1, tzinfo=UTC)
-# There even the local time differs: Morocco changes its clocks around each Ramadan, as it announces.
+# There even the local time differs: around each Ramadan Morocco changes its clocks, as announced.
 ZONES_OF_ANNOUNCEMENTS = {"Africa/Casablanca"}
 # The oracle looks no further.
 HORIZON = timedelta(days=80 * 365)

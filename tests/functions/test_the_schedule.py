@@ -860,6 +860,7 @@ def test_the_events_of_a_life_with_series_and_reminders_rebuild_it(
                 "event_type": event.event_type,
                 "aggregate_id": event.aggregate_id,
                 "version": event.version,
+                "schema_version": event.schema_version,
                 "timestamp": event.timestamp.isoformat().replace("+00:00", ".000000Z"),
                 "data": data_of(event),
             }

@@ -27,6 +27,7 @@ from tests.support.api import Api, all_functions, content
 from tests.support.belongings import Belongings, stored_belongings
 from tests.support.builders import log_of
 from tests.support.configured import configured
+from tests.support.declarations import check
 from tests.support.explained import state_of
 from tests.support.forged import a_token, bearing
 from tests.support.refused import assert_invalid, assert_refused, without_request
@@ -658,6 +659,7 @@ def test_a_body_that_is_shorter_than_it_says_is_cut_off(case: Case, senders: Sen
     environ |= {"CONTENT_LENGTH": "100", "wsgi.input": io.BytesIO(b"{}")}
 
     answer = Response.from_app(case.function.app, environ)
+    check(answer, case.endpoint, method=case.route.method)
 
     assert_refused(answer, 400, "body-cut-off")
 
@@ -698,6 +700,7 @@ def test_a_body_that_the_server_cannot_read_is_told_so(
     environ = builder.get_environ() | {"wsgi.input": _Failing(error), "wsgi.input_terminated": True}
 
     answer = Response.from_app(case.function.app, environ)
+    check(answer, case.endpoint, method=case.route.method)
 
     assert_refused(answer, status, slug)
 

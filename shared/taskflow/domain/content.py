@@ -53,4 +53,4 @@ IfSent = Annotated[T | Absent, _WhatIsSent(), Field(json_schema_extra=_without_d
 
 def sent_fields(content: Content) -> Mapping[str, Any]:
     """Return the fields that were sent, by name."""
-    return {name: value for name, value in content if value is not ABSENT}
+    return {name: getattr(content, name) for name in content.model_fields_set}

@@ -14,7 +14,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 .DELETE_ON_ERROR:
 # Two targets must not install into .venv at the same time.
 .NOTPARALLEL:
-.PHONY: help up test check soak bench format lock clean kafka
+.PHONY: help up test check soak bench docs format lock clean kafka
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ kafka: .venv/dev.stamp
 
 bench: .venv/dev.stamp ## Measure
 	@.venv/bin/python -m benchmarks
+
+docs: .venv/dev.stamp ## Write the reference pages of docs/
+	@.venv/bin/python -m taskflow.reference docs
 
 format: .venv/dev.stamp ## Format the code and repair what ruff can repair
 	@.venv/bin/ruff check --fix-only

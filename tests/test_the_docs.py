@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from taskflow.domain.events import EVENT_TYPES
+from taskflow.reference.__main__ import PAGES
 from tests.support.system import ROOT
 
 ROW = re.compile(r"\| [^|]+ \| (?P<limit>[^|]+) \| [^|]+ \| `(?P<constant>[^`|]+)` \|")
@@ -73,3 +75,16 @@ def test_each_path_that_a_document_names_is_there(document: Path) -> None:
 
     folders = (ROOT, ROOT / "shared" / "taskflow", ROOT / "docs")
     assert {path for path in named if not any((at / path).exists() for at in folders)} == set()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_reference_page_is_what_make_docs_writes(name: str) -> None:
+    assert (ROOT / "docs" / name).read_text() == PAGES[name]()
+
+
+def test_the_page_about_events_says_what_each_field_means() -> None:
+    rows = [line for line in PAGES["events.md"]().splitlines() if line.startswith("| `")]
+
+    assert len(rows) > len(EVENT_TYPES)
+    assert [row for row in rows if not row.rpartition("| ")[0].rpartition("| ")[2].strip()] == []
+    assert all(row.rstrip(" |").endswith(".") for row in rows)

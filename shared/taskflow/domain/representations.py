@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 from typing_extensions import TypedDict
 
 from taskflow.domain.identifiers import IdText
@@ -21,6 +23,12 @@ class Default:
     """What a field is read as in events that were appended before there was such a field."""
 
     value: object
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Say so in the JSON Schema of the field."""
+        return {**handler(schema), "default": self.value}
 
 
 class Status(StrEnum):

@@ -56,11 +56,6 @@ def with_defaults(data: JsonObject, model: Any) -> JsonObject:  # noqa: ANN401 -
     return found
 
 
-def defaults_of(model: Any) -> JsonObject:  # noqa: ANN401 - a TypedDict
-    """Return what the fields of a model that were added later are read as, by name."""
-    return dict(_later_fields(model)[0])
-
-
 @cache
 def _later_fields(model: Any) -> tuple[JsonObject, Mapping[str, Any]]:  # noqa: ANN401 - as above
     """Return the defaults of a model's fields, and the models within it that have some too."""

@@ -4,31 +4,60 @@ from datetime import timedelta
 
 from taskflow import clock
 from taskflow.domain.events import Cause
-from taskflow.eventing import cron_function
-from taskflow.eventing.subscriptions import SUBSCRIPTIONS
-from taskflow.storage import claims, delivery_store, transaction
+from taskflow.eventing import Consumer, Shift, cron_function, subscriptions
+from taskflow.storage import (
+    Transaction,
+    claims,
+    consumer_store,
+    delivery_store,
+    events,
+    log_marks,
+    run,
+)
 
-OVERDUE_AFTER = timedelta(minutes=5)
-"""Longer than a delivery with all its retries takes."""
+OVERDUE_AFTER = timedelta(minutes=4, seconds=30)
+"""Longer than a delivery with all its retries takes, less than from one run to the next, so that
+each looks at the log up to its end at the run before."""
 
-BATCH = 1000
+LASTS_S = 60
+"""What is left then is for the next run."""
+
+LOOKED_AT_MAX = 5_000
+"""Events in one transaction; some 50 ms."""
+
+ASKED_MAX = 10_000
+"""While so many wait to be brought to a consumer again, no more are looked for."""
 
 
 @cron_function(every_min=5)
 def reconcile_consumers(cause: Cause) -> None:
+    shift = Shift(LASTS_S)
+    consumers = subscriptions.declared()
+    run(lambda tx: log_marks.mark(tx, now=clock.now()), cause)
+    run(lambda tx: consumer_store.note_absent(tx, consumers, now=clock.now()), cause)
+    subscriptions.start_all(cause)
+    end = run(_overdue_position, cause)
+    behind = list(consumers.values())
+    while behind:
+        # In turns, so that one with much to look at does not take the others' time.
+        behind = [one for one in behind if run(lambda tx, one=one: _go_on(tx, one, end), cause)]
+        if shift.is_over():
+            return
+
+
+def _overdue_position(tx: Transaction) -> int:
     now = clock.now()
-    for consumer, types in SUBSCRIPTIONS.items():
-        found = BATCH
-        while found == BATCH:
-            with transaction(cause) as tx:
-                overdue = claims.unclaimed(
-                    tx,
-                    consumer,
-                    sorted(types),
-                    since=now - claims.KEPT,
-                    before=now - OVERDUE_AFTER,
-                    limit=BATCH,
-                )
-                wanted = [(event.user_id, event.seq) for event in overdue]
-                delivery_store.ask_again(tx, consumer, wanted, now=now)
-            found = len(overdue)
+    return log_marks.settled_position(tx, before=now - OVERDUE_AFTER, now=now)
+
+
+def _go_on(tx: Transaction, consumer: Consumer, end: int) -> bool:
+    """Reconcile some more of the log with a consumer's claims; say whether that is not the end."""
+    now = clock.now()
+    begin = consumer_store.lock_reconciled_position(tx, consumer.name)
+    if begin >= end or delivery_store.is_asked_much(tx, consumer.name, most=ASKED_MAX):
+        return False
+    reached = events.position_behind(tx, begin, to=end, limit=LOOKED_AT_MAX)
+    overdue = claims.unclaimed(tx, consumer.name, consumer.types, after=begin, to=reached, now=now)
+    delivery_store.ask_again(tx, consumer.name, overdue, now=now)
+    consumer_store.set_reconciled_position(tx, consumer.name, reached)
+    return reached < end

@@ -9,7 +9,7 @@ from taskflow.kafka.topics import REMINDERS_TOPIC, TASKS_TOPIC
 from taskflow.storage import Transaction, audit_store
 
 
-@event_function(TASKS_TOPIC, REMINDERS_TOPIC, types=list(EventType))
+@event_function(TASKS_TOPIC, REMINDERS_TOPIC, types=list(EventType), starts="beginning")
 def record_audit_entry(delivered: DeliveredEvent, tx: Transaction) -> None:
     # Who asked and from where never travels: the log alone has it.
     audit_store.record(

@@ -69,13 +69,18 @@ def _up(_given: argparse.Namespace) -> None:
 
 
 def _migrate(given: argparse.Namespace) -> None:
+    from taskflow.eventing import subscriptions
     from taskflow.standalone import supervisor
     from taskflow.storage.migrations import runner
 
     config.use(supervisor.reach(config.read(defaults=config.LOCAL)))
     logs.configure(config.settings().log_level)
+    cause = Cause(correlation_id="taskflow migrate", traceparent="", actor="", origin="")
     with _problems_told():
         applied = runner.apply(given.phase)
+        if given.phase != "after-deploy":
+            # Consumers that come with the deploy begin before it, and so miss nothing after it.
+            subscriptions.start_all(cause)
     print("\n".join(applied) if applied else "Nothing is pending.")
 
 

@@ -542,6 +542,7 @@ def test_what_kafka_lost_is_brought_to_the_consumers_from_the_log(
         lost = set(range(1, 62)) - set(audited(system, administrator, user))
 
         with attached_to(system):
+            assert_taken(tick("reconcile-consumers"))
             set_forward(monkeypatch, timedelta(minutes=6))
             assert_taken(tick("reconcile-consumers"))
             monkeypatch.undo()

@@ -56,7 +56,7 @@ from taskflow.eventing import event_function
 from taskflow.kafka.topics import TASKS_TOPIC
 
 
-@event_function(TASKS_TOPIC, types=[EventType.TASK_CREATED])
+@event_function(TASKS_TOPIC, types=[EventType.TASK_CREATED], starts="beginning")
 def refuse_events(event, tx):
     title = event.data["title"]
     if "refused-event" in title:

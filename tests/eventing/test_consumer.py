@@ -19,6 +19,7 @@ from taskflow.eventing.envelope import DeliveredEvent
 from taskflow.kafka.topics import TASKS_TOPIC
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import DatabaseUnavailable, Transaction, audit_store, claims, transaction
+from taskflow.storage.consumer_store import Starts
 from taskflow.storage.tables import AUDIT_ENTRIES, CLAIMS
 from taskflow.storage.transactions import LOCK_TIMEOUT_MS
 from tests.support.accounts import A_CAUSE, a_user
@@ -45,11 +46,11 @@ class Had:
 class Scene:
     """A consumer that records audit entries, and can be held up and made to misbehave."""
 
-    def __init__(self) -> None:
+    def __init__(self, starts: Starts = "beginning") -> None:
         self.had: list[Had] = []
         self.misbehave: dict[UUID, Callable[[Transaction], object]] = {}
-        self.consumer = Consumer(self.a_consumer, [TASKS_TOPIC], list(EventType))
-        self._gate = an_event()
+        self.consumer = Consumer(self.a_consumer, [TASKS_TOPIC], list(EventType), starts=starts)
+        self.gate = an_event()
         self._released = threading.Event()
         self._pool = ThreadPoolExecutor(20)
 
@@ -67,8 +68,8 @@ class Scene:
 
     def together(self, happened: Sequence[Event]) -> list[Future[str]]:
         """Deliver events so that they wait at the same time, in this order; they have ended."""
-        self.misbehave[self._gate.event_id] = lambda _: self._released.wait(SOON_S)
-        first = self._pool.submit(self.deliver, self._gate)
+        self.misbehave[self.gate.event_id] = lambda _: self._released.wait(SOON_S)
+        first = self._pool.submit(self.deliver, self.gate)
 
         def gate_is_being_had() -> None:
             assert self.had
@@ -95,6 +96,15 @@ class Scene:
     def close(self) -> None:
         """Wait for everybody."""
         self._pool.shutdown()
+
+
+@pytest.fixture
+def starting_now(_own_database: None, monkeypatch: pytest.MonkeyPatch) -> Generator[Scene]:
+    """Prepare a consumer that begins when it is brought its first event."""
+    monkeypatch.setattr("taskflow.eventing.group_commit.PATIENCE_S", SOON_S)
+    made = Scene(starts="now")
+    yield made
+    made.close()
 
 
 @pytest.fixture(autouse=True)
@@ -328,3 +338,47 @@ def test_one_that_waits_for_a_lock_does_not_hold_up_the_others(scene: Scene) -> 
 
     assert outcomes(answers) == ["done"] * 5
     assert_had_once([*happened, stuck])
+
+
+def test_one_that_starts_now_has_no_effect_of_what_is_from_before(starting_now: Scene) -> None:
+    old = some_events(2)
+
+    answers = [starting_now.deliver(event) for event in old]
+
+    assert answers == ["before-start"] * 2
+    for event in old:
+        assert_not_had(event)
+
+
+def test_one_that_starts_now_has_the_effect_of_what_comes_after(starting_now: Scene) -> None:
+    old = an_event()
+    starting_now.deliver(old)
+    new = some_events(2)
+
+    answers = [starting_now.deliver(event) for event in (new[0], old, new[1], new[0])]
+
+    assert answers == ["done", "before-start", "done", "duplicate"]
+    assert_had_once(new)
+    assert_not_had(old)
+
+
+def test_what_is_from_before_changes_nothing_for_those_it_is_brought_with(
+    starting_now: Scene,
+) -> None:
+    old = some_events(2)
+    starting_now.deliver(old[0])
+    new, starting_now.gate = some_events(2), an_event()
+
+    answers = starting_now.together([new[0], old[0], new[1], old[1]])
+
+    assert outcomes(answers) == ["done", "before-start", "done", "before-start"]
+    assert_had_once(new)
+
+
+def test_while_it_can_not_begin_what_is_brought_is_wanted_again(starting_now: Scene) -> None:
+    event = an_event()
+
+    with database_at(NOWHERE), pytest.raises(DatabaseUnavailable):
+        starting_now.deliver(event)
+
+    assert starting_now.deliver(event) == "before-start"

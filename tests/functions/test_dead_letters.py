@@ -20,7 +20,7 @@ from taskflow.storage import dead_letter_store, delivery_store, transaction
 from tests.support.accounts import A_CAUSE, SignedIn, a_user, an_administrator
 from tests.support.api import Api
 from tests.support.builders import a_stored_task, log_of
-from tests.support.consumers import SINK, assert_taken, client_of, post, tick
+from tests.support.consumers import SINK, assert_taken, client_of, post, reconcile, tick
 from tests.support.databases import a_database
 from tests.support.forged import a_token, bearing
 from tests.support.refused import assert_invalid, assert_refused
@@ -342,8 +342,7 @@ def test_a_letter_that_can_not_be_checked_stops_nothing(
 
     assert_taken(post(SINK.name, attributes, json.dumps(body).encode()))
     letter = listed(admin, "?limit=1")[0]
-    set_clock(clock.now() + timedelta(hours=1))
-    tick("reconcile-consumers")
+    reconcile(set_clock)
 
     assert (letter["user_id"], letter["seq"]) == (None, None)
     assert letter["consumer"] in {CONSUMER, "unknown"}
@@ -577,9 +576,8 @@ def test_what_lies_dead_or_was_discarded_is_not_brought_again_by_itself(
 ) -> None:
     dead, discarded = a_letter(admin, user), a_letter(admin, user)
     admin.delete(f"{LETTERS}/{discarded}")
-    set_clock(clock.now() + timedelta(hours=1))
 
-    tick("reconcile-consumers")
+    reconcile(set_clock)
 
     assert shown_state(dead) == "dead"
     assert [seq for user_id, seq in asked_again() if user_id == user.user_id] == [1]

@@ -22,10 +22,10 @@ from taskflow.domain.tasks import (
     TAGS_MAX,
     TITLE_MAX_CHARS,
 )
+from taskflow.eventing import subscriptions
 from taskflow.eventing.bindings.knative import headers_of
 from taskflow.eventing.consumer import Consumer
 from taskflow.eventing.frame import BODY_MAX_BYTES
-from taskflow.eventing.subscriptions import SUBSCRIPTIONS
 from taskflow.kafka.topics import topic_of
 from taskflow.serving import health
 from taskflow.standalone.postgres import EmbeddedPostgres
@@ -454,8 +454,12 @@ def test_a_client_of_the_api_can_not_reach_it(name: str, fresh: list[Event]) -> 
 # What others know of them
 
 
-def test_the_subscriptions_are_what_the_consumers_say() -> None:
-    assert {consumer.name: consumer.types for consumer in CONSUMERS} == SUBSCRIPTIONS
+def test_the_subscriptions_are_what_the_function_folders_declare() -> None:
+    declared = subscriptions.declared()
+
+    assert {name: (one.types, one.topics, one.starts) for name, one in declared.items()} == {
+        one.name: (one.types, one.topics, one.starts) for one in CONSUMERS
+    }
 
 
 @each_consumer

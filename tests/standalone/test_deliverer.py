@@ -21,7 +21,7 @@ from taskflow import clock
 from taskflow.domain.events import EventType
 from taskflow.eventing.bindings.knative import RETRIES, backoff
 from taskflow.standalone.database_queue import DatabaseQueue
-from taskflow.storage import delivery_store, transaction
+from taskflow.storage import consumer_store, delivery_store, transaction
 from tests.support.accounts import A_CAUSE, SignedIn, a_user
 from tests.support.builders import a_stored_task, log_of
 from tests.support.deliveries import (
@@ -82,6 +82,41 @@ def failing(times: int, status: int = 503) -> Script:
 def to_the_consumer(answer: tuple[int, str]) -> Script:
     """Make a script that answers every consumer so, and takes every dead letter."""
     return lambda delivered: NO_CONTENT if delivered.subscriber == SINK else answer
+
+
+# Where it begins
+
+
+def test_a_consumer_that_starts_now_is_brought_nothing_from_before(
+    served: Path, subscriber: Scripted
+) -> None:
+    old, name = a_user_with("a", "b"), f"consumer-{uuid4().hex[:8]}"
+    with transaction(A_CAUSE) as tx:
+        consumer_store.start(tx, name, "now", now=clock.now())
+    a_stored_task(old.user_id)
+    new = a_user_with("a")
+
+    with delivering(served, name):
+        eventually(brought(name, old.user_id, 4), within_s=SOON_S)
+        eventually(brought(name, new.user_id, 2), within_s=SOON_S)
+
+    delivered = subscriber.received(name)
+    assert sorted((one.user_id, one.seq) for one in delivered) == sorted(
+        [(old.user_id, 4), (new.user_id, 1), (new.user_id, 2)]
+    )
+
+
+def test_a_consumer_that_starts_at_the_beginning_is_brought_what_was_there(
+    served: Path, subscriber: Scripted
+) -> None:
+    user, name = a_user_with("a", "b"), f"consumer-{uuid4().hex[:8]}"
+    with transaction(A_CAUSE) as tx:
+        consumer_store.start(tx, name, "beginning", now=clock.now())
+
+    with delivering(served, name):
+        eventually(brought(name, user.user_id, 3), within_s=SOON_S)
+
+    assert subscriber.seqs(name, user.user_id) == [1, 2, 3]
 
 
 # What gets through

@@ -10,21 +10,24 @@ from uuid import uuid4
 import pytest
 from confluent_kafka import Producer
 
+from taskflow import clock
 from taskflow.domain.events import EventType
 from taskflow.eventing import Shift
 from taskflow.eventing.consumer import Consumer
 from taskflow.kafka.publisher import Publisher
-from taskflow.kafka.topics import REMINDERS_TOPIC, TASKS_TOPIC
+from taskflow.kafka.topics import REMINDERS_TOPIC, TASKS_TOPIC, name_of
 from taskflow.standalone import kafka_source as module
 from taskflow.standalone.kafka_source import KafkaSource
-from tests.support.accounts import SignedIn, a_user
+from taskflow.storage import consumer_store, transaction
+from taskflow.storage.consumer_store import Start, Starts
+from tests.support.accounts import A_CAUSE, SignedIn, a_user
 from tests.support.broker import Broker, BrokerElsewhere, quiet
 from tests.support.builders import a_stored_task
 from tests.support.deliveries import SINK, Delivering, attempts, delivering
 from tests.support.eventually import eventually
 from tests.support.kafka_here import KafkaHere, kafka_with, using
 from tests.support.subscriber import NO_CONTENT, Delivered, Scripted
-from tests.support.topics import Topics
+from tests.support.topics import Topics, all_in
 
 SOON_S = 40
 TYPES = list(EventType)
@@ -32,18 +35,24 @@ TYPES = list(EventType)
 pytestmark = pytest.mark.usefixtures("own_database", "short_waits")
 
 
-def a_consumer(types: list[EventType] = TYPES) -> Consumer:
+def a_consumer(types: list[EventType] = TYPES, *, starts: Starts = "beginning") -> Consumer:
     def handler(*_: object) -> None: ...
 
     handler.__name__ = f"consumer_{uuid4().hex[:8]}"
-    return Consumer(handler, [TASKS_TOPIC, REMINDERS_TOPIC], types)
+    return Consumer(handler, [TASKS_TOPIC, REMINDERS_TOPIC], types, starts=starts)
+
+
+def started(consumer: Consumer) -> Start:
+    with transaction(A_CAUSE) as tx:
+        return consumer_store.start(tx, consumer.name, consumer.starts, now=clock.now())
 
 
 @contextmanager
 def delivering_from_kafka(
     served: Path, consumer: Consumer, member: str = "one"
 ) -> Generator[Delivering]:
-    with delivering(served, consumer.name, KafkaSource(consumer, member)) as running:
+    source = KafkaSource(consumer, member, started(consumer))
+    with delivering(served, consumer.name, source) as running:
         yield running
 
 
@@ -83,6 +92,68 @@ def test_every_event_is_delivered_in_order_with_its_place(
     assert first.attributes["specversion"] == "1.0"
     assert first.attributes["knativekafkaoffset"].isdecimal()
     assert first.attributes["knativekafkapartition"] in set("012345")
+
+
+def test_a_consumer_that_starts_now_reads_nothing_from_before_also_if_it_is_late(
+    served: Path,
+    subscriber: Scripted,
+    users: list[SignedIn],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "CLOCKS_DIFFER_BY", timedelta(0))
+    consumer = a_consumer(starts="now")
+    published(*users, tasks=2)
+    started(consumer)
+    published(*users, tasks=1)
+
+    with delivering_from_kafka(served, consumer):
+        for user in users:
+            wait_for(subscriber, consumer, user, [4])
+        published(*users, tasks=1)
+        for user in users:
+            wait_for(subscriber, consumer, user, [4, 5])
+
+
+def test_a_consumer_that_started_now_goes_on_behind_what_it_has_committed(
+    served: Path,
+    subscriber: Scripted,
+    users: list[SignedIn],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "CLOCKS_DIFFER_BY", timedelta(0))
+    consumer = a_consumer(starts="now")
+    started(consumer)
+    published(*users, tasks=1)
+    with delivering_from_kafka(served, consumer):
+        for user in users:
+            wait_for(subscriber, consumer, user, [1, 2])
+    published(*users, tasks=1)
+
+    with delivering_from_kafka(served, consumer):
+        for user in users:
+            wait_for(subscriber, consumer, user, [1, 2, 3])
+
+
+def test_of_a_partition_that_is_added_later_nothing_is_missed(
+    served: Path,
+    subscriber: Scripted,
+    topics: Topics,
+    broker: Broker | BrokerElsewhere,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "CLOCKS_DIFFER_BY", timedelta(0))
+    consumer = a_consumer(starts="now")
+    with using(kafka_with(topics, broker.bootstrap_servers, partitions=1)):
+        started(consumer)
+        tasks = name_of(TASKS_TOPIC)
+        with delivering_from_kafka(served, consumer):
+            topics.add_partitions(tasks, 6)
+            users = [a_user() for _ in range(12)]
+            published(*users, tasks=1)
+            for user in users:
+                wait_for(subscriber, consumer, user, [1, 2])
+    used = {message.partition() for message in all_in(broker.bootstrap_servers, tasks)}
+    assert len(used) > 1
 
 
 def test_a_type_that_is_not_taken_is_passed_over(

@@ -1,10 +1,12 @@
 """Delivering to the functions in this process, as a Knative source does."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from functools import cache
 
 from werkzeug.test import Client, TestResponse
 
+from taskflow import clock
 from taskflow.domain.cloudevents import attributes_of
 from taskflow.domain.events import Event
 from taskflow.eventing.bindings.knative import headers_of
@@ -52,6 +54,13 @@ def tick(subscriber: str) -> TestResponse:
         "source": "/a-test",
     }
     return post(subscriber, attributes, b"")
+
+
+def reconcile(set_clock: Callable[[datetime], None]) -> None:
+    """Have what is in the log, and was claimed by nobody for long enough, asked for again."""
+    assert_taken(tick("reconcile-consumers"))
+    set_clock(clock.now() + timedelta(minutes=6))
+    assert_taken(tick("reconcile-consumers"))
 
 
 def assert_taken(answer: TestResponse) -> None:

@@ -26,6 +26,12 @@ class Reads:
         """How many rows of tables, or entries of indexes in their place, were looked at."""
         return sum(_rows(plan) for plan in self._plans if "Relation Name" in plan)
 
+    @property
+    def scans(self) -> list[str]:
+        """How tables were read, such as `Index Scan of claims`; each way once, in order."""
+        named = [plan for plan in self._plans if "Relation Name" in plan]
+        return list(dict.fromkeys(f"{one['Node Type']} of {one['Relation Name']}" for one in named))
+
 
 @contextmanager
 def counted(engine: Engine) -> Generator[Reads]:

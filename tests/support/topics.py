@@ -53,6 +53,10 @@ class Topics:
         resource = kafka_admin.ConfigResource(topic, name, incremental_configs=changes)
         _wait(self._admin.incremental_alter_configs([resource]))
 
+    def add_partitions(self, name: str, count: int) -> None:
+        """Have a topic consist of `count` partitions, which are more than it has."""
+        _wait(self._admin.create_partitions([kafka_admin.NewPartitions(name, count)]))
+
     def delete_all(self) -> None:
         """Delete what was created."""
         delete(self._admin, *self._created)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from flask import Request, Response
 
@@ -11,7 +12,15 @@ from taskflow.eventing import envelope
 from taskflow.eventing.envelope import DeliveredEvent
 from taskflow.eventing.frame import Subscriber, name_of
 from taskflow.eventing.group_commit import GroupCommit
-from taskflow.storage import Transaction, claims, run, wait_for_locks_at_most
+from taskflow.storage import (
+    Transaction,
+    claims,
+    consumer_store,
+    events,
+    run,
+    wait_for_locks_at_most,
+)
+from taskflow.storage.consumer_store import Start, Starts
 
 SHARED_LOCK_TIMEOUT_MS = 100
 """How long a transaction that several share waits for a lock that one of them needs."""
@@ -34,11 +43,20 @@ class Consumer(Subscriber):
 
     kind = "consumer"
 
-    def __init__(self, handler: Handler, topics: Sequence[str], types: Sequence[EventType]) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        topics: Sequence[str],
+        types: Sequence[EventType],
+        *,
+        starts: Starts,
+    ) -> None:
         """Take what `event_function` says."""
         super().__init__(name_of(handler))
         self.topics = topics
         self.types = frozenset(event_type.value for event_type in types)
+        self.starts: Starts = starts
+        self._start: Start | None = None
         self._handler = handler
         self.group_commit = GroupCommit(self._share)
 
@@ -56,14 +74,24 @@ class Consumer(Subscriber):
         return self.group_commit.do(_Claimant(event, cause))
 
     def _share(self, claimants: Sequence[_Claimant]) -> Sequence[str]:
-        return run(lambda tx: self._once_each(claimants, tx), claimants[0].cause)
+        cause = claimants[0].cause
+        if self.starts == "now" and self._start is None:
+            # Where it begins never changes, and is asked for once.
+            self._start = run(
+                lambda tx: consumer_store.start(tx, self.name, self.starts, now=clock.now()), cause
+            )
+        return run(lambda tx: self._once_each(claimants, tx), cause)
 
     def _once_each(self, claimants: Sequence[_Claimant], tx: Transaction) -> Sequence[str]:
         if len(claimants) > 1:
             wait_for_locks_at_most(tx, SHARED_LOCK_TIMEOUT_MS)
         ids = {claimant.event.event_id for claimant in claimants}
-        unclaimed = claims.claim(tx, self.name, ids, now=clock.now())
-        outcomes = ["duplicate"] * len(claimants)
+        too_old = self._from_before_start(claimants, tx)
+        unclaimed = claims.claim(tx, self.name, ids - too_old, now=clock.now())
+        outcomes = [
+            "before-start" if claimant.event.event_id in too_old else "duplicate"
+            for claimant in claimants
+        ]
         # By user, each's in the order they came: were locks taken in any other order, two
         # consumers with events of the same users could wait for each other.
         for number in sorted(range(len(claimants)), key=lambda n: claimants[n].event.user_id):
@@ -78,14 +106,23 @@ class Consumer(Subscriber):
                     logs.correlation_id.reset(bound)
         return outcomes
 
+    def _from_before_start(self, claimants: Sequence[_Claimant], tx: Transaction) -> set[UUID]:
+        if self._start is None or not self._start.position:
+            return set()
+        places = [(claimant.event.user_id, claimant.event.seq) for claimant in claimants]
+        return events.up_to(tx, self._start.position, places)
+
 
 def event_function(
-    *topics: str, types: Sequence[EventType]
+    *topics: str, types: Sequence[EventType], starts: Starts
 ) -> Callable[[Handler], Callable[[Request], Response]]:
     """Make a consumer out of a handler of (event, tx).
 
-    `types` are the events that it takes, of those that travel on `topics`. A second delivery of an
-    event never reaches the handler. What it raises as a DomainError will never work, and sends the
-    event to the dead letters; everything else is delivered again.
+    `types` are the events that it takes, of those that travel on `topics`. One that `starts` at the
+    "beginning" is brought every event of the log, however old; one that starts "now", as what sends
+    something to somebody must, those alone that follow when it is deployed first. An event from
+    before, and a second delivery of an event, never reach the handler. What it raises as a
+    DomainError will never work, and sends the event to the dead letters; everything else is
+    delivered again.
     """
-    return lambda handler: Consumer(handler, topics, types).install(handler)
+    return lambda handler: Consumer(handler, topics, types, starts=starts).install(handler)

@@ -16,11 +16,10 @@ from taskflow.domain.cloudevents import SOURCE
 from taskflow.domain.errors import NotAnEventOfOurs
 from taskflow.domain.events import Cause
 from taskflow.domain.identifiers import new_id
-from taskflow.eventing import envelope
+from taskflow.eventing import envelope, subscriptions
 from taskflow.eventing.bindings import knative
 from taskflow.eventing.envelope import DeliveredEvent, MalformedEvent
 from taskflow.eventing.frame import Subscriber, name_of
-from taskflow.eventing.subscriptions import SUBSCRIPTIONS
 from taskflow.storage import Transaction, events, run
 from taskflow.storage.dead_letter_store import DeadLetter
 
@@ -100,7 +99,8 @@ def _event(consumer: str, attributes: dict[str, str], body: bytes) -> DeliveredE
         event = envelope.read(attributes, body)
     except MalformedEvent:
         return None
-    return event if event.event_type in SUBSCRIPTIONS.get(consumer, ()) else None
+    known = subscriptions.declared().get(consumer)
+    return event if known is not None and event.event_type in known.types else None
 
 
 def _checked(tx: Transaction, letter: DeadLetter, event: DeliveredEvent | None) -> DeadLetter:
@@ -131,4 +131,4 @@ def _function_at(destination: str) -> str:
         return UNKNOWN
     # In a cluster the destination is a service: function.namespace.svc.cluster.local.
     name = host.partition(".")[0]
-    return name if name in SUBSCRIPTIONS else UNKNOWN
+    return name if name in subscriptions.declared() else UNKNOWN

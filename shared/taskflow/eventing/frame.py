@@ -36,6 +36,9 @@ _PLAIN_LENGTH = re.compile(r"[0-9]{1,8}")
 _HEADER = "HTTP_"
 """What WSGI puts before a header's name (PEP 3333)."""
 
+_DECLARATION = "declaration"
+"""The attribute of a function that says what it is."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -115,11 +118,17 @@ class Subscriber:
         def function(request: Request) -> Response:
             return self.answer(request)
 
+        vars(function)[_DECLARATION] = self
         if flask.has_app_context():
             config.check()
             publish_after_commit()
             flask.current_app.extensions[EXTENSION] = self
         return function
+
+
+def declaration_in(function: Callable[..., object]) -> Subscriber:
+    """Return the subscriber that a function, as functions-framework calls it, stands for."""
+    return vars(function)[_DECLARATION]
 
 
 def name_of(handler: Callable[..., object]) -> str:

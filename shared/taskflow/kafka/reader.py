@@ -1,6 +1,7 @@
 """Reading topics: as a member of a consumer group, or by oneself, from the end or the beginning."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal, cast
 
 from taskflow import config
@@ -71,12 +72,16 @@ class GroupReader(_Reader):
         group: str,
         member: str,
         topics: Sequence[str],
+        *,
+        since: datetime | None = None,
         revoked: Callable[[Sequence[Place]], None],
         lost: Callable[[Sequence[Place]], None],
     ) -> None:
         """Join `group`; `revoked` hears, within `read` and `close`, of partitions to be given up.
 
-        `lost` hears of those that are another's by now, of which nothing can be committed.
+        `lost` hears of those that are another's by now, of which nothing can be committed. A
+        partition of which the group has committed nothing, such as a new one, is read from the
+        first record published at `since` or later, by default from its first.
         `member` names this process among those of the group: killed and started again under the
         same name, it goes on without a rebalance.
         """
@@ -98,7 +103,21 @@ class GroupReader(_Reader):
         def on_lost(_consumer: "Consumer", partitions: "list[TopicPartition]") -> None:
             lost([(each.topic, each.partition) for each in partitions])
 
-        self._consumer.subscribe(list(topics), on_revoke=on_revoke, on_lost=on_lost)
+        def on_assign(consumer: "Consumer", partitions: "list[TopicPartition]") -> None:
+            if since is None:
+                return
+            places: list[TopicPartition] = []
+            try:
+                with client.errors_translated():
+                    places = _from(consumer, partitions, since)
+            except client.BrokerUnavailable as failed:
+                # Raised here it would come out of `close`, too.
+                self._dead = str(failed).removeprefix("Kafka: ")
+            consumer.assign(places)
+
+        self._consumer.subscribe(
+            list(topics), on_assign=on_assign, on_revoke=on_revoke, on_lost=on_lost
+        )
 
     def pause(self, place: Place) -> None:
         """Read no more of a partition, and stay a member."""
@@ -167,6 +186,27 @@ class TopicsReader(_Reader):
                 place: self._consumer.get_watermark_offsets(_at(place), timeout=METADATA_TIMEOUT_S)
                 for place in self._places
             }
+
+
+def _from(
+    consumer: "Consumer", partitions: "list[TopicPartition]", since: datetime
+) -> "list[TopicPartition]":
+    """Return where to read partitions from: behind their commits, else as of `since`."""
+    committed = consumer.committed(partitions, timeout=METADATA_TIMEOUT_S)
+    since_ms = round(since.timestamp() * 1000)
+    found: list[TopicPartition] = []
+    for each in committed:
+        if each.error is not None:
+            raise client.BrokerUnavailable(f"Kafka: {each.topic}: {each.error.str()}")
+        place = each.topic, each.partition
+        if each.offset >= 0:
+            found.append(each)
+            continue
+        # The end first: what comes between the two is behind it.
+        _, end = consumer.get_watermark_offsets(_at(place), timeout=METADATA_TIMEOUT_S)
+        [first] = consumer.offsets_for_times([_at(place, since_ms)], timeout=METADATA_TIMEOUT_S)
+        found.append(_at(place, first.offset if first.offset >= 0 else end))
+    return found
 
 
 def _places(consumer: "Consumer", topic: str) -> list[Place]:

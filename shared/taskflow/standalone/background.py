@@ -1,5 +1,6 @@
 """The process that delivers: deliverers for each consumer, the timer, and the publisher."""
 
+import logging
 import signal
 import socket
 import sys
@@ -8,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from taskflow import config, logs
+from taskflow.domain.events import Cause
+from taskflow.eventing import subscriptions
 from taskflow.eventing.bindings.knative import TICK_TIMEOUT
 from taskflow.eventing.consumer import Consumer
 from taskflow.eventing.cron import CronFunction
@@ -15,7 +18,7 @@ from taskflow.eventing.dead_letter import DeadLetterSink
 from taskflow.kafka import client
 from taskflow.kafka.publisher import Publisher
 from taskflow.standalone.database_queue import DatabaseQueue, Redeliveries
-from taskflow.standalone.deliverer import Deliverer, Source
+from taskflow.standalone.deliverer import OUTAGE_PAUSE_S, Deliverer, Source
 from taskflow.standalone.discovery import discover
 from taskflow.standalone.kafka_source import KafkaSource
 from taskflow.standalone.processes import (
@@ -27,9 +30,15 @@ from taskflow.standalone.processes import (
 from taskflow.standalone.sender import Sender
 from taskflow.standalone.signals import Signals
 from taskflow.standalone.timer import Timer
+from taskflow.storage import DatabaseUnavailable, LockTimeout
+from taskflow.storage.consumer_store import Start
 
 SWEEP_S = 2.0
 """How often the publisher looks for users of whose commit it did not hear."""
+
+_CAUSE = Cause(correlation_id="delivery", traceparent="", actor="", origin="")
+
+_log = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -44,6 +53,7 @@ def main() -> None:
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda _number, _frame: stopping.set())
     wait_for_go()
+    starts = _start(stopping)
     post = Sender(folder / CONSUMERS_SOCKET)
     tick = Sender(folder / CONSUMERS_SOCKET, TICK_TIMEOUT)
     sources: list[tuple[Consumer, Source]] = [
@@ -53,7 +63,10 @@ def main() -> None:
     if client.is_configured():
         # The same after a restart, and of this system alone.
         member = f"{socket.gethostname()}-{folder.name}"
-        sources += [(consumer, KafkaSource(consumer, member)) for consumer in consumers]
+        sources += [
+            (consumer, KafkaSource(consumer, member, starts[consumer.name]))
+            for consumer in consumers
+        ]
         publisher = Publisher(sweep_every_s=SWEEP_S)
         work.append(publisher)
         heard = publisher.tell
@@ -76,6 +89,17 @@ def main() -> None:
         each.stop()
     for thread in threads:
         thread.join()
+
+
+def _start(stopping: threading.Event) -> Mapping[str, Start]:
+    """Have the consumers begin, before anything is brought to them."""
+    while True:
+        try:
+            return subscriptions.start_all(_CAUSE)
+        except (DatabaseUnavailable, LockTimeout):
+            _log.warning("The consumers can't begin; trying again")
+            if stopping.wait(OUTAGE_PAUSE_S):
+                sys.exit()
 
 
 if __name__ == "__main__":

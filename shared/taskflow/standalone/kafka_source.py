@@ -9,6 +9,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Collection, Sequence
+from datetime import timedelta
 
 from taskflow import clock
 from taskflow.domain.events import EventType
@@ -17,6 +18,7 @@ from taskflow.kafka.reader import GroupReader, Place
 from taskflow.kafka.records import Record, attributes_in
 from taskflow.kafka.topics import name_of
 from taskflow.standalone.deliverer import Delivery
+from taskflow.storage.consumer_store import Start
 
 COMMIT_S = 1.0
 """How often offsets are committed. What was delivered and not committed is delivered again after a
@@ -24,6 +26,9 @@ crash, and finds its claim."""
 
 CLOSED_WITHIN_S = 2.0
 """How long a stop waits for the last commit. What was not committed finds its claim, as above."""
+
+CLOCKS_DIFFER_BY = timedelta(minutes=10)
+"""Of whoever publishes and whoever wrote down when a consumer began, at the most."""
 
 AGAIN_S = 1.0
 READ_S = 0.5
@@ -80,8 +85,13 @@ class _Partition:
 class KafkaSource:
     """A consumer's deliveries from the topics that it names."""
 
-    def __init__(self, consumer: Consumer, member: str) -> None:
-        """Read as the `member` of the consumer's group, on a thread of its own."""
+    def __init__(self, consumer: Consumer, member: str, start: Start) -> None:
+        """Read as the `member` of the consumer's group, on a thread of its own.
+
+        Of one that starts "now", what Kafka had before its `start` is not read. That saves reading;
+        what is from before and was published later is known to the consumer.
+        """
+        self._since = start.at - CLOCKS_DIFFER_BY if consumer.starts == "now" else None
         self._types = consumer.types
         self._lock = threading.Lock()
         self._partitions: dict[Place, _Partition] = {}
@@ -143,7 +153,12 @@ class KafkaSource:
 
     def _join(self) -> GroupReader:
         return GroupReader(
-            self._name, self._member, self._topics, revoked=self._give_up, lost=self._forget
+            self._name,
+            self._member,
+            self._topics,
+            since=self._since,
+            revoked=self._give_up,
+            lost=self._forget,
         )
 
     def _run(self) -> None:

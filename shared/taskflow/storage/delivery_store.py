@@ -43,6 +43,20 @@ _ADVANCE = _NEW.on_conflict_do_update(
     where=DELIVERIES.c.seq < _NEW.excluded.seq,
 )
 
+_ASK_AGAIN = (
+    insert(REDELIVERIES)
+    .from_select(
+        ["consumer", "user_id", "seq", "requested_at"],
+        select(
+            bindparam("consumer", type_=Text),
+            _REACHED.c.user_id,
+            _REACHED.c.seq,
+            bindparam("now", type_=REDELIVERIES.c.requested_at.type),
+        ),
+    )
+    .on_conflict_do_nothing()
+)
+
 
 def behind(
     tx: Transaction, consumer: str, *, user_ids: Sequence[str] | None = None, limit: int
@@ -73,13 +87,17 @@ def ask_again(
 ) -> None:
     """Have events, each as (user id, seq), brought to the consumer again."""
     if wanted:
+        users, seqs = zip(*wanted, strict=True)
         tx.connection.execute(
-            insert(REDELIVERIES).on_conflict_do_nothing(),
-            [
-                {"consumer": consumer, "user_id": user_id, "seq": seq, "requested_at": now}
-                for user_id, seq in wanted
-            ],
+            _ASK_AGAIN, {"consumer": consumer, "users": users, "seqs": seqs, "now": now}
         )
+
+
+def is_asked_much(tx: Transaction, consumer: str, *, most: int) -> bool:
+    """Say whether `most` events or more wait to be brought to the consumer again."""
+    waiting = select(REDELIVERIES.c.seq).where(REDELIVERIES.c.consumer == consumer).limit(most)
+    count = select(func.count()).select_from(waiting.subquery())
+    return tx.connection.execute(count).scalar_one() >= most
 
 
 def asked_again(tx: Transaction, consumer: str, *, limit: int) -> list[Event]:

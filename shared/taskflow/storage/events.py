@@ -167,6 +167,21 @@ _ONE = select(*COLUMNS).where(
 )
 
 
+_UP_TO = (
+    select(EVENTS.c.event_id)
+    .join(_WANTED, (EVENTS.c.user_id == _WANTED.c.user_id) & (EVENTS.c.seq == _WANTED.c.seq))
+    .where(EVENTS.c.position <= bindparam("position"))
+)
+_NEXT_POSITIONS = (
+    select(EVENTS.c.position)
+    .where(EVENTS.c.position > bindparam("after"), EVENTS.c.position <= bindparam("to"))
+    .order_by(EVENTS.c.position)
+    .limit(bindparam("most"))
+    .subquery()
+)
+_POSITION_BEHIND = select(func.max(_NEXT_POSITIONS.c.position))
+
+
 def open_stream(tx: Transaction, user_id: str) -> None:
     """Give a new user an empty stream; nothing can be appended before."""
     tx.connection.execute(STREAMS.insert().values(user_id=user_id, seq=0, hash=CHAIN_START))
@@ -302,6 +317,22 @@ def get(tx: Transaction, user_id: str, seq: int, *, event_id: UUID) -> Event:
 def newest_position(tx: Transaction) -> int:
     """Return the highest position in the log so far; one below it may still be on its way."""
     return tx.connection.execute(select(func.max(EVENTS.c.position))).scalar_one_or_none() or 0
+
+
+def position_behind(tx: Transaction, position: int, *, to: int, limit: int) -> int:
+    """Return the position of the last of the `limit` events behind `position`, at most `to`."""
+    values = {"after": position, "to": to, "most": limit}
+    return tx.connection.execute(_POSITION_BEHIND, values).scalar_one() or to
+
+
+def up_to(tx: Transaction, position: int, places: Sequence[tuple[str, int]]) -> set[UUID]:
+    """Return the ids of those events, each given as (user id, seq), that are up to `position`."""
+    values = {
+        "users": [user_id for user_id, _ in places],
+        "seqs": [seq for _, seq in places],
+        "position": position,
+    }
+    return set(tx.connection.execute(_UP_TO, values).scalars())
 
 
 def grown_since(tx: Transaction, position: int) -> tuple[int, dict[str, int]]:

@@ -60,16 +60,24 @@ def update(
         tx.connection.execute(statement, {"rows": encode(rows)})
 
 
-def delete_some(tx: Transaction, table: Table, condition: ColumnElement[bool]) -> int:
+def delete_some(
+    tx: Transaction,
+    table: Table,
+    condition: ColumnElement[bool],
+    *,
+    by: ColumnElement[Any] | None = None,
+) -> int:
     """Delete rows of which this holds, at most DELETED_MAX; return how many.
 
-    What another transaction holds locked is left to the next time.
+    In the order of `by`, if there are to be read no more than that of an index on it. What another
+    transaction holds locked is left to the next time.
     """
     place = literal_column("ctid", Text)
     found = (
         select(place)
         .select_from(table)
         .where(condition)
+        .order_by(by)
         .limit(DELETED_MAX)
         .with_for_update(skip_locked=True)
     )

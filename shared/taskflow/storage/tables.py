@@ -185,6 +185,27 @@ CLAIMS = Table(
     Column("claimed_at", _TIME),
 )
 
+CONSUMERS = Table(
+    "consumers",
+    METADATA,
+    Column("name", Text, primary_key=True),
+    Column("started_at", _TIME),
+    # Events up to this position of the log are from before it; 0 for none.
+    Column("start_position", BigInteger),
+    Column("reconciled_position", BigInteger),
+    # Since when no function of this name was seen; None as long as there is one.
+    Column("absent_since", _TIME),
+)
+
+LOG_MARKS = Table(
+    "log_marks",
+    METADATA,
+    Column("position", BigInteger),
+    # Later than those of the transactions whose events have positions up to this one.
+    Column("transaction_id", BigInteger),
+    Column("marked_at", _TIME),
+)
+
 DELIVERIES = Table(
     "deliveries",
     METADATA,

@@ -1,0 +1,275 @@
+"""Events that a consumer never claimed are found, at a cost that is not that of the log (E5)."""
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from taskflow import clock
+from taskflow.domain import tasks
+from taskflow.domain.events import NewEvent
+from taskflow.eventing import Shift
+from taskflow.standalone.postgres import EmbeddedPostgres
+from taskflow.storage import consumer_store, delivery_store, events, transaction
+from taskflow.storage.log_marks import SETTLED_AFTER
+from taskflow.storage.tables import CONSUMERS, LOG_MARKS, REDELIVERIES
+from taskflow.storage.transactions import engine
+from tests.support.accounts import A_CAUSE, SignedIn, a_user
+from tests.support.builders import a_draft, a_stored_task, append
+from tests.support.configured import configured
+from tests.support.consumers import assert_taken, reconcile, tick
+from tests.support.databases import a_database
+from tests.support.many_events import add_events
+from tests.support.plans import counted
+
+SetClock = Callable[[datetime], None]
+
+CONSUMER = "send-mail"
+A_CONSUMER = '''
+"""On task.created: do nothing."""
+
+from taskflow.domain.events import EventType
+from taskflow.eventing import event_function
+from taskflow.kafka.topics import TASKS_TOPIC
+
+
+@event_function(TASKS_TOPIC, types=[EventType.TASK_CREATED], starts="{starts}")
+def {entry_point}(event, tx):
+    pass
+'''
+
+
+@pytest.fixture(autouse=True)
+def _own_database(database: EmbeddedPostgres) -> Generator[None]:
+    with a_database(database):
+        yield
+
+
+@contextmanager
+def consumers(folder: Path, **starts: str) -> Generator[None]:
+    """Have there be just these consumers: for each entry point, where it starts."""
+    functions = folder / "-".join(["functions", *starts])
+    for entry_point, where in starts.items():
+        source = functions / entry_point.replace("_", "-") / "main.py"
+        source.parent.mkdir(parents=True, exist_ok=True)
+        source.write_text(A_CONSUMER.format(entry_point=entry_point, starts=where))
+    with configured(functions_dir=functions):
+        yield
+
+
+@pytest.fixture
+def one_consumer(tmp_path: Path, _own_database: None) -> Generator[None]:
+    """Have there be a consumer alone, which is to have everything."""
+    with consumers(tmp_path, send_mail="beginning"):
+        yield
+
+
+def asked_again(consumer: str = CONSUMER) -> list[tuple[str, int]]:
+    with transaction(A_CAUSE) as tx:
+        query = select(REDELIVERIES.c.user_id, REDELIVERIES.c.seq).where(
+            REDELIVERIES.c.consumer == consumer
+        )
+        return sorted((row.user_id, row.seq) for row in tx.connection.execute(query))
+
+
+def reconciled_position(consumer: str = CONSUMER) -> int:
+    with transaction(A_CAUSE) as tx:
+        return consumer_store.lock_reconciled_position(tx, consumer)
+
+
+def later(set_clock: SetClock, by: timedelta) -> None:
+    """Have a run after some time."""
+    set_clock(clock.now() + by)
+    assert_taken(tick("reconcile-consumers"))
+
+
+def created(user: SignedIn, at: datetime) -> NewEvent:
+    _, [happened] = tasks.create(a_draft(), user_id=user.user_id, now=at)
+    return happened
+
+
+# Where a consumer begins
+
+
+def test_nothing_is_asked_for_from_before_a_consumer_that_starts_now_was_added(
+    tmp_path: Path, set_clock: SetClock
+) -> None:
+    user = a_user()
+    with consumers(tmp_path, send_mail="beginning"):
+        a_stored_task(user.user_id)
+        reconcile(set_clock)
+
+    with consumers(tmp_path, send_mail="beginning", call_webhook="now"):
+        assert_taken(tick("reconcile-consumers"))
+        a_stored_task(user.user_id)
+        reconcile(set_clock)
+
+    assert asked_again() == [(user.user_id, 2), (user.user_id, 3)]
+    assert asked_again("call-webhook") == [(user.user_id, 3)]
+
+
+def test_what_came_while_a_consumer_was_removed_is_not_asked_for(
+    tmp_path: Path, set_clock: SetClock
+) -> None:
+    user = a_user()
+    with consumers(tmp_path, send_mail="now"):
+        assert_taken(tick("reconcile-consumers"))
+    with consumers(tmp_path, another="now"):
+        assert_taken(tick("reconcile-consumers"))
+        a_stored_task(user.user_id)
+        later(set_clock, consumer_store.REMOVED_AFTER)
+
+    with consumers(tmp_path, send_mail="now"):
+        assert_taken(tick("reconcile-consumers"))
+        a_stored_task(user.user_id)
+        reconcile(set_clock)
+
+    assert asked_again() == [(user.user_id, 3)]
+
+
+# What is found
+
+
+@pytest.mark.usefixtures("one_consumer")
+def test_an_event_that_is_committed_long_after_those_behind_it_is_found(
+    set_clock: SetClock,
+) -> None:
+    user, other = a_user(), a_user()
+    with transaction(A_CAUSE) as in_flight:
+        events.append(in_flight, [created(user, clock.now())])
+        a_stored_task(other.user_id)
+        reconcile(set_clock)
+        meanwhile = asked_again()
+        in_flight.connection.commit()
+
+    reconcile(set_clock)
+
+    assert meanwhile == []
+    assert asked_again() == sorted([(user.user_id, 2), (other.user_id, 2)])
+
+
+@pytest.mark.usefixtures("one_consumer")
+def test_a_transaction_that_never_ends_holds_up_nothing_for_ever(set_clock: SetClock) -> None:
+    user = a_user()
+    with transaction(A_CAUSE) as endless:
+        events.append(endless, [created(user, clock.now())])
+        other = a_user()
+        a_stored_task(other.user_id)
+        reconcile(set_clock)
+
+        later(set_clock, SETTLED_AFTER)
+
+        assert asked_again() == [(other.user_id, 2)]
+        endless.connection.rollback()
+
+
+@pytest.mark.usefixtures("one_consumer")
+def test_what_has_been_looked_at_is_not_looked_at_again(set_clock: SetClock) -> None:
+    user = a_user()
+    a_stored_task(user.user_id)
+    reconcile(set_clock)
+    with transaction(A_CAUSE) as tx:
+        delivery_store.brought_again(tx, CONSUMER, user.user_id, 2)
+
+    reconcile(set_clock)
+
+    assert asked_again() == []
+
+
+@pytest.mark.usefixtures("one_consumer")
+def test_events_so_old_that_their_claims_are_forgotten_are_not_asked_for(
+    set_clock: SetClock,
+) -> None:
+    user, now = a_user(), clock.now()
+    append(created(user, now - timedelta(days=91)), created(user, now - timedelta(days=89)))
+
+    reconcile(set_clock)
+
+    assert asked_again() == [(user.user_id, 3)]
+
+
+# What it costs
+
+
+@pytest.fixture
+def long_shifts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have each run go on until there is no more to do."""
+
+    def never(shift: Shift) -> bool:
+        del shift
+        return False
+
+    monkeypatch.setattr(Shift, "is_over", never)
+
+
+@pytest.mark.usefixtures("one_consumer", "long_shifts")
+def test_a_run_reads_what_is_new_and_not_the_log(set_clock: SetClock) -> None:
+    add_events(20_000, over=timedelta(days=80), claimed_by=CONSUMER)
+    reconcile(set_clock)
+    user = a_user()
+    for _ in range(5):
+        a_stored_task(user.user_id)
+    assert_taken(tick("reconcile-consumers"))
+    set_clock(clock.now() + timedelta(minutes=6))
+
+    with counted(engine()) as reads:
+        assert_taken(tick("reconcile-consumers"))
+
+    assert asked_again() == [(user.user_id, seq) for seq in range(2, 7)]
+    assert 0 < reads.rows < 100
+
+
+@pytest.mark.usefixtures("one_consumer")
+def test_one_transaction_reads_a_part_and_the_next_run_goes_on(set_clock: SetClock) -> None:
+    add_events(52_000, over=timedelta(days=80), claimed_by=CONSUMER)
+    with transaction(A_CAUSE) as tx:
+        consumer_store.start(tx, CONSUMER, "beginning", now=clock.now())
+        consumer_store.set_reconciled_position(tx, CONSUMER, 40_000)
+    assert_taken(tick("reconcile-consumers"))
+    set_clock(clock.now() + timedelta(minutes=6))
+
+    reached: list[int] = []
+    for _ in range(4):
+        with counted(engine()) as reads:
+            assert_taken(tick("reconcile-consumers"))
+        reached.append(reconciled_position())
+        # An event's place in the index, itself, and its claim.
+        assert reads.rows < 3.1 * 5_000
+
+    assert reached == [45_000, 50_000, 52_000, 52_000]
+    assert asked_again() == []
+
+
+@pytest.mark.usefixtures("one_consumer", "long_shifts")
+def test_while_much_waits_to_be_brought_again_no_more_is_asked_for(set_clock: SetClock) -> None:
+    add_events(25_000, over=timedelta(days=80), claimed_by="another")
+
+    reconcile(set_clock)
+    first = len(asked_again())
+    reconcile(set_clock)
+    second = len(asked_again())
+    with transaction(A_CAUSE) as tx:
+        tx.connection.execute(REDELIVERIES.delete())
+    reconcile(set_clock)
+    third = len(asked_again())
+
+    # Nine in ten are of the type that it takes, and 5,000 are looked at in one go.
+    assert first == second == 13_500
+    assert third == 9_000
+
+
+@pytest.mark.usefixtures("one_consumer")
+def test_marks_are_forgotten_as_the_log_is_reconciled(set_clock: SetClock) -> None:
+    user = a_user()
+    for _ in range(20):
+        a_stored_task(user.user_id)
+        later(set_clock, timedelta(minutes=5))
+
+    with transaction(A_CAUSE) as tx:
+        marks = tx.connection.execute(select(LOG_MARKS)).all()
+        [consumer] = tx.connection.execute(select(CONSUMERS)).all()
+    assert len(marks) == 2
+    assert consumer.reconciled_position == 20

@@ -7,22 +7,25 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
+from taskflow import clock
 from taskflow.domain import recurring
 from taskflow.domain.times import Duration
 from taskflow.standalone import supervisor
 from taskflow.storage import (
+    claims,
     events,
     reminder_store,
     task_changes,
     task_lists,
     task_store,
     transaction,
+    wait_for_locks_at_most,
 )
 from taskflow.storage.collation import sort_key
 from taskflow.storage.migrations import runner
@@ -137,9 +140,8 @@ def test_a_migrator_waits_for_another_longer_than_a_request_would(
         tx.connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
         waiting = pool.submit(runner.apply)
 
-        eventually(
-            lambda: _assert_someone_waits_for(0.3),
-        )
+        eventually(lambda: _assert_a_migrator_has_waited_for(0.3))
+        assert not waiting.done()
         tx.connection.rollback()
 
         assert waiting.result(WAIT_S) == _real()
@@ -288,6 +290,16 @@ def _assert_someone_waits_for(at_least_s: float) -> None:
     assert float(str(waiting[0])) >= at_least_s
 
 
+def _assert_a_migrator_has_waited_for(at_least_s: float) -> None:
+    connected = _all(
+        "SELECT extract(epoch FROM max(clock_timestamp() - backend_start)) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND query LIKE '%pg_try_advisory_lock%'"
+        " AND pid <> pg_backend_pid()"
+    )
+    assert connected != [None]
+    assert float(str(connected[0])) >= at_least_s
+
+
 def _real_without_made_up() -> list[str]:
     return [revision for revision in _real() if revision < "9"]
 
@@ -405,6 +417,46 @@ def test_a_task_that_older_code_makes_is_listed_by_title_too() -> None:
         )
 
     assert [task.title for task, _ in found.tasks] == ["Buy milk"]
+
+
+def test_a_table_is_written_to_while_its_index_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _apply_before("0015", tmp_path, monkeypatch)
+    now = clock.now()
+    with ThreadPoolExecutor(1) as pool, transaction(A_CAUSE) as writing:
+        claims.claim(writing, "a-consumer", [uuid4()], now=now)
+        migrating = pool.submit(runner.apply)
+        eventually(lambda: _assert_someone_waits_for(0))
+
+        with transaction(A_CAUSE) as tx:
+            wait_for_locks_at_most(tx, 1_000)
+            claims.claim(tx, "a-consumer", [uuid4()], now=now)
+
+        assert not migrating.done()
+        writing.connection.commit()
+        assert "0015_expiry_in_order" in migrating.result(WAIT_S)
+    assert _all("SELECT indisvalid FROM pg_index WHERE indexrelid = 'claims_by_age'::regclass") == [
+        True
+    ]
+
+
+def test_an_index_that_was_left_unfinished_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _apply_before("0015", tmp_path, monkeypatch)
+    with transaction(A_CAUSE) as tx:
+        tx.connection.execute(text("CREATE INDEX claims_by_age ON claims (claimed_at)"))
+        tx.connection.execute(
+            text(
+                "UPDATE pg_index SET indisvalid = false"
+                " WHERE indexrelid = 'claims_by_age'::regclass"
+            )
+        )
+
+    runner.apply()
+
+    assert _all("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == [0]
 
 
 def _apply_before(number: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

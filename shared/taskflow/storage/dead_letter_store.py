@@ -119,7 +119,9 @@ def list_of(
 
 def forget_old(tx: Transaction, *, now: datetime) -> int:
     """Forget some of what has lain here for longer than we promise; return how many."""
-    return many.delete_some(tx, DEAD_LETTERS, DEAD_LETTERS.c.received_at <= now - KEPT)
+    return many.delete_some(
+        tx, DEAD_LETTERS, DEAD_LETTERS.c.received_at <= now - KEPT, by=DEAD_LETTERS.c.received_at
+    )
 
 
 def _one(tx: Transaction, letter_id: UUID, *, lock: bool) -> DeadLetter:

@@ -79,7 +79,12 @@ def claim(
 
 def forget_old(tx: Transaction, *, now: datetime) -> int:
     """Forget some keys that are too old, whoever's they are; return how many."""
-    return many.delete_some(tx, IDEMPOTENCY_KEYS, IDEMPOTENCY_KEYS.c.created_at <= now - KEPT)
+    return many.delete_some(
+        tx,
+        IDEMPOTENCY_KEYS,
+        IDEMPOTENCY_KEYS.c.created_at <= now - KEPT,
+        by=IDEMPOTENCY_KEYS.c.created_at,
+    )
 
 
 def settle(tx: Transaction, user_id: str, key: str, answer: StoredAnswer) -> None:

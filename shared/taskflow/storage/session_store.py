@@ -155,7 +155,9 @@ def take_ticket(tx: Transaction, ticket: str, *, now: datetime) -> Ticket | None
 
 def forget_tokens(tx: Transaction, *, now: datetime) -> int:
     """Forget some refresh tokens that have expired; return how many."""
-    return many.delete_some(tx, REFRESH_TOKENS, REFRESH_TOKENS.c.expires_at <= now)
+    return many.delete_some(
+        tx, REFRESH_TOKENS, REFRESH_TOKENS.c.expires_at <= now, by=REFRESH_TOKENS.c.expires_at
+    )
 
 
 def forget_sessions(tx: Transaction, *, now: datetime) -> int:
@@ -164,12 +166,14 @@ def forget_sessions(tx: Transaction, *, now: datetime) -> int:
         REFRESH_TOKENS.c.session_id == SESSIONS.c.id
     )
     is_old = SESSIONS.c.created_at <= now - REFRESH_TOKEN_LIFETIME
-    return many.delete_some(tx, SESSIONS, is_old & ~has_tokens.exists())
+    return many.delete_some(tx, SESSIONS, is_old & ~has_tokens.exists(), by=SESSIONS.c.created_at)
 
 
 def forget_tickets(tx: Transaction, *, now: datetime) -> int:
     """Forget some socket tickets that have expired; return how many."""
-    return many.delete_some(tx, SOCKET_TICKETS, SOCKET_TICKETS.c.expires_at <= now)
+    return many.delete_some(
+        tx, SOCKET_TICKETS, SOCKET_TICKETS.c.expires_at <= now, by=SOCKET_TICKETS.c.expires_at
+    )
 
 
 def _add_token(tx: Transaction, session_id: UUID, refresh_token: str, *, now: datetime) -> None:

@@ -26,6 +26,7 @@ lets them pass and tries again."""
 
 ATTEMPTS = 30
 _PAUSE_S = 2
+_LOOK_S = 0.1
 
 _ONE_MIGRATOR = 7_264_315_170_883_301_877
 """The advisory lock that a migrator holds; any number of ours."""
@@ -52,8 +53,7 @@ def apply(phase: Phase | None = None) -> list[str]:
     with translated(), engine().connect() as connection:
         # Another migrator, or a large table, may take longer than a request is allowed to.
         connection.execute(text("SET lock_timeout = 0; SET statement_timeout = 0"))
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _ONE_MIGRATOR})
-        connection.commit()
+        _wait_for_others(connection)
         try:
             for script in _pending(connection, phase):
                 _apply_one(connection, script)
@@ -65,6 +65,16 @@ def apply(phase: Phase | None = None) -> list[str]:
             connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _ONE_MIGRATOR})
             connection.commit()
     return applied
+
+
+def _wait_for_others(connection: Connection) -> None:
+    # Not in a statement that waits: its snapshot is what an index that is being made by the other
+    # migrator, CONCURRENTLY, would wait for in its turn.
+    acquire = text("SELECT pg_try_advisory_lock(:key)")
+    while not connection.execute(acquire, {"key": _ONE_MIGRATOR}).scalar_one():
+        connection.rollback()
+        time.sleep(_LOOK_S)
+    connection.commit()
 
 
 def _pending(connection: Connection, phase: Phase | None) -> list[Script]:

@@ -56,6 +56,11 @@ REFUSED = {
         431,
         "headers-too-large",
     ),
+    "headers that are large together": (
+        f"GET / HTTP/1.1\r\n{HOST}" + f"X: {'x' * 8000}\r\n" * 6 + "\r\n",
+        431,
+        "headers-too-large",
+    ),
     "a header without a name": (f"GET / HTTP/1.1\r\n{HOST}: x\r\n\r\n", 400, "malformed-request"),
     "a folded header": (f"GET / HTTP/1.1\r\n{HOST}X: x\r\n x\r\n\r\n", 400, "malformed-request"),
     "two lengths": (
@@ -190,3 +195,20 @@ def test_a_connection_whose_next_request_is_always_there_keeps_nobody_waiting(
 
     # On a busy machine they may come when the greedy one's have all been answered.
     eventually(check)
+
+
+def test_a_body_in_chunks_of_a_byte_is_given_up_however_small_it_is(system: System) -> None:
+    sent = IN_CHUNKS.encode() + b"1;" + b"a" * 500 + b"\r\n \r\n"
+    chunk = b"1;" + b"a" * 500 + b"\r\n \r\n"
+    with socket.create_connection(("127.0.0.1", system.port), timeout=WAIT_S) as raw:
+        raw.sendall(sent)
+        with contextlib.suppress(ConnectionError):
+            # 8,000 bytes in 4 MB.
+            for _ in range(80):
+                raw.sendall(chunk * 100)
+        answer = HTTPResponse(raw)
+        answer.begin()
+
+        assert answer.status == 400
+        assert json.loads(answer.read())["type"].endswith(":malformed-chunks")
+        assert _is_closed(raw)

@@ -33,7 +33,6 @@ class Time:
     """A clock that sleeping sets forward, and what was slept."""
 
     now_s: float = 1_000.0
-    cpu_s: float = 0.0
     slept_s: float = 0.0
 
     def sleep(self, seconds: float) -> None:
@@ -47,7 +46,6 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> Time:
     """Return the time that the turns see."""
     at = Time()
     monkeypatch.setattr(clock, "monotonic_s", lambda: at.now_s)
-    monkeypatch.setattr(time, "thread_time", lambda: at.cpu_s)
     monkeypatch.setattr(time, "sleep", at.sleep)
     return at
 
@@ -198,29 +196,6 @@ def test_who_owes_nothing_is_forgotten(simulated: Time) -> None:
         simulated.now_s += 1
 
     assert len(turns._lines) <= module._LINES_MAX  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - nothing else tells
-
-
-def test_what_others_use_meanwhile_in_the_same_thread_is_not_counted(simulated: Time) -> None:
-    charged: list[float] = []
-
-    class Charged(Turns):
-        def give_back(self, name: str, used_s: float) -> None:
-            charged.append(round(used_s, 6))
-            super().give_back(name, used_s)
-
-    turns = Charged(lambda: 3)
-    long, short = Turn(turns, ADA), Turn(turns, BOB)
-    simulated.cpu_s += 1
-    long.take()
-    simulated.cpu_s += 2
-    short.take()
-    simulated.cpu_s += 4
-    short.give_back()
-    simulated.cpu_s += 8
-    long.give_back()
-
-    # What a turn used before it began counts too; here the clock ran for both until then.
-    assert charged == [7, 8]
 
 
 def test_a_turn_that_is_set_aside_is_another_s_meanwhile() -> None:

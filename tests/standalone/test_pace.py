@@ -12,6 +12,8 @@ from gevent import socket
 from taskflow.standalone import pace
 from taskflow.standalone.pace import PIECE_BYTES, Answering, Arriving
 
+PIECES = 50
+
 STALLED_S = 0.2
 """In place of 30 s."""
 
@@ -93,14 +95,14 @@ def test_a_body_that_comes_slowly_is_read_however_long_it_takes(ends: Ends) -> N
     arriving = Arriving(server)
 
     def bring() -> None:
-        for _ in range(100):
+        for _ in range(PIECES):
             client.sendall(b"x" * PIECE_BYTES)
             gevent.sleep(STALLED_S / 20)
 
     bringing = gevent.spawn(bring)
     received = 0
-    while received < 100 * PIECE_BYTES:
+    while received < PIECES * PIECE_BYTES:
         received += len(arriving.recv(PIECE_BYTES))
 
     bringing.get()
-    assert received == 100 * PIECE_BYTES
+    assert received == PIECES * PIECE_BYTES

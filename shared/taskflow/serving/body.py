@@ -3,6 +3,7 @@
 import io
 import itertools
 import json
+import re
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, TypeVar, cast, get_args
@@ -35,9 +36,17 @@ PUBLIC_BODY_MAX_BYTES = 64 * 1024
 for 50 ms."""
 
 
+VALUES_MAX = 20_000
+"""Of a body's JSON: metadata of 16 KB holds no more. Millions of empty lists in a MiB would hold a
+process up for a second."""
+
 JSON_TYPES = ("application/json",)
 MERGE_TYPES = (*JSON_TYPES, "application/merge-patch+json")
 """What PUT and PATCH take. JSON of another `+json` type, such as json-patch, is no merge patch."""
+
+# One that is not ended ends with the body: so no byte is looked at twice.
+_LONG_NUMBER = re.compile(rb"[0-9]{400}")
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 
 _CLOSE = {"Connection": "close"}
 
@@ -154,6 +163,8 @@ def _too_large(max_bytes: int) -> Problem:
 
 
 def _parse_json(raw: bytes) -> object:
+    if _values_in(raw) > VALUES_MAX or _LONG_NUMBER.search(raw):
+        _check_costs(_STRING.sub(b"", raw))
     try:
         return json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
     except UnicodeDecodeError as wrong:
@@ -166,6 +177,22 @@ def _parse_json(raw: bytes) -> object:
         # Python converts no integer of more than 4,300 digits: its cost grows with their square.
         detail = "The body is not JSON that can be read: a number in it has too many digits."
     raise Problem(NOT_JSON, detail)
+
+
+def _check_costs(raw: bytes) -> None:
+    """Refuse JSON, here without strings, that would take long to be read. Raises Problem 400."""
+    if _values_in(raw) > VALUES_MAX:
+        detail = f"The body is not JSON that can be read: it holds more than {VALUES_MAX} values."
+        raise Problem(NOT_JSON, detail)
+    if _LONG_NUMBER.search(raw):
+        # To convert one costs the square of its digits; none of a float's range has more.
+        detail = "The body is not JSON that can be read: a number in it has too many digits."
+        raise Problem(NOT_JSON, detail)
+
+
+def _values_in(raw: bytes) -> int:
+    """Return how many values JSON holds at the most, without reading it."""
+    return raw.count(b",") + raw.count(b"[") + raw.count(b"{")
 
 
 def _refuse_constant(name: str) -> object:

@@ -116,8 +116,6 @@ class Turns:
         self._pacing = pacing
         self._lock = threading.Lock()
         self._lines: dict[str, _Line] = {}
-        self.charged_s = 0.0
-        """CPU time of all turns that have ended."""
 
     @property
     def names(self) -> set[str]:
@@ -158,7 +156,6 @@ class Turns:
         """End a turn for which so much CPU time was used; the next who waits has theirs."""
         with self._lock:
             line, now_s = self._lines[name], clock.monotonic_s()
-            self.charged_s += used_s
             if self._pacing is not None:
                 due_s = max(line.paid_at_s, now_s) + (used_s + REQUEST_S) / CPU_SHARE
                 line.paid_at_s = min(due_s, now_s + CPU_BURST_S / CPU_SHARE + OWED_MAX_S)
@@ -245,12 +242,10 @@ class Turn:
             self._go_on()
 
     def _go_on(self) -> None:
-        self._since_s, self._charged_s = time.thread_time(), self._turns.charged_s
+        self._since_s = _cpu_s()
 
     def _count(self) -> None:
-        # In a thread that greenlets share, others' turns that have ended meanwhile are not ours.
-        others_s = self._turns.charged_s - self._charged_s
-        self._used_s += max(0, time.thread_time() - self._since_s - others_s)
+        self._used_s += _cpu_s() - self._since_s
 
     @contextmanager
     def set_aside(self) -> Generator[None]:
@@ -264,12 +259,16 @@ class Turn:
 
 _mine: ContextVar[Turn | None] = ContextVar("turn", default=None)
 _pacing: Pacing | None = None
+_cpu_s: Callable[[], float] = time.thread_time
 
 
-def pace() -> None:
-    """Have the turns pace who uses much; before a server forks, and the first is taken."""
-    global _pacing  # noqa: PLW0603 - set once, when a server starts
-    _pacing = Pacing()
+def pace(cpu_s: Callable[[], float]) -> None:
+    """Have the turns pace who uses much; before a server forks, and the first is taken.
+
+    `cpu_s` returns the CPU time, in seconds, of what calls it: of a thread, or of a greenlet.
+    """
+    global _pacing, _cpu_s
+    _pacing, _cpu_s = Pacing(), cpu_s
 
 
 @cache

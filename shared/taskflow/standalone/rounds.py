@@ -1,4 +1,4 @@
-"""Rounds of the event loop: of what one client sends at once, each request begins in its own."""
+"""Rounds of the event loop: of what one address sends at once, each piece has one of its own."""
 
 from collections import deque
 
@@ -10,11 +10,12 @@ _A_ROUND_S = 1e-9
 
 
 class Rounds:
-    """Has the requests of one address begin one in a round of the loop, in the order of coming.
+    """Has what one address sends taken up piece by piece, one in a round of the loop, in order.
 
     In a round the loop looks once at all connections and then runs what can go on. Without this, a
     hundred requests that have come at once would all be read and looked through in one round, and
-    a connection whose next request has always come already would never let the round end.
+    a connection whose next piece has always come already would never let the round end: a request,
+    a part of a body, frames on a socket.
     """
 
     def __init__(self) -> None:
@@ -25,7 +26,7 @@ class Rounds:
         self._waiting: dict[str, deque[Event]] = {}
 
     def begin(self, address: str) -> None:
-        """Wait for a round in which no request of this address has begun."""
+        """Wait for a round in which nothing else of this address has been taken up."""
         queue = self._waiting.get(address)
         if queue is None and self._may(address):
             return

@@ -23,6 +23,7 @@ from taskflow.eventing.frame import Subscriber  # noqa: E402
 from taskflow.push import feed  # noqa: E402
 from taskflow.push.process_feed import start_real_threads_by  # noqa: E402
 from taskflow.serving import frame, passwords, turns  # noqa: E402
+from taskflow.standalone import greenlet_cpu  # noqa: E402
 from taskflow.standalone.discovery import discover  # noqa: E402
 from taskflow.standalone.processes import (  # noqa: E402
     CONSUMERS_SOCKET,
@@ -107,9 +108,10 @@ def _api(folder: Path) -> _Server:
     # Made before the fork, they count for all workers together.
     frame.user_limit()
     frame.address_limit()
-    turns.pace()
+    turns.pace(greenlet_cpu.used_s)
 
     def worker_started(_worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
+        greenlet_cpu.start()
         passwords.run_aside(gevent.get_hub().threadpool.apply)
         start_real_threads_by(lambda work: start_new_thread(work, ()))
         on_commit(Signals(folder / SIGNALS_FOLDER, feed().hint).tell)

@@ -19,7 +19,7 @@ from taskflow.serving import problems
 from taskflow.serving.body import BODY_MAX_BYTES
 from taskflow.serving.tracing import network_of
 from taskflow.standalone import refusals
-from taskflow.standalone.pace import Answering, Arriving
+from taskflow.standalone.pace import Answering, Arriving, Incoming
 from taskflow.standalone.rounds import Rounds
 
 LINGER_S = 2.0
@@ -50,6 +50,11 @@ class Worker(GeventWorker):
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:  # noqa: ANN401 - as above
         """Serve a connection."""
+        if addr:
+            if self._rounds is None:
+                # Of this process: the worker is made before the fork.
+                self._rounds = Rounds()
+            client = Incoming(client, self._rounds, network_of(addr[0]))
         try:
             super().handle(listener, client, addr)
         finally:
@@ -58,10 +63,11 @@ class Worker(GeventWorker):
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:  # noqa: ANN401 - as above
         """Answer a request, after which its connection is idle, or closed."""
         self._idle.discard(sock)
-        if addr:
-            self._begin(addr[0])
+        if isinstance(sock, Incoming):
+            sock.begin_request()
+            is_chunked = not hasattr(req.body.reader, "length")
+            req.unreader.sock = Arriving(sock, is_chunked=is_chunked)
         refusals.check_host(req)
-        req.unreader.sock = Arriving(sock)
         if getattr(req.body.reader, "length", 0) > BODY_MAX_BYTES:
             req.force_close()
         try:
@@ -74,6 +80,8 @@ class Worker(GeventWorker):
             _finish(req, sock)
         finally:
             req.unreader.sock = sock
+            if isinstance(sock, Incoming):
+                sock.end_request()
             self._idle.add(sock)
             if not self.alive:
                 _hang_up(sock)
@@ -91,12 +99,6 @@ class Worker(GeventWorker):
         with suppress(OSError):
             Answering(client).sendall(refusals.answer(problem, path, with_body=with_body))
         close_graceful(client, LINGER_S, LINGER_MAX_BYTES)
-
-    def _begin(self, address: str) -> None:
-        if self._rounds is None:
-            # Of this process: the worker is made before the fork.
-            self._rounds = Rounds()
-        self._rounds.begin(network_of(address))
 
     def _let_go(self) -> None:
         cron.end_shifts()

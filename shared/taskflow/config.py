@@ -84,9 +84,9 @@ class Settings(BaseModel):
     cors_origins: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     trusted_proxies: Annotated[int, Field(ge=0, le=10)] = 0
     """How many proxies before us append to X-Forwarded-For; only that many are believed."""
-    rate_limit_user_per_s: Annotated[float, Field(ge=0)] = 100
+    rate_limit_user_per_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 100
     rate_limit_user_burst: Annotated[int, Field(ge=1)] = 1000
-    rate_limit_auth_per_min: Annotated[float, Field(ge=0)] = 60
+    rate_limit_auth_per_min: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60
     """Requests per client address to `/api/auth`, and the burst; 0 switches a limit off."""
     socket_lifetime_s: Annotated[int, Field(ge=0)] = 0
     """How long a socket lasts before it is told to resume elsewhere, in seconds, less up to a

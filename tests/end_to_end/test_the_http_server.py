@@ -56,6 +56,11 @@ REFUSED = {
         431,
         "headers-too-large",
     ),
+    "a coding that nobody decodes": (
+        f"POST / HTTP/1.1\r\n{HOST}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        501,
+        "unknown-coding",
+    ),
     "headers that are large together": (
         f"GET / HTTP/1.1\r\n{HOST}" + f"X: {'x' * 8000}\r\n" * 6 + "\r\n",
         431,

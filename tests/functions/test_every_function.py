@@ -1,5 +1,6 @@
 """What every HTTP function promises, checked over the table of all routes (A1-A5, A10, A11, S4)."""
 
+import gzip
 import io
 import json
 import re
@@ -18,7 +19,7 @@ from werkzeug.test import Client, EnvironBuilder, TestResponse
 from taskflow.domain import tasks
 from taskflow.domain.accounts import PERMISSIONS_OF, Permission, Role
 from taskflow.domain.representations import TaskRepresentation
-from taskflow.serving.body import BODY_MAX_BYTES, PUBLIC_BODY_MAX_BYTES
+from taskflow.serving.body import BODY_MAX_BYTES, PUBLIC_BODY_MAX_BYTES, VALUES_MAX
 from taskflow.serving.endpoint import Endpoint
 from taskflow.serving.routes import Route
 from taskflow.standalone.discovery import Function
@@ -508,7 +509,7 @@ def test_a_field_that_nobody_knows_is_wrong_content(case: Case, senders: Senders
 def test_of_many_wrong_fields_the_first_are_named_and_the_others_counted(
     case: Case, senders: Senders
 ) -> None:
-    count, length = (5_000, 50_000) if case.endpoint.is_public else (50_000, 500_000)
+    count, length = (5_000, 50_000) if case.endpoint.is_public else (15_000, 500_000)
     many = {f"{number:x}": 1 for number in range(count)}
     long = {"x" * length: 1}
 
@@ -527,6 +528,40 @@ def test_a_field_that_utf_8_cannot_name_is_wrong_content(case: Case, senders: Se
     answer = _send_raw(case, senders, b'{"\\ud800": 1}')
 
     assert_refused(answer, 422, "invalid-content")
+
+
+@each(takes_body)
+def test_json_that_would_take_long_to_be_read_is_refused_before(
+    case: Case, senders: Senders
+) -> None:
+    lists = b"[" + b",".join([b"[]"] * (VALUES_MAX // 2 + 1)) + b"]"
+    fields = json.dumps({f"{number:x}": 1 for number in range(VALUES_MAX + 1)})
+    digits = b'{"x":[' + b",".join([b"9" * 4_000] * 10) + b"]}"
+    for raw in (b'{"x":%b}' % lists, lists[:-1], fields.encode(), digits):
+        if len(raw) <= case.endpoint.body_max_bytes:
+            refused = assert_refused(_send_raw(case, senders, raw), 400, "not-json")
+            assert "too many digits" in refused["detail"] or "values" in refused["detail"]
+
+
+@each(takes_body)
+def test_what_is_within_a_text_is_not_taken_for_values_or_digits(
+    case: Case, senders: Senders
+) -> None:
+    for text in ("[{," * VALUES_MAX, "9" * 5_000, '"\\,' * VALUES_MAX):
+        raw = json.dumps({"surprise": text[: PUBLIC_BODY_MAX_BYTES // 2]}).encode()
+
+        assert_refused(_send_raw(case, senders, raw), 422, "invalid-content")
+
+
+@each(takes_body)
+def test_a_compressed_body_is_not_taken(case: Case, senders: Senders) -> None:
+    compressed = gzip.compress(b"{}")
+
+    assert_refused(
+        _send_raw(case, senders, compressed, **{"Content-Encoding": "gzip"}), 415, "not-json"
+    )
+    plain = _send_raw(case, senders, b'{"surprise": 1}', **{"Content-Encoding": "identity"})
+    assert_refused(plain, 422, "invalid-content")
 
 
 @each(takes_body)

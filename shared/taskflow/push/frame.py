@@ -104,6 +104,8 @@ def _accept_sockets(app: Flask, frame: Frame, handler: SocketHandler) -> None:
     # What else is wrong with a handshake, wsproto finds; the socket's own code never raises.
     for wrong in HANDSHAKE_ERRORS:
         app.register_error_handler(wrong, lambda _: frame.answer(request))
+    # The client has gone before it was accepted.
+    app.register_error_handler(OSError, lambda _: frame.answer(request))
 
     @wraps(handler)
     def accepted(ws: Server, user_id: str | None = None) -> None:

@@ -127,7 +127,8 @@ def parse_body(request: Request, model: type[B], raw: bytes, *, is_patched: bool
     """Parse and validate a JSON body; none at all counts as `{}`.
 
     Raises Problem 415 for another media type, with Accept-Patch where what is asked for can be
-    patched; 400 for what is not JSON in UTF-8; and 422 naming every wrong field.
+    patched, and for a body that is compressed; 400 for what is not JSON in UTF-8, or takes long to
+    be read; and 422 naming every wrong field.
     """
     taken = MERGE_TYPES if request.method in {"PATCH", "PUT"} else JSON_TYPES
     if raw and request.mimetype not in taken:
@@ -136,6 +137,9 @@ def parse_body(request: Request, model: type[B], raw: bytes, *, is_patched: bool
             headers["Accept-Patch"] = ", ".join(MERGE_TYPES)
         detail = f"Send the body as Content-Type: {' or '.join(taken)}."
         raise Problem(OTHER_MEDIA_TYPE, detail, headers=headers)
+    if raw and request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        detail = "Send the body as it is, without a Content-Encoding."
+        raise Problem(OTHER_MEDIA_TYPE, detail, headers={"Accept": ", ".join(taken)})
     return _validated(model, _parse_json(raw) if raw else {})
 
 

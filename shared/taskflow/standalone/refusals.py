@@ -20,8 +20,15 @@ _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]*)(?::[0-
 _CLOSE = {"Connection": "close"}
 
 
-def check_host(req: Any) -> None:  # noqa: ANN401 - gunicorn's own
-    """Refuse HTTP/1.1 without a Host, or with what is none (RFC 9112, 3.2). Raises Problem 400."""
+def check_head(req: Any) -> None:  # noqa: ANN401 - gunicorn's own
+    """Refuse HTTP/1.1 without a Host, or with what is none (RFC 9112, 3.2). Raises Problem 400.
+
+    And 501 for a transfer coding that gunicorn would take and nobody decodes (RFC 9112, 7).
+    """
+    codings = [value for name, value in req.headers if name == "TRANSFER-ENCODING"]
+    if codings and ",".join(codings).strip().lower() != "chunked":
+        detail = "Transfer-Encoding may be chunked alone."
+        raise Problem(_kind(501, "unknown-coding"), detail, headers=_CLOSE)
     given = [value for name, value in req.headers if name == "HOST"]
     if not given and req.version >= (1, 1):
         raise Problem(_kind(400, "no-host"), "Send a Host header.", headers=_CLOSE)

@@ -67,7 +67,7 @@ class Worker(GeventWorker):
             sock.begin_request()
             is_chunked = not hasattr(req.body.reader, "length")
             req.unreader.sock = Arriving(sock, is_chunked=is_chunked)
-        refusals.check_host(req)
+        refusals.check_head(req)
         if getattr(req.body.reader, "length", 0) > BODY_MAX_BYTES:
             req.force_close()
         try:

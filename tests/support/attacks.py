@@ -360,6 +360,86 @@ def _close_code(connected: socket.socket) -> str:
     return str(struct.unpack("!H", frame[2:4])[0]) if len(frame) >= 4 else "closed"
 
 
+# What a server reads before it knows whose it is
+
+
+def chunks_of_a_byte(target: Target) -> Outcome:
+    """Send bodies in chunks of a byte, where no token is asked for."""
+    head = f"POST /health/liveness HTTP/1.1\r\nHost: {HOST}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return _sent_raw(target, head.encode() + b"1\r\n \r\n" * 200_000 + b"0\r\n\r\n")
+
+
+def large_heads(target: Target) -> Outcome:
+    """Ask after the health with as many and as long headers as gunicorn takes."""
+    headers = "".join(f"X{number}: {'x' * 8_000}\r\n" for number in range(98))
+    return _sent_raw(target, f"GET /health HTTP/1.1\r\nHost: {HOST}\r\n{headers}\r\n".encode())
+
+
+def _sent_raw(target: Target, request: bytes) -> Outcome:
+    outcome = Outcome()
+    deadline_s = time.monotonic() + FLOOD_S
+
+    def send() -> None:
+        while time.monotonic() < deadline_s:
+            began_s = time.monotonic()
+            with _connected(target) as one:
+                one.settimeout(HELD_MAX_S)
+                try:
+                    one.sendall(request)
+                    answer = one.recv(65_536)
+                except OSError as failed:
+                    answer = b""
+                    status = type(failed).__name__
+                else:
+                    status = answer[9:12].decode() or "closed"
+            outcome.took(Asked(status, answer, time.monotonic() - began_s))
+
+    _at_once([send] * 4)
+    return outcome
+
+
+def empty_lists(target: Target) -> Outcome:
+    """Create tasks whose metadata is a MiB of empty lists."""
+    body = b'{"title":"x","metadata":{"a":[' + b",".join([b"[[[]]]"] * 140_000) + b"]}}"
+    outcome = Outcome()
+    deadline_s = time.monotonic() + FLOOD_S
+
+    def send() -> None:
+        with _client(target) as client:
+            while time.monotonic() < deadline_s:
+                outcome.took(client.ask("POST", "/api/tasks", body))
+
+    _at_once([send] * 4)
+    return outcome
+
+
+def flood_of_pings(target: Target) -> Outcome:
+    """Open sockets without a token, and send pings on them for as long as they are open."""
+    outcome = Outcome()
+    deadline_s = time.monotonic() + FLOOD_S
+    request = "\r\n".join(["GET /ws HTTP/1.1", f"Host: {HOST}", *UPGRADE, "", ""]).encode()
+    pings = b"\x89\x80\0\0\0\0" * 1_000
+
+    def send() -> None:
+        while time.monotonic() < deadline_s:
+            with _connected(target) as one:
+                one.settimeout(0.5)
+                one.sendall(request)
+                sent = 0
+                try:
+                    while time.monotonic() < deadline_s:
+                        one.sendall(pings)
+                        sent += 1
+                        # Else the server would give it up as one that does not read.
+                        one.recv(65_536)
+                except OSError:
+                    outcome.answers["closed"] += 1
+                outcome.notes["thousand pings"] = outcome.notes.get("thousand pings", 0) + sent
+
+    _at_once([send] * 8)
+    return outcome
+
+
 # Connections to the database
 
 
@@ -427,6 +507,10 @@ ATTACKS: Mapping[str, Attack] = {
     "flood of /metrics": flood_of_metrics,
     "flood of bad tokens": flood_of_bad_tokens,
     "flood of bad tickets": flood_of_bad_tickets,
+    "bodies in chunks of a byte": chunks_of_a_byte,
+    "heads of 800 KB": large_heads,
+    "a MiB of empty lists": empty_lists,
+    "flood of pings": flood_of_pings,
     "300 changes of one task": one_task_at_once,
     "120 lists of 150,000 tasks": filtered_lists,
     "10 wrong passwords": wrong_passwords,

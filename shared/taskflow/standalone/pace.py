@@ -33,6 +33,9 @@ BODY_WIRE_MAX_BYTES = 2 * BODY_MAX_BYTES
 CHUNKED_AT_ONCE_BYTES = 2 * 1024
 """In chunks of a byte, these take more than a millisecond to be put together."""
 
+FRAMES_AT_ONCE_BYTES = 1024
+"""Of a WebSocket: more than a client has to say, and 170 pings, which take a millisecond."""
+
 _RESET = pack("ii", 1, 0)
 
 
@@ -70,7 +73,7 @@ class Incoming:
         wait afterwards, and libev ends a process that does so.
         """
         self._rounds.begin(self._network)
-        received: bytes = self._connection.recv(size)
+        received: bytes = self._connection.recv(min(size, FRAMES_AT_ONCE_BYTES))
         return received
 
     def begin_request(self) -> None:

@@ -39,11 +39,11 @@ A_FUNCTION_THAT_FAILS = '''
 """POST /api/{user_id}/unforeseen: fail as nobody foresaw."""
 
 from taskflow.domain.tasks import TaskDraft
-from taskflow.serving import Caller, http_function
+from taskflow.serving import Caller, NoContent, http_function
 
 
 @http_function("POST /api/{user_id}/unforeseen", permission="tasks:write")
-def fail_unforeseen(caller: Caller, draft: TaskDraft):
+def fail_unforeseen(caller: Caller, draft: TaskDraft) -> NoContent:
     raise ValueError(f"{draft} of {caller}")
 '''
 

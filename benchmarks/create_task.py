@@ -4,6 +4,7 @@
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import asyncio
+import json
 import subprocess
 import tempfile
 import time
@@ -96,6 +97,13 @@ def _run_pgbench(options: Sequence[str], folder: Path, clients: int) -> Sequence
     return [int(line.split()[2]) / 1000 for line in lines]
 
 
+def _rows(value: object) -> Sequence[dict[str, Any]]:
+    """Return the rows that a parameter holds as JSON, if it does."""
+    if isinstance(value, str) and value.startswith('[{"id":'):
+        return json.loads(value)
+    return []
+
+
 def _prepare_pgbench(rig: Rig, user: SignedIn, folder: Path) -> Sequence[str]:
     """Record what create-task sends, as a script for pgbench; return pgbench's command with it.
 
@@ -109,12 +117,16 @@ def _prepare_pgbench(rig: Rig, user: SignedIn, folder: Path) -> Sequence[str]:
     def record(*given: Any) -> None:  # noqa: ANN401 - as SQLAlchemy has it
         _connection, _cursor, statement, parameters, *_ = given
         words.update({str(value): "uuidv7()" for value in parameters if isinstance(value, UUID)})
+        words.update({row["id"]: "uuidv7()" for value in parameters for row in _rows(value)})
         for value in parameters:
             text = make_param(PY_TYPES, value)
             word = "NULL" if text is None else words.get(text)
             if word is None:
                 word = f":p{len(variables)}"
                 variables.append(f"--define={word[1:]}={text}")
+            for row in _rows(value):
+                for known in (row["id"], user.user_id):
+                    word = f"replace({word}, '{known}', CAST({words[known]} AS text))"
             statement = statement.replace("%s", word, 1)
         sent.append(f"{statement};\n")
 

@@ -62,6 +62,8 @@ class Incoming:
         if self._head_bytes is not None:
             self._head_bytes += len(received)
             if self._head_bytes > HEAD_MAX_BYTES + READ_AT_ONCE_BYTES:
+                # What follows is still read, and thrown away, so that the client hears why.
+                self._head_bytes = None
                 message = "the head is too large"
                 raise LimitRequestHeaders(message)
         return received

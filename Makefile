@@ -37,7 +37,7 @@ soak: .venv/dev.stamp kafka ## Run the long tests under load
 
 # Has what the tests' broker takes: a Java and, in a cache, Kafka's jars.
 kafka: .venv/dev.stamp
-	@.venv/bin/python -m tests.support.jars
+	@.venv/bin/python -m tests.support.kafka.installation
 
 bench: .venv/dev.stamp ## Measure
 	@.venv/bin/python -m benchmarks

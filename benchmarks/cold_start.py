@@ -15,8 +15,9 @@ import requests
 from benchmarks.figures import show
 from benchmarks.rig import SECRET
 from taskflow import config
-from tests.support.eventually import eventually
-from tests.support.system import ROOT, a_free_port
+from tests.support.network.ports import a_free_port
+from tests.support.paths import ROOT
+from tests.support.polling import eventually
 
 RUNS = 3
 STARTED_WITHIN_S = 30

@@ -22,10 +22,10 @@ from taskflow.kafka.publisher import Publisher
 from taskflow.standalone.postgres import BINARIES
 from taskflow.storage import task_changes, transaction
 from taskflow.storage.tables import AUDIT_ENTRIES
-from tests.support import roles
-from tests.support.accounts import A_CAUSE, a_user
-from tests.support.builders import a_draft
-from tests.support.eventually import eventually
+from tests.support.data.accounts import A_CAUSE, a_user
+from tests.support.data.builders import a_draft
+from tests.support.polling import eventually
+from tests.support.processes import roles
 
 NAMES = ("delivery", "consumers", "PostgreSQL", "Kafka")
 

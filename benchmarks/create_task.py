@@ -22,8 +22,8 @@ from benchmarks.keep_alive import A_TASK, KeepAlive
 from benchmarks.rig import PARTS, Rig, running
 from taskflow.standalone.postgres import BINARIES
 from taskflow.storage import events, transaction, transactions
-from tests.support.accounts import A_CAUSE, SignedIn, a_user
-from tests.support.api import Api
+from tests.support.data.accounts import A_CAUSE, SignedIn, a_user
+from tests.support.functions.client import Api
 
 CLIENTS = (1, 8, 32)
 WARM_UP_S = 2

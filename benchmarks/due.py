@@ -8,15 +8,15 @@ from functools import partial
 from benchmarks.figures import Row, percentile, show
 from benchmarks.rig import running
 from taskflow import clock
-from tests.support.accounts import SignedIn, a_user
-from tests.support.due_together import (
+from tests.support.data.accounts import SignedIn, a_user
+from tests.support.data.due_items import (
     add_reminders,
     add_series,
     check_all_is_audited,
     check_all_is_through,
     lateness_s,
 )
-from tests.support.eventually import eventually
+from tests.support.polling import eventually
 
 DUE, USERS = 4000, 200
 LEAD = timedelta(seconds=40)

@@ -18,9 +18,9 @@ from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import Transaction, claims, events, run
 from taskflow.storage.migrations import runner
 from taskflow.storage.transactions import engine
-from tests.support.accounts import A_CAUSE
-from tests.support.many_events import add_events
-from tests.support.plans import counted
+from tests.support.data.accounts import A_CAUSE
+from tests.support.data.bulk_events import add_events
+from tests.support.database.plans import counted
 
 EVENTS, USERS = 10_000_000, 10_000
 SPREAD_OVER = timedelta(days=100)

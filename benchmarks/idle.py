@@ -11,7 +11,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from benchmarks.figures import show
 from benchmarks.rig import Rig, running
-from tests.support.accounts import a_user
+from tests.support.data.accounts import a_user
 
 SOCKETS = 100
 MEASURED_S = 300

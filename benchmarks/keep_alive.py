@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 
-from tests.support.accounts import SignedIn
+from tests.support.data.accounts import SignedIn
 
 A_TASK = {"title": "Buy milk", "tags": ["shopping", "home"], "due_date": "2030-01-31T09:00:00Z"}
 _ANSWERED = re.compile(rb"HTTP/1.1 20[01] .*\r\ncontent-length: (\d+)", re.DOTALL | re.IGNORECASE)

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from benchmarks.figures import Row, percentile, show
 from benchmarks.keep_alive import KeepAlive
 from benchmarks.rig import running
-from tests.support.accounts import SignedIn, a_user
-from tests.support.builders import a_stored_task
-from tests.support.many_tasks import add_tasks
+from tests.support.data.accounts import SignedIn, a_user
+from tests.support.data.builders import a_stored_task
+from tests.support.data.bulk_tasks import add_tasks
 
 CLIENTS = 8
 WARM_UP_S = 0.5

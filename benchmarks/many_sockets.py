@@ -16,8 +16,8 @@ from taskflow import clock
 from taskflow.domain import tasks
 from taskflow.domain.events import NewEvent
 from taskflow.storage import events, transaction
-from tests.support.accounts import A_CAUSE, SignedIn, a_user
-from tests.support.builders import a_draft
+from tests.support.data.accounts import A_CAUSE, SignedIn, a_user
+from tests.support.data.builders import a_draft
 
 USERS = 1000
 SOCKETS_EACH = 10

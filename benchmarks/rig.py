@@ -13,8 +13,8 @@ from taskflow import config
 from taskflow.config import Settings
 from taskflow.kafka import topics
 from taskflow.standalone.postgres import EmbeddedPostgres
-from tests.support.broker import Broker
-from tests.support.system import System
+from tests.support.kafka.broker import Broker
+from tests.support.processes.system import System
 
 SECRET = "a secret for benchmarks, and for nothing else"
 

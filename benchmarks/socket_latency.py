@@ -12,7 +12,7 @@ from benchmarks.keep_alive import KeepAlive
 from benchmarks.rig import PARTS, Rig, running
 from taskflow import clock
 from taskflow.storage import transaction
-from tests.support.accounts import A_CAUSE, SignedIn, a_user
+from tests.support.data.accounts import A_CAUSE, SignedIn, a_user
 
 USERS = 20
 SOCKETS_EACH = 10

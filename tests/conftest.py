@@ -13,12 +13,12 @@ from taskflow.config import Settings
 from taskflow.eventing import Shift
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage.migrations import runner
-from tests.support import broker as brokers
-from tests.support.accounts import SignedIn, a_user
-from tests.support.broker import Broker, BrokerElsewhere
-from tests.support.kafka_here import KafkaHere, kafka_with, using
-from tests.support.system import System
-from tests.support.topics import Topics
+from tests.support.data.accounts import SignedIn, a_user
+from tests.support.kafka import broker as brokers
+from tests.support.kafka.broker import Broker, BrokerElsewhere
+from tests.support.kafka.settings import KafkaSettings, kafka_settings, using
+from tests.support.kafka.topics import Topics
+from tests.support.processes.system import System
 
 # Functions check the settings as they are loaded, which may be before there is a database.
 config.use(Settings(environment="test"))
@@ -136,8 +136,8 @@ def topics(broker: Broker | BrokerElsewhere) -> Generator[Topics]:
 
 
 @pytest.fixture
-def kafka(broker: Broker | BrokerElsewhere, topics: Topics) -> Generator[KafkaHere]:
+def kafka(broker: Broker | BrokerElsewhere, topics: Topics) -> Generator[KafkaSettings]:
     """Have this process use the Kafka of the run, with topics of the test's own."""
-    here = kafka_with(topics, broker.bootstrap_servers)
+    here = kafka_settings(topics, broker.bootstrap_servers)
     with using(here):
         yield here

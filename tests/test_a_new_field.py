@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.support.system import ROOT
+from tests.support.paths import ROOT
 
 REPLAY = """
 import json
-from tests.support.old_events import old_events
+from tests.support.events.old_events import old_events
 print(json.dumps([old.differences() for old in old_events()]))
 """
 

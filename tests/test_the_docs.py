@@ -9,7 +9,7 @@ import pytest
 
 from taskflow.domain.events import EVENT_TYPES
 from taskflow.reference.__main__ import PAGES
-from tests.support.system import ROOT
+from tests.support.paths import ROOT
 
 ROW = re.compile(r"\| [^|]+ \| (?P<limit>[^|]+) \| [^|]+ \| `(?P<constant>[^`|]+)` \|")
 NUMBER = re.compile(r"[\d,]+(\.\d+)?")

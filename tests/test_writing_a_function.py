@@ -13,10 +13,10 @@ from taskflow.domain.events import Event
 from taskflow.eventing.bindings.knative import headers_of
 from taskflow.standalone.discovery import Function, load
 from taskflow.standalone.router import Router
-from tests.support.accounts import SignedIn
-from tests.support.api import Api
-from tests.support.builders import a_stored_task, log_of
-from tests.support.system import ROOT
+from tests.support.data.accounts import SignedIn
+from tests.support.data.builders import a_stored_task, log_of
+from tests.support.functions.client import Api
+from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.usefixtures("database")
 

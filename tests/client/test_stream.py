@@ -14,8 +14,7 @@ import pytest
 
 from taskflow.client import LogInFailed, Message, Session, Stream, Sync
 from taskflow.client.stream import FIRST_RETRY_S, RETRY_MAX_S, StreamRefused
-from tests.support.eventually import eventually
-from tests.support.proxy import (
+from tests.support.network.proxy import (
     Proxy,
     a_proxy_to,
     hang_up,
@@ -23,7 +22,8 @@ from tests.support.proxy import (
     nothing,
     unavailable,
 )
-from tests.support.system import System
+from tests.support.polling import eventually
+from tests.support.processes.system import System
 
 SOON_S = 40
 PASSWORD = "a long password"

@@ -17,7 +17,7 @@ from taskflow.domain.accounts import (
     SettingsChanges,
     permissions_of,
 )
-from tests.support.builders import said
+from tests.support.data.builders import said
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 USERS = {Permission.TASKS_READ, Permission.TASKS_WRITE}

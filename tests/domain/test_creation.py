@@ -13,7 +13,7 @@ from taskflow.domain.errors import InvalidContent
 from taskflow.domain.events import NewEvent
 from taskflow.domain.recurrence import Mode
 from taskflow.domain.reminders import REMINDERS_MAX, ReminderStatus
-from tests.support.builders import A_TIME
+from tests.support.data.builders import A_TIME
 
 DUE = "2026-05-01T09:00:00.000000Z"
 DUE_AT = datetime.fromisoformat(DUE)

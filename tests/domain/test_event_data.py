@@ -6,11 +6,11 @@ import pytest
 
 from taskflow.domain.events import EVENT_TYPES, EventType
 from taskflow.domain.text import compact_json
-from tests.support.builders import said
-from tests.support.declared import assert_declared
-from tests.support.every_type import a_whole_life
+from tests.support.data.builders import said
+from tests.support.events.declarations import assert_declared
+from tests.support.events.full_history import a_full_history
 
-HAPPENED = a_whole_life().happened
+HAPPENED = a_full_history().happened
 
 
 def test_the_scenario_has_an_event_of_every_type() -> None:

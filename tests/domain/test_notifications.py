@@ -7,7 +7,7 @@ from uuid import uuid4
 from taskflow.domain import notifications
 from taskflow.domain.events import NewEvent
 from taskflow.domain.notifications import Notification
-from tests.support.builders import A_TIME
+from tests.support.data.builders import A_TIME
 
 LATER = A_TIME + timedelta(minutes=1)
 

@@ -33,8 +33,8 @@ from taskflow.domain.recurrence import (
     preview,
     start_at,
 )
-from tests.support.costly_rules import COSTLY, STEPS_MAX, Candidate, steps_of
-from tests.support.random_rules import ZONES, a_rule, a_start
+from tests.support.data.costly_rules import COSTLY, STEPS_MAX, Candidate, steps_of
+from tests.support.data.random_rules import ZONES, a_rule, a_start
 
 RULE: TypeAdapter[str] = TypeAdapter(RuleText)
 VECTORS = json.loads((Path(__file__).parent / "recurrence_vectors.json").read_text())["cases"]

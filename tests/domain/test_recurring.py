@@ -35,8 +35,8 @@ from taskflow.domain.reminders import Reminder
 from taskflow.domain.representations import TaskRepresentation
 from taskflow.domain.tasks import Status, Task, TaskChanges
 from taskflow.domain.times import rfc3339
-from tests.support.builders import A_TIME, a_recurring_task, a_reminder, a_series, a_task, said
-from tests.support.random_rules import ZONES, a_rule, a_start
+from tests.support.data.builders import A_TIME, a_recurring_task, a_reminder, a_series, a_task, said
+from tests.support.data.random_rules import ZONES, a_rule, a_start
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 NO_LEAD = timedelta(0)

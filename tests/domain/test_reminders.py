@@ -25,7 +25,7 @@ from taskflow.domain.reminders import (
 from taskflow.domain.representations import ReminderRepresentation
 from taskflow.domain.tasks import Task, TaskChanges
 from taskflow.domain.times import Duration, rfc3339
-from tests.support.builders import A_TIME, a_reminder, a_task, said
+from tests.support.data.builders import A_TIME, a_reminder, a_task, said
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 DUE = A_TIME + 10 * DAY

@@ -14,7 +14,7 @@ from taskflow.domain.events import SCHEMA_VERSION, NewEvent
 from taskflow.domain.replay import Replay, differing_fields
 from taskflow.domain.tasks import Changed, Status, Task, TaskChanges
 from taskflow.domain.times import rfc3339
-from tests.support.builders import A_TIME, a_draft, a_recurring_task, a_series
+from tests.support.data.builders import A_TIME, a_draft, a_recurring_task, a_series
 
 
 def a_life(steps: Sequence[str]) -> tuple[Task, list[dict[str, Any]]]:

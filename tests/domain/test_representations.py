@@ -20,7 +20,7 @@ from taskflow.domain.notifications import NotificationRepresentation
 from taskflow.domain.recurring import PreviewDraft, PreviewedRepresentation, SeriesRepresentation
 from taskflow.domain.reminders import ReminderRepresentation
 from taskflow.domain.tasks import TaskRepresentation
-from tests.support.builders import A_TIME, a_recurring_task, a_reminder, a_task
+from tests.support.data.builders import A_TIME, a_recurring_task, a_reminder, a_task
 
 TASK = a_task(due_date="2026-05-01T09:00:00Z", metadata={"a": [1, {"b": None}]}, tags=["x"])
 RECURRING = a_recurring_task()

@@ -17,7 +17,7 @@ from taskflow.domain.errors import InvalidContent
 from taskflow.domain.events import NewEvent
 from taskflow.domain.tasks import READ_ONLY, Changed, Status, Task, TaskChanges
 from taskflow.domain.times import parse_rfc3339
-from tests.support.builders import A_TIME, a_draft, a_recurring_task, a_task, said
+from tests.support.data.builders import A_TIME, a_draft, a_recurring_task, a_task, said
 
 LATER = A_TIME + timedelta(seconds=1)
 DUE = "2026-05-01T09:00:00.000000Z"

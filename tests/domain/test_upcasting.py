@@ -14,8 +14,8 @@ from taskflow.domain.replay import Replay
 from taskflow.domain.representations import Default
 from taskflow.domain.text import JsonObject
 from taskflow.domain.upcasting import UPCASTERS, NewerSchemaVersion, upcast, with_defaults
-from tests.support.declared import assert_declared
-from tests.support.old_events import OldEvents, old_events
+from tests.support.events.declarations import assert_declared
+from tests.support.events.old_events import OldEvents, old_events
 
 each_shape = pytest.mark.parametrize("old", old_events(), ids=lambda old: old.written_on)
 
@@ -48,7 +48,7 @@ def test_old_events_are_read_in_the_present_shape(old: OldEvents) -> None:
 
 @pytest.mark.parametrize("event_type", EventType)
 def test_the_present_shape_of_each_type_is_among_the_old_events(event_type: EventType) -> None:
-    """Where this fails, a shape is new: write a file of it (tests/support/old_events.py)."""
+    """Where this fails, a shape is new: write a file of it (tests/support/events/old_events.py)."""
     written = [
         event for old in old_events() for event in old.events if event["event_type"] == event_type
     ]

@@ -17,14 +17,14 @@ from taskflow.domain.identifiers import new_id
 from taskflow.storage import audit_store, dead_letter_store, transaction
 from taskflow.storage.audit_store import AuditFilter
 from taskflow.storage.dead_letter_store import DeadLetter
-from tests.support.accounts import A_CAUSE, SignedIn, a_user, an_administrator
-from tests.support.attached import attached_to
-from tests.support.builders import a_settings_event, append, log_of
-from tests.support.databases import tamper
-from tests.support.eventually import eventually
-from tests.support.ordeal import JWT_SECRET, VICTIMS, Ordeal
-from tests.support.roles import delivery, postgresql, wait_for
-from tests.support.system import System
+from tests.support.data.accounts import A_CAUSE, SignedIn, a_user, an_administrator
+from tests.support.data.builders import a_settings_event, append, log_of
+from tests.support.database.connection import database_of
+from tests.support.database.tampering import tamper
+from tests.support.load.chaos import JWT_SECRET, VICTIMS, ChaosRun
+from tests.support.polling import eventually
+from tests.support.processes.roles import delivery, postgresql, wait_for
+from tests.support.processes.system import System
 
 USERS = 20
 CONSUMER = "record-audit-entry"
@@ -66,7 +66,7 @@ def _lose(event: Event) -> None:
 
 
 def test_effects_that_were_lost_are_had_again_once(system: System) -> None:
-    with attached_to(system):
+    with database_of(system):
         user = _a_user_with_a_log_of_an_hour_ago()
         eventually(lambda: _audited(user, 1, 2, 3, 4), within_s=SOON_S)
         for event in log_of(user.user_id)[1:3]:
@@ -81,7 +81,7 @@ def test_effects_that_were_lost_are_had_again_once(system: System) -> None:
 
 
 def test_a_dead_letter_that_is_sent_again_has_its_effect(system: System) -> None:
-    with attached_to(system):
+    with database_of(system):
         user, administrator = a_user(), an_administrator()
         eventually(lambda: _audited(user, 1), within_s=SOON_S)
         [event] = log_of(user.user_id)
@@ -137,11 +137,11 @@ def test_what_was_acknowledged_reaches_the_log_the_audit_and_every_client_once(
     rng = random.Random(seed)
     victims = [*VICTIMS, postgresql, postgresql]
     rng.shuffle(victims)
-    ordeal = Ordeal(USERS, [(rng.uniform(0.5, 3), victim) for victim in victims])
+    chaos = ChaosRun(USERS, [(rng.uniform(0.5, 3), victim) for victim in victims])
 
     try:
-        ordeal.run(system, rng)
+        chaos.run(system, rng)
     finally:
-        ordeal.show()
+        chaos.show()
 
     assert system.stop() == 0

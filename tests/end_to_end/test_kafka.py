@@ -19,18 +19,18 @@ from cloudevents.kafka import (
 from confluent_kafka import Message, Producer
 
 from taskflow import clock
-from tests.support.accounts import SignedIn, an_administrator
-from tests.support.attached import attached_to
-from tests.support.broker import PASSWORD, USER, Broker, quiet
-from tests.support.commands import taskflow
-from tests.support.consumers import assert_taken, tick
-from tests.support.eventually import eventually
-from tests.support.ordeal import JWT_SECRET
-from tests.support.remote import Remote, a_new_user
-from tests.support.roles import consumers_workers, delivery, wait_for
-from tests.support.sockets import Follower, seqs
-from tests.support.system import System
-from tests.support.topics import Topics, all_in
+from tests.support.data.accounts import SignedIn, an_administrator
+from tests.support.database.connection import database_of
+from tests.support.delivery.subscribers import assert_taken, tick
+from tests.support.kafka.broker import PASSWORD, USER, Broker, quiet
+from tests.support.kafka.topics import Topics, all_in
+from tests.support.load.chaos import JWT_SECRET
+from tests.support.network.remote import Remote, a_new_user
+from tests.support.network.sockets import Follower, seqs
+from tests.support.polling import eventually
+from tests.support.processes.command_line import taskflow
+from tests.support.processes.roles import consumers_workers, delivery, wait_for
+from tests.support.processes.system import System
 
 TASKS, REMINDERS, DEAD_LETTERS = "tasks.events", "reminders.events", "dead-letters"
 CONSUMER = "record-audit-entry"
@@ -83,7 +83,7 @@ def system(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Generato
 @pytest.fixture(scope="module")
 def administrator(system: System) -> SignedIn:
     """Open an administrator's account, whose event shows that consumers are being delivered to."""
-    with attached_to(system):
+    with database_of(system):
         opened = an_administrator()
     wait_until_audited(system, opened, opened, 1)
     return opened
@@ -541,7 +541,7 @@ def test_what_kafka_lost_is_brought_to_the_consumers_from_the_log(
         follower.wait_for(61, within_s=PROMPTLY_S)
         lost = set(range(1, 62)) - set(audited(system, administrator, user))
 
-        with attached_to(system):
+        with database_of(system):
             assert_taken(tick("reconcile-consumers"))
             set_forward(monkeypatch, timedelta(minutes=6))
             assert_taken(tick("reconcile-consumers"))
@@ -573,7 +573,7 @@ def test_a_kafka_that_comes_later_is_sent_and_delivered_everything(
     system = prepare(**in_clear(broker))
     system.start()
     user = a_new_user(system)
-    with attached_to(system):
+    with database_of(system):
         administrator = an_administrator()
 
     with Follower(system, user) as follower, Remote(system, user) as remote:

@@ -5,8 +5,8 @@ from secrets import randbits
 
 import pytest
 
-from tests.support.load import Load
-from tests.support.system import System
+from tests.support.load.interrupted_load import Load
+from tests.support.processes.system import System
 
 ROUNDS = 3
 
@@ -24,7 +24,7 @@ def test_what_was_acknowledged_survives_kills_and_reaches_the_sockets_once(
         for _ in range(ROUNDS):
             load.kill()
 
-    sys.stdout.write(f"{load.account}\n")
-    assert load.account.counts["kills"] == ROUNDS
-    assert load.account.counts["  acknowledged"] > 0
+    sys.stdout.write(f"{load.report}\n")
+    assert load.report.counts["kills"] == ROUNDS
+    assert load.report.counts["  acknowledged"] > 0
     assert own_system.stop() == 0

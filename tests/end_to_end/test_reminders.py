@@ -1,9 +1,9 @@
 """Reminders of the running system: at their second, and against two devices at once."""
 
-from tests.support.races import Race
-from tests.support.remote import Remote, a_new_user
-from tests.support.sockets import following, heard
-from tests.support.system import System
+from tests.support.load.reminder_races import Race
+from tests.support.network.remote import Remote, a_new_user
+from tests.support.network.sockets import following, heard
+from tests.support.processes.system import System
 
 TASKS, ROUNDS = 30, 3
 

@@ -10,16 +10,16 @@ import psutil
 import pytest
 
 from taskflow.push.connection import CloseCode
-from tests.support.accounts import SignedIn, a_user
-from tests.support.attached import attached_to
-from tests.support.eventually import eventually
-from tests.support.ordeal import JWT_SECRET
-from tests.support.remote import Remote
-from tests.support.roles import api_workers, wait_for
-from tests.support.sockets import seqs
-from tests.support.system import System
-from tests.support.watchers import Watchers
-from tests.support.writers import Writers
+from tests.support.data.accounts import SignedIn, a_user
+from tests.support.database.connection import database_of
+from tests.support.load.chaos import JWT_SECRET
+from tests.support.load.socket_clients import SocketClients
+from tests.support.load.task_writers import TaskWriters
+from tests.support.network.remote import Remote
+from tests.support.network.sockets import seqs
+from tests.support.polling import eventually
+from tests.support.processes.roles import api_workers, wait_for
+from tests.support.processes.system import System
 
 SOON_S = 30
 BACK_WITHIN_S = 5
@@ -51,7 +51,7 @@ def system(request: pytest.FixtureRequest) -> System:
 
 
 def users_of(system: System, count: int) -> Sequence[SignedIn]:
-    with attached_to(system):
+    with database_of(system):
         return [a_user() for _ in range(count)]
 
 
@@ -73,20 +73,20 @@ def sockets_held(worker: psutil.Process, system: System) -> int:
 
 def test_a_users_sockets_on_all_workers_hear_everything_in_order(system: System) -> None:
     [user] = users_of(system, 1)
-    groups: list[Watchers] = []
+    groups: list[SocketClients] = []
     with ExitStack() as stack:
         # Which worker accepts is the kernel's choice; a burst may be one's alone.
         while sum(held > 0 for held in _held(system)) < 2:
             assert len(groups) < 30, f"all sockets are on one worker: {_held(system)}"
-            groups.append(stack.enter_context(Watchers(system, [user] * 4)))
+            groups.append(stack.enter_context(SocketClients(system, [user] * 4)))
             groups[-1].wait_until_connected(within_s=SOON_S)
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(_create, [system] * 4, [user] * 4, [10] * 4))
-        for watchers in groups:
-            watchers.wait_for({user.user_id: 41}, within_s=SOON_S)
+        for clients in groups:
+            clients.wait_for({user.user_id: 41}, within_s=SOON_S)
 
-    for watchers in groups:
-        watchers.assert_complete({user.user_id: 41})
+    for clients in groups:
+        clients.assert_complete({user.user_id: 41})
 
 
 def _held(system: System) -> Sequence[int]:
@@ -101,21 +101,21 @@ def _create(system: System, user: SignedIn, count: int) -> None:
 
 def test_when_a_worker_stops_its_clients_are_back_soon_and_miss_nothing(system: System) -> None:
     users = users_of(system, 20)
-    with Watchers(system, users) as watchers:
-        watchers.wait_until_connected(within_s=SOON_S)
-        with Writers(system, users, threads=4, pause_s=0.02) as writers:
+    with SocketClients(system, users) as clients:
+        clients.wait_until_connected(within_s=SOON_S)
+        with TaskWriters(system, users, threads=4, pause_s=0.02) as writers:
             # Which worker a client came to is the kernel's choice: some may have none.
             workers = wait_for(api_workers, system)
             victim = max(workers, key=lambda worker: sockets_held(worker, system))
             victim.send_signal(signal.SIGTERM)
             eventually(lambda: _gone(victim), within_s=SOON_S)
         newest = newest_of(system, users)
-        watchers.wait_for(newest, within_s=SOON_S)
-        watchers.assert_complete(newest)
+        clients.wait_for(newest, within_s=SOON_S)
+        clients.assert_complete(newest)
 
     assert set(writers.outcomes) == {"201"}, "a request was cut off"
-    away_s = [away for watcher in watchers.all for away in watcher.away_s]
-    codes = {code for watcher in watchers.all for code in watcher.close_codes[:-1]}
+    away_s = [away for client in clients.all for away in client.away_s]
+    codes = {code for client in clients.all for code in client.close_codes[:-1]}
     assert away_s
     assert max(away_s) < BACK_WITHIN_S
     assert codes == {CloseCode.SERVICE_RESTART}
@@ -157,14 +157,14 @@ def _all_wait(system: System, count: int) -> None:
 
 def test_sockets_are_sent_away_in_time_spread_out_and_miss_nothing(of_two: System) -> None:
     users = users_of(of_two, 20)
-    with Watchers(of_two, users) as watchers:
-        with Writers(of_two, users, threads=2, pause_s=0.05):
-            watchers.wait_until_connected(times=3, within_s=SOON_S)
+    with SocketClients(of_two, users) as clients:
+        with TaskWriters(of_two, users, threads=2, pause_s=0.05):
+            clients.wait_until_connected(times=3, within_s=SOON_S)
         newest = newest_of(of_two, users)
-        watchers.wait_for(newest, within_s=SOON_S)
-        watchers.assert_complete(newest)
+        clients.wait_for(newest, within_s=SOON_S)
+        clients.assert_complete(newest)
 
-    codes = {code for watcher in watchers.all for code in watcher.close_codes[:-1]}
-    away_s = [away for watcher in watchers.all for away in watcher.away_s]
+    codes = {code for client in clients.all for code in client.close_codes[:-1]}
+    away_s = [away for client in clients.all for away in client.away_s]
     assert codes == {CloseCode.SERVICE_RESTART}
     assert max(away_s) < BACK_WITHIN_S

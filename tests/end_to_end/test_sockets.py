@@ -28,12 +28,11 @@ from taskflow.push.connection import QUEUE_MAX_BYTES, CloseCode
 from taskflow.push.frame import TOKEN_WITHIN_S
 from taskflow.push.websocket import MESSAGE_MAX_BYTES, SUBPROTOCOL
 from taskflow.storage import events, transaction
-from tests.support.accounts import A_CAUSE, SignedIn
-from tests.support.attached import attached_to
-from tests.support.builders import log_of
-from tests.support.eventually import eventually
-from tests.support.remote import Remote, a_new_user, signed_in
-from tests.support.sockets import (
+from tests.support.data.accounts import A_CAUSE, SignedIn
+from tests.support.data.builders import log_of
+from tests.support.database.connection import database_of
+from tests.support.network.remote import Remote, a_new_user, signed_in
+from tests.support.network.sockets import (
     Follower,
     close_code,
     following,
@@ -42,7 +41,8 @@ from tests.support.sockets import (
     opened,
     seqs,
 )
-from tests.support.system import System
+from tests.support.polling import eventually
+from tests.support.processes.system import System
 
 WAIT_S = 20
 COPIED = (
@@ -465,7 +465,7 @@ def test_twenty_writers_at_once_are_seen_in_one_order_by_all(
     assert seqs(found[1]) == list(range(2, 402))
     assert found[0] == found[2]
     assert found[0][1:] == found[1]
-    with attached_to(system):
+    with database_of(system):
         log = log_of(user.user_id)
         with transaction(A_CAUSE) as tx:
             assert events.broken_link(tx, user.user_id) is None
@@ -500,7 +500,7 @@ def _append_many(user: SignedIn, count: int, *, padding: str = "") -> None:
 def test_five_thousand_events_while_away_are_all_heard_in_order(
     system: System, user: SignedIn
 ) -> None:
-    with attached_to(system):
+    with database_of(system):
         _append_many(user, 5000)
 
     with following(system, user, since=1) as listening:
@@ -516,7 +516,7 @@ def test_five_thousand_events_while_away_are_all_heard_in_order(
 def test_an_event_whose_commit_nobody_told_of_is_heard_all_the_same(
     system: System, user: SignedIn
 ) -> None:
-    with following(system, user) as listening, attached_to(system):
+    with following(system, user) as listening, database_of(system):
         _append_many(user, 3)
 
         assert seqs(heard_up_to(listening, 4)) == [2, 3, 4]
@@ -530,7 +530,7 @@ def test_a_client_that_missed_too_much_or_knows_of_more_than_there_is_reads_the_
             sync = heard(listening)
         return sync["seq"], sync["data"]["since"], sync["data"]["resync"]
 
-    with attached_to(system):
+    with database_of(system):
         _append_many(user, MISSED_MAX)
     newest = MISSED_MAX + 1
 
@@ -709,7 +709,7 @@ def test_a_reader_that_never_reads_costs_no_more_than_a_bound_and_misses_nothing
 
     def fill(listening: ClientConnection, up_to: int) -> None:
         """Append events of 20 KB, no faster than another hears them."""
-        with attached_to(system):
+        with database_of(system):
             while (at := heard_so_far[-1]) < up_to:
                 _append_many(user, 100, padding="x" * 20_000)
                 heard_so_far.extend(seqs(heard_up_to(listening, at + 100, within_s=WAIT_S)))
@@ -742,7 +742,7 @@ def test_a_reader_that_never_reads_costs_no_more_than_a_bound_and_misses_nothing
 def test_a_reader_that_reads_again_is_told_4429(system: System, user: SignedIn) -> None:
     with following(system, user) as quick, _raw(system, user, receive_buffer_bytes=4096) as raw:
         _hear_first(raw)
-        with attached_to(system):
+        with database_of(system):
             for batch in range(8):
                 _append_many(user, 100, padding="x" * 20_000)
                 heard_up_to(quick, 101 + 100 * batch, within_s=WAIT_S)
@@ -776,7 +776,7 @@ def test_a_client_that_floods_the_server_costs_no_more_than_a_bound(
 
 
 def test_a_client_that_floods_and_does_not_read_is_cut_off(system: System, user: SignedIn) -> None:
-    with attached_to(system):
+    with database_of(system):
         _append_many(user, 500, padding="x" * 20_000)
 
     with _raw(system, user, path="/ws?since=0", receive_buffer_bytes=4096) as raw:

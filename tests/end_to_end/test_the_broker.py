@@ -2,9 +2,9 @@
 
 from confluent_kafka import Producer
 
-from tests.support import topics as kafka
-from tests.support.broker import Broker, BrokerElsewhere, quiet
-from tests.support.topics import Topics
+from tests.support.kafka import topics as kafka
+from tests.support.kafka.broker import Broker, BrokerElsewhere, quiet
+from tests.support.kafka.topics import Topics
 
 LONG_S = 20.0
 

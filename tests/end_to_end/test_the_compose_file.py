@@ -2,7 +2,7 @@
 
 import yaml
 
-from tests.support.system import ROOT
+from tests.support.paths import ROOT
 
 COMPOSE = ROOT / "compose.yaml"
 

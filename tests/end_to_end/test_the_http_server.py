@@ -8,8 +8,8 @@ from http.client import HTTPResponse
 
 import pytest
 
-from tests.support.eventually import eventually
-from tests.support.system import System
+from tests.support.polling import eventually
+from tests.support.processes.system import System
 
 WAIT_S = 10
 HOST = "Host: localhost\r\n"

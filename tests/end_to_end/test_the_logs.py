@@ -24,12 +24,13 @@ from taskflow.standalone.processes import CONSUMERS_SOCKET
 from taskflow.standalone.sender import Sender
 from taskflow.storage import driver, transaction
 from taskflow.storage.tables import REFRESH_TOKENS, USERS
-from tests.support import roles
-from tests.support.accounts import A_CAUSE
-from tests.support.attached import database_at
-from tests.support.eventually import eventually
-from tests.support.sockets import close_code, opened
-from tests.support.system import ROOT, System
+from tests.support.data.accounts import A_CAUSE
+from tests.support.database.connection import database_at
+from tests.support.network.sockets import close_code, opened
+from tests.support.paths import ROOT
+from tests.support.polling import eventually
+from tests.support.processes import roles
+from tests.support.processes.system import System
 
 ANSWERED_WITHIN_S = 20
 AN_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<=pid:)\d+")

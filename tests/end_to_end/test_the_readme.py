@@ -4,7 +4,8 @@ import json
 import re
 import subprocess
 
-from tests.support.system import ROOT, System
+from tests.support.paths import ROOT
+from tests.support.processes.system import System
 
 SESSION_ENDS_WITHIN_S = 60
 UNTIL_IT_CAME = (

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from taskflow.standalone.postgres import EmbeddedPostgres
-from tests.support.databases import a_database
-from tests.support.simulation import Simulation
+from tests.support.database.temporary import a_database
+from tests.support.load.simulation import Simulation
 
 START = datetime(2026, 3, 23, 12, tzinfo=UTC)
 """A week in which Berlin changes its clocks."""

@@ -20,13 +20,15 @@ from sqlalchemy import text
 from taskflow import config
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import connections_max, task_store, transaction
-from tests.support.accounts import A_CAUSE, SignedIn
-from tests.support.attached import attached_to
-from tests.support.builders import log_of
-from tests.support.eventually import eventually
-from tests.support.remote import Remote, a_new_user, signed_in
-from tests.support.sockets import Follower, seqs
-from tests.support.system import ROOT, STARTED_WITHIN_S, System, a_free_port
+from tests.support.data.accounts import A_CAUSE, SignedIn
+from tests.support.data.builders import log_of
+from tests.support.database.connection import database_of
+from tests.support.network.ports import a_free_port
+from tests.support.network.remote import Remote, a_new_user, signed_in
+from tests.support.network.sockets import Follower, seqs
+from tests.support.paths import ROOT
+from tests.support.polling import eventually
+from tests.support.processes.system import STARTED_WITHIN_S, System
 
 COMMAND_WITHIN_S = 60
 STOPPED_WITHIN_S = 15
@@ -275,7 +277,7 @@ def test_its_own_postgresql_allows_what_the_settings_need(own_system: System) ->
 
     own_system.start()
 
-    with attached_to(own_system):
+    with database_of(own_system):
         assert connections_max() >= 201
     assert own_system.stop() == 0
 
@@ -417,7 +419,7 @@ def test_a_key_whose_first_sender_was_killed_is_free_as_soon_as_its_transaction_
     """A5: the worker dies while its transaction, which has claimed the key, waits for a lock."""
     user = a_new_user(system)
     change = {"title": "changed"}
-    with Remote(system, user) as remote, attached_to(system), ThreadPoolExecutor(2) as pool:
+    with Remote(system, user) as remote, database_of(system), ThreadPoolExecutor(2) as pool:
         task = remote.create()
         path = f"tasks/{task['id']}"
         with transaction(A_CAUSE) as holder:

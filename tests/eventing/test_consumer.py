@@ -22,12 +22,12 @@ from taskflow.storage import DatabaseUnavailable, Transaction, audit_store, clai
 from taskflow.storage.consumer_store import Starts
 from taskflow.storage.tables import AUDIT_ENTRIES, CLAIMS
 from taskflow.storage.transactions import LOCK_TIMEOUT_MS
-from tests.support.accounts import A_CAUSE, a_user
-from tests.support.attached import database_at
-from tests.support.builders import a_stored_task, log_of
-from tests.support.databases import a_database
-from tests.support.eventually import eventually
-from tests.support.lossy import losing_the_answer_to_commits
+from tests.support.data.accounts import A_CAUSE, a_user
+from tests.support.data.builders import a_stored_task, log_of
+from tests.support.database.commit_proxy import losing_the_answer_to_commits
+from tests.support.database.connection import database_at
+from tests.support.database.temporary import a_database
+from tests.support.polling import eventually
 
 NOWHERE = "postgresql+pg8000://postgres@/taskflow?unix_sock=/nowhere/at/all"
 SOON_S = 10

@@ -23,10 +23,10 @@ from taskflow.storage import (
     task_store,
     transaction,
 )
-from tests.support.accounts import A_CAUSE
-from tests.support.attached import database_at
-from tests.support.builders import A_TIME, a_recurring_task
-from tests.support.databases import a_database
+from tests.support.data.accounts import A_CAUSE
+from tests.support.data.builders import A_TIME, a_recurring_task
+from tests.support.database.connection import database_at
+from tests.support.database.temporary import a_database
 
 NOW: datetime = A_TIME + timedelta(days=2)
 NOWHERE = "postgresql+pg8000://postgres@/taskflow?unix_sock=/nowhere/at/all"

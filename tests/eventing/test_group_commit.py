@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from taskflow.eventing.group_commit import TOGETHER_MAX, GroupCommit
-from tests.support.eventually import eventually
+from tests.support.polling import eventually
 
 SOON_S = 10
 

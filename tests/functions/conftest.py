@@ -5,9 +5,9 @@ from datetime import datetime
 
 import pytest
 
-from tests.support.accounts import SignedIn
-from tests.support.api import Api
-from tests.support.forged import still
+from tests.support.data.accounts import SignedIn
+from tests.support.functions.client import Api
+from tests.support.functions.tokens import signed_in_at
 
 Travel = Callable[[SignedIn, datetime], Api]
 """Sets the time, and returns a user's client whose token holds then."""
@@ -30,6 +30,6 @@ def travel(set_clock: Callable[[datetime], None]) -> Travel:
 
     def to(user: SignedIn, at: datetime) -> Api:
         set_clock(at)
-        return Api(still(user, at))
+        return Api(signed_in_at(user, at))
 
     return to

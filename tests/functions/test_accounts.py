@@ -14,12 +14,12 @@ from werkzeug.test import TestResponse
 
 from taskflow import clock
 from taskflow.serving import ended_sessions, passwords
-from tests.support.accounts import SignedIn
-from tests.support.api import Api, content
-from tests.support.builders import log_of
-from tests.support.configured import configured
-from tests.support.explained import assert_events_explain_the_change
-from tests.support.refused import assert_invalid, assert_refused, without_request
+from tests.support.data.accounts import SignedIn
+from tests.support.data.builders import log_of
+from tests.support.events.explanation import assert_events_explain_the_change
+from tests.support.functions.client import Api, content
+from tests.support.functions.problems import assert_invalid, assert_refused, without_request
+from tests.support.settings import changed_settings
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -413,7 +413,7 @@ def test_a_refresh_token_of_another_shape_is_wrong_content(token: object) -> Non
 
 @pytest.mark.parametrize("environment", ["test", "production"])
 def test_the_cookie_is_for_our_own_pages_alone(email: str, environment: str) -> None:
-    with configured(environment=environment):
+    with changed_settings(environment=environment):
         registered = _register(email)
         answers = [registered, _log_in(email), _refresh(_token(registered))]
 
@@ -458,7 +458,7 @@ def test_the_cookie_counts_for_no_other_origin(email: str, origin: str | None) -
     token = _token(_register(email))
     headers = {} if origin is None else {"Origin": origin}
 
-    with configured(cors_origins=("http://evil.example",)):
+    with changed_settings(cors_origins=("http://evil.example",)):
         refreshed = _with_cookie("/api/auth/refresh", token, **headers)
 
     assert_refused(refreshed, 401, "refresh-token-is-invalid")

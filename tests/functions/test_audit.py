@@ -14,13 +14,14 @@ from taskflow.serving.pages import write_cursor
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import audit_store, claims, delivery_store, transaction
 from taskflow.storage.tables import AUDIT_ENTRIES, EVENTS, STREAMS
-from tests.support.accounts import A_CAUSE, SignedIn, a_user, an_administrator
-from tests.support.api import Api
-from tests.support.builders import a_settings_event, a_stored_task, append, log_of
-from tests.support.consumers import assert_taken, deliver, reconcile, tick
-from tests.support.databases import a_database, tamper
-from tests.support.forged import a_token, bearing
-from tests.support.refused import assert_invalid, assert_refused
+from tests.support.data.accounts import A_CAUSE, SignedIn, a_user, an_administrator
+from tests.support.data.builders import a_settings_event, a_stored_task, append, log_of
+from tests.support.database.tampering import tamper
+from tests.support.database.temporary import a_database
+from tests.support.delivery.subscribers import assert_taken, deliver, reconcile, tick
+from tests.support.functions.client import Api
+from tests.support.functions.problems import assert_invalid, assert_refused
+from tests.support.functions.tokens import a_token, with_token
 
 CONSUMER = "record-audit-entry"
 AUDIT, VERIFY = "/api/admin/audit", "/api/admin/audit/verify?settled=true"
@@ -231,8 +232,8 @@ def test_a_wrong_query_is_named(admin: Api, query: str, pointers: list[str]) -> 
 
 @pytest.mark.parametrize("path", [AUDIT, VERIFY])
 def test_the_audit_is_for_those_who_may_read_it(user: SignedIn, admin: Api, path: str) -> None:
-    auditor = bearing(user, a_token(user.user_id, permissions=["audit:read"]))
-    writer = bearing(user, a_token(user.user_id, permissions=["tasks:read", "events:replay"]))
+    auditor = with_token(user, a_token(user.user_id, permissions=["audit:read"]))
+    writer = with_token(user, a_token(user.user_id, permissions=["tasks:read", "events:replay"]))
 
     assert admin.get(path).status_code == 200
     assert Api(auditor).get(path).status_code == 200

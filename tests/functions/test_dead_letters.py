@@ -17,13 +17,13 @@ from taskflow.domain.times import rfc3339
 from taskflow.serving.pages import write_cursor
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import dead_letter_store, delivery_store, transaction
-from tests.support.accounts import A_CAUSE, SignedIn, a_user, an_administrator
-from tests.support.api import Api
-from tests.support.builders import a_stored_task, log_of
-from tests.support.consumers import SINK, assert_taken, client_of, post, reconcile, tick
-from tests.support.databases import a_database
-from tests.support.forged import a_token, bearing
-from tests.support.refused import assert_invalid, assert_refused
+from tests.support.data.accounts import A_CAUSE, SignedIn, a_user, an_administrator
+from tests.support.data.builders import a_stored_task, log_of
+from tests.support.database.temporary import a_database
+from tests.support.delivery.subscribers import SINK, assert_taken, client_of, post, reconcile, tick
+from tests.support.functions.client import Api
+from tests.support.functions.problems import assert_invalid, assert_refused
+from tests.support.functions.tokens import a_token, with_token
 
 SetClock = Callable[[datetime], None]
 
@@ -283,8 +283,10 @@ def test_a_letter_that_is_not_there_is_not_found(admin: Api) -> None:
 
 def test_letters_are_for_those_who_may_replay(user: SignedIn, admin: Api) -> None:
     path = f"{LETTERS}/{a_letter(admin, user)}"
-    operator = Api(bearing(user, a_token(user.user_id, permissions=["events:replay"])))
-    auditor = Api(bearing(user, a_token(user.user_id, permissions=["audit:read", "tasks:write"])))
+    operator = Api(with_token(user, a_token(user.user_id, permissions=["events:replay"])))
+    auditor = Api(
+        with_token(user, a_token(user.user_id, permissions=["audit:read", "tasks:write"]))
+    )
 
     for refused in (auditor, Api(user)):
         assert_refused(refused.get(LETTERS), 403, "missing-permission")

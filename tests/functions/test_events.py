@@ -14,10 +14,10 @@ from taskflow.domain.resume import MISSED_MAX
 from taskflow.serving.pages import write_cursor
 from taskflow.storage import events, transaction
 from taskflow.storage.tables import STREAMS
-from tests.support.accounts import A_CAUSE, SignedIn, an_administrator
-from tests.support.api import Api, content
-from tests.support.builders import A_TIME, a_settings_event, a_stored_task, log_of
-from tests.support.refused import assert_invalid, assert_refused
+from tests.support.data.accounts import A_CAUSE, SignedIn, an_administrator
+from tests.support.data.builders import A_TIME, a_settings_event, a_stored_task, log_of
+from tests.support.functions.client import Api, content
+from tests.support.functions.problems import assert_invalid, assert_refused
 
 pytestmark = pytest.mark.usefixtures("database")
 

@@ -23,15 +23,15 @@ from taskflow.serving.body import BODY_MAX_BYTES, PUBLIC_BODY_MAX_BYTES, VALUES_
 from taskflow.serving.endpoint import Endpoint
 from taskflow.serving.routes import Route
 from taskflow.standalone.discovery import Function
-from tests.support.accounts import SignedIn, a_user, an_administrator
-from tests.support.api import Api, all_functions, content
-from tests.support.belongings import Belongings, stored_belongings
-from tests.support.builders import log_of
-from tests.support.configured import configured
-from tests.support.declarations import check
-from tests.support.explained import state_of
-from tests.support.forged import a_token, bearing
-from tests.support.refused import assert_invalid, assert_refused, without_request
+from tests.support.data.accounts import SignedIn, a_user, an_administrator
+from tests.support.data.builders import log_of
+from tests.support.data.user_resources import UserResources, stored_resources
+from tests.support.events.explanation import state_of
+from tests.support.functions.client import Api, all_functions, content
+from tests.support.functions.declarations import check
+from tests.support.functions.problems import assert_invalid, assert_refused, without_request
+from tests.support.functions.tokens import a_token, with_token
+from tests.support.settings import changed_settings
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -80,14 +80,14 @@ class Case:
         """Whether what it changes was not there before."""
         return HTTPStatus.CREATED in {answer.status for answer in self.endpoint.answers}
 
-    def path(self, of: Belongings | None = None, *, user_id: str = "{user_id}") -> str:
+    def path(self, of: UserResources | None = None, *, user_id: str = "{user_id}") -> str:
         """Return its path, about what is of somebody, else about what is nobody's.
 
         `{user_id}` is left for the client to fill in.
         """
         return _filled(self.route.template, {"user_id": user_id, **(of.ids if of else {})})
 
-    def short_path(self, of: Belongings | None = None) -> str:
+    def short_path(self, of: UserResources | None = None) -> str:
         """Return its path without the user id."""
         return _filled(self.route.paths()[-1], of.ids if of else {})
 
@@ -196,7 +196,7 @@ def test_a_stranger_is_told_to_sign_in(case: Case) -> None:
 def test_the_path_of_another_account_is_refused_whether_or_not_it_exists(
     case: Case, user: SignedIn, other: SignedIn
 ) -> None:
-    theirs = stored_belongings(other.user_id)
+    theirs = stored_resources(other.user_id)
     before = state_of(other.user_id)
 
     existing = _send_valid(case, user, case.path(theirs, user_id=other.user_id))
@@ -223,7 +223,7 @@ def test_the_path_of_another_account_is_refused_before_anything_is_read(
 def test_what_another_account_has_is_not_there(
     case: Case, user: SignedIn, other: SignedIn, *, is_deleted: bool
 ) -> None:
-    theirs = stored_belongings(other.user_id, title="A secret")
+    theirs = stored_resources(other.user_id, title="A secret")
     if is_deleted:
         Api(other).delete(f"/api/tasks/{theirs.task.id}")
     before, events_before = state_of(other.user_id), log_of(other.user_id)
@@ -247,7 +247,7 @@ def test_what_another_account_has_is_not_there(
 def test_a_condition_does_not_tell_that_what_another_has_exists(
     case: Case, user: SignedIn, other: SignedIn, condition: str
 ) -> None:
-    theirs = stored_belongings(other.user_id)
+    theirs = stored_resources(other.user_id)
     version = theirs.task.version
 
     answers = [
@@ -282,7 +282,7 @@ def changes_what_is_there(case: Case) -> bool:
 def test_what_is_there_is_not_changed_against_a_condition(
     case: Case, user: SignedIn, condition: dict[str, str]
 ) -> None:
-    mine = stored_belongings(user.user_id)
+    mine = stored_resources(user.user_id)
     before, events_before = state_of(user.user_id), log_of(user.user_id)
 
     refused = _send_valid(case, user, case.path(mine), headers=condition)
@@ -293,7 +293,7 @@ def test_what_is_there_is_not_changed_against_a_condition(
 
 
 def test_no_list_shows_what_belongs_to_another(user: SignedIn, other: SignedIn) -> None:
-    stored_belongings(other.user_id, title="A secret")
+    stored_resources(other.user_id, title="A secret")
 
     lists = [
         _send(case, user, path)
@@ -311,7 +311,7 @@ def test_no_list_shows_what_belongs_to_another(user: SignedIn, other: SignedIn) 
 
 @each(is_admin)
 def test_what_is_for_administrators_is_refused_to_others(case: Case, user: SignedIn) -> None:
-    mine = stored_belongings(user.user_id)
+    mine = stored_resources(user.user_id)
     before = state_of(user.user_id)
 
     answer = _send_valid(case, user, case.path(mine))
@@ -323,7 +323,7 @@ def test_what_is_for_administrators_is_refused_to_others(case: Case, user: Signe
 @each(is_admin)
 def test_no_other_claim_makes_an_administrator(case: Case, senders: Senders) -> None:
     for roles in (None, [], ["Admin"], "admin", {"admin": True}, [["admin"]]):
-        impostor = bearing(senders.user, a_token(senders.user.user_id, roles=roles))
+        impostor = with_token(senders.user, a_token(senders.user.user_id, roles=roles))
 
         answer = _send_valid(case, impostor, case.path())
 
@@ -332,7 +332,7 @@ def test_no_other_claim_makes_an_administrator(case: Case, senders: Senders) -> 
 
 @each(is_private, asks_for_permission)
 def test_a_token_without_the_permission_is_refused(case: Case, user: SignedIn) -> None:
-    powerless = bearing(user, a_token(user.user_id, roles=["user", "admin"], permissions=[]))
+    powerless = with_token(user, a_token(user.user_id, roles=["user", "admin"], permissions=[]))
 
     answer = _send_valid(case, powerless, case.path())
 
@@ -342,8 +342,8 @@ def test_a_token_without_the_permission_is_refused(case: Case, user: SignedIn) -
 
 @each(has_a_user)
 def test_who_may_only_read_changes_nothing(case: Case, user: SignedIn) -> None:
-    mine = stored_belongings(user.user_id)
-    reader = bearing(user, a_token(user.user_id, permissions=["tasks:read", "made:up"]))
+    mine = stored_resources(user.user_id)
+    reader = with_token(user, a_token(user.user_id, permissions=["tasks:read", "made:up"]))
     before, events_before = state_of(user.user_id), log_of(user.user_id)
 
     answer = _send_valid(case, reader, case.path(mine))
@@ -358,8 +358,8 @@ def test_who_may_only_read_changes_nothing(case: Case, user: SignedIn) -> None:
 
 @each(has_a_user)
 def test_the_short_path_is_the_same_endpoint(case: Case, user: SignedIn) -> None:
-    mine = stored_belongings(user.user_id)
-    others = mine if case.is_read else stored_belongings(user.user_id)
+    mine = stored_resources(user.user_id)
+    others = mine if case.is_read else stored_resources(user.user_id)
 
     long = _send_valid(case, user, case.path(mine))
     short = _send_valid(case, user, case.short_path(others))
@@ -379,7 +379,7 @@ def test_the_short_path_is_the_same_endpoint(case: Case, user: SignedIn) -> None
 def _answers_of_all_kinds(
     case: Case, senders: Senders, headers: dict[str, str]
 ) -> Sequence[TestResponse]:
-    mine, own = stored_belongings(senders.user.user_id), senders.of(case)
+    mine, own = stored_resources(senders.user.user_id), senders.of(case)
     return [
         _send_valid(case, own, case.path(mine), headers=headers),
         _send_valid(case, None, case.path(), headers=headers),
@@ -774,7 +774,7 @@ def test_what_is_no_id_is_no_path(case: Case, senders: Senders) -> None:
 
 @each(has_a_user)
 def test_a_bad_idempotency_key_is_refused(case: Case, user: SignedIn) -> None:
-    mine = stored_belongings(user.user_id)
+    mine = stored_resources(user.user_id)
     before = state_of(user.user_id)
     for key in ("", "x" * 256, "ünïcode", "tab\there"):
         path, headers = case.path(mine), {"Idempotency-Key": key}
@@ -865,7 +865,7 @@ def test_a_method_that_no_function_takes_is_told_those_that_are(case: Case, user
 
 @each(has_a_user, lambda case: case.route.method == "GET")
 def test_head_is_get_without_its_body(case: Case, user: SignedIn) -> None:
-    path = case.path(stored_belongings(user.user_id))
+    path = case.path(stored_resources(user.user_id))
 
     head, get = Api(user).request("HEAD", path), Api(user).get(path)
 
@@ -877,7 +877,7 @@ def test_head_is_get_without_its_body(case: Case, user: SignedIn) -> None:
 
 @each()
 def test_a_browser_may_ask_first_what_it_may_ask(case: Case) -> None:
-    with configured(cors_origins=("https://app.example",)):
+    with changed_settings(cors_origins=("https://app.example",)):
         answer = Api().request(
             "OPTIONS",
             case.path(),
@@ -900,7 +900,7 @@ def test_a_browser_may_ask_first_what_it_may_ask(case: Case) -> None:
 def test_a_page_of_a_configured_origin_may_read_every_answer(case: Case, senders: Senders) -> None:
     origin = {"Origin": "https://app.example"}
 
-    with configured(cors_origins=("https://app.example", "https://other.example")):
+    with changed_settings(cors_origins=("https://app.example", "https://other.example")):
         answers = _answers_of_all_kinds(case, senders, origin)
 
     for answer in answers:
@@ -916,7 +916,7 @@ def test_a_page_of_a_configured_origin_may_read_every_answer(case: Case, senders
 def test_a_page_of_another_origin_may_read_nothing(case: Case, senders: Senders) -> None:
     origin = {"Origin": "https://evil.example"}
 
-    with configured(cors_origins=("https://app.example",)):
+    with changed_settings(cors_origins=("https://app.example",)):
         answers = _answers_of_all_kinds(case, senders, origin)
 
     for answer in answers:
@@ -939,7 +939,7 @@ def test_a_page_of_another_origin_may_read_nothing(case: Case, senders: Senders)
 def test_an_origin_is_compared_as_a_whole(
     senders: Senders, origins: tuple[str, ...], origin: str
 ) -> None:
-    with configured(cors_origins=origins):
+    with changed_settings(cors_origins=origins):
         answer = Api(senders.user).get("/api/tasks", headers={"Origin": origin})
 
     assert answer.status_code == 200
@@ -955,7 +955,7 @@ def test_a_user_who_asks_too_often_is_told_when_to_come_back(
 ) -> None:
     own = senders.of(case)
 
-    with configured(rate_limit_user_per_s=0.001, rate_limit_user_burst=1):
+    with changed_settings(rate_limit_user_per_s=0.001, rate_limit_user_burst=1):
         first = _send_valid(case, own, case.path())
         second = _send_valid(case, own, case.path())
         of_another = Api(other).get("/api/tasks")
@@ -968,7 +968,7 @@ def test_a_user_who_asks_too_often_is_told_when_to_come_back(
 
 @each(lambda case: not is_private(case))
 def test_an_address_that_signs_in_too_often_is_told_when_to_come_back(case: Case) -> None:
-    with configured(rate_limit_auth_per_min=2):
+    with changed_settings(rate_limit_auth_per_min=2):
         answers = [_send(case, None, json={"surprise": 1}) for _ in range(3)]
         elsewhere = _send(
             case, None, json={"surprise": 1}, environ_overrides={"REMOTE_ADDR": "192.0.2.1"}
@@ -986,7 +986,7 @@ def test_logs_hold_no_token_no_password_and_no_body(
     case: Case, user: SignedIn, senders: Senders, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG")
-    mine = stored_belongings(user.user_id, title="what-was-stored")
+    mine = stored_resources(user.user_id, title="what-was-stored")
     own = user if has_a_user(case) else senders.of(case)
 
     _send_valid(case, own, case.path(mine))
@@ -996,7 +996,7 @@ def test_logs_hold_no_token_no_password_and_no_body(
         data=b'{"title": "what-was-sent", "password": "what-was-sent"',
         headers={**JSON_TYPE, "Cookie": "taskflow_refresh=what-was-sent"},
     )
-    _send(case, bearing(own, "what-was-sent"), json={"refresh_token": "what-was-sent"})
+    _send(case, with_token(own, "what-was-sent"), json={"refresh_token": "what-was-sent"})
 
     assert caplog.records
     logged = caplog.text + repr([record.__dict__ for record in caplog.records])
@@ -1006,7 +1006,7 @@ def test_logs_hold_no_token_no_password_and_no_body(
 
 
 def test_every_answer_that_shows_a_task_shows_all_its_fields(user: SignedIn) -> None:
-    mine = stored_belongings(user.user_id)
+    mine = stored_resources(user.user_id)
 
     shown = [
         _send_valid(case, user, case.path(mine))

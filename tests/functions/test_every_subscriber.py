@@ -30,12 +30,12 @@ from taskflow.kafka.topics import topic_of
 from taskflow.serving import health
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import transaction
-from tests.support.accounts import A_CAUSE, a_user, an_administrator
-from tests.support.api import Api, all_functions, content
-from tests.support.attached import database_at
-from tests.support.builders import log_of
-from tests.support.configured import configured
-from tests.support.consumers import (
+from tests.support.data.accounts import A_CAUSE, a_user, an_administrator
+from tests.support.data.builders import log_of
+from tests.support.database.connection import database_at
+from tests.support.database.snapshot import assert_nothing_changed, snapshot
+from tests.support.database.temporary import a_database
+from tests.support.delivery.subscribers import (
     CONSUMERS,
     CRONS,
     SINK,
@@ -47,9 +47,9 @@ from tests.support.consumers import (
     post,
     tick,
 )
-from tests.support.databases import a_database
-from tests.support.refused import assert_refused
-from tests.support.snapshot import assert_nothing_changed, snapshot
+from tests.support.functions.client import Api, all_functions, content
+from tests.support.functions.problems import assert_refused
+from tests.support.settings import changed_settings
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -256,7 +256,7 @@ def test_while_the_database_is_away_deliveries_are_wanted_again(
     name: str, fresh: list[Event]
 ) -> None:
     # With a Kafka there is something to publish; it is not asked.
-    with database_at(NOWHERE), configured(kafka_bootstrap_servers=("127.0.0.1:9",)):
+    with database_at(NOWHERE), changed_settings(kafka_bootstrap_servers=("127.0.0.1:9",)):
         answer = deliver(name, _taken(name, fresh))
 
     assert answer.status_code == 503

@@ -11,10 +11,10 @@ from werkzeug.test import TestResponse
 
 from taskflow import clock
 from taskflow.storage import account_store, attempt_store, transaction
-from tests.support.accounts import A_CAUSE
-from tests.support.api import Api, content
-from tests.support.configured import configured
-from tests.support.refused import assert_refused, without_request
+from tests.support.data.accounts import A_CAUSE
+from tests.support.functions.client import Api, content
+from tests.support.functions.problems import assert_refused, without_request
+from tests.support.settings import changed_settings
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -185,7 +185,7 @@ def test_a_forged_address_makes_no_new_place() -> None:
         _log_in(email, "a guess", theirs, **{"X-Forwarded-For": _address()}).status_code
         for _ in range(11)
     ]
-    with configured(trusted_proxies=1):
+    with changed_settings(trusted_proxies=1):
         proxy, client = _address(), _address()
         through_a_proxy = [
             _log_in(email, "a guess", proxy, **{"X-Forwarded-For": f"{_address()}, {client}"})

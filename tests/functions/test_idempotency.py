@@ -15,12 +15,12 @@ from werkzeug.test import TestResponse
 from taskflow import clock
 from taskflow.storage import idempotency_store, transaction, transactions
 from tests.functions.conftest import Travel
-from tests.support.accounts import A_CAUSE, SignedIn, an_administrator
-from tests.support.api import Api, content
-from tests.support.builders import a_stored_task, log_of
-from tests.support.eventually import eventually
-from tests.support.explained import assert_events_explain_the_change
-from tests.support.refused import assert_invalid, assert_refused
+from tests.support.data.accounts import A_CAUSE, SignedIn, an_administrator
+from tests.support.data.builders import a_stored_task, log_of
+from tests.support.events.explanation import assert_events_explain_the_change
+from tests.support.functions.client import Api, content
+from tests.support.functions.problems import assert_invalid, assert_refused
+from tests.support.polling import eventually
 
 pytestmark = pytest.mark.usefixtures("database")
 

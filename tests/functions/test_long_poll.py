@@ -13,13 +13,13 @@ from taskflow.push import feed
 from taskflow.serving import ended_sessions, frame
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import transaction
-from tests.support.accounts import A_CAUSE, SignedIn, a_user
-from tests.support.api import Api, content
-from tests.support.attached import database_at
-from tests.support.builders import a_stored_task
-from tests.support.databases import a_database
-from tests.support.eventually import eventually
-from tests.support.refused import assert_invalid, assert_refused
+from tests.support.data.accounts import A_CAUSE, SignedIn, a_user
+from tests.support.data.builders import a_stored_task
+from tests.support.database.connection import database_at
+from tests.support.database.temporary import a_database
+from tests.support.functions.client import Api, content
+from tests.support.functions.problems import assert_invalid, assert_refused
+from tests.support.polling import eventually
 
 LONG_S = 50
 SOON_S = 20

@@ -7,12 +7,12 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.functions.conftest import Travel
-from tests.support.accounts import SignedIn
-from tests.support.api import Api, content
-from tests.support.builders import log_of
-from tests.support.explained import assert_events_explain_the_change
-from tests.support.refused import assert_invalid, assert_refused
-from tests.support.tasks import created, data_of, items, pages
+from tests.support.data.accounts import SignedIn
+from tests.support.data.builders import log_of
+from tests.support.events.explanation import assert_events_explain_the_change
+from tests.support.functions.client import Api, content
+from tests.support.functions.problems import assert_invalid, assert_refused
+from tests.support.functions.tasks import created, data_of, items, pages
 
 pytestmark = pytest.mark.usefixtures("database")
 

@@ -20,9 +20,9 @@ from taskflow.storage.tables import (
     SESSIONS,
     SOCKET_TICKETS,
 )
-from tests.support.accounts import A_CAUSE, SignedIn, a_user
-from tests.support.consumers import tick
-from tests.support.databases import a_database
+from tests.support.data.accounts import A_CAUSE, SignedIn, a_user
+from tests.support.database.temporary import a_database
+from tests.support.delivery.subscribers import tick
 
 
 @pytest.fixture

@@ -17,13 +17,13 @@ from taskflow.storage import consumer_store, delivery_store, events, transaction
 from taskflow.storage.log_marks import SETTLED_AFTER
 from taskflow.storage.tables import CONSUMERS, LOG_MARKS, REDELIVERIES
 from taskflow.storage.transactions import engine
-from tests.support.accounts import A_CAUSE, SignedIn, a_user
-from tests.support.builders import a_draft, a_stored_task, append
-from tests.support.configured import configured
-from tests.support.consumers import assert_taken, reconcile, tick
-from tests.support.databases import a_database
-from tests.support.many_events import add_events
-from tests.support.plans import counted
+from tests.support.data.accounts import A_CAUSE, SignedIn, a_user
+from tests.support.data.builders import a_draft, a_stored_task, append
+from tests.support.data.bulk_events import add_events
+from tests.support.database.plans import counted
+from tests.support.database.temporary import a_database
+from tests.support.delivery.subscribers import assert_taken, reconcile, tick
+from tests.support.settings import changed_settings
 
 SetClock = Callable[[datetime], None]
 
@@ -56,7 +56,7 @@ def consumers(folder: Path, **starts: str) -> Generator[None]:
         source = functions / entry_point.replace("_", "-") / "main.py"
         source.parent.mkdir(parents=True, exist_ok=True)
         source.write_text(A_CONSUMER.format(entry_point=entry_point, starts=where))
-    with configured(functions_dir=functions):
+    with changed_settings(functions_dir=functions):
         yield
 
 

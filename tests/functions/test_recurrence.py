@@ -7,12 +7,12 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.functions.conftest import Travel
-from tests.support.accounts import SignedIn, a_user, an_administrator
-from tests.support.api import Api, content
-from tests.support.explained import assert_events_explain_the_change
-from tests.support.forged import still
-from tests.support.refused import assert_invalid, assert_refused
-from tests.support.tasks import created, data_of, items, pages, shown, types_of
+from tests.support.data.accounts import SignedIn, a_user, an_administrator
+from tests.support.events.explanation import assert_events_explain_the_change
+from tests.support.functions.client import Api, content
+from tests.support.functions.problems import assert_invalid, assert_refused
+from tests.support.functions.tasks import created, data_of, items, pages, shown, types_of
+from tests.support.functions.tokens import signed_in_at
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -497,7 +497,7 @@ def test_an_administrators_correction_may_end_a_series_for_a_while(
     api, administrator = travel(user, NOW), an_administrator()
     task = created(api, due_date=DUE, **WEEKLY, reminders=[{"before_due": "PT5M"}])
     token = {"roles": ["user", "admin"]}
-    correcting = Api(still(administrator, NOW, **token))
+    correcting = Api(signed_in_at(administrator, NOW, **token))
     path = f"/api/admin/tasks/{task['id']}/correct"
 
     with assert_events_explain_the_change(user.user_id) as happened:

@@ -12,13 +12,13 @@ from taskflow.domain import accounts, tasks
 from taskflow.domain.accounts import SettingsChanges
 from taskflow.storage import account_store, events, task_changes, task_store, transaction
 from tests.functions.conftest import Travel
-from tests.support.accounts import A_CAUSE, SignedIn, a_user, an_administrator
-from tests.support.api import Api, content
-from tests.support.eventually import eventually
-from tests.support.explained import assert_events_explain_the_change
-from tests.support.forged import still
-from tests.support.refused import assert_invalid, assert_refused
-from tests.support.tasks import created, data_of, items, pages, types_of
+from tests.support.data.accounts import A_CAUSE, SignedIn, a_user, an_administrator
+from tests.support.events.explanation import assert_events_explain_the_change
+from tests.support.functions.client import Api, content
+from tests.support.functions.problems import assert_invalid, assert_refused
+from tests.support.functions.tasks import created, data_of, items, pages, types_of
+from tests.support.functions.tokens import signed_in_at
+from tests.support.polling import eventually
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -731,7 +731,7 @@ def test_a_due_date_moved_to_where_its_reminder_is_past_leaves_it_due_now(
 
 def test_an_administrators_correction_cancels_reminders_too(user: SignedIn, api: Api) -> None:
     task = created(api, reminders=[{"remind_at": TO_COME}])
-    correcting = Api(still(an_administrator(), NOW, roles=["user", "admin"]))
+    correcting = Api(signed_in_at(an_administrator(), NOW, roles=["user", "admin"]))
 
     with assert_events_explain_the_change(user.user_id) as happened:
         answer = correcting.post(f"/api/admin/tasks/{task['id']}/correct", {"completed": True})

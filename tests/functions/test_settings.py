@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.accounts import SignedIn
-from tests.support.api import Api, content
-from tests.support.explained import assert_events_explain_the_change
-from tests.support.refused import assert_invalid
+from tests.support.data.accounts import SignedIn
+from tests.support.events.explanation import assert_events_explain_the_change
+from tests.support.functions.client import Api, content
+from tests.support.functions.problems import assert_invalid
 
 pytestmark = pytest.mark.usefixtures("database")
 

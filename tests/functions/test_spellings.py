@@ -14,10 +14,10 @@ from taskflow.domain.accounts import PASSWORD_MAX_CHARS
 from taskflow.domain.tasks import SENT_TAGS_MAX, TAG_MAX_CHARS, TAGS_MAX
 from taskflow.serving import passwords
 from taskflow.storage import transaction
-from tests.support.accounts import A_CAUSE, SignedIn
-from tests.support.api import Api, content
-from tests.support.builders import a_stored_task
-from tests.support.refused import assert_invalid, assert_refused
+from tests.support.data.accounts import A_CAUSE, SignedIn
+from tests.support.data.builders import a_stored_task
+from tests.support.functions.client import Api, content
+from tests.support.functions.problems import assert_invalid, assert_refused
 
 pytestmark = pytest.mark.usefixtures("database")
 

@@ -19,12 +19,12 @@ from taskflow.domain.tasks import Task
 from taskflow.serving.pages import write_cursor
 from taskflow.storage import events, task_lists, transaction
 from taskflow.storage.collation import sort_key
-from tests.support.accounts import A_CAUSE, SignedIn, a_user, an_administrator
-from tests.support.api import Api, content
-from tests.support.builders import a_stored_task, log_of
-from tests.support.explained import assert_events_explain_the_change
-from tests.support.forged import a_token, bearing
-from tests.support.refused import assert_invalid, assert_refused
+from tests.support.data.accounts import A_CAUSE, SignedIn, a_user, an_administrator
+from tests.support.data.builders import a_stored_task, log_of
+from tests.support.events.explanation import assert_events_explain_the_change
+from tests.support.functions.client import Api, content
+from tests.support.functions.problems import assert_invalid, assert_refused
+from tests.support.functions.tokens import a_token, with_token
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -314,7 +314,7 @@ def test_a_body_with_nothing_in_it_names_what_is_missing(api: Api) -> None:
     ["a b", "ü/ö", "tasks", "admin", "100%41", "🦉", "a?b#c", "..", "<x>", "a;b=c", "+", "x" * 255],
 )
 def test_an_account_of_any_name_can_use_the_api(user: SignedIn, sub: str) -> None:
-    odd = bearing(SignedIn(sub, user.email, user.token), a_token(sub))
+    odd = with_token(SignedIn(sub, user.email, user.token), a_token(sub))
     with transaction(A_CAUSE) as tx:
         events.open_stream(tx, sub)
     api = Api(odd)

@@ -14,7 +14,8 @@ from taskflow.domain.errors import DomainError
 from taskflow.serving.endpoint import Endpoint
 from taskflow.serving.problems import PROBLEMS
 from taskflow.serving.routes import FIRST_WORDS
-from tests.support.api import ROOT, all_functions
+from tests.support.functions.client import all_functions
+from tests.support.paths import ROOT
 
 FOLDERS = sorted(path for path in (ROOT / "functions").iterdir() if path.is_dir())
 FUNCTIONS = {function.name: function for function in all_functions()}

@@ -17,7 +17,8 @@ from taskflow.eventing.consumer import Consumer
 from taskflow.eventing.cron import CronFunction
 from taskflow.eventing.frame import Subscriber
 from taskflow.serving.endpoint import Endpoint
-from tests.support.api import ROOT, all_functions
+from tests.support.functions.client import all_functions
+from tests.support.paths import ROOT
 
 README = (ROOT / "README.md").read_text()
 

@@ -16,13 +16,14 @@ from taskflow.eventing import Shift
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import task_store, transaction
 from tests.functions.conftest import Travel
-from tests.support.accounts import A_CAUSE, SignedIn, a_user
-from tests.support.api import Api, content
-from tests.support.builders import log_of
-from tests.support.consumers import assert_taken, deliver, tick
-from tests.support.databases import a_database, tamper
-from tests.support.explained import assert_events_explain_the_change, fold, state_of
-from tests.support.tasks import created, data_of, happened_to, items, shown, types_of
+from tests.support.data.accounts import A_CAUSE, SignedIn, a_user
+from tests.support.data.builders import log_of
+from tests.support.database.tampering import tamper
+from tests.support.database.temporary import a_database
+from tests.support.delivery.subscribers import assert_taken, deliver, tick
+from tests.support.events.explanation import assert_events_explain_the_change, fold, state_of
+from tests.support.functions.client import Api, content
+from tests.support.functions.tasks import created, data_of, happened_to, items, shown, types_of
 
 A_SECOND, AN_HOUR, A_DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)

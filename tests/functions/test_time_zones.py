@@ -11,11 +11,11 @@ from taskflow import clock
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import reminder_store, task_store, transaction
 from tests.functions.conftest import Travel
-from tests.support.accounts import A_CAUSE, SignedIn, a_user
-from tests.support.api import content
-from tests.support.consumers import assert_taken, tick
-from tests.support.databases import a_database
-from tests.support.tasks import data_of, happened_to
+from tests.support.data.accounts import A_CAUSE, SignedIn, a_user
+from tests.support.database.temporary import a_database
+from tests.support.delivery.subscribers import assert_taken, tick
+from tests.support.functions.client import content
+from tests.support.functions.tasks import data_of, happened_to
 
 START = datetime(2026, 10, 16, 12, tzinfo=UTC)
 """A Friday two weeks before New York puts its clocks back, on the first of November."""

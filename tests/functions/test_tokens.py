@@ -12,12 +12,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from taskflow import clock
-from tests.support.accounts import SignedIn, an_administrator
-from tests.support.api import Api, content
-from tests.support.builders import a_stored_task
-from tests.support.configured import configured
-from tests.support.forged import a_token, bearing
-from tests.support.refused import assert_refused
+from tests.support.data.accounts import SignedIn, an_administrator
+from tests.support.data.builders import a_stored_task
+from tests.support.functions.client import Api, content
+from tests.support.functions.problems import assert_refused
+from tests.support.functions.tokens import a_token, with_token
+from tests.support.settings import changed_settings
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -85,7 +85,7 @@ FORGED: dict[str, Callable[[str], str]] = {
 
 @pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED)
 def test_a_token_that_is_not_ours_is_not_heard(user: SignedIn, forge: Callable[[str], str]) -> None:
-    forged = bearing(user, forge(user.user_id))
+    forged = with_token(user, forge(user.user_id))
 
     for path in ("/api/tasks", "/api/{user_id}/tasks"):
         assert_refused(Api(forged).get(path), 401)
@@ -99,7 +99,7 @@ def test_a_sub_that_is_no_text_is_not_heard(user: SignedIn, sub: object) -> None
     header = {"alg": "HS256", "typ": "JWT"}
     token = jwt.api_jws.encode(json.dumps({**claims, "sub": sub}).encode(), key, headers=header)
 
-    answer = Api(bearing(user, token)).get("/api/tasks")
+    answer = Api(with_token(user, token)).get("/api/tasks")
 
     assert_refused(answer, 401)
 
@@ -143,7 +143,7 @@ def test_a_token_in_the_query_is_not_heard(user: SignedIn, place: str) -> None:
 
 
 def test_a_refused_token_is_challenged_as_invalid(user: SignedIn) -> None:
-    answer = Api(bearing(user, "garbage")).get("/api/tasks")
+    answer = Api(with_token(user, "garbage")).get("/api/tasks")
 
     assert answer.headers["WWW-Authenticate"] == 'Bearer realm="taskflow", error="invalid_token"'
 
@@ -153,7 +153,7 @@ def test_clocks_may_differ_by_some_seconds(user: SignedIn, claims: dict[str, int
     now = clock.now()
     near: dict[str, Any] = {name: now + offset * A_SECOND for name, offset in claims.items()}
 
-    answer = Api(bearing(user, a_token(user.user_id, **near))).get("/api/tasks")
+    answer = Api(with_token(user, a_token(user.user_id, **near))).get("/api/tasks")
 
     assert answer.status_code == 200
 
@@ -172,8 +172,8 @@ def test_clocks_may_differ_by_some_seconds(user: SignedIn, claims: dict[str, int
 def test_the_audience_counts_where_one_is_configured(
     user: SignedIn, claims: dict[str, Any], status: int
 ) -> None:
-    with configured(jwt_audience="taskflow"):
-        answer = Api(bearing(user, a_token(user.user_id, **claims))).get("/api/tasks")
+    with changed_settings(jwt_audience="taskflow"):
+        answer = Api(with_token(user, a_token(user.user_id, **claims))).get("/api/tasks")
 
     assert answer.status_code == status
 
@@ -189,8 +189,8 @@ def test_the_audience_counts_where_one_is_configured(
 def test_the_issuer_counts_where_one_is_configured(
     user: SignedIn, claims: dict[str, Any], status: int
 ) -> None:
-    with configured(jwt_issuer="https://issuer.example"):
-        answer = Api(bearing(user, a_token(user.user_id, **claims))).get("/api/tasks")
+    with changed_settings(jwt_issuer="https://issuer.example"):
+        answer = Api(with_token(user, a_token(user.user_id, **claims))).get("/api/tasks")
 
     assert answer.status_code == status
 
@@ -198,7 +198,7 @@ def test_the_issuer_counts_where_one_is_configured(
 def test_our_own_tokens_carry_the_issuer_and_audience_that_are_configured() -> None:
     credentials = {"email": "issuer@example.com", "password": "a long password"}
 
-    with configured(jwt_issuer="https://issuer.example", jwt_audience="taskflow"):
+    with changed_settings(jwt_issuer="https://issuer.example", jwt_audience="taskflow"):
         registered = content(Api().post("/api/auth/register", credentials))
         token = registered["access_token"]
         answer = Api().get("/api/tasks", headers={"Authorization": f"Bearer {token}"})
@@ -220,7 +220,7 @@ def test_our_own_tokens_carry_the_issuer_and_audience_that_are_configured() -> N
 @pytest.mark.parametrize("without", ["roles", "permissions"])
 def test_a_token_without_roles_is_a_users(user: SignedIn, without: str) -> None:
     task = a_stored_task(user.user_id)
-    plain = Api(bearing(user, a_token(user.user_id, without=without)))
+    plain = Api(with_token(user, a_token(user.user_id, without=without)))
 
     assert plain.get("/api/tasks").status_code == 200
     assert plain.post("/api/tasks", {"title": "Buy milk"}).status_code == 201
@@ -230,7 +230,7 @@ def test_a_token_without_roles_is_a_users(user: SignedIn, without: str) -> None:
 
 
 def test_a_role_that_is_not_ours_allows_nothing(user: SignedIn) -> None:
-    answer = Api(bearing(user, a_token(user.user_id, roles=["root", "superuser"]))).get(
+    answer = Api(with_token(user, a_token(user.user_id, roles=["root", "superuser"]))).get(
         "/api/tasks"
     )
 
@@ -253,7 +253,7 @@ def test_a_role_that_is_not_ours_allows_nothing(user: SignedIn) -> None:
 def test_the_permissions_of_a_token_restrict_it(
     user: SignedIn, permissions: object, reads: int, writes: int
 ) -> None:
-    api = Api(bearing(user, a_token(user.user_id, permissions=permissions)))
+    api = Api(with_token(user, a_token(user.user_id, permissions=permissions)))
 
     assert api.get("/api/tasks").status_code == reads
     assert api.post("/api/tasks", {"title": "Buy milk"}).status_code == writes
@@ -263,7 +263,7 @@ def test_an_administrator_without_the_permission_corrects_nothing(user: SignedIn
     task, administrator = a_stored_task(user.user_id), an_administrator()
     reader = a_token(administrator.user_id, roles=["user", "admin"], permissions=["tasks:read"])
 
-    answer = Api(bearing(administrator, reader)).post(
+    answer = Api(with_token(administrator, reader)).post(
         f"/api/admin/tasks/{task.id}/correct", {"title": "x"}
     )
 
@@ -271,7 +271,7 @@ def test_an_administrator_without_the_permission_corrects_nothing(user: SignedIn
 
 
 def test_the_token_of_an_account_that_is_gone_can_do_nothing_to_it(user: SignedIn) -> None:
-    gone = Api(bearing(user, a_token("gone")))
+    gone = Api(with_token(user, a_token("gone")))
 
     assert_refused(gone.post("/api/tasks", {"title": "Buy milk"}), 401, "account-not-found")
     assert_refused(gone.get("/api/settings"), 401, "account-not-found")
@@ -281,6 +281,6 @@ def test_the_token_of_an_account_that_is_gone_can_do_nothing_to_it(user: SignedI
 def test_no_audience_counts_where_none_is_configured(user: SignedIn) -> None:
     token = a_token(user.user_id, aud="somebody")
 
-    answer = Api(bearing(user, token)).get("/api/tasks")
+    answer = Api(with_token(user, token)).get("/api/tasks")
 
     assert answer.status_code == 200

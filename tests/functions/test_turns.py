@@ -15,12 +15,12 @@ from taskflow.serving import turns as serving_turns
 from taskflow.serving.turns import Turns, turns
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import driver
-from tests.support.accounts import SignedIn, an_administrator
-from tests.support.api import Api
-from tests.support.attached import database_at
-from tests.support.builders import a_stored_task
-from tests.support.eventually import eventually
-from tests.support.refused import assert_refused
+from tests.support.data.accounts import SignedIn, an_administrator
+from tests.support.data.builders import a_stored_task
+from tests.support.database.connection import database_at
+from tests.support.functions.client import Api
+from tests.support.functions.problems import assert_refused
+from tests.support.polling import eventually
 
 POOL_SIZE = 9
 SHARE = 3

@@ -10,22 +10,22 @@ from taskflow.kafka.reader import TopicsReader
 from taskflow.kafka.records import header, message_in, sequence_in
 from taskflow.kafka.topics import event_topics
 from taskflow.standalone.postgres import EmbeddedPostgres
-from tests.support.accounts import a_user
-from tests.support.builders import append, log_of
-from tests.support.databases import a_database
-from tests.support.every_type import a_whole_life
-from tests.support.kafka_here import KafkaHere, using
+from tests.support.data.accounts import a_user
+from tests.support.data.builders import append, log_of
+from tests.support.database.temporary import a_database
+from tests.support.events.full_history import a_full_history
+from tests.support.kafka.settings import KafkaSettings, using
 
 WITHIN_S = 30
 READ_MAX, READ_S = 1000, 1.0
 
 
 def test_a_message_has_the_same_bytes_from_the_log_and_through_kafka(
-    database: EmbeddedPostgres, kafka: KafkaHere
+    database: EmbeddedPostgres, kafka: KafkaSettings
 ) -> None:
     with a_database(database), using(kafka):
         user_id = a_user().user_id
-        append(*a_whole_life(user_id).happened[1:])
+        append(*a_full_history(user_id).happened[1:])
         log = log_of(user_id)
         publisher = Publisher()
         publisher.sweep(Shift(WITHIN_S).is_over)

@@ -17,12 +17,12 @@ from taskflow.kafka.publisher import Publisher
 from taskflow.kafka.topics import make
 from taskflow.storage import publication_store, transaction
 from taskflow.storage.tables import PUBLICATIONS
-from tests.support.accounts import A_CAUSE, SignedIn, a_user
-from tests.support.broker import Broker
-from tests.support.builders import a_stored_task, log_of
-from tests.support.eventually import eventually
-from tests.support.kafka_here import KafkaHere, kafka_with, using
-from tests.support.topics import Topics, all_in
+from tests.support.data.accounts import A_CAUSE, SignedIn, a_user
+from tests.support.data.builders import a_stored_task, log_of
+from tests.support.kafka.broker import Broker
+from tests.support.kafka.settings import KafkaSettings, kafka_settings, using
+from tests.support.kafka.topics import Topics, all_in
+from tests.support.polling import eventually
 
 SOON_S = 30
 
@@ -43,7 +43,7 @@ def publishing(count: int = 1, *, sweep_every_s: float | None = None) -> Generat
             assert not thread.is_alive()
 
 
-def seqs_in(kafka: KafkaHere) -> dict[str, list[int]]:
+def seqs_in(kafka: KafkaSettings) -> dict[str, list[int]]:
     """Return the `seq` of each user's events in the topic, as it holds them."""
     found: defaultdict[str, list[int]] = defaultdict(list)
     for message in all_in(kafka.bootstrap_servers, kafka.tasks):
@@ -78,7 +78,9 @@ def busy_user(user: SignedIn) -> SignedIn:
     return user
 
 
-def test_a_record_is_the_event_with_the_user_as_its_key(kafka: KafkaHere, user: SignedIn) -> None:
+def test_a_record_is_the_event_with_the_user_as_its_key(
+    kafka: KafkaSettings, user: SignedIn
+) -> None:
     a_stored_task(user.user_id, metadata={"price": 1.10})
 
     with publishing() as [publisher]:
@@ -93,7 +95,7 @@ def test_a_record_is_the_event_with_the_user_as_its_key(kafka: KafkaHere, user: 
 
 
 def test_all_events_of_a_user_are_published_in_order_and_once(
-    kafka: KafkaHere, busy_user: SignedIn
+    kafka: KafkaSettings, busy_user: SignedIn
 ) -> None:
     with publishing() as [publisher]:
         publisher.tell({busy_user.user_id: 10})
@@ -102,14 +104,14 @@ def test_all_events_of_a_user_are_published_in_order_and_once(
     assert seqs_in(kafka)[busy_user.user_id] == list(range(1, 11))
 
 
-def test_what_nobody_was_told_of_is_swept(kafka: KafkaHere, busy_user: SignedIn) -> None:
+def test_what_nobody_was_told_of_is_swept(kafka: KafkaSettings, busy_user: SignedIn) -> None:
     with publishing(sweep_every_s=0.1):
         eventually(is_published(busy_user, 10), within_s=SOON_S)
 
     assert seqs_in(kafka)[busy_user.user_id] == list(range(1, 11))
 
 
-def test_a_sweep_ends_when_there_is_nothing_left(kafka: KafkaHere, busy_user: SignedIn) -> None:
+def test_a_sweep_ends_when_there_is_nothing_left(kafka: KafkaSettings, busy_user: SignedIn) -> None:
     publisher = Publisher()
 
     publisher.sweep(Shift(SOON_S).is_over)
@@ -120,7 +122,7 @@ def test_a_sweep_ends_when_there_is_nothing_left(kafka: KafkaHere, busy_user: Si
 
 
 def test_a_user_whom_another_publisher_holds_is_left_to_it(
-    kafka: KafkaHere, busy_user: SignedIn
+    kafka: KafkaSettings, busy_user: SignedIn
 ) -> None:
     other = uuid4()
     with transaction(A_CAUSE) as tx:
@@ -140,7 +142,7 @@ def test_a_user_whom_another_publisher_holds_is_left_to_it(
     assert seqs_in(kafka)[busy_user.user_id] == list(range(5, 11))
 
 
-def test_many_publishers_publish_each_event_once_while_all_is_well(kafka: KafkaHere) -> None:
+def test_many_publishers_publish_each_event_once_while_all_is_well(kafka: KafkaSettings) -> None:
     users = [a_user() for _ in range(5)]
 
     with publishing(3) as publishers:
@@ -156,7 +158,7 @@ def test_many_publishers_publish_each_event_once_while_all_is_well(kafka: KafkaH
 
 
 def test_a_missing_topic_is_said_once_and_waited_for(
-    kafka: KafkaHere, topics: Topics, user: SignedIn, caplog: pytest.LogCaptureFixture
+    kafka: KafkaSettings, topics: Topics, user: SignedIn, caplog: pytest.LogCaptureFixture
 ) -> None:
     topics.delete_all()
 
@@ -174,7 +176,7 @@ def test_a_missing_topic_is_said_once_and_waited_for(
 def test_a_broker_that_is_killed_paused_or_down_delays_and_loses_nothing(
     own_broker: Broker, user: SignedIn, other: SignedIn
 ) -> None:
-    kafka = kafka_with(Topics(own_broker.bootstrap_servers), own_broker.bootstrap_servers)
+    kafka = kafka_settings(Topics(own_broker.bootstrap_servers), own_broker.bootstrap_servers)
     with using(kafka), publishing() as [publisher]:
         for seq, (harm, mend) in enumerate(
             (
@@ -205,7 +207,7 @@ def test_a_broker_that_is_killed_paused_or_down_delays_and_loses_nothing(
 
 
 def test_a_refused_record_holds_back_what_comes_after_it(
-    kafka: KafkaHere, topics: Topics, user: SignedIn, caplog: pytest.LogCaptureFixture
+    kafka: KafkaSettings, topics: Topics, user: SignedIn, caplog: pytest.LogCaptureFixture
 ) -> None:
     topics.set(kafka.tasks, {"max.message.bytes": "4000"})
     a_stored_task(user.user_id)
@@ -222,7 +224,9 @@ def test_a_refused_record_holds_back_what_comes_after_it(
     assert first_of_each(seqs_in(kafka)[user.user_id]) == [1, 2, 3, 4]
 
 
-def test_the_topics_are_made_and_then_found_to_be_right(kafka: KafkaHere, topics: Topics) -> None:
+def test_the_topics_are_made_and_then_found_to_be_right(
+    kafka: KafkaSettings, topics: Topics
+) -> None:
     topics.delete_all()
 
     made, found = make(), make()
@@ -233,7 +237,7 @@ def test_the_topics_are_made_and_then_found_to_be_right(kafka: KafkaHere, topics
 
 
 def test_two_who_make_the_topics_at_once_are_both_told_that_they_are_there(
-    kafka: KafkaHere, topics: Topics
+    kafka: KafkaSettings, topics: Topics
 ) -> None:
     topics.delete_all()
 

@@ -15,13 +15,14 @@ from taskflow.kafka.publisher import Publisher
 from taskflow.kafka.replay import Comparison, compare_with_kafka
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import events, task_changes, task_store, transaction
-from tests.support.accounts import A_CAUSE, SignedIn, a_user
-from tests.support.broker import Broker, BrokerElsewhere, quiet
-from tests.support.builders import a_stored_task
-from tests.support.commands import taskflow
-from tests.support.databases import a_database, tamper
-from tests.support.kafka_here import KafkaHere, kafka_with, using
-from tests.support.topics import Topics
+from tests.support.data.accounts import A_CAUSE, SignedIn, a_user
+from tests.support.data.builders import a_stored_task
+from tests.support.database.tampering import tamper
+from tests.support.database.temporary import a_database
+from tests.support.kafka.broker import Broker, BrokerElsewhere, quiet
+from tests.support.kafka.settings import KafkaSettings, kafka_settings, using
+from tests.support.kafka.topics import Topics
+from tests.support.processes.command_line import taskflow
 
 WITHIN_S = 30
 
@@ -29,15 +30,15 @@ WITHIN_S = 30
 @pytest.fixture
 def kafka(
     database: EmbeddedPostgres, broker: Broker | BrokerElsewhere, topics: Topics
-) -> Generator[KafkaHere]:
+) -> Generator[KafkaSettings]:
     """Give a test a database of its own: all tasks are compared."""
-    here = kafka_with(topics, broker.bootstrap_servers)
+    here = kafka_settings(topics, broker.bootstrap_servers)
     with a_database(database), using(here):
         yield here
 
 
 @pytest.fixture
-def user(kafka: KafkaHere) -> SignedIn:
+def user(kafka: KafkaSettings) -> SignedIn:
     del kafka
     user = a_user()
     for number in range(20):
@@ -120,7 +121,7 @@ def test_what_is_published_meanwhile_is_no_difference(user: SignedIn) -> None:
 
 
 def test_an_event_of_a_newer_schema_version_is_refused_and_counted(
-    kafka: KafkaHere, user: SignedIn
+    kafka: KafkaSettings, user: SignedIn
 ) -> None:
     publish()
     with transaction(A_CAUSE) as tx:
@@ -137,14 +138,14 @@ def test_an_event_of_a_newer_schema_version_is_refused_and_counted(
         "replay",
         "--from",
         "kafka",
-        **kafka.settings,
+        **kafka.environment,
         DATABASE_URL=config.settings().database_url or "",
     )
     assert told.returncode == 1
     assert "\n1 refused: written with a schema_version newer than 1, the newest" in told.stdout
 
 
-def test_a_record_that_is_no_event_is_passed_over(kafka: KafkaHere, user: SignedIn) -> None:
+def test_a_record_that_is_no_event_is_passed_over(kafka: KafkaSettings, user: SignedIn) -> None:
     del user
     producer = Producer(quiet(kafka.bootstrap_servers))
     for value in (b"no JSON", b"[]", b'{"event_type": "task.created"}', b"1", b""):

@@ -23,10 +23,10 @@ from taskflow.push.connection import (
     Renewed,
 )
 from taskflow.push.websocket import text_frame, whole_sends
-from tests.support.builders import A_TIME
-from tests.support.eventually import eventually
-from tests.support.sockets import close_code
-from tests.support.wire import Wire, a_wire
+from tests.support.data.builders import A_TIME
+from tests.support.network.sockets import close_code
+from tests.support.network.websocket_pair import WebSocketPair, a_websocket_pair
+from tests.support.polling import eventually
 
 AN_HOUR = timedelta(hours=1)
 WAIT_S = 10
@@ -35,17 +35,17 @@ SetClock = Callable[[datetime], None]
 
 
 @pytest.fixture
-def wire(set_clock: SetClock) -> Generator[Wire]:
+def pair(set_clock: SetClock) -> Generator[WebSocketPair]:
     set_clock(A_TIME)
-    with a_wire() as made:
+    with a_websocket_pair() as made:
         yield made
 
 
 @pytest.fixture
-def narrow_wire(set_clock: SetClock) -> Generator[Wire]:
+def narrow_pair(set_clock: SetClock) -> Generator[WebSocketPair]:
     """Connect a client that takes in next to nothing."""
     set_clock(A_TIME)
-    with a_wire(buffer_bytes=4096) as made:
+    with a_websocket_pair(buffer_bytes=4096) as made:
         yield made
 
 
@@ -54,12 +54,12 @@ def _nobody(_token: str) -> Renewed | CloseCode:
 
 
 def _a_connection(
-    wire: Wire,
+    pair: WebSocketPair,
     renew: Callable[[str], Renewed | CloseCode] = _nobody,
     *,
     lifetime_s: float = math.inf,
 ) -> Connection:
-    return Connection(wire.server, A_TIME + AN_HOUR, renew, lifetime_s=lifetime_s)
+    return Connection(pair.server, A_TIME + AN_HOUR, renew, lifetime_s=lifetime_s)
 
 
 def _pumping(connection: Connection) -> threading.Thread:
@@ -68,24 +68,26 @@ def _pumping(connection: Connection) -> threading.Thread:
     return thread
 
 
-def test_what_is_offered_is_sent_in_order_and_what_was_sent_before_is_dropped(wire: Wire) -> None:
-    connection = _a_connection(wire)
+def test_what_is_offered_is_sent_in_order_and_what_was_sent_before_is_dropped(
+    pair: WebSocketPair,
+) -> None:
+    connection = _a_connection(pair)
     connection.position = 3
     pumping = _pumping(connection)
 
     for seq in (2, 3, 4, 4, 5, 1, 6):
         connection.offer(seq, text_frame(f"event {seq}"))
-    received = [wire.client.recv(timeout=WAIT_S) for _ in range(3)]
+    received = [pair.client.recv(timeout=WAIT_S) for _ in range(3)]
     connection.close_soon(CloseCode.SERVICE_RESTART)
 
     assert received == ["event 4", "event 5", "event 6"]
-    assert close_code(wire.client) == CloseCode.SERVICE_RESTART
+    assert close_code(pair.client) == CloseCode.SERVICE_RESTART
     pumping.join(WAIT_S)
     assert not pumping.is_alive()
 
 
-def test_what_comes_from_several_threads_is_not_lost(wire: Wire) -> None:
-    connection = _a_connection(wire)
+def test_what_comes_from_several_threads_is_not_lost(pair: WebSocketPair) -> None:
+    connection = _a_connection(pair)
     pumping = _pumping(connection)
     lock = threading.Lock()
     offered = 0
@@ -100,7 +102,7 @@ def test_what_comes_from_several_threads_is_not_lost(wire: Wire) -> None:
     threads = [threading.Thread(target=offer) for _ in range(4)]
     for thread in threads:
         thread.start()
-    received = [wire.client.recv(timeout=WAIT_S) for _ in range(400)]
+    received = [pair.client.recv(timeout=WAIT_S) for _ in range(400)]
     connection.close_soon(CloseCode.SERVICE_RESTART)
     pumping.join(WAIT_S)
 
@@ -113,9 +115,9 @@ def test_what_comes_from_several_threads_is_not_lost(wire: Wire) -> None:
     ids=["too many", "too much"],
 )
 def test_more_than_may_wait_closes_the_socket_with_4429(
-    wire: Wire, count: int, length: int
+    pair: WebSocketPair, count: int, length: int
 ) -> None:
-    connection = _a_connection(wire)
+    connection = _a_connection(pair)
 
     for seq in range(1, count):
         connection.offer(seq, b"x" * length)
@@ -124,55 +126,57 @@ def test_more_than_may_wait_closes_the_socket_with_4429(
     is_open = connection.check()
 
     assert (was_open, is_open) == (True, False)
-    assert close_code(wire.client) == CloseCode.TOO_SLOW
+    assert close_code(pair.client) == CloseCode.TOO_SLOW
 
 
-def test_a_closing_socket_takes_no_more(wire: Wire) -> None:
-    connection = _a_connection(wire)
+def test_a_closing_socket_takes_no_more(pair: WebSocketPair) -> None:
+    connection = _a_connection(pair)
 
     connection.close_soon(CloseCode.TOO_SLOW)
     connection.close_soon(CloseCode.SERVICE_RESTART)
     connection.offer(1, text_frame("late"))
     connection.pump()
 
-    assert close_code(wire.client) == CloseCode.TOO_SLOW
+    assert close_code(pair.client) == CloseCode.TOO_SLOW
 
 
-def test_a_token_that_expires_closes_the_socket(wire: Wire, set_clock: SetClock) -> None:
-    connection = _a_connection(wire)
+def test_a_token_that_expires_closes_the_socket(pair: WebSocketPair, set_clock: SetClock) -> None:
+    connection = _a_connection(pair)
     before = connection.check()
 
     set_clock(A_TIME + AN_HOUR)
 
     assert (before, connection.check()) == (True, False)
-    assert close_code(wire.client) == CloseCode.BAD_TOKEN
+    assert close_code(pair.client) == CloseCode.BAD_TOKEN
 
 
-def test_a_newer_token_prolongs_and_a_bad_one_ends_it(wire: Wire, set_clock: SetClock) -> None:
+def test_a_newer_token_prolongs_and_a_bad_one_ends_it(
+    pair: WebSocketPair, set_clock: SetClock
+) -> None:
     tokens = {"newer": Renewed(A_TIME + 2 * AN_HOUR, session_id=None)}
-    connection = _a_connection(wire, lambda token: tokens.get(token, CloseCode.BAD_TOKEN))
-    wire.client.send('{"type": "auth", "token": "newer"}')
-    eventually(lambda: _has_come(wire))
+    connection = _a_connection(pair, lambda token: tokens.get(token, CloseCode.BAD_TOKEN))
+    pair.client.send('{"type": "auth", "token": "newer"}')
+    eventually(lambda: _has_come(pair))
     connection.check()
 
     set_clock(A_TIME + AN_HOUR)
     still_open = connection.check()
-    wire.client.send('{"type": "auth", "token": "bad"}')
-    eventually(lambda: _has_come(wire))
+    pair.client.send('{"type": "auth", "token": "bad"}')
+    eventually(lambda: _has_come(pair))
 
     assert (still_open, connection.check()) == (True, False)
-    assert close_code(wire.client) == CloseCode.BAD_TOKEN
+    assert close_code(pair.client) == CloseCode.BAD_TOKEN
 
 
-def _has_come(wire: Wire) -> None:
-    assert wire.server.input_buffer
+def _has_come(pair: WebSocketPair) -> None:
+    assert pair.server.input_buffer
 
 
 def test_a_socket_is_closed_when_its_life_is_over_and_not_before_four_fifths_of_it(
-    wire: Wire, monkeypatch: pytest.MonkeyPatch
+    pair: WebSocketPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskflow.clock.monotonic_s", lambda: 0.0)
-    connection = _a_connection(wire, lifetime_s=100)
+    connection = _a_connection(pair, lifetime_s=100)
 
     monkeypatch.setattr("taskflow.clock.monotonic_s", lambda: 79.0)
     young = connection.check()
@@ -180,39 +184,39 @@ def test_a_socket_is_closed_when_its_life_is_over_and_not_before_four_fifths_of_
     old = connection.check()
 
     assert (young, old) == (True, False)
-    assert close_code(wire.client) == CloseCode.SERVICE_RESTART
+    assert close_code(pair.client) == CloseCode.SERVICE_RESTART
 
 
-def test_a_socket_that_is_sent_away_goes_within_the_time_given(wire: Wire) -> None:
-    connection = _a_connection(wire)
+def test_a_socket_that_is_sent_away_goes_within_the_time_given(pair: WebSocketPair) -> None:
+    connection = _a_connection(pair)
     pumping = _pumping(connection)
 
     connection.rotate_within(0.2)
 
-    assert close_code(wire.client) == CloseCode.SERVICE_RESTART
+    assert close_code(pair.client) == CloseCode.SERVICE_RESTART
     pumping.join(WAIT_S)
     assert not pumping.is_alive()
 
 
-def test_a_client_that_leaves_ends_the_handler(wire: Wire) -> None:
-    pumping = _pumping(_a_connection(wire))
+def test_a_client_that_leaves_ends_the_handler(pair: WebSocketPair) -> None:
+    pumping = _pumping(_a_connection(pair))
 
-    wire.client.close()
+    pair.client.close()
 
     pumping.join(WAIT_S)
     assert not pumping.is_alive()
 
 
 def test_a_reader_too_slow_even_to_be_told_so_is_cut_off(
-    narrow_wire: Wire, monkeypatch: pytest.MonkeyPatch
+    narrow_pair: WebSocketPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "ABORT_AFTER_S", 0.1)
-    connection = _a_connection(narrow_wire)
+    connection = _a_connection(narrow_pair)
     pumping = _to_the_end(connection.pump)
     # The client's own thread takes one or two before anybody reads them.
     for seq in (1, 2, 3, 4):
         connection.offer(seq, text_frame(A_LONG_TEXT))
-    eventually(lambda: _is_blocked(narrow_wire))
+    eventually(lambda: _is_blocked(narrow_pair))
     connection.abort_if_stuck()
     for seq in range(5, QUEUE_MAX_BYTES // len(A_LONG_TEXT) + 7):
         connection.offer(seq, text_frame(A_LONG_TEXT))
@@ -221,17 +225,17 @@ def test_a_reader_too_slow_even_to_be_told_so_is_cut_off(
 
 
 def test_a_reader_that_stops_in_the_middle_of_what_it_missed_is_cut_off(
-    narrow_wire: Wire, monkeypatch: pytest.MonkeyPatch
+    narrow_pair: WebSocketPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(websocket, "UNREAD_MAX_S", 0.2)
-    connection = _a_connection(narrow_wire)
+    connection = _a_connection(narrow_pair)
     catching_up = _to_the_end(lambda: connection.send([_an_event(1, A_LONG_TEXT)]))
 
     eventually(lambda: _is_cut_off(connection, catching_up))
 
 
 def test_what_a_reader_missed_is_made_only_as_it_is_sent(
-    narrow_wire: Wire, monkeypatch: pytest.MonkeyPatch
+    narrow_pair: WebSocketPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[str] = []
 
@@ -240,40 +244,40 @@ def test_what_a_reader_missed_is_made_only_as_it_is_sent(
         return text_frame(text)
 
     monkeypatch.setattr(module, "text_frame", counted)
-    connection = _a_connection(narrow_wire)
+    connection = _a_connection(narrow_pair)
     missed = [_an_event(seq, "x" * module.SENT_AT_ONCE_BYTES) for seq in range(1, 101)]
     catching_up = _to_the_end(lambda: connection.send(missed))
 
-    eventually(lambda: _is_blocked(narrow_wire))
+    eventually(lambda: _is_blocked(narrow_pair))
 
     assert len(made) < 10
-    whole_sends(narrow_wire.server).abort()
+    whole_sends(narrow_pair.server).abort()
     catching_up.join(WAIT_S)
 
 
 def test_a_reader_that_is_slow_but_reads_is_not_cut_off(
-    narrow_wire: Wire, monkeypatch: pytest.MonkeyPatch
+    narrow_pair: WebSocketPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(websocket, "UNREAD_MAX_S", 5)
-    connection = _a_connection(narrow_wire)
+    connection = _a_connection(narrow_pair)
     missed = [_an_event(seq, "x" * 5_000) for seq in range(1, 21)]
     catching_up = _to_the_end(lambda: connection.send(missed))
 
     for event in missed:
-        assert narrow_wire.client.recv(timeout=WAIT_S) == event.message_json()
+        assert narrow_pair.client.recv(timeout=WAIT_S) == event.message_json()
         connection.abort_if_stuck()
 
     catching_up.join(WAIT_S)
     assert connection.check()
 
 
-def test_a_client_that_sends_while_nobody_listens_is_cut_off(wire: Wire) -> None:
+def test_a_client_that_sends_while_nobody_listens_is_cut_off(pair: WebSocketPair) -> None:
     flood = "x" * 60_000
 
     with pytest.raises(WebSocketException):
-        list(map(wire.client.send, [flood] * 1000))
+        list(map(pair.client.send, [flood] * 1000))
 
-    assert sum(map(len, wire.server.input_buffer)) < 2 * websocket.UNHEARD_MAX_BYTES
+    assert sum(map(len, pair.server.input_buffer)) < 2 * websocket.UNHEARD_MAX_BYTES
 
 
 def _an_event(seq: int, text: str) -> Event:
@@ -306,8 +310,8 @@ def _to_the_end(work: Callable[[], None]) -> threading.Thread:
     return thread
 
 
-def _is_blocked(wire: Wire) -> None:
-    assert whole_sends(wire.server).sending_since_s is not None
+def _is_blocked(pair: WebSocketPair) -> None:
+    assert whole_sends(pair.server).sending_since_s is not None
 
 
 def _is_cut_off(connection: Connection, handler: threading.Thread) -> None:

@@ -19,11 +19,11 @@ from taskflow.push.connection import CloseCode, Connection
 from taskflow.push.feed import CHECK_S, Brought, Feed
 from taskflow.push.websocket import whole_sends
 from taskflow.storage import DatabaseUnavailable, Transaction, events, run, transaction
-from tests.support.accounts import A_CAUSE, SignedIn
-from tests.support.builders import a_draft, a_stored_task, log_of
-from tests.support.eventually import eventually
-from tests.support.sockets import Message, close_code, heard, heard_up_to, seqs
-from tests.support.wire import Wire, a_wire
+from tests.support.data.accounts import A_CAUSE, SignedIn
+from tests.support.data.builders import a_draft, a_stored_task, log_of
+from tests.support.network.sockets import Message, close_code, heard, heard_up_to, seqs
+from tests.support.network.websocket_pair import WebSocketPair, a_websocket_pair
+from tests.support.polling import eventually
 
 WAIT_S = 10
 SOON_S = CHECK_S / 2
@@ -34,16 +34,16 @@ MODULE = sys.modules[Feed.__module__]
 
 
 @contextmanager
-def _following(feed: Feed, user: SignedIn, *, since: int | None = None) -> Generator[Wire]:
+def _following(feed: Feed, user: SignedIn, *, since: int | None = None) -> Generator[WebSocketPair]:
     """Follow a user by a socket of one's own, the first message of which is read."""
-    with a_wire() as wire:
+    with a_websocket_pair() as pair:
         connection = Connection(
-            wire.server, clock.now() + timedelta(hours=1), lambda _: CloseCode.BAD_TOKEN
+            pair.server, clock.now() + timedelta(hours=1), lambda _: CloseCode.BAD_TOKEN
         )
         thread = threading.Thread(target=feed.follow, args=(user.user_id, since, connection))
         thread.start()
-        assert heard(wire.client)["type"] == "task.sync"
-        yield wire
+        assert heard(pair.client)["type"] == "task.sync"
+        yield pair
         connection.close_soon(CloseCode.SERVICE_RESTART)
         thread.join(WAIT_S)
         assert not thread.is_alive()
@@ -55,12 +55,12 @@ def _append_one(tx: Transaction, user: SignedIn) -> Task:
     return task
 
 
-def _heard_within(wire: Wire, within_s: float) -> list[Message]:
+def _heard_within(pair: WebSocketPair, within_s: float) -> list[Message]:
     found: list[Message] = []
     deadline_s = time.monotonic() + within_s
     while (left_s := deadline_s - time.monotonic()) > 0:
         try:
-            found.append(json.loads(wire.client.recv(timeout=left_s)))
+            found.append(json.loads(pair.client.recv(timeout=left_s)))
         except TimeoutError:
             break
     return found
@@ -68,20 +68,20 @@ def _heard_within(wire: Wire, within_s: float) -> list[Message]:
 
 def test_what_it_is_told_of_is_heard_at_once(user: SignedIn) -> None:
     feed = Feed(poll_s=0)
-    with _following(feed, user) as wire:
+    with _following(feed, user) as pair:
         task = a_stored_task(user.user_id)
 
         feed.hint({user.user_id: 2})
 
-        message = heard(wire.client, within_s=SOON_S)
+        message = heard(pair.client, within_s=SOON_S)
     assert (message["seq"], message["data"]["id"]) == (2, str(task.id))
 
 
 def test_what_nobody_told_of_is_heard_after_a_moment(user: SignedIn) -> None:
-    with _following(Feed(poll_s=0), user) as wire:
+    with _following(Feed(poll_s=0), user) as pair:
         a_stored_task(user.user_id)
 
-        assert heard(wire.client, within_s=3 * CHECK_S)["seq"] == 2
+        assert heard(pair.client, within_s=3 * CHECK_S)["seq"] == 2
 
 
 def test_a_feed_that_polls_hears_of_all_commits_at_once(user: SignedIn, other: SignedIn) -> None:
@@ -118,14 +118,14 @@ def test_hints_that_are_doubled_late_or_wrong_change_nothing(
     user: SignedIn, hints: list[int]
 ) -> None:
     feed = Feed(poll_s=0)
-    with _following(feed, user) as wire:
+    with _following(feed, user) as pair:
         a_stored_task(user.user_id)
         for seq in hints:
             feed.hint({user.user_id: seq, "nobody": 7})
-        first = _heard_within(wire, SOON_S)
+        first = _heard_within(pair, SOON_S)
         a_stored_task(user.user_id)
         feed.hint({user.user_id: 3})
-        second = _heard_within(wire, SOON_S)
+        second = _heard_within(pair, SOON_S)
 
     assert (seqs(first), seqs(second)) == ([2], [3])
 
@@ -164,8 +164,8 @@ def test_sockets_that_come_while_events_are_written_miss_and_double_nothing(
     writing.start()
     found: list[list[int]] = []
     while len(found) < 20:
-        with _following(feed, user, since=0) as wire:
-            found.append(seqs(heard_up_to(wire.client, min(101, 5 * len(found) + 1))))
+        with _following(feed, user, since=0) as pair:
+            found.append(seqs(heard_up_to(pair.client, min(101, 5 * len(found) + 1))))
     writing.join(WAIT_S)
 
     assert all(run == list(range(1, len(run) + 1)) for run in found)
@@ -180,10 +180,10 @@ def test_sockets_that_read_nothing_hold_up_the_resumes_of_their_user_alone(
     for _ in range(30):
         a_stored_task(user.user_id, description="x" * 10_000)
 
-    with a_wire(buffer_bytes=4096) as deaf, a_wire() as second:
+    with a_websocket_pair(buffer_bytes=4096) as deaf, a_websocket_pair() as second:
         threads = [
-            threading.Thread(target=_until_it_closes, args=(feed, wire, user.user_id), daemon=True)
-            for wire in (deaf, second)
+            threading.Thread(target=_until_it_closes, args=(feed, pair, user.user_id), daemon=True)
+            for pair in (deaf, second)
         ]
         threads[0].start()
         eventually(lambda: _is_blocked(deaf))
@@ -202,16 +202,16 @@ def test_sockets_that_read_nothing_hold_up_the_resumes_of_their_user_alone(
             thread.join(WAIT_S)
 
 
-def _until_it_closes(feed: Feed, wire: Wire, user_id: str) -> None:
+def _until_it_closes(feed: Feed, pair: WebSocketPair, user_id: str) -> None:
     connection = Connection(
-        wire.server, clock.now() + timedelta(hours=1), lambda _: CloseCode.BAD_TOKEN
+        pair.server, clock.now() + timedelta(hours=1), lambda _: CloseCode.BAD_TOKEN
     )
     with suppress(ConnectionClosed, OSError):
         feed.follow(user_id, 0, connection)
 
 
-def _is_blocked(wire: Wire) -> None:
-    since_s = whole_sends(wire.server).sending_since_s
+def _is_blocked(pair: WebSocketPair) -> None:
+    since_s = whole_sends(pair.server).sending_since_s
     assert since_s is not None
     assert clock.monotonic_s() - since_s > SOON_S / 2
 
@@ -255,22 +255,22 @@ def test_a_long_poll_waits_no_longer_than_it_said(user: SignedIn) -> None:
 
 def test_a_feed_that_drains_sends_all_away_and_those_who_come_later_too(user: SignedIn) -> None:
     feed = Feed(poll_s=0)
-    with _following(feed, user) as wire:
+    with _following(feed, user) as pair:
         feed.drain()
 
-        assert close_code(wire.client) == CloseCode.SERVICE_RESTART
+        assert close_code(pair.client) == CloseCode.SERVICE_RESTART
         with _following(feed, user) as late:
             assert close_code(late.client) == CloseCode.SERVICE_RESTART
 
 
 def test_a_feed_outlives_the_loss_of_its_connections(user: SignedIn) -> None:
     feed = Feed(poll_s=POLL_S)
-    with _following(feed, user) as wire:
+    with _following(feed, user) as pair:
         for seq in (2, 3):
             _lose_all_connections()
             run(lambda tx: _append_one(tx, user), A_CAUSE)
 
-            assert heard(wire.client)["seq"] == seq
+            assert heard(pair.client)["seq"] == seq
 
 
 def _lose_all_connections() -> None:
@@ -289,9 +289,9 @@ def test_a_feed_that_nobody_follows_asks_the_database_nothing(
     user: SignedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     feed = Feed(poll_s=POLL_S)
-    with _following(feed, user) as wire:
+    with _following(feed, user) as pair:
         a_stored_task(user.user_id)
-        heard(wire.client)
+        heard(pair.client)
     asked: list[object] = []
 
     def refuse(*asking: object) -> None:
@@ -327,12 +327,12 @@ def test_while_nothing_is_committed_nobody_is_compared_with_the_log(
         threading.Event().wait(10 * POLL_S)
         assert compared == []
 
-    with _following(Feed(poll_s=0), user) as wire:
+    with _following(Feed(poll_s=0), user) as pair:
         for seq in (2, 3):
             eventually(rests)
             a_stored_task(user.user_id)
 
-            assert heard(wire.client)["seq"] == seq
+            assert heard(pair.client)["seq"] == seq
 
 
 def _from_kafka(user: SignedIn, *seqs: int) -> list[Brought]:
@@ -345,7 +345,7 @@ def test_what_kafka_brings_is_heard_without_the_log(
     user: SignedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     feed = Feed(poll_s=0)
-    with _following(feed, user) as wire:
+    with _following(feed, user) as pair:
         a_stored_task(user.user_id)
         a_stored_task(user.user_id)
         brought = _from_kafka(user, 2, 3)
@@ -354,7 +354,7 @@ def test_what_kafka_brings_is_heard_without_the_log(
 
             feed.bring(brought)
 
-            assert seqs([heard(wire.client), heard(wire.client)]) == [2, 3]
+            assert seqs([heard(pair.client), heard(pair.client)]) == [2, 3]
 
 
 def _no_log(*_: object, **__: object) -> None:
@@ -369,7 +369,7 @@ def test_what_kafka_doubles_or_leaves_out_is_heard_once_and_in_order(
     user: SignedIn, order: list[int]
 ) -> None:
     feed = Feed(poll_s=0)
-    with _following(feed, user) as wire:
+    with _following(feed, user) as pair:
         for _ in range(4):
             a_stored_task(user.user_id)
 
@@ -377,8 +377,8 @@ def test_what_kafka_doubles_or_leaves_out_is_heard_once_and_in_order(
             feed.bring([brought])
 
         # The last may come by the check alone: nothing says that it is missing.
-        found = heard_up_to(wire.client, 5)
-        nothing = _heard_within(wire, SOON_S)
+        found = heard_up_to(pair.client, 5)
+        nothing = _heard_within(pair, SOON_S)
     assert (seqs(found), nothing) == ([2, 3, 4, 5], [])
 
 
@@ -387,7 +387,7 @@ def test_two_topics_that_arrive_crosswise_do_not_need_the_log(
 ) -> None:
     monkeypatch.setattr(sys.modules["taskflow.push.feed"], "GRACE_S", CHECK_S)
     feed = Feed(poll_s=0)
-    with _following(feed, user) as wire:
+    with _following(feed, user) as pair:
         for _ in range(3):
             a_stored_task(user.user_id)
         began_s = time.monotonic()
@@ -395,7 +395,7 @@ def test_two_topics_that_arrive_crosswise_do_not_need_the_log(
         feed.bring(_from_kafka(user, 3, 4))
         feed.bring(_from_kafka(user, 2))
 
-        assert seqs(heard_up_to(wire.client, 4)) == [2, 3, 4]
+        assert seqs(heard_up_to(pair.client, 4)) == [2, 3, 4]
         assert time.monotonic() - began_s < SOON_S
 
 
@@ -404,24 +404,24 @@ def test_what_comes_early_and_is_too_large_to_keep_is_read_from_the_log(
 ) -> None:
     monkeypatch.setattr(MODULE, "EARLY_MAX_BYTES", 1)
     feed = Feed(poll_s=0)
-    with _following(feed, user) as wire:
+    with _following(feed, user) as pair:
         for _ in range(3):
             a_stored_task(user.user_id)
         texts = {event.seq: event.message_json() for event in log_of(user.user_id)}
 
         feed.bring([Brought(user.user_id, seq, texts[seq]) for seq in (4, 3, 2)])
 
-        assert seqs(heard_up_to(wire.client, 4, within_s=SOON_S)) == [2, 3, 4]
+        assert seqs(heard_up_to(pair.client, 4, within_s=SOON_S)) == [2, 3, 4]
 
 
 def test_what_is_not_ours_in_kafka_is_read_from_the_log(user: SignedIn) -> None:
     feed = Feed(poll_s=0)
-    with _following(feed, user) as wire:
+    with _following(feed, user) as pair:
         task = a_stored_task(user.user_id)
 
         feed.bring([Brought(user.user_id, 2, None), Brought("nobody", 7, "{}")])
 
-        message = heard(wire.client, within_s=SOON_S)
+        message = heard(pair.client, within_s=SOON_S)
     assert message["data"]["id"] == str(task.id)
 
 
@@ -429,24 +429,24 @@ def test_a_feed_that_polls_asks_the_log_only_while_kafka_brings_nothing(
     user: SignedIn,
 ) -> None:
     feed = Feed(poll_s=POLL_S)
-    with _following(feed, user) as wire:
+    with _following(feed, user) as pair:
         a_stored_task(user.user_id)
-        heard(wire.client)
+        heard(pair.client)
         a_stored_task(user.user_id)
         feed.bring(_from_kafka(user, 3))
-        heard(wire.client)
+        heard(pair.client)
 
         # Now Kafka is silent: the check finds the first, and then the log is followed again.
         a_stored_task(user.user_id)
-        heard(wire.client, within_s=3 * CHECK_S)
+        heard(pair.client, within_s=3 * CHECK_S)
         eventually(lambda: _follows_the_log(feed), within_s=3 * CHECK_S)
         a_stored_task(user.user_id)
         began_s = time.monotonic()
-        heard(wire.client)
+        heard(pair.client)
         assert time.monotonic() - began_s < SOON_S
 
         feed.bring(_from_kafka(user, 3, 4, 5))
-        assert _heard_within(wire, SOON_S) == []
+        assert _heard_within(pair, SOON_S) == []
 
 
 def _follows_the_log(feed: Feed) -> None:

@@ -44,7 +44,7 @@ from taskflow.serving.endpoint import AnswerKind, Endpoint, Handler, WrongDeclar
 from taskflow.serving.problems import PROBLEMS, Problem
 from taskflow.serving.routes import Route
 from taskflow.storage import Transaction
-from tests.support.declarations import check
+from tests.support.functions.declarations import check
 
 
 class Thing(TypedDict):

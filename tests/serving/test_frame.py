@@ -16,7 +16,7 @@ from taskflow.serving.frame import Frame
 from taskflow.serving.problems import PROBLEMS, problem_of
 from taskflow.serving.routes import Route
 from taskflow.storage import DatabaseUnavailable, LockTimeout
-from tests.support.refused import assert_refused
+from tests.support.functions.problems import assert_refused
 
 pytestmark = pytest.mark.usefixtures("database")
 

@@ -8,9 +8,9 @@ import pytest
 
 from taskflow import clock
 from taskflow.serving.health import KEPT_S, Kept
-from tests.support.api import Api
-from tests.support.configured import configured
-from tests.support.refused import assert_refused
+from tests.support.functions.client import Api
+from tests.support.functions.problems import assert_refused
+from tests.support.settings import changed_settings
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -78,7 +78,7 @@ def test_a_look_that_fails_is_not_kept() -> None:
 
 @pytest.mark.parametrize("environment", ["local", "test", "production"])
 def test_the_metrics_are_for_who_has_their_token(environment: str) -> None:
-    with configured(environment=environment, metrics_token=A_TOKEN):
+    with changed_settings(environment=environment, metrics_token=A_TOKEN):
         right = [
             Api().get("/metrics", headers={"Authorization": f"{scheme} {A_TOKEN}"})
             for scheme in ("Bearer", "bearer")
@@ -95,6 +95,6 @@ def test_the_metrics_are_for_who_has_their_token(environment: str) -> None:
 
 
 def test_without_a_token_nobody_sees_the_metrics_in_production() -> None:
-    with configured(environment="production"):
+    with changed_settings(environment="production"):
         assert_refused(Api().get("/metrics"), 404, "no-metrics")
         assert Api().get("/health").status_code == 200

@@ -21,7 +21,7 @@ from taskflow.serving.pages import (
     read_position,
     write_cursor,
 )
-from tests.support.builders import A_TIME
+from tests.support.data.builders import A_TIME
 
 AN_ID = UUID("01a205dc-f213-7970-bd2d-2ea31f1a2b3c")
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))

@@ -11,7 +11,7 @@ from taskflow.domain import accounts
 from taskflow.domain.accounts import Permission, Registration, Role
 from taskflow.serving import tokens
 from taskflow.serving.tokens import LEEWAY_S, InvalidToken
-from tests.support.configured import configured
+from tests.support.settings import changed_settings
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -75,7 +75,7 @@ def test_the_token_of_another_secret_is_not_ours(
     set_clock(NOW)
 
     with (
-        configured(jwt_secret="another secret of at least 32 characters"),
+        changed_settings(jwt_secret="another secret of at least 32 characters"),
         pytest.raises(InvalidToken, match="not one of ours"),
     ):
         tokens.verify(token)

@@ -22,7 +22,7 @@ from taskflow.serving.turns import (
     Turn,
     Turns,
 )
-from tests.support.eventually import eventually
+from tests.support.polling import eventually
 
 ADA, BOB = "ada", "bob"
 USED_S = 0.01

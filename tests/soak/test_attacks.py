@@ -16,18 +16,18 @@ from taskflow import clock, config
 from taskflow.serving.pages import PAGE_MAX_BYTES
 from taskflow.storage import events, transaction
 from taskflow.storage.tables import DEAD_LETTERS, EVENTS, STREAMS
-from tests.support.accounts import A_CAUSE, a_user
-from tests.support.attached import attached_to
-from tests.support.attacks import ATTACKS, Outcome, Target, big_log, measured, repeated
-from tests.support.due_together import check_all_is_audited
-from tests.support.eventually import eventually
-from tests.support.load import Load
-from tests.support.many_tasks import add_tasks
-from tests.support.ordeal import JWT_SECRET
-from tests.support.remote import a_new_user
-from tests.support.resources import Memory, used_s
-from tests.support.second_user import Samples, SecondUser, percentile
-from tests.support.system import System
+from tests.support.data.accounts import A_CAUSE, a_user
+from tests.support.data.bulk_tasks import add_tasks
+from tests.support.data.due_items import check_all_is_audited
+from tests.support.database.connection import database_of
+from tests.support.load.attacks import ATTACKS, Outcome, Target, big_log, measured, repeated
+from tests.support.load.chaos import JWT_SECRET
+from tests.support.load.interrupted_load import Load
+from tests.support.load.second_user import Samples, SecondUser, percentile
+from tests.support.network.remote import a_new_user
+from tests.support.polling import eventually
+from tests.support.processes.system import System
+from tests.support.processes.usage import Memory, used_s
 
 pytestmark = pytest.mark.soak
 
@@ -66,7 +66,7 @@ def system(tmp_path: Path) -> Generator[System]:
 
 def _targets(system: System) -> dict[str, Target]:
     """Open an account for each attack; those on a big log share one."""
-    with attached_to(system):
+    with database_of(system):
         accounts = {name: a_user() for name in ATTACKS}
         add_tasks(accounts["120 lists of 150,000 tasks"].user_id, MANY_TASKS)
     accounts["5 sockets unread"] = accounts["100 pages unread"]
@@ -232,7 +232,7 @@ def test_all_attacks_at_once_beside_an_ordinary_load(system: System) -> None:
         all_of.cpu_s = sum(outcome.cpu_s for outcome in found.values())
         row = Row("all", all_of, clock.now().timestamp(), _since(before, system), memory.largest_mb)
     samples = second.samples
-    print(f"\nSeed {seed}\n{load.account}")
+    print(f"\nSeed {seed}\n{load.report}")
     _show_head(*ATTACKER_COLUMNS)
     for name, outcome in found.items():
         _show(*_attacker(name, outcome))
@@ -240,7 +240,7 @@ def test_all_attacks_at_once_beside_an_ordinary_load(system: System) -> None:
     quiet = samples.between(all_of.began_s - QUIET_S, all_of.began_s)
     row.show(samples, quiet)
 
-    with attached_to(system):
+    with database_of(system):
         eventually(check_all_is_audited, within_s=CAUGHT_UP_WITHIN_S)
         _check_the_log()
     for name, outcome in found.items():

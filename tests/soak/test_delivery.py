@@ -8,9 +8,9 @@ from secrets import randbits
 
 import pytest
 
-from tests.support.ordeal import JWT_SECRET, VICTIMS, Ordeal
-from tests.support.roles import postgresql
-from tests.support.system import System
+from tests.support.load.chaos import JWT_SECRET, VICTIMS, ChaosRun
+from tests.support.processes.roles import postgresql
+from tests.support.processes.system import System
 
 USERS = 200
 KILLS_OF_EACH = 10
@@ -37,11 +37,11 @@ def test_what_was_acknowledged_reaches_the_log_the_audit_and_every_client_once(
         postgresql,
     ]
     rng.shuffle(victims)
-    ordeal = Ordeal(USERS, [(rng.uniform(0.5, 8), victim) for victim in victims])
+    chaos = ChaosRun(USERS, [(rng.uniform(0.5, 8), victim) for victim in victims])
 
     try:
-        ordeal.run(system, rng)
+        chaos.run(system, rng)
     finally:
-        ordeal.show()
+        chaos.show()
 
     assert system.stop() == 0

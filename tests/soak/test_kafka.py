@@ -7,12 +7,12 @@ from secrets import randbits
 
 import pytest
 
-from tests.support.broker import Broker
-from tests.support.kafka_here import kafka_with
-from tests.support.ordeal import JWT_SECRET, VICTIMS, Ordeal
-from tests.support.outages import Outages
-from tests.support.system import System
-from tests.support.topics import Topics
+from tests.support.kafka.broker import Broker
+from tests.support.kafka.outages import Outages
+from tests.support.kafka.settings import kafka_settings
+from tests.support.kafka.topics import Topics
+from tests.support.load.chaos import JWT_SECRET, VICTIMS, ChaosRun
+from tests.support.processes.system import System
 
 USERS = 200
 KILLS_OF_EACH = 10
@@ -27,17 +27,19 @@ def test_what_was_acknowledged_reaches_kafka_the_audit_and_every_client(
     sys.stdout.write(f"\nSeed {seed}\n")
     rng = random.Random(seed)
     servers = own_broker.bootstrap_servers
-    kafka = kafka_with(Topics(servers), servers)
-    system = System(tmp_path / "data", JWT_SECRET=JWT_SECRET, WEB_CONCURRENCY="2", **kafka.settings)
+    kafka = kafka_settings(Topics(servers), servers)
+    system = System(
+        tmp_path / "data", JWT_SECRET=JWT_SECRET, WEB_CONCURRENCY="2", **kafka.environment
+    )
     system.start()
     victims = [victim for victim in VICTIMS for _ in range(KILLS_OF_EACH)]
     rng.shuffle(victims)
     kills = [(rng.uniform(*BETWEEN_KILLS_S), victim) for victim in victims]
-    ordeal = Ordeal(USERS, kills, Outages(own_broker, kafka, random.Random(seed)))
+    chaos = ChaosRun(USERS, kills, Outages(own_broker, kafka, random.Random(seed)))
 
     try:
-        ordeal.run(system, rng)
+        chaos.run(system, rng)
         assert system.stop() == 0
     finally:
-        ordeal.show()
+        chaos.show()
         system.kill()

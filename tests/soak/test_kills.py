@@ -5,8 +5,8 @@ from secrets import randbits
 
 import pytest
 
-from tests.support.load import Load
-from tests.support.system import System
+from tests.support.load.interrupted_load import Load
+from tests.support.processes.system import System
 
 ROUNDS = 100
 
@@ -24,6 +24,6 @@ def test_what_was_acknowledged_survives_a_hundred_kills(own_system: System) -> N
             sys.stdout.write(f"{number + 1} ")
             sys.stdout.flush()
 
-    sys.stdout.write(f"\n{load.account}\n")
-    assert load.account.counts["kills"] == ROUNDS
+    sys.stdout.write(f"\n{load.report}\n")
+    assert load.report.counts["kills"] == ROUNDS
     assert own_system.stop() == 0

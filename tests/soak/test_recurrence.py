@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from taskflow.domain.recurrence import Series, Skip, occurrences, preview
-from tests.support.costly_rules import (
+from tests.support.data.costly_rules import (
     COSTLY_ZONES,
     STEPS_MAX,
     WAYS,
@@ -28,7 +28,7 @@ from tests.support.costly_rules import (
     cpu_ms_of,
     steps_of,
 )
-from tests.support.random_rules import ZONES, a_rule, a_start
+from tests.support.data.random_rules import ZONES, a_rule, a_start
 
 SERIES = 50_000
 LIMIT = 10

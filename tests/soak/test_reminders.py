@@ -13,21 +13,21 @@ import pytest
 
 from taskflow import clock
 from taskflow.domain.times import parse_rfc3339
-from tests.support.accounts import SignedIn, a_user
-from tests.support.attached import attached_to
-from tests.support.due_together import (
+from tests.support.data.accounts import SignedIn, a_user
+from tests.support.data.due_items import (
     add_reminders,
     add_series,
     check_all_is_audited,
     check_all_is_through,
     lateness_s,
 )
-from tests.support.eventually import eventually
-from tests.support.ordeal import JWT_SECRET
-from tests.support.races import Race
-from tests.support.remote import Remote, a_new_user
-from tests.support.sockets import Message, following, heard
-from tests.support.system import System
+from tests.support.database.connection import database_of
+from tests.support.load.chaos import JWT_SECRET
+from tests.support.load.reminder_races import Race
+from tests.support.network.remote import Remote, a_new_user
+from tests.support.network.sockets import Message, following, heard
+from tests.support.polling import eventually
+from tests.support.processes.system import System
 
 pytestmark = pytest.mark.soak
 
@@ -157,7 +157,7 @@ def test_a_thousand_tasks_changed_by_two_devices_as_their_reminders_are_due(
 def test_fifty_thousand_due_in_one_minute(own_system: System, kind: str) -> None:
     own_system.settings["JWT_SECRET"] = JWT_SECRET
     own_system.start()
-    with attached_to(own_system):
+    with database_of(own_system):
         users = [a_user() for _ in range(MANY_USERS)]
         add = add_reminders if kind == "reminders" else add_series
         # Far enough away for everything before to have been worked off.

@@ -8,8 +8,8 @@ from secrets import randbits
 import pytest
 
 from taskflow.standalone.postgres import EmbeddedPostgres
-from tests.support.databases import a_database
-from tests.support.simulation import Simulation
+from tests.support.database.temporary import a_database
+from tests.support.load.simulation import Simulation
 
 START = datetime(2026, 3, 16, 12, tzinfo=UTC)
 """Casablanca, Berlin and Lord Howe change their clocks in these weeks."""

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from taskflow.standalone.postgres import EmbeddedPostgres
-from tests.support.databases import a_database
-from tests.support.subscriber import Scripted, listening
+from tests.support.database.temporary import a_database
+from tests.support.delivery.scripted_subscriber import ScriptedSubscriber, listening
 
 BACKOFF_DELAY = timedelta(milliseconds=4)
 """In place of 200 ms, so that the nine attempts take one second instead of fifty."""
@@ -25,9 +25,9 @@ def own_database(database: EmbeddedPostgres) -> Generator[str]:
 
 
 @pytest.fixture
-def subscriber() -> Scripted:
+def subscriber() -> ScriptedSubscriber:
     """Make subscribers whose script a test can set."""
-    return Scripted()
+    return ScriptedSubscriber()
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def socket_path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def served(subscriber: Scripted, socket_path: Path) -> Generator[Path]:
+def served(subscriber: ScriptedSubscriber, socket_path: Path) -> Generator[Path]:
     """Serve the subscriber."""
     with listening(subscriber, socket_path):
         yield socket_path

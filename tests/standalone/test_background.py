@@ -22,12 +22,13 @@ from taskflow.standalone.processes import (
 )
 from taskflow.storage import audit_store, transaction
 from taskflow.storage.audit_store import AuditFilter
-from tests.support.accounts import A_CAUSE, a_user
-from tests.support.api import ROOT, all_functions
-from tests.support.builders import a_stored_task
-from tests.support.deliveries import progress_of
-from tests.support.eventually import eventually
-from tests.support.subscriber import serving
+from tests.support.data.accounts import A_CAUSE, a_user
+from tests.support.data.builders import a_stored_task
+from tests.support.delivery.deliverers import progress_of
+from tests.support.delivery.scripted_subscriber import serving
+from tests.support.functions.client import all_functions
+from tests.support.paths import ROOT
+from tests.support.polling import eventually
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -22,9 +22,9 @@ from taskflow.domain.events import EventType
 from taskflow.eventing.bindings.knative import RETRIES, backoff
 from taskflow.standalone.database_queue import DatabaseQueue
 from taskflow.storage import consumer_store, delivery_store, transaction
-from tests.support.accounts import A_CAUSE, SignedIn, a_user
-from tests.support.builders import a_stored_task, log_of
-from tests.support.deliveries import (
+from tests.support.data.accounts import A_CAUSE, SignedIn, a_user
+from tests.support.data.builders import a_stored_task, log_of
+from tests.support.delivery.deliverers import (
     ALL_TYPES,
     SINK,
     attempts,
@@ -33,8 +33,15 @@ from tests.support.deliveries import (
     up_to_date,
     wait_for_attempts,
 )
-from tests.support.eventually import eventually
-from tests.support.subscriber import NO_CONTENT, Delivered, HangUp, Script, Scripted, listening
+from tests.support.delivery.scripted_subscriber import (
+    NO_CONTENT,
+    Delivered,
+    HangUp,
+    Script,
+    ScriptedSubscriber,
+    listening,
+)
+from tests.support.polling import eventually
 
 pytestmark = pytest.mark.usefixtures("own_database", "short_waits")
 
@@ -88,7 +95,7 @@ def to_the_consumer(answer: tuple[int, str]) -> Script:
 
 
 def test_a_consumer_that_starts_now_is_brought_nothing_from_before(
-    served: Path, subscriber: Scripted
+    served: Path, subscriber: ScriptedSubscriber
 ) -> None:
     old, name = a_user_with("a", "b"), f"consumer-{uuid4().hex[:8]}"
     with transaction(A_CAUSE) as tx:
@@ -107,7 +114,7 @@ def test_a_consumer_that_starts_now_is_brought_nothing_from_before(
 
 
 def test_a_consumer_that_starts_at_the_beginning_is_brought_what_was_there(
-    served: Path, subscriber: Scripted
+    served: Path, subscriber: ScriptedSubscriber
 ) -> None:
     user, name = a_user_with("a", "b"), f"consumer-{uuid4().hex[:8]}"
     with transaction(A_CAUSE) as tx:
@@ -123,7 +130,7 @@ def test_a_consumer_that_starts_at_the_beginning_is_brought_what_was_there(
 
 
 def test_every_event_is_brought_once_in_order(
-    served: Path, subscriber: Scripted, consumer: str
+    served: Path, subscriber: ScriptedSubscriber, consumer: str
 ) -> None:
     users = [a_user_with("a", "b", "c", "d") for _ in range(5)]
 
@@ -136,7 +143,7 @@ def test_every_event_is_brought_once_in_order(
 
 
 def test_an_event_comes_as_a_cloud_event_with_the_record_as_its_body(
-    served: Path, subscriber: Scripted, consumer: str
+    served: Path, subscriber: ScriptedSubscriber, consumer: str
 ) -> None:
     user = a_user_with("Zażółć 🐘")
 
@@ -155,7 +162,7 @@ def test_an_event_comes_as_a_cloud_event_with_the_record_as_its_body(
 
 
 def test_types_that_the_consumer_does_not_take_are_passed_over_without_a_request(
-    served: Path, subscriber: Scripted, consumer: str
+    served: Path, subscriber: ScriptedSubscriber, consumer: str
 ) -> None:
     user = a_user_with("a", "b")
 
@@ -166,7 +173,7 @@ def test_types_that_the_consumer_does_not_take_are_passed_over_without_a_request
 
 
 def test_one_who_heard_of_a_commit_brings_it_without_looking_at_everyone(
-    served: Path, subscriber: Scripted, consumer: str, monkeypatch: pytest.MonkeyPatch
+    served: Path, subscriber: ScriptedSubscriber, consumer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskflow.standalone.database_queue.CHECK_S", 3600)
     user, other = a_user(), a_user()
@@ -196,7 +203,9 @@ def test_more_users_than_there_are_lanes_are_all_brought_their_events_without_a_
             eventually(brought(consumer, user.user_id, 1), within_s=SOON_S)
 
 
-def test_a_consumer_begins_where_it_was(served: Path, subscriber: Scripted, consumer: str) -> None:
+def test_a_consumer_begins_where_it_was(
+    served: Path, subscriber: ScriptedSubscriber, consumer: str
+) -> None:
     user = a_user_with("a")
     with delivering(served, consumer):
         eventually(brought(consumer, user.user_id, 2), within_s=SOON_S)
@@ -209,7 +218,7 @@ def test_a_consumer_begins_where_it_was(served: Path, subscriber: Scripted, cons
 
 
 def test_what_was_asked_for_again_is_brought_again_once(
-    served: Path, subscriber: Scripted, consumer: str
+    served: Path, subscriber: ScriptedSubscriber, consumer: str
 ) -> None:
     user = a_user_with("a", "b")
     with delivering(served, consumer):
@@ -232,7 +241,7 @@ def _asked_again(consumer: str, expected: Sequence[int]) -> None:
 
 
 def test_what_fails_five_times_and_then_works_has_its_effect_and_is_no_dead_letter(
-    served: Path, subscriber: Scripted, consumer: str
+    served: Path, subscriber: ScriptedSubscriber, consumer: str
 ) -> None:
     subscriber.script = failing(5)
     user = a_user()
@@ -246,7 +255,9 @@ def test_what_fails_five_times_and_then_works_has_its_effect_and_is_no_dead_lett
     assert attempts(consumer, "done") == 1
 
 
-def test_retries_come_ever_later(served: Path, subscriber: Scripted, consumer: str) -> None:
+def test_retries_come_ever_later(
+    served: Path, subscriber: ScriptedSubscriber, consumer: str
+) -> None:
     subscriber.script = failing(RETRIES)
     user = a_user()
 
@@ -260,7 +271,9 @@ def test_retries_come_ever_later(served: Path, subscriber: Scripted, consumer: s
         assert wait_s >= backoff(attempt).total_seconds()
 
 
-def test_what_may_pass_is_tried_again(served: Path, subscriber: Scripted, consumer: str) -> None:
+def test_what_may_pass_is_tried_again(
+    served: Path, subscriber: ScriptedSubscriber, consumer: str
+) -> None:
     users = {a_user().user_id: status for status in AGAIN}
     seen: Counter[str] = Counter()
 
@@ -280,7 +293,7 @@ def test_what_may_pass_is_tried_again(served: Path, subscriber: Scripted, consum
 
 
 def test_what_never_works_goes_to_the_dead_letters_after_all_retries(
-    served: Path, subscriber: Scripted, consumer: str
+    served: Path, subscriber: ScriptedSubscriber, consumer: str
 ) -> None:
     subscriber.script = to_the_consumer((503, "the mail server is away"))
     user = a_user()
@@ -302,7 +315,7 @@ def test_what_never_works_goes_to_the_dead_letters_after_all_retries(
 
 
 def test_what_is_refused_goes_to_the_dead_letters_at_once(
-    served: Path, subscriber: Scripted, consumer: str
+    served: Path, subscriber: ScriptedSubscriber, consumer: str
 ) -> None:
     users = {a_user().user_id: status for status in NEVER}
     subscriber.script = lambda delivered: (
@@ -321,7 +334,7 @@ def test_what_is_refused_goes_to_the_dead_letters_at_once(
 
 
 def test_of_a_body_that_is_too_large_the_sink_is_brought_what_it_takes(
-    served: Path, subscriber: Scripted, consumer: str, monkeypatch: pytest.MonkeyPatch
+    served: Path, subscriber: ScriptedSubscriber, consumer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskflow.standalone.deliverer.BODY_MAX_BYTES", 100)
     subscriber.script = to_the_consumer((413, "too large"))
@@ -335,7 +348,7 @@ def test_of_a_body_that_is_too_large_the_sink_is_brought_what_it_takes(
 
 
 def test_who_hangs_is_given_up_and_tried_again(
-    served: Path, subscriber: Scripted, consumer: str, monkeypatch: pytest.MonkeyPatch
+    served: Path, subscriber: ScriptedSubscriber, consumer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskflow.standalone.sender.TIMEOUT", timedelta(seconds=0.2))
     released, hangs = threading.Event(), iter([True, True])
@@ -357,7 +370,9 @@ def test_who_hangs_is_given_up_and_tried_again(
     assert attempts(consumer, "again") == 2
 
 
-def test_who_hangs_up_is_tried_again(served: Path, subscriber: Scripted, consumer: str) -> None:
+def test_who_hangs_up_is_tried_again(
+    served: Path, subscriber: ScriptedSubscriber, consumer: str
+) -> None:
     hangs_up = iter([True, True])
 
     def script(_: Delivered) -> tuple[int, str]:
@@ -376,7 +391,7 @@ def test_who_hangs_up_is_tried_again(served: Path, subscriber: Scripted, consume
 
 
 def test_where_nobody_listens_it_is_tried_again_until_somebody_does(
-    subscriber: Scripted, socket_path: Path, consumer: str
+    subscriber: ScriptedSubscriber, socket_path: Path, consumer: str
 ) -> None:
     user = a_user_with("a")
 
@@ -390,7 +405,7 @@ def test_where_nobody_listens_it_is_tried_again_until_somebody_does(
 
 
 def test_an_answer_longer_than_is_read_disturbs_no_later_delivery(
-    served: Path, subscriber: Scripted, consumer: str
+    served: Path, subscriber: ScriptedSubscriber, consumer: str
 ) -> None:
     subscriber.script = to_the_consumer((400, "x" * 200_000))
     user = a_user_with("a", "b")
@@ -407,7 +422,7 @@ def test_an_answer_longer_than_is_read_disturbs_no_later_delivery(
 
 
 def test_a_dead_letter_that_the_sink_does_not_take_is_never_lost(
-    served: Path, subscriber: Scripted, consumer: str
+    served: Path, subscriber: ScriptedSubscriber, consumer: str
 ) -> None:
     takes = threading.Event()
 
@@ -431,7 +446,7 @@ def test_a_dead_letter_that_the_sink_does_not_take_is_never_lost(
 
 
 def test_a_dead_letter_that_was_not_taken_before_a_stop_is_sent_after_it(
-    served: Path, subscriber: Scripted, consumer: str
+    served: Path, subscriber: ScriptedSubscriber, consumer: str
 ) -> None:
     subscriber.script = lambda _: (400, "never")
     user = a_user()
@@ -446,7 +461,7 @@ def test_a_dead_letter_that_was_not_taken_before_a_stop_is_sent_after_it(
 
 
 def test_what_fails_because_everything_is_down_has_its_effect_when_all_is_up_again(
-    served: Path, subscriber: Scripted, consumer: str
+    served: Path, subscriber: ScriptedSubscriber, consumer: str
 ) -> None:
     """Consumers and sink run in one process, on one database: that both fail is no one's fault."""
     is_up = threading.Event()
@@ -464,7 +479,7 @@ def test_what_fails_because_everything_is_down_has_its_effect_when_all_is_up_aga
     assert attempts(consumer, "dead") == 0
 
 
-def _tried(subscriber: Scripted, name: str, count: int) -> None:
+def _tried(subscriber: ScriptedSubscriber, name: str, count: int) -> None:
     assert len(subscriber.received(name)) >= count
 
 
@@ -472,7 +487,7 @@ def _tried(subscriber: Scripted, name: str, count: int) -> None:
 
 
 def test_order_is_kept_through_failures_of_all_kinds(
-    served: Path, subscriber: Scripted, consumer: str, monkeypatch: pytest.MonkeyPatch
+    served: Path, subscriber: ScriptedSubscriber, consumer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskflow.standalone.sender.TIMEOUT", timedelta(seconds=0.2))
     rng, released = random.Random(20261123), threading.Event()
@@ -504,7 +519,7 @@ def test_order_is_kept_through_failures_of_all_kinds(
 
 
 def test_who_fails_holds_up_no_other_user(
-    served: Path, subscriber: Scripted, consumer: str, monkeypatch: pytest.MonkeyPatch
+    served: Path, subscriber: ScriptedSubscriber, consumer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskflow.eventing.bindings.knative.BACKOFF_DELAY", timedelta(hours=1))
     unlucky, lucky = [a_user() for _ in range(20)], [a_user_with("a", "b") for _ in range(20)]
@@ -523,7 +538,7 @@ def test_who_fails_holds_up_no_other_user(
 
 
 def test_a_consumer_that_hangs_holds_up_no_other_consumer(
-    served: Path, subscriber: Scripted, consumer: str
+    served: Path, subscriber: ScriptedSubscriber, consumer: str
 ) -> None:
     up_to_date("hanging")
     released = threading.Event()
@@ -547,7 +562,7 @@ def test_a_consumer_that_hangs_holds_up_no_other_consumer(
 
 
 def test_what_a_stop_leaves_is_brought_next_time_and_nothing_twice(
-    served: Path, subscriber: Scripted, consumer: str
+    served: Path, subscriber: ScriptedSubscriber, consumer: str
 ) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
@@ -572,7 +587,7 @@ def test_what_a_stop_leaves_is_brought_next_time_and_nothing_twice(
 
 
 def test_a_stop_does_not_wait_for_retries(
-    served: Path, subscriber: Scripted, consumer: str, monkeypatch: pytest.MonkeyPatch
+    served: Path, subscriber: ScriptedSubscriber, consumer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskflow.eventing.bindings.knative.BACKOFF_DELAY", timedelta(hours=1))
     subscriber.script = lambda _: (503, "not now")
@@ -586,7 +601,7 @@ def test_a_stop_does_not_wait_for_retries(
 
 
 def test_a_source_that_fails_in_a_way_nobody_foresaw_is_asked_again(
-    served: Path, subscriber: Scripted, consumer: str, caplog: pytest.LogCaptureFixture
+    served: Path, subscriber: ScriptedSubscriber, consumer: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     user = a_user()
     with delivering(served, consumer):

@@ -20,14 +20,14 @@ from taskflow.standalone import kafka_source as module
 from taskflow.standalone.kafka_source import KafkaSource
 from taskflow.storage import consumer_store, transaction
 from taskflow.storage.consumer_store import Start, Starts
-from tests.support.accounts import A_CAUSE, SignedIn, a_user
-from tests.support.broker import Broker, BrokerElsewhere, quiet
-from tests.support.builders import a_stored_task
-from tests.support.deliveries import SINK, Delivering, attempts, delivering
-from tests.support.eventually import eventually
-from tests.support.kafka_here import KafkaHere, kafka_with, using
-from tests.support.subscriber import NO_CONTENT, Delivered, Scripted
-from tests.support.topics import Topics, all_in
+from tests.support.data.accounts import A_CAUSE, SignedIn, a_user
+from tests.support.data.builders import a_stored_task
+from tests.support.delivery.deliverers import SINK, Delivering, attempts, delivering
+from tests.support.delivery.scripted_subscriber import NO_CONTENT, Delivered, ScriptedSubscriber
+from tests.support.kafka.broker import Broker, BrokerElsewhere, quiet
+from tests.support.kafka.settings import KafkaSettings, kafka_settings, using
+from tests.support.kafka.topics import Topics, all_in
+from tests.support.polling import eventually
 
 SOON_S = 40
 TYPES = list(EventType)
@@ -65,7 +65,9 @@ def published(*users: SignedIn, tasks: int) -> None:
     publisher.stop()
 
 
-def wait_for(subscriber: Scripted, consumer: Consumer, user: SignedIn, seqs: list[int]) -> None:
+def wait_for(
+    subscriber: ScriptedSubscriber, consumer: Consumer, user: SignedIn, seqs: list[int]
+) -> None:
     def check() -> None:
         assert subscriber.seqs(consumer.name, user.user_id) == seqs
 
@@ -73,13 +75,13 @@ def wait_for(subscriber: Scripted, consumer: Consumer, user: SignedIn, seqs: lis
 
 
 @pytest.fixture
-def users(kafka: KafkaHere) -> list[SignedIn]:
+def users(kafka: KafkaSettings) -> list[SignedIn]:
     del kafka
     return [a_user() for _ in range(4)]
 
 
 def test_every_event_is_delivered_in_order_with_its_place(
-    served: Path, subscriber: Scripted, users: list[SignedIn]
+    served: Path, subscriber: ScriptedSubscriber, users: list[SignedIn]
 ) -> None:
     consumer = a_consumer()
     published(*users, tasks=10)
@@ -96,7 +98,7 @@ def test_every_event_is_delivered_in_order_with_its_place(
 
 def test_a_consumer_that_starts_now_reads_nothing_from_before_also_if_it_is_late(
     served: Path,
-    subscriber: Scripted,
+    subscriber: ScriptedSubscriber,
     users: list[SignedIn],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -116,7 +118,7 @@ def test_a_consumer_that_starts_now_reads_nothing_from_before_also_if_it_is_late
 
 def test_a_consumer_that_started_now_goes_on_behind_what_it_has_committed(
     served: Path,
-    subscriber: Scripted,
+    subscriber: ScriptedSubscriber,
     users: list[SignedIn],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -136,14 +138,14 @@ def test_a_consumer_that_started_now_goes_on_behind_what_it_has_committed(
 
 def test_of_a_partition_that_is_added_later_nothing_is_missed(
     served: Path,
-    subscriber: Scripted,
+    subscriber: ScriptedSubscriber,
     topics: Topics,
     broker: Broker | BrokerElsewhere,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "CLOCKS_DIFFER_BY", timedelta(0))
     consumer = a_consumer(starts="now")
-    with using(kafka_with(topics, broker.bootstrap_servers, partitions=1)):
+    with using(kafka_settings(topics, broker.bootstrap_servers, partitions=1)):
         started(consumer)
         tasks = name_of(TASKS_TOPIC)
         with delivering_from_kafka(served, consumer):
@@ -157,7 +159,7 @@ def test_of_a_partition_that_is_added_later_nothing_is_missed(
 
 
 def test_a_type_that_is_not_taken_is_passed_over(
-    served: Path, subscriber: Scripted, users: list[SignedIn]
+    served: Path, subscriber: ScriptedSubscriber, users: list[SignedIn]
 ) -> None:
     consumer = a_consumer([EventType.USER_REGISTERED])
     published(*users, tasks=3)
@@ -168,7 +170,7 @@ def test_a_type_that_is_not_taken_is_passed_over(
 
 
 def test_one_that_is_started_again_goes_on_where_it_was(
-    served: Path, subscriber: Scripted, users: list[SignedIn]
+    served: Path, subscriber: ScriptedSubscriber, users: list[SignedIn]
 ) -> None:
     consumer = a_consumer()
     published(*users, tasks=2)
@@ -183,7 +185,7 @@ def test_one_that_is_started_again_goes_on_where_it_was(
 
 
 def test_an_offset_is_committed_only_behind_what_was_delivered(
-    served: Path, subscriber: Scripted, users: list[SignedIn]
+    served: Path, subscriber: ScriptedSubscriber, users: list[SignedIn]
 ) -> None:
     consumer, user = a_consumer(), users[0]
     published(user, tasks=3)
@@ -212,7 +214,10 @@ def test_an_offset_is_committed_only_behind_what_was_delivered(
 
 
 def test_a_user_whose_event_is_retried_holds_up_no_other(
-    served: Path, subscriber: Scripted, kafka: KafkaHere, monkeypatch: pytest.MonkeyPatch
+    served: Path,
+    subscriber: ScriptedSubscriber,
+    kafka: KafkaSettings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("taskflow.eventing.bindings.knative.BACKOFF_DELAY", timedelta(hours=1))
     consumer, users = a_consumer(), [a_user() for _ in range(12)]
@@ -228,10 +233,10 @@ def test_a_user_whose_event_is_retried_holds_up_no_other(
 
 
 def test_an_offset_waits_for_all_that_comes_before_it(
-    served: Path, subscriber: Scripted, topics: Topics, broker: Broker | BrokerElsewhere
+    served: Path, subscriber: ScriptedSubscriber, topics: Topics, broker: Broker | BrokerElsewhere
 ) -> None:
     consumer, users = a_consumer(), [a_user(), a_user()]
-    with using(kafka_with(topics, broker.bootstrap_servers, partitions=1)):
+    with using(kafka_settings(topics, broker.bootstrap_servers, partitions=1)):
         published(*users, tasks=3)
         subscriber.script = lambda d: (503, "") if d.user_id == users[0].user_id else NO_CONTENT
         with delivering_from_kafka(served, consumer):
@@ -242,13 +247,13 @@ def test_an_offset_waits_for_all_that_comes_before_it(
             eventually(lambda: _all_of(subscriber, consumer, users[0], 4), within_s=SOON_S)
 
 
-def _at_least(subscriber: Scripted, consumer: Consumer, count: int) -> None:
+def _at_least(subscriber: ScriptedSubscriber, consumer: Consumer, count: int) -> None:
     assert len(subscriber.received(consumer.name)) > count
 
 
 def test_what_waits_for_a_slow_consumer_is_bounded(
     served: Path,
-    subscriber: Scripted,
+    subscriber: ScriptedSubscriber,
     users: list[SignedIn],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -263,7 +268,7 @@ def test_what_waits_for_a_slow_consumer_is_bounded(
 
 
 def test_a_record_that_is_no_event_goes_to_the_dead_letters_and_holds_up_nothing(
-    served: Path, subscriber: Scripted, kafka: KafkaHere
+    served: Path, subscriber: ScriptedSubscriber, kafka: KafkaSettings
 ) -> None:
     consumer, user = a_consumer(), a_user()
 
@@ -284,12 +289,12 @@ def test_a_record_that_is_no_event_goes_to_the_dead_letters_and_holds_up_nothing
     assert [one.body for one in subscriber.received(SINK)] == [b"no JSON"]
 
 
-def _dead(subscriber: Scripted) -> None:
+def _dead(subscriber: ScriptedSubscriber) -> None:
     assert subscriber.received(SINK)
 
 
 def test_two_members_share_the_partitions_and_one_takes_over_what_the_other_leaves(
-    served: Path, subscriber: Scripted, users: list[SignedIn]
+    served: Path, subscriber: ScriptedSubscriber, users: list[SignedIn]
 ) -> None:
     consumer = a_consumer()
     with delivering_from_kafka(served, consumer, "one"):
@@ -304,7 +309,9 @@ def test_two_members_share_the_partitions_and_one_takes_over_what_the_other_leav
             eventually(lambda user=user: _all_of(subscriber, consumer, user, 7), within_s=SOON_S)
 
 
-def _all_of(subscriber: Scripted, consumer: Consumer, user: SignedIn, newest: int) -> None:
+def _all_of(
+    subscriber: ScriptedSubscriber, consumer: Consumer, user: SignedIn, newest: int
+) -> None:
     # A partition that changes hands may be delivered again from its last commit.
     seqs = subscriber.seqs(consumer.name, user.user_id)
     assert list(dict.fromkeys(seqs)) == list(range(1, newest + 1))

@@ -13,14 +13,22 @@ from taskflow import clock
 from taskflow.eventing.bindings import Outcome
 from taskflow.eventing.bindings.knative import Answer, backoff
 from taskflow.standalone.sender import ANSWER_MAX_BYTES, KEPT_S, Sender
-from tests.support.subscriber import NO_CONTENT, Delivered, HangUp, Scripted, listening
+from tests.support.delivery.scripted_subscriber import (
+    NO_CONTENT,
+    Delivered,
+    HangUp,
+    ScriptedSubscriber,
+    listening,
+)
 
 ATTRIBUTES = {"id": "1", "subject": 'Zażółć 100% "🐘"\r\nce-id: 2', "userid": " a b "}
 SOON_S = 10
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
-def test_attributes_and_body_arrive_as_they_were_sent(served: Path, subscriber: Scripted) -> None:
+def test_attributes_and_body_arrive_as_they_were_sent(
+    served: Path, subscriber: ScriptedSubscriber
+) -> None:
     body = bytes(range(256))
 
     answer = Sender(served)("a-consumer", ATTRIBUTES, body)
@@ -30,7 +38,9 @@ def test_attributes_and_body_arrive_as_they_were_sent(served: Path, subscriber: 
     assert answer == Answer(204, "")
 
 
-def test_the_answer_is_returned_whatever_it_is(served: Path, subscriber: Scripted) -> None:
+def test_the_answer_is_returned_whatever_it_is(
+    served: Path, subscriber: ScriptedSubscriber
+) -> None:
     subscriber.script = lambda _: (400, "Zażółć 🐘")
 
     answer = Sender(served)("a-consumer", ATTRIBUTES, b"")
@@ -39,7 +49,7 @@ def test_the_answer_is_returned_whatever_it_is(served: Path, subscriber: Scripte
 
 
 def test_of_a_long_answer_the_beginning_is_read_and_the_next_exchange_is_sound(
-    served: Path, subscriber: Scripted
+    served: Path, subscriber: ScriptedSubscriber
 ) -> None:
     subscriber.script = lambda delivered: (500, "x" * 1_000_000) if delivered.body else NO_CONTENT
     post = Sender(served)
@@ -59,7 +69,7 @@ def test_where_nobody_listens_there_is_no_answer(socket_path: Path) -> None:
 
 
 def test_who_hangs_is_not_waited_for(
-    served: Path, subscriber: Scripted, monkeypatch: pytest.MonkeyPatch
+    served: Path, subscriber: ScriptedSubscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskflow.standalone.sender.TIMEOUT", timedelta(seconds=0.2))
     released = threading.Event()
@@ -81,7 +91,7 @@ def test_who_hangs_is_not_waited_for(
 
 
 def test_a_connection_is_kept_and_replaced_when_the_server_was_restarted(
-    subscriber: Scripted, socket_path: Path
+    subscriber: ScriptedSubscriber, socket_path: Path
 ) -> None:
     post = Sender(socket_path)
     statuses: list[int | None] = []
@@ -94,7 +104,9 @@ def test_a_connection_is_kept_and_replaced_when_the_server_was_restarted(
     assert len(subscriber.received("a-consumer")) == 9
 
 
-def test_a_server_that_hangs_up_twice_gives_no_answer(served: Path, subscriber: Scripted) -> None:
+def test_a_server_that_hangs_up_twice_gives_no_answer(
+    served: Path, subscriber: ScriptedSubscriber
+) -> None:
     post = Sender(served)
     post("a-consumer", ATTRIBUTES, b"")
     subscriber.script = _hang_up
@@ -138,7 +150,7 @@ def test_an_answer_is_read_however_it_says_where_it_ends(
 
 
 def test_a_connection_is_kept_for_a_while_and_then_made_anew(
-    served: Path, subscriber: Scripted, monkeypatch: pytest.MonkeyPatch
+    served: Path, subscriber: ScriptedSubscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now_s = [1000.0]
     monkeypatch.setattr(clock, "monotonic_s", lambda: now_s[0])

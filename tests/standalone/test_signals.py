@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from taskflow.standalone.signals import USERS_PER_DATAGRAM, Signals
-from tests.support.eventually import eventually
+from tests.support.polling import eventually
 
 SOON_S = 10
 

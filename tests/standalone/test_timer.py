@@ -14,9 +14,9 @@ from taskflow.eventing.bindings.knative import RETRIES
 from taskflow.eventing.cron import CronFunction
 from taskflow.standalone.sender import Sender
 from taskflow.standalone.timer import Timer
-from tests.support.api import all_functions
-from tests.support.eventually import eventually
-from tests.support.subscriber import NO_CONTENT, Delivered, Scripted
+from tests.support.delivery.scripted_subscriber import NO_CONTENT, Delivered, ScriptedSubscriber
+from tests.support.functions.client import all_functions
+from tests.support.polling import eventually
 
 CRONS = [
     function.endpoint for function in all_functions() if isinstance(function.endpoint, CronFunction)
@@ -53,7 +53,7 @@ def ticking(socket: Path) -> Generator[None]:
         assert not thread.is_alive()
 
 
-def ticked(subscriber: Scripted, times: dict[str, int]) -> Callable[[], None]:
+def ticked(subscriber: ScriptedSubscriber, times: dict[str, int]) -> Callable[[], None]:
     """Return a check that the functions got just so many ticks."""
 
     def check() -> None:
@@ -82,7 +82,7 @@ def test_there_are_functions_for_the_minute_for_five_and_for_the_hour() -> None:
 )
 def test_each_function_is_woken_at_the_start_and_at_its_minutes(
     served: Path,
-    subscriber: Scripted,
+    subscriber: ScriptedSubscriber,
     clock_at: ClockAt,
     minute: datetime,
     times: dict[str, int],
@@ -99,7 +99,9 @@ def _reached(minute: datetime) -> None:
     assert clock.now() > minute + timedelta(seconds=0.2)
 
 
-def test_a_tick_is_a_cloud_event_without_a_body(served: Path, subscriber: Scripted) -> None:
+def test_a_tick_is_a_cloud_event_without_a_body(
+    served: Path, subscriber: ScriptedSubscriber
+) -> None:
     with ticking(served):
         eventually(lambda: _has_all(subscriber), within_s=SOON_S)
 
@@ -111,13 +113,13 @@ def test_a_tick_is_a_cloud_event_without_a_body(served: Path, subscriber: Script
         assert uuid.UUID(tick.attributes["id"])
 
 
-def _has_all(subscriber: Scripted) -> None:
+def _has_all(subscriber: ScriptedSubscriber) -> None:
     assert all(subscriber.received(cron.name) for cron in CRONS)
 
 
 @pytest.mark.usefixtures("short_waits")
 def test_a_tick_that_is_not_taken_is_sent_again_a_few_times(
-    served: Path, subscriber: Scripted
+    served: Path, subscriber: ScriptedSubscriber
 ) -> None:
     def script(delivered: Delivered) -> tuple[int, str]:
         if delivered.subscriber == "purge-expired":
@@ -136,7 +138,7 @@ def test_a_tick_that_is_not_taken_is_sent_again_a_few_times(
 
 
 def test_a_function_that_hangs_holds_up_no_other_and_not_the_end(
-    served: Path, subscriber: Scripted
+    served: Path, subscriber: ScriptedSubscriber
 ) -> None:
     released = threading.Event()
 

@@ -8,7 +8,7 @@ from sqlalchemy import make_url, text
 
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import driver
-from tests.support.attached import database_at
+from tests.support.database.connection import database_at
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from taskflow.domain.errors import TooManyAttempts
 from taskflow.storage import attempt_store, run, transaction
 from taskflow.storage.attempt_store import Attempt, AttemptsUndecided
 from taskflow.storage.tables import LOGIN_ATTEMPTS, LOGIN_PLACES
-from tests.support.accounts import A_CAUSE, SignedIn
-from tests.support.builders import A_TIME
+from tests.support.data.accounts import A_CAUSE, SignedIn
+from tests.support.data.builders import A_TIME
 
 pytestmark = pytest.mark.usefixtures("database")
 

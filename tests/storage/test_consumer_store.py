@@ -12,10 +12,10 @@ from taskflow import clock
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import consumer_store, delivery_store, events, transaction
 from taskflow.storage.consumer_store import REMOVED_AFTER, Start, Starts
-from tests.support.accounts import A_CAUSE, SignedIn, a_user
-from tests.support.builders import a_settings_event, a_stored_task, append, log_of
-from tests.support.databases import a_database
-from tests.support.eventually import eventually
+from tests.support.data.accounts import A_CAUSE, SignedIn, a_user
+from tests.support.data.builders import a_settings_event, a_stored_task, append, log_of
+from tests.support.database.temporary import a_database
+from tests.support.polling import eventually
 
 CONSUMER = "send-mail"
 SOON_S = 10

@@ -18,8 +18,8 @@ from taskflow.domain.errors import AccountNotFound
 from taskflow.domain.event_data import EventData
 from taskflow.domain.events import Cause, Event, EventType, NewEvent
 from taskflow.storage import Transaction, events, run, transaction
-from tests.support.accounts import A_CAUSE, SignedIn
-from tests.support.builders import a_stored_task, append, log_of
+from tests.support.data.accounts import A_CAUSE, SignedIn
+from tests.support.data.builders import a_stored_task, append, log_of
 
 WRITERS = 20
 EACH = 25

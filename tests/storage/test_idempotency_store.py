@@ -9,9 +9,9 @@ from sqlalchemy import text
 
 from taskflow.storage import Transaction, idempotency_store, run, transaction
 from taskflow.storage.idempotency_store import KEPT, KeyIsHeld, StoredAnswer
-from tests.support.accounts import A_CAUSE, SignedIn
-from tests.support.builders import A_TIME
-from tests.support.eventually import eventually
+from tests.support.data.accounts import A_CAUSE, SignedIn
+from tests.support.data.builders import A_TIME
+from tests.support.polling import eventually
 
 KEY = "a key"
 ANSWER = StoredAnswer(

@@ -28,7 +28,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DBAPIError
 
 from taskflow.storage import many, transaction
-from tests.support.accounts import A_CAUSE
+from tests.support.data.accounts import A_CAUSE
 
 TABLE = Table(
     "many_rows",

@@ -32,9 +32,9 @@ from taskflow.storage.migrations import runner
 from taskflow.storage.migrations.runner import MigrationOutOfPhase, SchemaIsNewer
 from taskflow.storage.tables import METADATA
 from taskflow.storage.task_lists import TaskFilter
-from tests.support.accounts import A_CAUSE, a_user
-from tests.support.builders import a_series, a_stored_task, log_of
-from tests.support.eventually import eventually
+from tests.support.data.accounts import A_CAUSE, a_user
+from tests.support.data.builders import a_series, a_stored_task, log_of
+from tests.support.polling import eventually
 
 SCRIPT = """
 from alembic import op

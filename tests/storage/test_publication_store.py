@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from taskflow.storage import publication_store, transaction
 from taskflow.storage.publication_store import Standing
-from tests.support.accounts import A_CAUSE, SignedIn
+from tests.support.data.accounts import A_CAUSE, SignedIn
 
 ONE, OTHER = uuid4(), uuid4()
 

@@ -31,10 +31,10 @@ from taskflow.storage import (
     transaction,
 )
 from taskflow.storage.turns import TAKEN_BYTES
-from tests.support.accounts import A_CAUSE
-from tests.support.builders import A_TIME, a_recurring_task, a_reminder, a_task
-from tests.support.databases import a_database
-from tests.support.eventually import eventually
+from tests.support.data.accounts import A_CAUSE
+from tests.support.data.builders import A_TIME, a_recurring_task, a_reminder, a_task
+from tests.support.database.temporary import a_database
+from tests.support.polling import eventually
 
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 WAIT_S = 10

@@ -17,8 +17,8 @@ from taskflow.domain.accounts import (
 from taskflow.serving import tokens
 from taskflow.storage import run, session_store, transaction
 from taskflow.storage.session_store import Ticket
-from tests.support.accounts import A_CAUSE, SignedIn
-from tests.support.builders import A_TIME
+from tests.support.data.accounts import A_CAUSE, SignedIn
+from tests.support.data.builders import A_TIME
 
 A_MOMENT = timedelta(seconds=1)
 

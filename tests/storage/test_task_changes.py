@@ -17,8 +17,8 @@ from taskflow.domain.tasks import Changed, Task, TaskChanges
 from taskflow.domain.times import rfc3339
 from taskflow.storage import reminder_store, task_changes, task_store, transaction
 from taskflow.storage.transactions import engine
-from tests.support.accounts import A_CAUSE, SignedIn
-from tests.support.builders import A_TIME, a_recurring_task, a_reminder, a_task, log_of
+from tests.support.data.accounts import A_CAUSE, SignedIn
+from tests.support.data.builders import A_TIME, a_recurring_task, a_reminder, a_task, log_of
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 DUE = A_TIME + 10 * DAY

@@ -18,10 +18,10 @@ from taskflow.storage import task_changes, task_lists, transaction
 from taskflow.storage.collation import sort_key
 from taskflow.storage.task_lists import SORTABLE, Found, Position, TaskFilter
 from taskflow.storage.transactions import engine
-from tests.support.accounts import A_CAUSE, SignedIn
-from tests.support.builders import A_TIME, a_recurring_task, a_task
-from tests.support.databases import a_database
-from tests.support.plans import counted
+from tests.support.data.accounts import A_CAUSE, SignedIn
+from tests.support.data.builders import A_TIME, a_recurring_task, a_task
+from tests.support.database.plans import counted
+from tests.support.database.temporary import a_database
 
 MANY = 20_000
 LIMIT, PAGE = 51, 7

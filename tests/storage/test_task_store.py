@@ -12,8 +12,8 @@ from taskflow.domain.errors import InvalidContent, TaskNotFound
 from taskflow.domain.tasks import Priority, Status, Task
 from taskflow.storage import Transaction, run, task_changes, task_lists, task_store, transaction
 from taskflow.storage.task_lists import SORTABLE, Position, TaskFilter
-from tests.support.accounts import A_CAUSE, SignedIn
-from tests.support.builders import A_TIME, a_stored_task, a_task
+from tests.support.data.accounts import A_CAUSE, SignedIn
+from tests.support.data.builders import A_TIME, a_stored_task, a_task
 
 PRIORITIES = list(Priority)
 DUE = [A_TIME + timedelta(days=1), None, A_TIME - timedelta(days=1)]

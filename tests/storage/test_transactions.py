@@ -26,9 +26,9 @@ from taskflow.storage import (
     transaction,
 )
 from taskflow.storage.transactions import ATTEMPTS, engine
-from tests.support.accounts import A_CAUSE, SignedIn
-from tests.support.attached import database_at
-from tests.support.lossy import losing_the_answer_to_commits
+from tests.support.data.accounts import A_CAUSE, SignedIn
+from tests.support.database.commit_proxy import losing_the_answer_to_commits
+from tests.support.database.connection import database_at
 
 WAIT_S = 10
 ZONES = ("UTC", "Europe/Berlin")

@@ -22,7 +22,7 @@ from taskflow.storage import (
     transaction,
     transactions,
 )
-from tests.support.accounts import A_CAUSE
+from tests.support.data.accounts import A_CAUSE
 
 SECRET = "a planted secret"
 

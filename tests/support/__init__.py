@@ -1,1 +1,1 @@
-"""What the tests share: a database, accounts, builders, a running system, big assertions."""
+"""What the tests share, a package for each thing it serves; beside them, what all of them use."""

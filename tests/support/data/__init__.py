@@ -1,0 +1,1 @@
+"""What tests start from: accounts, tasks, due items, recurrence rules, alone or in bulk."""

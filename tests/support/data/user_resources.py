@@ -1,0 +1,56 @@
+"""One resource of each kind that a user can have: a task, a reminder, a notification."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from taskflow import clock
+from taskflow.domain import creation
+from taskflow.domain.creation import NewTask
+from taskflow.domain.tasks import Task
+from taskflow.domain.times import rfc3339
+from taskflow.storage import task_changes, transaction
+from tests.support.data.accounts import A_CAUSE
+
+
+@dataclass(frozen=True)
+class UserResources:
+    """A recurring task, with a reminder that came and so a notification."""
+
+    task: Task
+    reminder_id: UUID
+    notification_id: UUID
+
+    @property
+    def ids(self) -> dict[str, object]:
+        """What to put into a path for each parameter that names one of them."""
+        return {
+            "task_id": self.task.id,
+            "reminder_id": self.reminder_id,
+            "notification_id": self.notification_id,
+        }
+
+
+def stored_resources(user_id: str, *, title: str = "Buy milk") -> UserResources:
+    """Store one of each for a user, and a reminder that is still to come."""
+    now = clock.now()
+    came = {"remind_at": rfc3339(now - timedelta(hours=1)), "message": title}
+    to_come = {"before_due": "PT1H", "message": title}
+    draft = NewTask.model_validate(
+        {
+            "title": title,
+            "due_date": rfc3339(now + timedelta(days=2)),
+            "recurrence_rule": "FREQ=DAILY",
+            "reminders": [came, to_come],
+        }
+    )
+    made = creation.create(draft, user_id=user_id, user_zone="UTC", now=now)
+    with transaction(A_CAUSE) as tx:
+        task_changes.save_all(
+            tx,
+            new_tasks=[made.task],
+            new_reminders=made.reminders,
+            notifications=made.notifications,
+            events=made.happened,
+        )
+    return UserResources(made.task, made.reminders[0].id, made.notifications[0].id)

@@ -1,0 +1,36 @@
+"""The stores of this process, connected to another database for the length of a block."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import pytest
+
+from taskflow.config import Settings
+from taskflow.standalone.postgres import EmbeddedPostgres
+from taskflow.storage import transactions
+from tests.support.processes.system import System
+
+
+@contextmanager
+def database_of(system: System) -> Generator[None]:
+    """Make the database of a running system this process's own, for the length of the block."""
+    with database_at(EmbeddedPostgres(system.data_dir).url):
+        yield
+
+
+@contextmanager
+def database_at(url: str, *, pool_size: int = 10) -> Generator[None]:
+    """Make another database this process's own, for the length of the block."""
+    settings = Settings(
+        environment="test",
+        database_url=url,
+        database_pool_size=pool_size,
+        jwt_secret="a secret for tests, and for nothing else at all",
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("taskflow.config._settings", settings)
+        patch.setattr("taskflow.storage.transactions._engine", None)
+        try:
+            yield
+        finally:
+            transactions.engine().dispose()

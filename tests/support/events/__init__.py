@@ -1,0 +1,1 @@
+"""What events must say, old and new, and that they explain every change."""

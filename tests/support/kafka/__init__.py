@@ -1,0 +1,1 @@
+"""An Apache Kafka for the tests: installed, started, interrupted, with topics for each test."""

@@ -1,0 +1,1 @@
+"""Load on a running system by many clients, honest or hostile, and what came of it."""

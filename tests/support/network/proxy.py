@@ -1,0 +1,113 @@
+"""A proxy in front of a server, which a test can have cut, block or answer itself."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+
+CHUNK_BYTES = 65_536
+UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+Intercept = Callable[[bytes], bytes | None]
+"""Given the head of a request, returns an answer in the server's place, or None."""
+
+
+def nothing(_: bytes) -> bytes | None:
+    """Let everything through."""
+    return None
+
+
+def hang_up(_: bytes) -> bytes | None:
+    """Close every connection without a word."""
+    return b""
+
+
+def unavailable(_: bytes) -> bytes | None:
+    """Answer every request that the server is not available."""
+    return UNAVAILABLE
+
+
+def no_sockets(head: bytes) -> bytes | None:
+    """Forbid upgrades, as some companies' proxies do."""
+    return FORBIDDEN if b"upgrade: websocket" in head.lower() else None
+
+
+class Proxy:
+    """A TCP proxy in front of a local port."""
+
+    def __init__(self, port: int) -> None:
+        self.intercept: Intercept = nothing
+        self.accepted_s: list[float] = []
+        self._target = ("127.0.0.1", port)
+        self._open: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=500)
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def cut(self) -> int:
+        """Cut every connection that there is; return how many."""
+        with self._lock:
+            cut = list(self._open)
+        for one in cut:
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+        return len(cut) // 2
+
+    def close(self) -> None:
+        """End it."""
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+        self._listener.close()
+        self.cut()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                self.accepted_s.append(time.monotonic())
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client, suppress(OSError):
+            head = client.recv(CHUNK_BYTES)
+            answer = self.intercept(head)
+            if answer is not None:
+                client.sendall(answer)
+                return
+            with socket.create_connection(self._target) as server:
+                server.sendall(head)
+                with self._lock:
+                    self._open |= {client, server}
+                back = threading.Thread(target=_pass_on, args=(server, client), daemon=True)
+                back.start()
+                _pass_on(client, server)
+                back.join()
+                with self._lock:
+                    self._open -= {client, server}
+
+
+def _pass_on(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while chunk := source.recv(CHUNK_BYTES):
+            sink.sendall(chunk)
+    for end in (source, sink):
+        with suppress(OSError):
+            end.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def a_proxy_to(port: int) -> Generator[Proxy]:
+    """Open a proxy for the length of the block."""
+    proxy = Proxy(port)
+    try:
+        yield proxy
+    finally:
+        proxy.close()

@@ -1,0 +1,1 @@
+"""A whole TaskFlow in processes of its own: started, stopped, killed and measured."""

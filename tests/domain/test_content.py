@@ -35,7 +35,7 @@ LISTS = [
 ]
 
 
-def test_all_lists_are_found() -> None:
+def test_every_list_field_of_a_request_is_found() -> None:
     assert {
         (NewTask, "reminders"),
         (NewTask, "tags"),
@@ -44,7 +44,7 @@ def test_all_lists_are_found() -> None:
 
 
 @pytest.mark.parametrize(("kind", "name"), LISTS)
-def test_a_list_that_is_too_long_is_one_thing_wrong_whatever_is_in_it(
+def test_a_list_that_is_too_long_is_one_error_whatever_its_items(
     kind: type[Content], name: str
 ) -> None:
     with pytest.raises(ValidationError) as refused:

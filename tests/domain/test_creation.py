@@ -38,7 +38,7 @@ def _refused(**fields: Any) -> list[str]:  # noqa: ANN401 - as above
     return [error.pointer for error in refused.value.errors]
 
 
-def test_a_plain_task_is_just_a_task() -> None:
+def test_a_draft_of_a_title_alone_makes_a_task_without_series_or_reminders() -> None:
     made = _create()
 
     assert _types(made.happened) == ["task.created"]
@@ -158,7 +158,7 @@ def test_a_contradicting_status_is_named_beside_what_else_is_wrong() -> None:
 
 
 @pytest.mark.parametrize("closed", [{"status": "cancelled"}, {"completed": True}])
-def test_of_a_task_that_is_closed_nobody_can_be_reminded(closed: dict[str, Any]) -> None:
+def test_a_reminder_of_a_task_created_closed_is_refused(closed: dict[str, Any]) -> None:
     assert _refused(**closed, reminders=[{"remind_at": DUE}]) == ["/reminders"]
     assert _create(**closed, reminders=[]).reminders == []
 
@@ -190,7 +190,7 @@ def test_more_reminders_than_a_task_may_have_are_refused() -> None:
     ],
     ids=str,
 )
-def test_what_is_wrong_in_itself_is_refused_by_its_place(
+def test_a_wrong_field_of_a_new_task_is_refused_by_its_path(
     fields: dict[str, Any], at: tuple[str | int, ...]
 ) -> None:
     with pytest.raises(ValidationError) as refused:
@@ -200,12 +200,12 @@ def test_what_is_wrong_in_itself_is_refused_by_its_place(
 
 
 @pytest.mark.parametrize("due", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
-def test_a_due_date_that_no_series_can_begin_with_is_refused_as_such(due: str) -> None:
+def test_a_due_date_that_no_series_can_begin_with_is_refused_by_name(due: str) -> None:
     # Without a start of its own, a series begins with the due date.
     assert len(_refused(due_date=due, recurrence_rule="FREQ=DAILY")) == 1
 
 
-def test_a_reminder_before_the_first_of_all_times_is_refused_as_such() -> None:
+def test_a_reminder_before_the_first_of_all_times_is_refused_by_name() -> None:
     wrong = _refused(due_date="0001-01-01T00:00:00Z", reminders=[{"before_due": "P1D"}])
 
     assert wrong == ["/reminders/0/before_due"]

@@ -27,7 +27,7 @@ def test_an_event_says_what_the_model_of_its_type_has_and_nothing_else(
 
 
 @pytest.mark.parametrize("event_type", EventType)
-def test_data_that_lack_a_field_or_have_one_more_are_not_of_the_model(
+def test_event_data_that_lack_a_field_or_have_an_extra_one_are_refused(
     event_type: EventType,
 ) -> None:
     [event, *_] = [event for event in HAPPENED if event.event_type == event_type]

@@ -46,7 +46,7 @@ def test_a_type_travels_on_its_topic(event_type: str, topic: str) -> None:
     assert declared.topic == topic
 
 
-def test_a_message_is_called_as_its_type_but_for_a_reminder() -> None:
+def test_the_type_of_a_message_is_the_event_type_except_of_a_reminder() -> None:
     others = {
         event_type: declared.message
         for event_type, declared in EVENT_TYPES.items()
@@ -56,7 +56,7 @@ def test_a_message_is_called_as_its_type_but_for_a_reminder() -> None:
     assert others == {EventType.REMINDER_TRIGGERED: "reminder"}
 
 
-def test_of_a_type_with_a_noun_of_newer_code_nothing_is_known() -> None:
+def test_an_event_type_with_an_unknown_noun_is_undeclared_and_of_no_task() -> None:
     assert declaration_of("project.created") is None
     assert not is_of_task("project.created")
     assert is_of_task("task.of_newer_code")

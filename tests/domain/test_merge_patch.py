@@ -44,7 +44,7 @@ def test_the_examples_of_the_standard(
 
 @settings(deadline=None)
 @given(target=OBJECTS, patch=OBJECTS)
-def test_merging_the_same_again_changes_nothing_more(
+def test_merging_the_same_patch_again_changes_nothing(
     target: dict[str, Any], patch: dict[str, Any]
 ) -> None:
     once = merge_patch(target, patch)
@@ -54,7 +54,9 @@ def test_merging_the_same_again_changes_nothing_more(
 
 @settings(deadline=None)
 @given(target=OBJECTS, patch=OBJECTS)
-def test_the_target_stays_as_it_is(target: dict[str, Any], patch: dict[str, Any]) -> None:
+def test_merging_a_patch_does_not_change_its_target(
+    target: dict[str, Any], patch: dict[str, Any]
+) -> None:
     before = compact_json(target)
 
     merge_patch(target, patch)
@@ -64,7 +66,7 @@ def test_the_target_stays_as_it_is(target: dict[str, Any], patch: dict[str, Any]
 
 @settings(deadline=None)
 @given(sent=OBJECTS)
-def test_what_was_merged_into_nothing_can_be_merged_back(sent: dict[str, Any]) -> None:
+def test_an_object_merged_into_nothing_can_be_merged_into_itself(sent: dict[str, Any]) -> None:
     kept = merge_patch({}, sent)
 
     assert compact_json(merge_patch(kept, kept)) == compact_json(kept)

@@ -111,7 +111,7 @@ def test_a_rule_is_taken_without_its_prefix(text: str) -> None:
         ),
     ],
 )
-def test_what_is_wrong_or_not_supported_is_refused_by_its_name(text: str, part: str) -> None:
+def test_a_wrong_or_unsupported_part_of_a_rule_is_refused_by_name(text: str, part: str) -> None:
     with pytest.raises(PydanticCustomError, match=f"^{part} "):
         parse_rule(text)
     with pytest.raises(ValidationError):
@@ -119,12 +119,12 @@ def test_what_is_wrong_or_not_supported_is_refused_by_its_name(text: str, part: 
 
 
 @pytest.mark.parametrize("text", ["", " ", "daily", "FREQ=DAILY;", ";FREQ=DAILY", "FREQ", "FREQ="])
-def test_what_is_no_rule_is_refused_with_an_example(text: str) -> None:
+def test_text_that_is_no_rule_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(PydanticCustomError, match="such as FREQ=WEEKLY"):
         parse_rule(text)
 
 
-def test_a_rule_is_as_long_as_is_allowed() -> None:
+def test_a_rule_over_the_maximum_length_is_refused() -> None:
     longest = "FREQ=MONTHLY;BYMONTHDAY=1" + ",1" * 115
 
     assert len(longest) == RULE_MAX_CHARS
@@ -179,7 +179,7 @@ def test_days_are_those_of_dateutil_where_both_follow_the_rfc(seed: int) -> None
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32))
-def test_from_anywhere_the_next_is_the_next(seed: int) -> None:
+def test_the_next_occurrence_after_any_instant_is_the_first_later_one(seed: int) -> None:
     rng = Random(seed)
     start = a_start(rng)
     series = Series(
@@ -231,7 +231,7 @@ def test_a_series_of_decades_knows_its_last_occurrence(rule: str, end: str) -> N
         ("FREQ=YEARLY;INTERVAL=100;BYMONTH=2;BYMONTHDAY=29;BYDAY=WE", "2000-02-29", ""),
     ],
 )
-def test_what_comes_after_centuries_is_found(rule: str, start: str, following: str) -> None:
+def test_an_occurrence_centuries_later_is_found(rule: str, start: str, following: str) -> None:
     series = _series(rule, f"{start}T09:00:00", timezone="UTC", skip=Skip.OMIT)
     years = [int(year) for year in following.split()]
 
@@ -241,20 +241,24 @@ def test_what_comes_after_centuries_is_found(rule: str, start: str, following: s
 
 
 @pytest.mark.parametrize(("candidate", "way"), COSTLY)
-def test_no_answer_about_a_rule_takes_long(candidate: Candidate, way: str) -> None:
+def test_the_costliest_rules_are_computed_within_a_bounded_time(
+    candidate: Candidate, way: str
+) -> None:
     assert candidate.is_allowed
 
     assert steps_of(candidate, way) <= STEPS_MAX
 
 
-def test_a_series_of_decades_is_not_walked_through() -> None:
+def test_the_next_occurrence_of_a_series_of_decades_is_found_without_all_before_it() -> None:
     series = Candidate(frequency="DAILY", interval=1, start=datetime(1990, 1, 1), end="COUNT=20000")  # noqa: DTZ001 - local time
 
     assert steps_of(series, "the first after now") <= 30_000
 
 
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago"])
-def test_any_instant_can_be_asked_about(zone: str) -> None:
+def test_the_next_occurrence_can_be_asked_for_after_the_first_and_the_last_instant(
+    zone: str,
+) -> None:
     series = _series("FREQ=DAILY;UNTIL=99991231T235959Z", "2026-01-01T09:00:00", timezone=zone)
     first = start_at(series, "UTC")
 
@@ -304,7 +308,7 @@ def test_a_series_that_moves_with_its_user_neither_repeats_nor_loses_a_day() -> 
         ("FREQ=DAILY;COUNT=4", "2026-01-08T20:00", None),
     ],
 )
-def test_the_next_is_computed_from_the_completion(
+def test_the_next_occurrence_after_a_completion_is_computed_from_its_time(
     rule: str, completed: str, following: str | None
 ) -> None:
     series = _series(rule, "2026-01-05T09:00:00", mode=Mode.AFTER_COMPLETION)
@@ -316,7 +320,7 @@ def test_the_next_is_computed_from_the_completion(
     assert (at and _shown([at])[0]) == following
 
 
-def test_the_day_of_a_completion_is_that_of_the_series() -> None:
+def test_the_day_of_a_completion_is_that_of_the_zone_of_its_series() -> None:
     series = _series("FREQ=DAILY", "2026-01-05T09:00:00", timezone="Asia/Tokyo")
 
     at = next_after_completion(series, _utc("2026-01-08T20:00"), "UTC")
@@ -324,7 +328,7 @@ def test_the_day_of_a_completion_is_that_of_the_series() -> None:
     assert at == _utc("2026-01-10T00:00"), "it was the 9th in Tokyo"
 
 
-def test_what_is_completed_early_is_not_made_again() -> None:
+def test_an_occurrence_completed_early_is_not_made_again() -> None:
     series = _series("FREQ=WEEKLY;BYDAY=FR", "2026-01-09T09:00:00", mode=Mode.AFTER_COMPLETION)
     due = _utc("2026-01-09T09:00")
 
@@ -342,7 +346,7 @@ def _due(missed: Missed, now: str, **options: Any) -> list[str]:  # noqa: ANN401
     return _shown(due_occurrences(series, "UTC", now=_utc(now), **options))
 
 
-def test_after_an_outage_what_was_missed_follows_the_series() -> None:
+def test_after_an_outage_missed_occurrences_are_handled_as_the_series_says() -> None:
     all_days = ["2026-01-02 09:00", "2026-01-03 09:00", "2026-01-04 09:00"]
 
     assert _due(Missed.ALL, "2026-01-04T12:00") == all_days
@@ -351,13 +355,13 @@ def test_after_an_outage_what_was_missed_follows_the_series() -> None:
 
 
 @pytest.mark.parametrize("missed", list(Missed))
-def test_what_comes_a_little_late_was_not_missed(missed: Missed) -> None:
+def test_an_occurrence_that_is_a_little_late_was_not_missed(missed: Missed) -> None:
     assert _due(missed, "2026-01-02T09:00") == ["2026-01-02 09:00"]
     assert _due(missed, "2026-01-02T09:05") == ["2026-01-02 09:00"]
     assert _due(missed, "2026-01-02T08:59") == []
 
 
-def test_what_its_reminder_needs_early_is_due_early() -> None:
+def test_an_occurrence_with_a_lead_time_is_due_before_its_time() -> None:
     lead = timedelta(days=1)
     early = ["2026-01-04 09:00"]
 
@@ -372,7 +376,7 @@ def test_what_its_reminder_needs_early_is_due_early() -> None:
         ]
 
 
-def test_the_task_itself_is_not_created_again_and_what_was_is_not_either() -> None:
+def test_neither_the_task_of_a_series_nor_a_created_occurrence_is_created_again() -> None:
     since = _utc("2025-12-01T00:00")
 
     assert _due(Missed.ALL, "2026-01-01T09:00", since=since) == []
@@ -380,7 +384,7 @@ def test_the_task_itself_is_not_created_again_and_what_was_is_not_either() -> No
     assert _due(Missed.ALL, "2026-01-02T09:00", since=_utc("2026-01-02T09:00")) == []
 
 
-def test_many_missed_are_taken_in_turns() -> None:
+def test_many_missed_occurrences_are_taken_in_several_turns() -> None:
     taken: list[str] = []
     since = _utc("2026-01-01T09:00")
     while turn := _due(Missed.ALL, "2026-01-31T12:00", since=since, limit=7):
@@ -490,7 +494,7 @@ def test_a_preview_says_what_became_of_the_day_that_apia_left_out() -> None:
     ]
 
 
-def test_a_preview_of_what_never_comes_shows_what_is_left_out_and_ends() -> None:
+def test_a_preview_of_a_rule_without_a_valid_day_shows_the_days_left_out_and_ends() -> None:
     never = _series("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", "2026-01-05T09:00:00", skip=Skip.OMIT)
 
     assert [row[2:] for row in _rows(never, 2)] == [

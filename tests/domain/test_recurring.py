@@ -109,7 +109,7 @@ def _assert_explained(before: Task, after: Task, happened: Sequence[NewEvent]) -
 # Setting a series
 
 
-def test_a_series_begins_with_the_due_date_and_next_comes_what_follows_it() -> None:
+def test_a_series_begins_with_the_due_date_and_its_next_occurrence_comes_after_that() -> None:
     task = a_task(due_date="2026-03-06T08:00:00Z")
 
     recurs, [event] = _set(task, a_series("FREQ=WEEKLY"), zone="Europe/Berlin")
@@ -150,7 +150,7 @@ def test_a_series_in_a_zone_of_its_own_does_not_look_at_its_users() -> None:
     assert recurrence.series.start.isoformat() == "2026-03-06T09:00:00"
 
 
-def test_a_series_that_began_long_ago_makes_up_for_nothing() -> None:
+def test_a_series_that_began_long_ago_makes_no_occurrence_before_now() -> None:
     # R7
     task, _ = _set(a_task(), a_series(start="2020-01-01T12:00:00Z", missed="all"), lead=2 * DAY)
 
@@ -182,7 +182,7 @@ def test_another_rule_begins_anew_after_now_and_counts_from_one() -> None:
     _assert_explained(task, changed, happened)
 
 
-def test_a_series_that_ends_with_the_task_itself_makes_nothing() -> None:
+def test_a_series_that_ends_with_its_own_task_makes_no_occurrence() -> None:
     task = a_recurring_task("FREQ=DAILY;COUNT=1")
 
     assert task.recurrence is not None
@@ -229,7 +229,7 @@ def test_to_end_a_series_takes_its_next_time_with_it() -> None:
     ],
     ids=str,
 )
-def test_what_is_no_series_is_refused_by_its_name(wrong: dict[str, Any], at: str) -> None:
+def test_a_wrong_series_is_refused_by_the_name_of_its_field(wrong: dict[str, Any], at: str) -> None:
     with pytest.raises(ValidationError) as refused:
         RecurrenceDraft.model_validate(wrong)
 
@@ -278,7 +278,7 @@ def test_a_preview_shows_local_and_utc_and_why_a_day_was_moved() -> None:
     ]
 
 
-def test_a_preview_shows_what_is_left_out_with_neither_time() -> None:
+def test_a_preview_shows_a_day_left_out_without_a_local_and_a_utc_time() -> None:
     draft = PreviewDraft.model_validate(
         {
             "recurrence_rule": "FREQ=MONTHLY",
@@ -341,7 +341,7 @@ def test_an_occurrence_is_a_task_of_its_own_told_with_its_series() -> None:
     _assert_explained(task, made.task, made.happened)
 
 
-def test_nothing_is_made_before_its_time() -> None:
+def test_no_occurrence_is_made_before_its_time() -> None:
     task = a_recurring_task()
 
     early = _spawn(task, A_TIME + DAY - timedelta.resolution)
@@ -385,7 +385,7 @@ def test_completing_a_recurring_task_does_not_stop_its_series() -> None:
 
 
 @pytest.mark.parametrize("how", ["delete", "cancel", "remove"])
-def test_a_series_that_was_ended_makes_nothing(how: str) -> None:
+def test_an_ended_series_makes_no_occurrence(how: str) -> None:
     task, now = a_recurring_task(), A_TIME + HOUR
     if how == "delete":
         ended, _ = tasks.delete(task, now=now)
@@ -398,7 +398,7 @@ def test_a_series_that_was_ended_makes_nothing(how: str) -> None:
     assert _spawn(ended, A_TIME + 9 * DAY) == Spawned(ended, [], [], [])
 
 
-def test_what_exists_is_not_made_twice_wherever_it_stands_among_the_due() -> None:
+def test_an_existing_occurrence_is_not_made_again_wherever_it_is_among_the_due_ones() -> None:
     task, now = a_recurring_task(), A_TIME + 5 * DAY
     existing = {A_TIME + number * DAY for number in (1, 3, 5)}
 
@@ -409,7 +409,7 @@ def test_what_exists_is_not_made_twice_wherever_it_stands_among_the_due() -> Non
     _assert_explained(task, made.task, made.happened)
 
 
-def test_where_all_exist_the_series_goes_on_after_them() -> None:
+def test_a_series_whose_due_occurrences_all_exist_goes_on_after_them() -> None:
     task, now = a_recurring_task(), A_TIME + 2 * DAY
 
     made = _spawn(task, now, existing={A_TIME + DAY, A_TIME + 2 * DAY})
@@ -434,7 +434,7 @@ def test_the_last_occurrence_leaves_no_next_time() -> None:
 @pytest.mark.parametrize(
     ("missed", "made_up"), [("all", [1, 2, 3, 4, 5]), ("latest", [5]), ("skip", [])]
 )
-def test_after_an_outage_what_was_missed_follows_the_series(
+def test_after_an_outage_missed_occurrences_are_handled_as_the_series_says(
     missed: str, made_up: list[int]
 ) -> None:
     # R7
@@ -449,7 +449,7 @@ def test_after_an_outage_what_was_missed_follows_the_series(
 
 
 @pytest.mark.parametrize("missed", list(Missed))
-def test_what_was_dropped_once_stays_dropped(missed: Missed) -> None:
+def test_a_dropped_missed_occurrence_is_not_made_later(missed: Missed) -> None:
     task = a_recurring_task(missed=missed.value)
     once = _spawn(task, A_TIME + 5 * DAY + HOUR)
 
@@ -459,7 +459,9 @@ def test_what_was_dropped_once_stays_dropped(missed: Missed) -> None:
 
 
 @pytest.mark.parametrize(("missed", "sizes"), [("all", [100, 100, 50]), ("latest", [1])])
-def test_many_missed_are_made_in_turns_until_none_is_left(missed: str, sizes: list[int]) -> None:
+def test_many_missed_occurrences_are_made_in_several_turns_until_none_is_left(
+    missed: str, sizes: list[int]
+) -> None:
     task, now = a_recurring_task(missed=missed), A_TIME + 250 * DAY + HOUR
     made: list[Spawned] = []
 
@@ -474,7 +476,7 @@ def test_many_missed_are_made_in_turns_until_none_is_left(missed: str, sizes: li
     assert task.next_occurrence == A_TIME + 251 * DAY
 
 
-def test_a_turn_that_is_full_and_all_there_already_does_not_stop_the_next() -> None:
+def test_a_full_turn_of_existing_occurrences_is_followed_by_the_next_turn() -> None:
     task, now = a_recurring_task(), A_TIME + 150 * DAY
     first = set(recurring.due_times(task, now=now))
 
@@ -484,7 +486,7 @@ def test_a_turn_that_is_full_and_all_there_already_does_not_stop_the_next() -> N
     assert (made.occurrences, made.task.next_occurrence) == ([], A_TIME + 101 * DAY)
 
 
-def test_a_longer_lead_brings_at_once_what_now_lies_within_it() -> None:
+def test_a_longer_lead_time_makes_the_occurrences_within_it_at_once() -> None:
     task = a_recurring_task()
     longer = replace(task, recurrence=replace(_recurrence_of(task), lead=3 * DAY))
 
@@ -500,7 +502,7 @@ def _after(
     return recurring.spawn_after(task, completed, templates, now=now)
 
 
-def test_a_completion_makes_the_next_counted_from_its_day() -> None:
+def test_a_completion_makes_the_next_occurrence_counted_from_its_day() -> None:
     # R5
     task = _completed(
         a_recurring_task("FREQ=DAILY;INTERVAL=3", mode="after_completion"), A_TIME + 4 * DAY + HOUR
@@ -533,7 +535,7 @@ def test_a_chain_of_completions_ends_with_its_count() -> None:
     assert [one.occurrence_at for one in made] == [A_TIME + DAY, A_TIME + 2 * DAY]
 
 
-def test_one_that_is_completed_before_its_time_is_not_made_again() -> None:
+def test_an_occurrence_completed_before_its_time_is_not_made_again() -> None:
     task = a_recurring_task("FREQ=DAILY", mode="after_completion")
     first = _after(task, _completed(task, A_TIME), A_TIME)
 
@@ -543,7 +545,9 @@ def test_one_that_is_completed_before_its_time_is_not_made_again() -> None:
 
 
 @pytest.mark.parametrize("how", ["schedule", "reopened", "deleted", "cancelled", "plain"])
-def test_a_completion_makes_nothing_where_none_is_wanted(how: str) -> None:
+def test_only_a_completed_task_whose_series_follows_completions_makes_the_next_occurrence(
+    how: str,
+) -> None:
     mode = "schedule" if how == "schedule" else "after_completion"
     task = a_recurring_task(mode=mode)
     completed = _completed(task, A_TIME)
@@ -562,13 +566,13 @@ def test_a_completion_makes_nothing_where_none_is_wanted(how: str) -> None:
 # Following the user's zone
 
 
-def test_a_series_of_its_own_zone_stays_where_it_is() -> None:
+def test_a_series_in_a_zone_of_its_own_does_not_follow_its_users_move() -> None:
     task = a_recurring_task(zone="Europe/Berlin", timezone="Europe/Berlin")
 
     assert recurring.follow_zone(task, "Asia/Tokyo", now=A_TIME) == (task, [])
 
 
-def test_a_move_to_the_same_zone_is_none() -> None:
+def test_a_move_to_the_same_zone_changes_nothing() -> None:
     task = a_recurring_task(zone="Europe/Berlin")
 
     assert recurring.follow_zone(task, "Europe/Berlin", now=A_TIME) == (task, [])
@@ -598,7 +602,7 @@ def test_a_series_goes_on_at_its_wall_time_in_the_new_zone(zone: str, following:
 
 
 @pytest.mark.parametrize("fields", [{"mode": "after_completion"}, {"rule": "FREQ=DAILY;COUNT=1"}])
-def test_where_no_time_is_to_come_the_new_zone_is_no_event(fields: dict[str, Any]) -> None:
+def test_a_move_of_a_series_without_a_next_time_appends_no_event(fields: dict[str, Any]) -> None:
     task = a_recurring_task(zone="Europe/Berlin", **fields)
 
     moved, happened = recurring.follow_zone(task, "Asia/Tokyo", now=A_TIME)
@@ -607,7 +611,7 @@ def test_where_no_time_is_to_come_the_new_zone_is_no_event(fields: dict[str, Any
     assert moved == replace(task, recurrence=replace(_recurrence_of(task), zone="Asia/Tokyo"))
 
 
-def test_a_series_that_was_ended_goes_on_in_the_new_zone_when_it_is_restored() -> None:
+def test_an_ended_series_goes_on_in_the_new_zone_when_its_task_is_restored() -> None:
     task = a_recurring_task(zone="Europe/Berlin")
     deleted, _ = tasks.delete(task, now=A_TIME)
 
@@ -617,7 +621,7 @@ def test_a_series_that_was_ended_goes_on_in_the_new_zone_when_it_is_restored() -
     assert restored.next_occurrence == _utc("2026-03-07T01:00")
 
 
-def test_what_was_due_and_not_made_yet_is_not_lost_by_a_move() -> None:
+def test_a_due_occurrence_that_was_not_made_yet_is_made_after_a_move() -> None:
     # R7: nothing lost. The schedule may be a moment late, or down for days.
     task = a_recurring_task(zone="Europe/Berlin")
     now = A_TIME + DAY + timedelta(seconds=1)
@@ -634,7 +638,7 @@ def test_what_was_due_and_not_made_yet_is_not_lost_by_a_move() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32))
-def test_however_the_schedule_runs_each_occurrence_is_made_once_and_not_early(seed: int) -> None:
+def test_each_occurrence_is_made_once_and_not_early_at_any_times_of_the_schedule(seed: int) -> None:
     rng = Random(seed)
     local, zone = a_start(rng), rng.choice(ZONES)
     start = local.replace(tzinfo=UTC)
@@ -670,7 +674,7 @@ def test_however_the_schedule_runs_each_occurrence_is_made_once_and_not_early(se
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from([Missed.LATEST, Missed.SKIP]))
-def test_only_what_was_missed_is_dropped_and_the_rest_is_made_once(
+def test_only_missed_occurrences_are_dropped_and_all_others_are_made_once(
     seed: int, missed: Missed
 ) -> None:
     rng = Random(seed)
@@ -708,7 +712,7 @@ FOLLOWED = ("FREQ=DAILY", "FREQ=DAILY;INTERVAL=2", "FREQ=WEEKLY;BYDAY=MO,TH", "F
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 2**32))
-def test_wherever_its_user_moves_a_series_repeats_no_day_and_loses_none(seed: int) -> None:
+def test_a_series_repeats_no_day_and_loses_none_when_its_user_moves(seed: int) -> None:
     rng = Random(seed)
     zone, lead = rng.choice(HOMES), rng.choice((0, 0, 60, 2000)) * MINUTE
     now = datetime(2026, rng.choice((3, 4, 9, 10, 11)), 1, tzinfo=UTC)
@@ -749,7 +753,7 @@ def _was_past(series: Series, day: date, moves: Sequence[tuple[datetime, str]]) 
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 10_000), st.booleans()), min_size=1, max_size=12))
-def test_however_often_and_whatever_is_completed_each_of_a_chain_has_a_time_of_its_own(
+def test_each_occurrence_of_a_chain_of_completions_has_its_own_time(
     completions: list[tuple[int, bool]],
 ) -> None:
     now, task = A_TIME, a_recurring_task("FREQ=DAILY;INTERVAL=2", mode="after_completion")

@@ -72,7 +72,7 @@ def _following(
 # Setting one
 
 
-def test_a_reminder_at_a_time_is_scheduled_and_told_by_one_event() -> None:
+def test_an_absolute_reminder_is_scheduled_with_one_event() -> None:
     task = a_task()
 
     added = _add(task, remind_at=IN_AN_HOUR, message="Milk!")
@@ -106,7 +106,7 @@ def test_a_reminder_at_a_time_is_scheduled_and_told_by_one_event() -> None:
         ("PT0S", "PT0S", 0 * HOUR),
     ],
 )
-def test_a_relative_reminder_is_so_long_before_the_due_date(
+def test_a_relative_reminder_is_its_duration_before_the_due_date(
     before_due: str, shown: str, long: timedelta
 ) -> None:
     reminder = _add(_due_task(), before_due=before_due).reminder
@@ -117,7 +117,7 @@ def test_a_relative_reminder_is_so_long_before_the_due_date(
 
 
 @pytest.mark.parametrize("late", [timedelta(0), timedelta(seconds=90.5), 400 * DAY])
-def test_a_time_that_is_past_fires_at_once_and_says_how_late(late: timedelta) -> None:
+def test_a_reminder_at_a_past_time_fires_at_once_and_says_how_late_it_is(late: timedelta) -> None:
     task = a_task(title="Buy milk")
 
     added = _add(task, remind_at=rfc3339(A_TIME - late), message="Milk!")
@@ -142,7 +142,7 @@ def test_a_time_that_is_past_fires_at_once_and_says_how_late(late: timedelta) ->
     assert added.notification.reminder_id == added.reminder.id
 
 
-def test_the_same_time_twice_is_the_first_reminder_and_no_event() -> None:
+def test_a_second_reminder_at_the_same_time_is_the_first_one_and_appends_no_event() -> None:
     task = _due_task(A_TIME + 2 * HOUR)
     first = a_reminder(task, remind_at=IN_AN_HOUR)
 
@@ -167,7 +167,7 @@ def test_a_day_and_24_hours_are_two_reminders_also_while_they_are_at_the_same_ti
     assert _add(task, [snoozed], before_due="PT1H") == Added(snoozed, None, [])
 
 
-def test_the_same_time_past_fires_just_once() -> None:
+def test_a_second_reminder_at_the_same_past_time_does_not_fire_again() -> None:
     task = a_task()
     fired = _add(task, remind_at=rfc3339(A_TIME - HOUR)).reminder
 
@@ -176,7 +176,7 @@ def test_the_same_time_past_fires_just_once() -> None:
     assert again == Added(fired, None, [])
 
 
-def test_where_the_first_was_taken_away_the_same_time_is_a_new_reminder() -> None:
+def test_a_reminder_at_the_time_of_a_removed_one_is_a_new_reminder() -> None:
     task = a_task()
     gone, _ = reminders.remove(a_reminder(task, remind_at=IN_AN_HOUR), now=A_TIME)
 
@@ -186,7 +186,7 @@ def test_where_the_first_was_taken_away_the_same_time_is_a_new_reminder() -> Non
     assert _types(added.happened) == ["reminder.scheduled"]
 
 
-def test_a_task_has_only_so_many_reminders_not_counting_those_taken_away() -> None:
+def test_a_task_has_a_maximum_of_reminders_without_the_removed_ones() -> None:
     task = a_task()
     others = [
         a_reminder(task, remind_at=rfc3339(A_TIME + (2 + number) * HOUR))
@@ -201,19 +201,19 @@ def test_a_task_has_only_so_many_reminders_not_counting_those_taken_away() -> No
     assert _add(task, [gone, *others[1:]], remind_at=IN_AN_HOUR).happened
 
 
-def test_what_a_task_can_not_be_reminded_by_is_named() -> None:
+def test_a_reminder_time_that_its_task_cannot_have_is_refused_by_the_name_of_its_field() -> None:
     assert _wrong(_due_task()) == ["/remind_at"]
     assert _wrong(_due_task(), remind_at=IN_AN_HOUR, before_due="P1D") == ["/before_due"]
     assert _wrong(a_task(), before_due="P1D") == ["/before_due"]
 
 
 @pytest.mark.parametrize("status", ["completed", "cancelled"])
-def test_there_is_nothing_to_be_reminded_of_in_a_closed_task(status: str) -> None:
+def test_a_reminder_of_a_closed_task_is_refused(status: str) -> None:
     with pytest.raises(TaskIsClosed):
         _add(a_task(status=status), remind_at=IN_AN_HOUR)
 
 
-def test_there_is_nothing_to_be_reminded_of_in_a_deleted_task() -> None:
+def test_a_reminder_of_a_deleted_task_is_refused() -> None:
     deleted, _ = tasks.delete(a_task(), now=A_TIME)
 
     with pytest.raises(TaskIsClosed):
@@ -239,7 +239,7 @@ def test_there_is_nothing_to_be_reminded_of_in_a_deleted_task() -> None:
     ],
     ids=str,
 )
-def test_what_is_no_reminder_is_refused(wrong: dict[str, Any]) -> None:
+def test_a_wrong_reminder_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         _draft(**wrong)
 
@@ -249,7 +249,7 @@ def test_a_reminder_comes_at_most_a_leap_year_before() -> None:
     assert _draft(before_due="PT8784H").before_due == Duration(seconds=366 * 86_400)
 
 
-def test_the_lead_is_that_of_the_earliest_relative_reminder_that_is_left() -> None:
+def test_the_lead_time_is_that_of_the_earliest_remaining_relative_reminder() -> None:
     task = _due_task()
     absolute = a_reminder(task, remind_at=IN_AN_HOUR)
     at_due, an_hour, a_day = (a_reminder(task, before_due=text) for text in ("PT0S", "PT1H", "P1D"))
@@ -264,7 +264,7 @@ def test_the_lead_is_that_of_the_earliest_relative_reminder_that_is_left() -> No
 # What the task's changes do
 
 
-def test_completing_cancels_what_is_to_come_and_reopening_brings_it_back() -> None:
+def test_completing_a_task_cancels_its_coming_reminders_and_reopening_brings_them_back() -> None:
     task = _due_task()
     reminder = a_reminder(task, before_due="P1D")
     completed, _ = tasks.set_completed(task, True, now=A_TIME)  # noqa: FBT003 - the domain's own
@@ -279,7 +279,9 @@ def test_completing_cancels_what_is_to_come_and_reopening_brings_it_back() -> No
 
 
 @pytest.mark.parametrize("fields", [{"before_due": "P1D"}, {"remind_at": rfc3339(DUE - DAY)}])
-def test_what_has_passed_meanwhile_is_not_armed_again(fields: dict[str, Any]) -> None:
+def test_a_reminder_whose_time_passed_while_its_task_was_closed_is_not_scheduled_again(
+    fields: dict[str, Any],
+) -> None:
     task = _due_task()
     deleted, _ = tasks.delete(task, now=A_TIME)
     cancelled, _ = _following(task, deleted, a_reminder(task, **fields))
@@ -293,7 +295,9 @@ def test_what_has_passed_meanwhile_is_not_armed_again(fields: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize("close", [{"status": "cancelled"}, {"status": "completed"}])
-def test_from_closed_to_closed_nothing_happens_to_a_reminder(close: dict[str, Any]) -> None:
+def test_a_change_from_one_closed_state_to_another_leaves_reminders_alone(
+    close: dict[str, Any],
+) -> None:
     task = _due_task()
     closed, _ = tasks.update(task, TaskChanges.model_validate(close), now=A_TIME)
     deleted, _ = tasks.delete(closed, now=A_TIME)
@@ -303,7 +307,7 @@ def test_from_closed_to_closed_nothing_happens_to_a_reminder(close: dict[str, An
     assert not reminders.concern(closed, deleted)
 
 
-def test_changes_of_several_tasks_move_the_reminders_of_each_as_of_its_own_change() -> None:
+def test_changes_of_several_tasks_move_the_reminders_of_each_task_by_its_own_change() -> None:
     moving, closing, same = _due_task(), _due_task(), _due_task()
     moved = tasks.set_due_date(moving, DUE + DAY, now=A_TIME + HOUR)[0]
     closed = tasks.set_completed(closing, True, now=A_TIME)[0]  # noqa: FBT003 - the domain's own
@@ -321,7 +325,7 @@ def test_changes_of_several_tasks_move_the_reminders_of_each_as_of_its_own_chang
     assert [event.timestamp for event in happened] == [A_TIME + HOUR, A_TIME]
 
 
-def test_a_due_date_takes_with_it_what_is_relative_to_it() -> None:
+def test_relative_reminders_move_with_the_due_date() -> None:
     task = _due_task()
     moved, _ = tasks.set_due_date(task, DUE + 3 * DAY, now=A_TIME)
     relative, absolute = a_reminder(task, before_due="P1D"), a_reminder(task, remind_at=IN_AN_HOUR)
@@ -336,7 +340,7 @@ def test_a_due_date_takes_with_it_what_is_relative_to_it() -> None:
     }
 
 
-def test_clearing_the_due_date_cancels_what_is_relative_and_a_new_one_brings_it_back() -> None:
+def test_clearing_the_due_date_cancels_relative_reminders_and_a_new_date_brings_them_back() -> None:
     task = _due_task()
     cleared, _ = tasks.set_due_date(task, None, now=A_TIME)
     again, _ = tasks.set_due_date(cleared, DUE + 5 * DAY, now=A_TIME)
@@ -350,7 +354,7 @@ def test_clearing_the_due_date_cancels_what_is_relative_and_a_new_one_brings_it_
     assert _following(task, cleared, absolute) == (absolute, [])
 
 
-def test_one_that_was_sent_comes_again_only_where_its_due_date_moves_on() -> None:
+def test_a_sent_reminder_comes_again_only_when_its_due_date_moves_later() -> None:
     task = _due_task()
     sent = reminders.trigger(a_reminder(task, before_due="P1D"), task, now=DUE - DAY).reminder
     later, _ = tasks.set_due_date(task, DUE + 3 * DAY, now=A_TIME)
@@ -397,7 +401,7 @@ def test_a_due_date_moved_while_the_task_was_closed_counts_when_it_is_open_again
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago"])
 @pytest.mark.parametrize("before_due", ["P366D", "PT8784H", "P1D", "P1DT1S"])
 @pytest.mark.parametrize("due", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"])
-def test_a_due_date_at_either_end_of_time_does_not_break_its_reminders(
+def test_a_due_date_at_the_first_or_last_time_does_not_break_its_reminders(
     due: str, before_due: str, zone: str
 ) -> None:
     task = _due_task(A_TIME + 400 * DAY)
@@ -415,7 +419,7 @@ SPRING = datetime(2026, 3, 29, 7, tzinfo=UTC)
 """Nine in the morning in Berlin, some hours after the clocks went forward."""
 
 
-def test_a_due_date_takes_its_reminder_over_a_change_of_clocks() -> None:
+def test_a_moved_due_date_moves_its_reminder_across_a_change_of_clocks() -> None:
     task = _due_task(SPRING - 3 * DAY)
     moved, _ = tasks.set_due_date(task, SPRING, now=A_TIME)
 
@@ -470,7 +474,7 @@ def test_a_snoozed_reminder_comes_again_at_the_time_named(is_sent: bool) -> None
     )
 
 
-def test_a_snoozed_reminder_stays_so_until_the_due_date_moves() -> None:
+def test_a_snoozed_reminder_stays_snoozed_until_the_due_date_moves() -> None:
     task = _due_task()
     closed, _ = tasks.set_completed(task, True, now=A_TIME)  # noqa: FBT003 - the domain's own
     moved, _ = tasks.set_due_date(task, DUE + DAY, now=A_TIME)
@@ -521,7 +525,7 @@ def test_a_reminder_of_a_closed_task_is_not_snoozed() -> None:
         reminders.snooze(reminder, closed, Snooze(until=A_TIME + HOUR), now=A_TIME)
 
 
-def test_what_was_taken_away_never_comes_back() -> None:
+def test_a_removed_reminder_never_comes_back() -> None:
     task = _due_task()
     gone, event = reminders.remove(a_reminder(task, before_due="P1D"), now=A_TIME)
     closed, _ = tasks.set_completed(task, True, now=A_TIME)  # noqa: FBT003 - the domain's own
@@ -535,7 +539,7 @@ def test_what_was_taken_away_never_comes_back() -> None:
 # Copies
 
 
-def test_an_occurrence_is_reminded_of_as_its_series_is() -> None:
+def test_an_occurrence_has_the_relative_reminders_of_its_series() -> None:
     series = _due_task()
     template = a_reminder(series, before_due="P1D", message="soon")
     occurrence = _due_task(DUE + 7 * DAY)
@@ -549,7 +553,7 @@ def test_an_occurrence_is_reminded_of_as_its_series_is() -> None:
     assert scheduled.data == reminders.represent(copy)
 
 
-def test_a_copy_is_so_many_days_before_in_the_zone_of_its_user() -> None:
+def test_a_copied_reminder_is_its_days_before_the_due_date_in_the_zone_of_its_user() -> None:
     template = a_reminder(_due_task(SPRING - 3 * DAY), zone=BERLIN, before_due="P1D")
 
     copy, _ = template.copied_to(_due_task(SPRING), now=A_TIME)
@@ -711,7 +715,7 @@ STEPS: st.SearchStrategy[Step] = st.one_of(
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(STEPS, st.sampled_from([0, 30, 60, 600])), max_size=25))
-def test_whatever_happens_reminders_follow_their_task_and_their_events_tell_all(
+def test_reminders_follow_any_change_of_their_task_and_their_events_tell_all(
     steps: list[tuple[Step, int]],
 ) -> None:
     world = _World(_due_task(A_TIME + 30 * HOUR))

@@ -82,7 +82,7 @@ LIVES = st.lists(
 
 @settings(deadline=None)
 @given(LIVES, st.data())
-def test_the_events_in_any_order_and_doubled_give_the_task(
+def test_the_events_of_a_task_in_any_order_and_doubled_give_the_task(
     steps: list[str], data: st.DataObject
 ) -> None:
     task, records = a_life(steps)
@@ -131,7 +131,7 @@ def test_the_occurrences_are_rebuilt_beside_their_series() -> None:
         assert differing_fields(replay.states[str(one.id)], one) == []
 
 
-def test_what_differs_is_named() -> None:
+def test_the_fields_in_which_a_replayed_task_differs_are_named() -> None:
     task, records = a_life(["rename"])
     replay = Replay()
     for record in records:

@@ -22,7 +22,7 @@ from taskflow.domain.resume import MISSED_MAX, Start, resume
         (5, MISSED_MAX + 6, Start(MISSED_MAX + 6, resync=True)),
     ],
 )
-def test_a_client_goes_on_after_what_it_has_or_reads_the_lists(
+def test_a_client_resumes_after_its_seq_or_reads_the_lists_anew(
     since: int | None, newest: int, start: Start
 ) -> None:
     assert resume(since, newest=newest) == start

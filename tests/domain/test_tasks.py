@@ -56,7 +56,7 @@ def test_a_draft_cannot_be_changed() -> None:
 # Update
 
 
-def test_an_update_of_nothing_is_nothing() -> None:
+def test_an_update_without_changes_appends_no_event() -> None:
     task = a_task(due_date=DUE)
 
     same, happened = tasks.update(task, _changes(), now=LATER)
@@ -95,7 +95,7 @@ def test_a_status_that_neither_completes_nor_reopens_is_an_update() -> None:
     assert set(said(happened[0])["changes"]) == {"title", "status"}
 
 
-def test_to_complete_again_does_not_move_the_time_of_completion() -> None:
+def test_completing_a_completed_task_does_not_move_its_time_of_completion() -> None:
     task = a_task(status="completed")
 
     same, happened = tasks.update(task, _changes(status="completed", completed=True), now=LATER)
@@ -140,7 +140,7 @@ def test_the_fields_that_cannot_be_set_are_those_that_are_read_only() -> None:
 
 
 @pytest.mark.parametrize("change", [tasks.update, tasks.correct])
-def test_a_status_and_completed_that_disagree_are_refused(
+def test_a_status_that_contradicts_completed_is_refused(
     change: Callable[..., Changed],
 ) -> None:
     with pytest.raises(InvalidContent) as refused:
@@ -152,7 +152,7 @@ def test_a_status_and_completed_that_disagree_are_refused(
 # Delete, restore
 
 
-def test_a_task_comes_back_as_it_was() -> None:
+def test_a_restored_task_is_as_it_was_before_its_deletion() -> None:
     task = a_task(due_date=DUE, tags=["home"], metadata={"a": 1})
 
     deleted, [gone] = tasks.delete(task, now=LATER)
@@ -177,7 +177,9 @@ def test_a_task_that_is_not_deleted_is_not_restored() -> None:
     ("status", "is_open"),
     [("pending", True), ("in_progress", True), ("completed", False), ("cancelled", False)],
 )
-def test_a_task_is_open_while_there_is_something_left_to_do(status: str, is_open: bool) -> None:  # noqa: FBT001 - a parameter of the test
+def test_a_task_is_open_unless_it_is_completed_cancelled_or_deleted(
+    status: str, is_open: bool
+) -> None:  # noqa: FBT001 - a parameter of the test
     task = a_task(status=status)
     deleted, _ = tasks.delete(task, now=LATER)
 
@@ -230,7 +232,7 @@ def _complete_cancelled(task: Task, now: datetime) -> Changed:
     ],
     ids=["deleted, restored", "cancelled, open", "cancelled, completed", "corrected, open"],
 )
-def test_a_series_that_is_ended_has_no_next_time_and_goes_on_from_now(
+def test_an_ended_series_has_no_next_time_and_goes_on_from_the_restoration(
     end: Callable[[Task, datetime], Changed], go_on: Callable[[Task, datetime], Changed]
 ) -> None:
     task, back_at = a_recurring_task("FREQ=DAILY"), A_TIME + timedelta(days=9, hours=1)
@@ -246,7 +248,7 @@ def test_a_series_that_is_ended_has_no_next_time_and_goes_on_from_now(
     assert back.recurrence == ended.recurrence == task.recurrence
 
 
-def test_a_series_ended_twice_goes_on_only_when_neither_holds_any_more() -> None:
+def test_a_cancelled_and_deleted_series_goes_on_only_when_both_are_undone() -> None:
     task = a_recurring_task()
     cancelled, _ = _cancel(task, LATER)
     deleted, _ = tasks.delete(cancelled, now=LATER)
@@ -366,7 +368,7 @@ def test_the_changes_of_all_events_folded_give_the_task(steps: list[Step]) -> No
 
 @settings(max_examples=30, deadline=None)
 @given(PATCHES, PATCHES)
-def test_merges_of_different_fields_come_to_the_same_in_either_order(
+def test_updates_of_different_fields_give_the_same_task_in_either_order(
     one: dict[str, Any], two: dict[str, Any]
 ) -> None:
     two = {name: value for name, value in two.items() if name not in one}
@@ -385,7 +387,7 @@ def test_merges_of_different_fields_come_to_the_same_in_either_order(
 
 @settings(max_examples=30, deadline=None)
 @given(PATCHES, PATCHES)
-def test_what_get_shows_edited_and_put_back_is_the_edit_alone(
+def test_a_shown_task_that_is_edited_and_put_back_changes_the_edited_field_alone(
     first: dict[str, Any], edit: dict[str, Any]
 ) -> None:
     task, _ = tasks.update(a_task(), _changes(**first), now=LATER)
@@ -401,7 +403,7 @@ def test_what_get_shows_edited_and_put_back_is_the_edit_alone(
 
 @settings(max_examples=40, deadline=None)
 @given(PATCHES)
-def test_a_merge_made_twice_changes_nothing_the_second_time(patch: dict[str, Any]) -> None:
+def test_a_second_update_with_the_same_changes_appends_no_event(patch: dict[str, Any]) -> None:
     once, _ = tasks.update(a_task(), _changes(**patch), now=LATER)
 
     twice, happened = tasks.update(once, _changes(**patch), now=LATER + timedelta(seconds=1))

@@ -58,20 +58,20 @@ def test_text_that_cannot_be_stored_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n\t", "\u3000\u2003", "\x1c"])
-def test_blank_text_is_refused_where_there_must_be_some(text: str) -> None:
+def test_blank_text_is_refused_where_text_is_required(text: str) -> None:
     with pytest.raises(ValidationError):
         NOT_BLANK.validate_python(text)
 
 
 @pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
-def test_numbers_that_are_none_are_refused(number: float) -> None:
+def test_infinite_numbers_and_nan_are_refused(number: float) -> None:
     with pytest.raises(PydanticCustomError):
         check_storable({"a": [number]})
     with pytest.raises(ValueError, match="not JSON compliant"):
         compact_json([number])
 
 
-def test_json_nests_as_deep_as_is_allowed() -> None:
+def test_json_that_nests_deeper_than_is_allowed_is_refused() -> None:
     check_storable(_nested(JSON_MAX_DEPTH))
 
     with pytest.raises(PydanticCustomError):

@@ -86,7 +86,7 @@ def test_a_time_is_shown_in_utc_to_the_microsecond(text: str, shown: str) -> Non
     ],
     ids=repr,
 )
-def test_what_is_no_time_with_an_offset_is_refused(wrong: object, kind: str) -> None:
+def test_text_that_is_no_time_with_an_offset_is_refused(wrong: object, kind: str) -> None:
     with pytest.raises(ValidationError) as refused:
         TIME.validate_python(wrong)
 
@@ -158,7 +158,7 @@ def test_a_duration_is_shown_in_days_hours_minutes_and_seconds(
     ],
     ids=lambda wrong: repr(wrong)[:30],
 )
-def test_what_is_no_duration_is_refused(wrong: object) -> None:
+def test_text_that_is_no_duration_is_refused(wrong: object) -> None:
     with pytest.raises(PydanticCustomError) as refused:
         parse_duration(wrong)
 
@@ -238,7 +238,7 @@ def test_days_before_are_of_the_calendar_and_hours_are_exact(
     st.integers(0, 100_000),
     st.sampled_from(EVERY_ZONE),
 )
-def test_so_many_days_before_it_is_as_late_by_the_clock_unless_that_does_not_exist(
+def test_a_number_of_days_earlier_has_the_same_time_of_day_unless_the_clocks_left_it_out(
     due: datetime, days: int, seconds: int, zone: str
 ) -> None:
     length = Duration(days, seconds)
@@ -281,7 +281,7 @@ def test_every_zone_can_be_read_without_the_host_files() -> None:
         ZoneInfo(ZONE.validate_python(name))
 
 
-def test_a_zone_that_is_not_taken_any_more_is_utc() -> None:
+def test_a_zone_that_is_not_accepted_any_more_is_read_as_utc() -> None:
     assert [kept_zone(name) for name in ("Asia/Kolkata", "US/Pacific", "EST")] == [
         "Asia/Kolkata",
         "US/Pacific",

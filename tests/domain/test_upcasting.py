@@ -64,7 +64,7 @@ def _is_declared(event: Mapping[str, Any]) -> bool:
     return event["schema_version"] == SCHEMA_VERSION
 
 
-def test_a_notification_from_before_there_was_a_lateness_is_read_as_of_unknown_lateness() -> None:
+def test_an_old_notification_without_a_lateness_is_read_with_an_unknown_lateness() -> None:
     [created] = [
         event
         for event in old_events()[1].events
@@ -77,7 +77,7 @@ def test_a_notification_from_before_there_was_a_lateness_is_read_as_of_unknown_l
     assert data == {**created["data"], "late_by_s": None}
 
 
-def test_a_field_that_is_there_keeps_its_value_and_one_that_is_not_gets_its_default() -> None:
+def test_a_present_field_keeps_its_value_and_a_missing_field_gets_its_default() -> None:
     data: JsonObject = {"inner": {"kept": 1}, "maybe": None, "added": 7, "of_newer_code": True}
 
     found = with_defaults(data, Outer)
@@ -94,7 +94,7 @@ def test_there_is_an_upcaster_for_each_version_before_the_present_one() -> None:
     assert [*UPCASTERS] == [*range(1, SCHEMA_VERSION)]
 
 
-def test_each_upcaster_takes_what_the_one_before_gave(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_upcaster_takes_the_result_of_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
     def to_2(_event_type: str, data: JsonObject) -> JsonObject:
         return {**data, "name": data["title"]}
 

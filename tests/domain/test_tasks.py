@@ -178,8 +178,9 @@ def test_a_task_that_is_not_deleted_is_not_restored() -> None:
     [("pending", True), ("in_progress", True), ("completed", False), ("cancelled", False)],
 )
 def test_a_task_is_open_unless_it_is_completed_cancelled_or_deleted(
-    status: str, is_open: bool
-) -> None:  # noqa: FBT001 - a parameter of the test
+    status: str,
+    is_open: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
     task = a_task(status=status)
     deleted, _ = tasks.delete(task, now=LATER)
 

@@ -9,21 +9,21 @@ BINDINGS: list[Binding] = [knative]
 
 
 @pytest.mark.parametrize("outcome", Outcome)
-def test_a_reply_is_taken_by_a_source_for_the_outcome_that_it_was_made_of(outcome: Outcome) -> None:
+def test_a_source_reads_from_a_reply_the_outcome_that_it_was_made_of(outcome: Outcome) -> None:
     reply = knative.reply(outcome, "why")
 
     assert Answer(reply.status, reply.text).outcome is outcome
 
 
 @pytest.mark.parametrize("binding", BINDINGS)
-def test_done_is_answered_without_a_body(binding: Binding) -> None:
+def test_the_outcome_done_is_answered_without_a_body(binding: Binding) -> None:
     # Of some a body would be an event in reply.
     assert binding.reply(Outcome.DONE, "all went well").text == ""
 
 
 @pytest.mark.parametrize("status", [None, 400, 503])
 @pytest.mark.parametrize("text", ["", "no such task", "é" * ERROR_MAX_BYTES])
-def test_the_sink_reads_what_a_source_has_added_to_a_dead_letter(
+def test_the_sink_reads_the_failure_that_a_source_has_added_to_a_dead_letter(
     status: int | None, text: str
 ) -> None:
     added = knative.failure_attributes("a-consumer", Answer(status, text))
@@ -33,5 +33,5 @@ def test_the_sink_reads_what_a_source_has_added_to_a_dead_letter(
 
 
 @pytest.mark.parametrize("binding", BINDINGS)
-def test_a_dead_letter_without_a_word_why_has_none(binding: Binding) -> None:
+def test_a_dead_letter_without_failure_attributes_has_an_empty_failure(binding: Binding) -> None:
     assert binding.failure_in({}) == Failure("", None, "")

@@ -156,7 +156,7 @@ def run_sql(statement: str) -> None:
         tx.connection.execute(text(statement))
 
 
-def test_deliveries_that_wait_share_a_transaction(scene: Scene) -> None:
+def test_waiting_deliveries_share_a_transaction(scene: Scene) -> None:
     happened = some_events()
 
     answers = scene.together(happened)
@@ -166,7 +166,7 @@ def test_deliveries_that_wait_share_a_transaction(scene: Scene) -> None:
     assert len({number for event in happened for number in scene.transactions_of(event)}) == 1
 
 
-def test_a_delivery_that_comes_alone_has_a_transaction_of_its_own(scene: Scene) -> None:
+def test_a_single_delivery_has_a_transaction_of_its_own(scene: Scene) -> None:
     happened = some_events(2)
 
     assert [scene.deliver(event) for event in happened] == ["done"] * 2
@@ -175,7 +175,7 @@ def test_a_delivery_that_comes_alone_has_a_transaction_of_its_own(scene: Scene) 
     assert scene.transactions_of(happened[0]) != scene.transactions_of(happened[1])
 
 
-def test_each_has_the_cause_and_the_logs_of_its_own_event(scene: Scene) -> None:
+def test_each_delivery_of_a_batch_has_the_cause_and_the_logs_of_its_own_event(scene: Scene) -> None:
     happened = [
         replace(event, correlation_id=f"request {number}")
         for number, event in enumerate(some_events(5))
@@ -194,7 +194,7 @@ def test_each_has_the_cause_and_the_logs_of_its_own_event(scene: Scene) -> None:
         assert had[event.event_id].logged_as == event.correlation_id
 
 
-def test_events_of_a_user_are_had_in_the_order_they_came(scene: Scene) -> None:
+def test_the_events_of_a_user_have_their_effects_in_the_order_they_came(scene: Scene) -> None:
     users = [a_user() for _ in range(3)]
     for user in users:
         for _ in range(3):
@@ -210,7 +210,7 @@ def test_events_of_a_user_are_had_in_the_order_they_came(scene: Scene) -> None:
         assert places == sorted(places)
 
 
-def test_of_doubles_that_wait_together_one_has_the_effect(scene: Scene) -> None:
+def test_one_of_several_waiting_deliveries_of_an_event_has_the_effect(scene: Scene) -> None:
     event, other = some_events(2)
 
     answers = scene.together([event, other, event, event])
@@ -219,7 +219,7 @@ def test_of_doubles_that_wait_together_one_has_the_effect(scene: Scene) -> None:
     assert_had_once([event, other])
 
 
-def test_what_was_had_before_is_a_duplicate_among_others(scene: Scene) -> None:
+def test_an_event_with_an_earlier_effect_is_a_duplicate_in_a_batch(scene: Scene) -> None:
     event, *others = some_events(4)
     scene.deliver(event)
 
@@ -231,7 +231,9 @@ def test_what_was_had_before_is_a_duplicate_among_others(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("error", [TaskNotFound(), RuntimeError("a defect")], ids=repr)
-def test_one_that_fails_changes_nothing_for_the_others(scene: Scene, error: Exception) -> None:
+def test_a_failing_delivery_changes_nothing_for_the_others_in_its_batch(
+    scene: Scene, error: Exception
+) -> None:
     happened = some_events()
     bad = happened.pop(4)
 
@@ -247,7 +249,7 @@ def test_one_that_fails_changes_nothing_for_the_others(scene: Scene, error: Exce
     assert_not_had(bad)
 
 
-def test_doubles_of_what_fails_all_fail(scene: Scene) -> None:
+def test_all_deliveries_of_a_failing_event_fail(scene: Scene) -> None:
     bad, other = some_events(2)
 
     def fail(_: Transaction) -> None:
@@ -265,7 +267,9 @@ def test_doubles_of_what_fails_all_fail(scene: Scene) -> None:
     assert_not_had(bad)
 
 
-def test_one_that_only_the_commit_refuses_changes_nothing_for_the_others(scene: Scene) -> None:
+def test_a_delivery_that_the_commit_refuses_changes_nothing_for_the_others_in_its_batch(
+    scene: Scene,
+) -> None:
     happened = some_events(5)
     bad = happened.pop(2)
     run_sql("""
@@ -285,7 +289,7 @@ def test_one_that_only_the_commit_refuses_changes_nothing_for_the_others(scene: 
     assert_not_had(bad)
 
 
-def test_when_the_answer_to_the_commit_is_lost_nothing_is_said_to_be_done(
+def test_no_delivery_is_done_when_the_answer_to_its_commit_is_lost(
     scene: Scene, tmp_path: Path
 ) -> None:
     happened = some_events(5)
@@ -299,7 +303,7 @@ def test_when_the_answer_to_the_commit_is_lost_nothing_is_said_to_be_done(
     assert [scene.deliver(event) for event in happened] == ["duplicate"] * 5
 
 
-def test_a_connection_that_is_lost_in_the_middle_is_replaced(scene: Scene) -> None:
+def test_a_connection_lost_in_a_transaction_is_replaced(scene: Scene) -> None:
     happened = some_events(5)
     once = [True]
 
@@ -314,7 +318,7 @@ def test_a_connection_that_is_lost_in_the_middle_is_replaced(scene: Scene) -> No
     assert_had_once(happened)
 
 
-def test_while_the_database_is_away_nothing_is_said_to_be_done(scene: Scene) -> None:
+def test_no_delivery_is_done_while_the_database_is_away(scene: Scene) -> None:
     happened = some_events()
 
     with database_at(NOWHERE), ThreadPoolExecutor(10) as pool:
@@ -325,7 +329,9 @@ def test_while_the_database_is_away_nothing_is_said_to_be_done(scene: Scene) -> 
     assert [scene.deliver(event) for event in happened] == ["done"] * 10
 
 
-def test_one_that_waits_for_a_lock_does_not_hold_up_the_others(scene: Scene) -> None:
+def test_a_delivery_that_waits_for_a_lock_does_not_hold_up_the_others_in_its_batch(
+    scene: Scene,
+) -> None:
     happened = some_events(5)
     stuck = happened.pop(2)
     with ThreadPoolExecutor(2) as pool, transaction(A_CAUSE) as holding:
@@ -340,7 +346,7 @@ def test_one_that_waits_for_a_lock_does_not_hold_up_the_others(scene: Scene) -> 
     assert_had_once([*happened, stuck])
 
 
-def test_one_that_starts_now_has_no_effect_of_what_is_from_before(starting_now: Scene) -> None:
+def test_a_consumer_that_starts_now_has_no_effect_of_an_older_event(starting_now: Scene) -> None:
     old = some_events(2)
 
     answers = [starting_now.deliver(event) for event in old]
@@ -350,7 +356,7 @@ def test_one_that_starts_now_has_no_effect_of_what_is_from_before(starting_now: 
         assert_not_had(event)
 
 
-def test_one_that_starts_now_has_the_effect_of_what_comes_after(starting_now: Scene) -> None:
+def test_a_consumer_that_starts_now_has_the_effect_of_a_newer_event(starting_now: Scene) -> None:
     old = an_event()
     starting_now.deliver(old)
     new = some_events(2)
@@ -362,7 +368,7 @@ def test_one_that_starts_now_has_the_effect_of_what_comes_after(starting_now: Sc
     assert_not_had(old)
 
 
-def test_what_is_from_before_changes_nothing_for_those_it_is_brought_with(
+def test_an_older_event_changes_nothing_for_the_newer_ones_in_its_batch(
     starting_now: Scene,
 ) -> None:
     old = some_events(2)
@@ -375,7 +381,9 @@ def test_what_is_from_before_changes_nothing_for_those_it_is_brought_with(
     assert_had_once(new)
 
 
-def test_while_it_can_not_begin_what_is_brought_is_wanted_again(starting_now: Scene) -> None:
+def test_a_delivery_to_a_consumer_that_cannot_begin_yet_is_wanted_again(
+    starting_now: Scene,
+) -> None:
     event = an_event()
 
     with database_at(NOWHERE), pytest.raises(DatabaseUnavailable):

@@ -26,7 +26,7 @@ def set_monotonic_s(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return lambda at_s: monkeypatch.setattr(clock, "monotonic_s", lambda: at_s)
 
 
-def test_a_shift_is_over_when_its_time_is(set_monotonic_s: Callable[[float], None]) -> None:
+def test_a_shift_ends_with_its_time(set_monotonic_s: Callable[[float], None]) -> None:
     set_monotonic_s(1000)
     shift = Shift(75)
 
@@ -42,7 +42,7 @@ def test_a_shift_of_no_time_is_over_at_once() -> None:
     assert Shift(0).is_over()
 
 
-def test_a_process_that_ends_ends_all_its_shifts_and_those_to_come() -> None:
+def test_an_ending_process_ends_its_shifts_and_those_to_come() -> None:
     shifts = [Shift(VERY_LONG_S), Shift(VERY_LONG_S)]
     before = [shift.is_over() for shift in shifts]
 
@@ -53,11 +53,11 @@ def test_a_process_that_ends_ends_all_its_shifts_and_those_to_come() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0])
-def test_no_time_to_rest_is_no_rest(seconds: float) -> None:
+def test_a_rest_of_no_time_returns_at_once(seconds: float) -> None:
     Shift(VERY_LONG_S).rest(seconds)
 
 
-def test_a_rest_until_a_commit_ends_with_it_also_where_it_came_before_the_rest() -> None:
+def test_a_rest_until_a_commit_ends_with_the_commit_even_an_earlier_one() -> None:
     heard = hear_commits()
     early, late = Shift(VERY_LONG_S), Shift(VERY_LONG_S)
     heard({"somebody": 1})
@@ -72,7 +72,7 @@ def test_a_rest_until_a_commit_ends_with_it_also_where_it_came_before_the_rest()
         resting.result(SOON_S)
 
 
-def test_where_no_commits_are_heard_of_a_rest_is_as_long_as_it_has_to_be() -> None:
+def test_a_rest_without_news_of_commits_lasts_its_whole_time() -> None:
     Shift(VERY_LONG_S).rest_until_commit(0.0, VERY_LONG_S)
 
 
@@ -96,7 +96,7 @@ def test_a_rest_does_not_last_beyond_the_shift(set_monotonic_s: Callable[[float]
     assert shift.is_over()
 
 
-def test_who_rests_is_woken_when_the_process_ends() -> None:
+def test_the_end_of_a_process_wakes_a_resting_shift() -> None:
     shift, resting = Shift(VERY_LONG_S), threading.Event()
 
     def rest() -> None:
@@ -120,7 +120,7 @@ def test_who_rests_is_woken_when_the_process_ends() -> None:
         ({}, "tick"),
     ],
 )
-def test_what_a_run_does_is_caused_by_its_tick(
+def test_the_events_of_a_run_are_caused_by_its_tick(
     attributes: dict[str, str], correlation_id: str
 ) -> None:
     causes: list[Cause] = []

@@ -88,14 +88,14 @@ def _own_database(database: EmbeddedPostgres) -> Generator[None]:
         yield
 
 
-def test_where_nothing_is_due_nothing_is_carried_out() -> None:
+def test_a_run_without_due_items_carries_out_none() -> None:
     works = Works(0)
 
     assert works.due.take(A_CAUSE) == 0
     assert works.tried == []
 
 
-def test_some_share_a_transaction_until_there_are_none() -> None:
+def test_due_items_share_transactions_until_none_is_left() -> None:
     works = Works(2 * TOGETHER + 1)
 
     counts = works.take_all()
@@ -105,7 +105,7 @@ def test_some_share_a_transaction_until_there_are_none() -> None:
     assert works.left() == []
 
 
-def test_of_those_that_failed_together_each_is_tried_by_itself_and_the_bad_one_left(
+def test_a_failed_batch_is_tried_item_by_item_and_the_bad_item_is_left(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     works = Works(2 * TOGETHER)
@@ -123,7 +123,7 @@ def test_of_those_that_failed_together_each_is_tried_by_itself_and_the_bad_one_l
     assert str(bad) in caplog.text
 
 
-def test_bad_ones_of_any_number_keep_nothing_from_the_others() -> None:
+def test_any_number_of_bad_items_leaves_the_others_carried_out() -> None:
     works = Works(3 * TOGETHER)
     bad = works.ids[::2]
     works.bad = {each: LookupError(each) for each in bad}
@@ -134,7 +134,7 @@ def test_bad_ones_of_any_number_keep_nothing_from_the_others() -> None:
     assert all(works.tried.count([each]) == 1 for each in bad), "a bad one was tried again"
 
 
-def test_one_that_is_due_by_itself_and_bad_is_passed_over() -> None:
+def test_a_single_bad_item_is_passed_over() -> None:
     works = Works(1)
     works.bad[works.ids[0]] = ValueError("bad")
 
@@ -145,7 +145,7 @@ def test_one_that_is_due_by_itself_and_bad_is_passed_over() -> None:
     assert works.left() == works.ids
 
 
-def test_what_was_passed_over_is_left_to_the_next_run() -> None:
+def test_an_item_that_was_passed_over_is_left_to_the_next_run() -> None:
     works = Works(TOGETHER)
     works.bad[works.ids[0]] = ValueError("bad")
     works.take_all()
@@ -178,7 +178,7 @@ def test_a_batch_that_is_refused_by_the_database_is_taken_singly_too() -> None:
     assert works.left() == [works.ids[0]]
 
 
-def test_an_outage_goes_through_and_holds_nothing_against_the_items() -> None:
+def test_an_outage_is_raised_and_not_held_against_the_items() -> None:
     works = Works(TOGETHER)
     works.bad[works.ids[2]] = DatabaseUnavailable()
 
@@ -190,7 +190,7 @@ def test_an_outage_goes_through_and_holds_nothing_against_the_items() -> None:
     assert works.tried == [works.ids, works.ids]
 
 
-def test_what_is_locked_for_too_long_is_left_to_the_next_run() -> None:
+def test_an_item_that_is_locked_for_too_long_is_left_to_the_next_run() -> None:
     works = Works(TOGETHER)
     locked = works.ids[1]
     works.bad[locked] = LockTimeout()
@@ -203,7 +203,7 @@ def test_what_is_locked_for_too_long_is_left_to_the_next_run() -> None:
     assert works.take_all(works.a_run()) == [1, 0]
 
 
-def test_whose_item_has_failed_comes_after_everybody_else() -> None:
+def test_a_user_whose_item_failed_comes_after_all_other_users() -> None:
     works, theirs = Works(3), Works(3, user_id="somebody else")
     works.bad = {each: ValueError("bad") for each in works.ids}
 
@@ -216,14 +216,14 @@ def test_whose_item_has_failed_comes_after_everybody_else() -> None:
     assert works.left() == works.ids
 
 
-def test_a_database_that_is_not_there_goes_through() -> None:
+def test_a_database_that_is_away_is_raised() -> None:
     works = Works(0)
 
     with database_at(NOWHERE), pytest.raises(DatabaseUnavailable):
         works.due.take(A_CAUSE)
 
 
-def test_a_look_that_fails_by_itself_is_nobodys_fault_and_goes_through() -> None:
+def test_an_error_in_finding_due_items_is_raised_and_not_held_against_an_item() -> None:
     def lock(tx: Transaction, _look: Look) -> Sequence[DueItem]:
         tx.connection.execute(text("SELECT 1 / 0"))
         return []
@@ -234,7 +234,7 @@ def test_a_look_that_fails_by_itself_is_nobodys_fault_and_goes_through() -> None
         due.take(A_CAUSE)
 
 
-def test_many_runs_at_once_carry_each_out_once() -> None:
+def test_many_runs_at_once_carry_out_each_item_once() -> None:
     works = Works(40)
 
     with ThreadPoolExecutor(4) as pool:

@@ -85,7 +85,7 @@ def test_all_text_survives_the_headers(text: str) -> None:
     assert attributes_in(headers_of({"userid": text})) == {"userid": text}
 
 
-def test_what_the_standard_wants_encoded_is_encoded() -> None:
+def test_characters_that_the_standard_wants_encoded_are_encoded() -> None:
     """CloudEvents' HTTP binding 1.0.2, 3.1.3.2; its own example is the last one here."""
     headers = headers_of(
         {"a": 'x "%\x7f\x1f', "b": "!#$&'()*+,-./:;<=>?@[\\]^_`{|}~", "c": "Euro € 😀"}
@@ -109,7 +109,7 @@ def test_what_the_standard_wants_encoded_is_encoded() -> None:
         ("%FF%00", "\ufffd\0"),
     ],
 )
-def test_what_older_or_careless_senders_write_is_read(written: str, meant: str) -> None:
+def test_headers_of_older_or_careless_senders_are_read(written: str, meant: str) -> None:
     assert attributes_in({"Ce-Subject": written}) == {"subject": meant}
 
 
@@ -120,7 +120,7 @@ def test_only_headers_with_the_prefix_are_attributes_and_their_names_are_in_lowe
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_others_read_what_we_write(text: str) -> None:
+def test_the_sdk_of_cloudevents_reads_our_headers_and_body(text: str) -> None:
     event = an_event(user_id=text)
 
     theirs = to_dict(from_http(headers_of(attributes_of(event)), event.record_json().encode()))
@@ -162,7 +162,7 @@ def test_sequences_sort_as_text() -> None:
     assert [int(text) for text in written] == seqs
 
 
-def test_who_and_from_where_is_not_told() -> None:
+def test_an_event_does_not_tell_its_actor_and_origin() -> None:
     event = an_event()
 
     assert "secret" not in str(headers_of(attributes_of(event))) + event.record_json()
@@ -187,7 +187,7 @@ def test_an_event_is_read_as_it_was_written() -> None:
     )
 
 
-def test_data_from_before_a_field_was_added_have_its_default() -> None:
+def test_old_event_data_without_a_new_field_have_its_default() -> None:
     event = replace(an_event(), event_type="notification.created")
 
     found = read(attributes_of(event), body_of(event_type="notification.created", data={"id": "x"}))
@@ -200,7 +200,7 @@ def test_an_event_of_a_newer_version_is_refused_with_a_sentence() -> None:
         read(attributes_of(an_event()), body_of(schema_version=2))
 
 
-def test_what_a_newer_version_adds_is_passed_over() -> None:
+def test_members_that_a_newer_version_adds_are_passed_over() -> None:
     found = read(
         {**attributes_of(an_event()), "newer": "1"}, body_of(surprise=[1], data={"more": 1})
     )
@@ -213,9 +213,7 @@ def test_what_a_newer_version_adds_is_passed_over() -> None:
 
 @pytest.mark.parametrize("name", ["specversion", "id", "type", "source"])
 @pytest.mark.parametrize("value", [None, ""])
-def test_an_attribute_that_every_event_has_must_not_be_missing(
-    name: str, value: str | None
-) -> None:
+def test_an_event_without_a_required_attribute_is_malformed(name: str, value: str | None) -> None:
     attributes = {k: v for k, v in attributes_of(an_event()).items() if k != name}
     if value is not None:
         attributes[name] = value
@@ -306,12 +304,12 @@ def test_a_body_that_is_no_event_is_malformed(body: bytes) -> None:
     ],
     ids=ascii,
 )
-def test_a_member_that_is_not_what_it_must_be_is_malformed(name: str, value: object) -> None:
+def test_a_member_of_the_wrong_type_is_malformed(name: str, value: object) -> None:
     with pytest.raises(MalformedEvent):
         read(attributes_of(an_event()), body_of(**{name: value}))
 
 
-def test_the_message_names_what_is_wrong_and_does_not_repeat_it() -> None:
+def test_the_message_names_the_wrong_member_and_does_not_repeat_its_value() -> None:
     with pytest.raises(MalformedEvent) as malformed:
         read(attributes_of(an_event()), body_of(seq="a secret"))
 

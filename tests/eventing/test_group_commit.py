@@ -71,13 +71,13 @@ def workshop(monkeypatch: pytest.MonkeyPatch) -> Generator[Workshop]:
     made.close()
 
 
-def test_who_comes_alone_is_served_alone(workshop: Workshop) -> None:
+def test_a_single_request_is_served_alone(workshop: Workshop) -> None:
     assert [workshop.group_commit.do(item) for item in (1, 2)] == ["1", "2"]
 
     assert workshop.done == [[1], [2]]
 
 
-def test_those_who_ask_meanwhile_are_served_together_in_the_order_they_came(
+def test_requests_during_a_commit_are_served_together_in_the_order_they_came(
     workshop: Workshop,
 ) -> None:
     first = workshop.hold_up()
@@ -88,7 +88,7 @@ def test_those_who_ask_meanwhile_are_served_together_in_the_order_they_came(
     assert workshop.done == [[0], list(range(1, 11))]
 
 
-def test_no_more_are_served_together_than_the_limit(workshop: Workshop) -> None:
+def test_no_more_requests_are_served_together_than_the_limit(workshop: Workshop) -> None:
     first = workshop.hold_up()
     others = workshop.ask(range(1, TOGETHER_MAX + 6))
     workshop.release()
@@ -99,7 +99,7 @@ def test_no_more_are_served_together_than_the_limit(workshop: Workshop) -> None:
     assert [len(items) for items in workshop.done] == [1, TOGETHER_MAX, 5]
 
 
-def test_where_it_fails_for_several_each_is_served_alone(workshop: Workshop) -> None:
+def test_each_request_of_a_failed_group_is_served_alone(workshop: Workshop) -> None:
     workshop.bad = {3}
     first = workshop.hold_up()
     others = workshop.ask(range(1, 6))
@@ -113,7 +113,9 @@ def test_where_it_fails_for_several_each_is_served_alone(workshop: Workshop) -> 
     assert sorted(alone) == [[1], [2], [3], [4], [5]]
 
 
-def test_who_fails_alone_is_not_served_twice_and_others_go_on(workshop: Workshop) -> None:
+def test_a_request_that_fails_alone_is_not_served_twice_and_others_go_on(
+    workshop: Workshop,
+) -> None:
     workshop.bad = {0}
     first = workshop.hold_up()
     others = workshop.ask([1, 2])
@@ -125,7 +127,7 @@ def test_who_fails_alone_is_not_served_twice_and_others_go_on(workshop: Workshop
     assert workshop.done == [[0], [1, 2]]
 
 
-def test_who_has_waited_too_long_goes_alone(
+def test_a_request_that_has_waited_too_long_is_served_alone(
     workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = workshop.hold_up()
@@ -139,7 +141,7 @@ def test_who_has_waited_too_long_goes_alone(
     assert workshop.done == [[0], [1], [2]]
 
 
-def test_everyone_of_many_is_served_once(workshop: Workshop) -> None:
+def test_each_of_many_requests_is_served_once(workshop: Workshop) -> None:
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(workshop.group_commit.do, range(1, 2001)))
 

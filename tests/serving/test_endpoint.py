@@ -301,14 +301,14 @@ def _problem(kind: problems.ProblemKind, **headers: str) -> Response:
 
 
 @pytest.mark.parametrize("case", TOLD)
-def test_an_answer_that_is_not_declared_is_told(case: str) -> None:
+def test_an_undeclared_answer_fails_the_check(case: str) -> None:
     make, words = TOLD[case]
 
     with pytest.raises((AssertionError, ValueError), match=words):
         check(make(), CHANGE, method="PUT")
 
 
-def test_an_answer_without_a_header_that_is_declared_is_told() -> None:
+def test_an_answer_without_a_declared_header_fails_the_check() -> None:
     answer = Issued[Any]({"name": "x", "size": None})
     del answer.headers["Cache-Control"]
 
@@ -316,7 +316,7 @@ def test_an_answer_without_a_header_that_is_declared_is_told() -> None:
         check(answer, SIGN_UP, method="POST")
 
 
-def test_what_is_declared_may_be_answered() -> None:
+def test_a_declared_answer_passes_the_check() -> None:
     made = Created[Any]({"name": "x", "size": None})
 
     check(made, CHANGE, method="PUT")

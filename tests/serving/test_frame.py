@@ -48,7 +48,7 @@ def _ask(frame: Frame, method: str = "POST", path: str = "/api/boom") -> Respons
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_an_unforeseen_error_tells_the_client_its_correlation_id_alone(
+def test_an_unforeseen_error_tells_the_client_nothing_but_the_correlation_id(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     answer = _ask(_failing(error))
@@ -88,13 +88,13 @@ def test_every_error_of_the_domain_becomes_its_problem() -> None:
         assert set(problem.headers) <= set(kind.headers)
 
 
-def test_an_error_of_the_domain_can_say_more() -> None:
+def test_an_error_of_the_domain_can_add_details_to_its_problem() -> None:
     kind = next(kind for kind in PROBLEMS if kind not in {InvalidContent, TooManyAttempts})
 
     assert problem_of(kind("More about it.")).detail == "More about it."
 
 
-def test_a_problem_that_utf_8_cannot_write_is_told_all_the_same() -> None:
+def test_a_problem_with_text_that_utf_8_cannot_write_is_answered() -> None:
     problem = problems.Problem(
         problems.INVALID_CONTENT, "x", errors=[FieldError("/\ud800", "is wrong")]
     )

@@ -23,7 +23,7 @@ def at_s(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return lambda now_s: monkeypatch.setattr(clock, "monotonic_s", lambda: now_s)
 
 
-def test_however_often_it_is_asked_for_it_is_looked_up_once_a_second(
+def test_a_health_check_runs_once_a_second_however_often_it_is_asked_for(
     at_s: Callable[[float], None],
 ) -> None:
     looks: list[int] = []
@@ -41,7 +41,7 @@ def test_however_often_it_is_asked_for_it_is_looked_up_once_a_second(
     assert found == [1] * 200 + [2] * 200 + [3] * 100
 
 
-def test_who_asks_while_it_is_looked_up_waits_for_that() -> None:
+def test_requests_during_a_health_check_wait_for_its_result() -> None:
     looks: list[int] = []
     asking = threading.Semaphore(0)
     go_on = threading.Event()
@@ -66,7 +66,7 @@ def test_who_asks_while_it_is_looked_up_waits_for_that() -> None:
         assert [answer.result(10) for answer in answers] == [1] * 20
 
 
-def test_a_look_that_fails_is_not_kept() -> None:
+def test_a_health_check_that_fails_is_not_kept() -> None:
     divisors = [0, 1]
     kept = Kept(lambda: 7 // divisors.pop(0))
 
@@ -77,7 +77,7 @@ def test_a_look_that_fails_is_not_kept() -> None:
 
 
 @pytest.mark.parametrize("environment", ["local", "test", "production"])
-def test_the_metrics_are_for_who_has_their_token(environment: str) -> None:
+def test_the_metrics_are_shown_to_holders_of_their_token_alone(environment: str) -> None:
     with changed_settings(environment=environment, metrics_token=A_TOKEN):
         right = [
             Api().get("/metrics", headers={"Authorization": f"{scheme} {A_TOKEN}"})
@@ -94,7 +94,7 @@ def test_the_metrics_are_for_who_has_their_token(environment: str) -> None:
         assert_refused(answer, 401, "no-token")
 
 
-def test_without_a_token_nobody_sees_the_metrics_in_production() -> None:
+def test_metrics_without_a_configured_token_are_hidden_in_production() -> None:
     with changed_settings(environment="production"):
         assert_refused(Api().get("/metrics"), 404, "no-metrics")
         assert Api().get("/health").status_code == 200

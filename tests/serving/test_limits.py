@@ -31,14 +31,14 @@ def _passed(limiter: RateLimiter, key: str, times: int) -> int:
 
 @pytest.mark.usefixtures("at_s")
 @pytest.mark.parametrize("burst", [1, 2, 7, 1000])
-def test_a_burst_passes_at_once_and_no_more(burst: int) -> None:
+def test_a_burst_of_requests_passes_at_once_and_the_next_request_is_refused(burst: int) -> None:
     limiter = RateLimiter(rate_per_s=100, burst=burst)
 
     assert _passed(limiter, "somebody", burst + 50) == burst
 
 
 @pytest.mark.usefixtures("at_s")
-def test_what_is_not_counted_uses_nothing_up() -> None:
+def test_an_uncounted_request_uses_up_nothing() -> None:
     limiter = RateLimiter(rate_per_s=1, burst=3)
 
     assert [limiter.wait_s("somebody", count=False) for _ in range(10)] == [0] * 10
@@ -58,7 +58,7 @@ def test_after_the_burst_requests_pass_at_the_rate(at_s: Callable[[float], None]
     assert passed == 100
 
 
-def test_a_pause_gives_the_burst_back_and_no_more(at_s: Callable[[float], None]) -> None:
+def test_a_pause_gives_back_one_burst_and_no_more(at_s: Callable[[float], None]) -> None:
     limiter = RateLimiter(rate_per_s=1, burst=5)
     _passed(limiter, "somebody", 5)
 
@@ -70,7 +70,7 @@ def test_a_pause_gives_the_burst_back_and_no_more(at_s: Callable[[float], None])
     assert (after_two_seconds, after_a_day) == (2, 5)
 
 
-def test_who_is_refused_is_told_how_long_to_wait(at_s: Callable[[float], None]) -> None:
+def test_a_refused_request_is_told_how_long_to_wait(at_s: Callable[[float], None]) -> None:
     limiter = RateLimiter(rate_per_s=1 / 60, burst=1)
     limiter.wait_s("somebody")
 
@@ -84,7 +84,7 @@ def test_who_is_refused_is_told_how_long_to_wait(at_s: Callable[[float], None]) 
 
 
 @pytest.mark.usefixtures("at_s")
-def test_to_be_refused_costs_nothing() -> None:
+def test_a_refused_request_uses_up_nothing() -> None:
     limiter = RateLimiter(rate_per_s=1, burst=1)
     limiter.wait_s("somebody")
 
@@ -92,7 +92,7 @@ def test_to_be_refused_costs_nothing() -> None:
 
 
 @pytest.mark.usefixtures("at_s")
-def test_keys_do_not_count_for_each_other() -> None:
+def test_requests_of_one_key_do_not_count_for_another() -> None:
     limiter = RateLimiter(rate_per_s=1, burst=3)
 
     for number in range(500):
@@ -114,7 +114,7 @@ def test_a_rate_of_zero_is_no_limit() -> None:
     assert _passed(limiter, "somebody", 100) == 100
 
 
-def test_where_keys_are_too_many_the_most_idle_gives_way(
+def test_the_most_idle_key_gives_way_when_there_are_too_many_keys(
     at_s: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "SLOTS", PROBES)
@@ -165,7 +165,7 @@ def test_processes_forked_later_count_together() -> None:
     st.integers(1, 20),
     st.lists(st.floats(0, 3), min_size=1, max_size=60),
 )
-def test_in_no_stretch_of_time_does_more_pass_than_burst_and_rate_allow(
+def test_no_interval_passes_more_requests_than_burst_and_rate_allow(
     rate: int, burst: int, pauses: list[float]
 ) -> None:
     limiter = RateLimiter(rate_per_s=rate, burst=burst)

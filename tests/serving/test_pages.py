@@ -37,7 +37,7 @@ def _encoded(value: object) -> str:
 
 @settings(max_examples=50, deadline=None)
 @given(TEXTS, TEXTS | st.none(), st.integers(-(2**63) + 1, 2**63 - 1), st.uuids())
-def test_a_cursor_gives_back_what_was_written(
+def test_a_cursor_gives_back_the_position_that_was_written(
     of: str, key: str | None, seq: int, row_id: UUID
 ) -> None:
     cursor = write_cursor(of, key, seq, str(row_id))
@@ -77,7 +77,7 @@ WRONG: list[Any] = [
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=repr)
-def test_what_was_not_written_for_this_list_is_refused(wrong: object) -> None:
+def test_a_cursor_of_another_list_is_refused(wrong: object) -> None:
     with pytest.raises(InvalidContent) as refused:
         read_cursor(_encoded(wrong), "list", str, int)
 
@@ -86,7 +86,7 @@ def test_what_was_not_written_for_this_list_is_refused(wrong: object) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(st.text() | st.binary().map(lambda raw: base64.urlsafe_b64encode(raw).decode()))
-def test_garbage_is_refused(garbage: str) -> None:
+def test_garbage_in_place_of_a_cursor_is_refused(garbage: str) -> None:
     with pytest.raises(InvalidContent):
         read_cursor(garbage, "list", str, int)
 
@@ -125,7 +125,7 @@ def test_the_link_asks_the_same_with_the_next_cursor(path: str) -> None:
     }
 
 
-def test_a_page_of_large_items_is_cut_short_and_has_one_always() -> None:
+def test_a_page_of_large_items_is_cut_short_and_has_at_least_one_item() -> None:
     half = f'"{"ü" * (PAGE_MAX_BYTES // 4 - 1)}"'
 
     fitting = _page(_request("/api/tasks"), [half, half, "3"], 3)

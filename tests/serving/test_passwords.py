@@ -39,12 +39,12 @@ def test_the_right_password_is_told_from_all_others() -> None:
         assert not passwords.is_right(hashed, wrong)
 
 
-def test_nobodys_password_is_never_right() -> None:
+def test_a_password_of_an_unknown_account_is_never_right() -> None:
     for password in ("", "nobody has this password", "x"):
         assert not passwords.is_right(None, password)
 
 
-def test_a_hash_that_is_none_opens_nothing() -> None:
+def test_a_malformed_hash_matches_no_password() -> None:
     for broken in ("", "plain", "$argon2id$", "$2b$12$abcdefghijklmnopqrstuv"):
         assert not passwords.is_right(broken, "plain")
 
@@ -60,7 +60,7 @@ def test_an_unknown_account_costs_as_much_as_a_wrong_password() -> None:
 
 
 @pytest.mark.usefixtures("run_here")
-def test_no_more_hashes_are_made_at_once_than_memory_is_meant_for() -> None:
+def test_no_more_passwords_are_hashed_at_once_than_memory_allows() -> None:
     hashed = passwords.hash_password("a long password")
     running, most, lock, full = 0, 0, threading.Lock(), threading.Event()
 
@@ -93,7 +93,7 @@ def test_no_more_hashes_are_made_at_once_than_memory_is_meant_for() -> None:
 
 
 @pytest.mark.usefixtures("run_here")
-def test_a_hash_that_fails_gives_its_place_back() -> None:
+def test_a_failed_hash_frees_its_place() -> None:
     def failing(_work: Callable[[], object]) -> object:
         raise RuntimeError
 

@@ -54,7 +54,7 @@ def test_a_route_is_read_from_its_text() -> None:
 
 
 @pytest.mark.parametrize("text", ["GET", "GET  /x", "GET /a b", "/api/tasks"])
-def test_a_route_of_another_shape_is_a_mistake(text: str) -> None:
+def test_a_route_of_another_shape_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="unpack"):
         Route.parse(text)
 
@@ -66,7 +66,7 @@ def test_a_user_id_is_found_in_the_path_as_it_is(user_id: str) -> None:
     assert _match(f"/api/{user_id}/settings") == ("own", {"user_id": user_id})
 
 
-def test_without_a_user_id_it_is_the_same_endpoint() -> None:
+def test_a_path_without_a_user_id_leads_to_the_same_endpoint() -> None:
     assert _match("/api/tasks") == ("list", {})
     assert _match("/api/tasks/7") == ("show", {"task_id": "7"})
     assert _match("/api/tasks/7/complete", "POST") == ("complete", {"task_id": "7"})
@@ -89,18 +89,18 @@ def test_the_word_tasks_is_never_a_user() -> None:
 @pytest.mark.parametrize(
     "path", ["/", "/api", "/api/", "/api//tasks", "/api/a/b/tasks", "/API/tasks"]
 )
-def test_another_path_is_not_found(path: str) -> None:
+def test_an_unknown_path_is_not_found(path: str) -> None:
     with pytest.raises(NotFound):
         _match(path)
 
 
-def test_another_method_is_told_from_another_path() -> None:
+def test_an_unknown_method_is_told_from_an_unknown_path() -> None:
     with pytest.raises(MethodNotAllowed):
         _match("/api/tasks", "PUT")
 
 
 @pytest.mark.parametrize("user_id", ODD_IDS)
-def test_a_path_that_is_given_leads_back(user_id: str) -> None:
+def test_a_path_is_made_from_a_user_id_and_a_rest(user_id: str) -> None:
     path = path_of(user_id, "tasks/7")
 
     assert path == f"/api/{quote(user_id, safe='')}/tasks/7"
@@ -108,5 +108,5 @@ def test_a_path_that_is_given_leads_back(user_id: str) -> None:
 
 
 @pytest.mark.parametrize("user_id", ["a/b", "/", "tasks", ".", ".."])
-def test_a_user_id_that_cannot_stand_in_a_path_gets_the_short_one(user_id: str) -> None:
+def test_a_user_id_that_cannot_stand_in_a_path_gets_the_short_path(user_id: str) -> None:
     assert path_of(user_id, "tasks/7") == "/api/tasks/7"

@@ -32,7 +32,7 @@ def _with_roles(account: accounts.Account, *roles: Role) -> accounts.Account:
     return replace(account, id="somebody", roles=tuple(role.value for role in roles))
 
 
-def test_a_token_says_what_it_was_issued_for(
+def test_a_token_says_for_whom_it_was_issued_and_with_which_roles(
     token: str, set_clock: Callable[[datetime], None]
 ) -> None:
     set_clock(NOW)
@@ -65,11 +65,11 @@ def test_the_leeway_is_at_most_thirty_seconds() -> None:
     assert 0 <= LEEWAY_S <= 30
 
 
-def test_a_token_is_signed_by_the_one_algorithm(token: str) -> None:
+def test_tokens_are_signed_with_hs256(token: str) -> None:
     assert jwt.get_unverified_header(token) == {"alg": "HS256", "typ": "JWT"}
 
 
-def test_the_token_of_another_secret_is_not_ours(
+def test_a_token_signed_with_another_secret_is_refused(
     token: str, set_clock: Callable[[datetime], None]
 ) -> None:
     set_clock(NOW)
@@ -81,7 +81,7 @@ def test_the_token_of_another_secret_is_not_ours(
         tokens.verify(token)
 
 
-def test_an_error_says_nothing_of_the_token(token: str) -> None:
+def test_an_error_about_a_token_does_not_repeat_the_token(token: str) -> None:
     with pytest.raises(InvalidToken) as refused:
         tokens.verify(token[:-3] + "xxx")
 

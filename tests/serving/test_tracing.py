@@ -21,17 +21,17 @@ def _request(**headers: str) -> Request:
 
 
 @pytest.mark.parametrize("given", ["x", "a-b.c:d/e", "!~", "x" * 128, str(uuid.UUID(int=1))])
-def test_a_correlation_id_is_taken(given: str) -> None:
+def test_a_correlation_id_of_a_request_is_kept(given: str) -> None:
     assert tracing.correlation_id_of(_request(X_Correlation_ID=given)) == given
 
 
 @pytest.mark.parametrize("given", ["", " ", "a b", "x" * 129, "ü", "a\tb", "\x7f"])
-def test_one_that_is_not_printable_is_replaced(given: str) -> None:
+def test_an_unprintable_correlation_id_is_replaced(given: str) -> None:
     uuid.UUID(tracing.correlation_id_of(_request(X_Correlation_ID=given)))
 
 
 @pytest.mark.parametrize("given", [A_TRACE, A_TRACE[:-2] + "00", "cc" + A_TRACE[2:]])
-def test_a_trace_is_taken(given: str) -> None:
+def test_a_trace_of_a_request_is_kept(given: str) -> None:
     assert tracing.traceparent_of(_request(traceparent=given)) == given
 
 
@@ -70,7 +70,7 @@ def test_a_wrong_trace_is_replaced_by_a_new_sampled_one(given: str) -> None:
         ("2001:db8::1", 1, "2001:db8::1"),
     ],
 )
-def test_only_proxies_of_ours_are_believed(
+def test_only_configured_proxies_are_believed(
     forwarded: str | None, trusted: int, address: str
 ) -> None:
     headers = {} if forwarded is None else {"X_Forwarded_For": forwarded}

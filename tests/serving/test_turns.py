@@ -60,7 +60,7 @@ def _check(is_so: Callable[[], bool]) -> None:
     assert is_so()
 
 
-def test_turns_come_in_the_order_of_asking_and_who_finds_too_many_waiting_is_refused(
+def test_turns_come_in_the_order_of_asking_and_a_full_line_refuses_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "WAITING_MAX", 2)
@@ -88,7 +88,7 @@ def test_turns_come_in_the_order_of_asking_and_who_finds_too_many_waiting_is_ref
     assert (turns.names, turns.waiting(ADA)) == (set(), 0)
 
 
-def test_who_waited_in_vain_leaves_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_that_waited_in_vain_leaves_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TIMEOUT_S", 0.01)
     turns = Turns(lambda: 1)
     turns.take(ADA)
@@ -102,7 +102,7 @@ def test_who_waited_in_vain_leaves_the_line(monkeypatch: pytest.MonkeyPatch) -> 
     assert turns.names == set()
 
 
-def test_who_uses_much_is_not_slowed_down_where_nobody_else_comes(simulated: Time) -> None:
+def test_a_heavy_user_alone_is_not_slowed_down(simulated: Time) -> None:
     turns = Turns(lambda: 3, Pacing())
 
     _work(turns, ADA, 1000)
@@ -110,7 +110,7 @@ def test_who_uses_much_is_not_slowed_down_where_nobody_else_comes(simulated: Tim
     assert simulated.slept_s == 0
 
 
-def test_who_uses_much_gets_their_share_of_the_cpu_while_others_come(simulated: Time) -> None:
+def test_a_heavy_user_gets_their_share_of_the_cpu_while_others_come(simulated: Time) -> None:
     turns, times = Turns(lambda: 3, Pacing()), 1000
     began_s = simulated.now_s
 
@@ -122,7 +122,7 @@ def test_who_uses_much_gets_their_share_of_the_cpu_while_others_come(simulated: 
     assert used_s / (simulated.now_s - began_s) == pytest.approx(CPU_SHARE, rel=0.02)
 
 
-def test_who_pauses_may_go_on_at_once_for_a_while(simulated: Time) -> None:
+def test_a_heavy_user_goes_on_at_once_for_a_while_after_a_pause(simulated: Time) -> None:
     turns = Turns(lambda: 3, Pacing())
     at_once = int(CPU_BURST_S / (USED_S + REQUEST_S))
     for _ in range(5):
@@ -132,7 +132,7 @@ def test_who_pauses_may_go_on_at_once_for_a_while(simulated: Time) -> None:
         simulated.now_s += CPU_BURST_S / CPU_SHARE
 
 
-def test_who_uses_little_never_waits_beside_one_who_uses_much(simulated: Time) -> None:
+def test_a_light_user_never_waits_beside_a_heavy_user(simulated: Time) -> None:
     turns, slept_s = Turns(lambda: 3, Pacing()), 0.0
 
     for _ in range(1000):
@@ -145,7 +145,7 @@ def test_who_uses_little_never_waits_beside_one_who_uses_much(simulated: Time) -
     assert slept_s == 0
 
 
-def test_once_the_others_have_gone_nobody_is_slowed_down(simulated: Time) -> None:
+def test_a_heavy_user_is_not_slowed_down_once_the_others_have_gone(simulated: Time) -> None:
     turns = Turns(lambda: 3, Pacing())
     _work(turns, BOB, 1, 0)
     _work(turns, ADA, 1, 10)
@@ -156,7 +156,7 @@ def test_once_the_others_have_gone_nobody_is_slowed_down(simulated: Time) -> Non
     assert simulated.slept_s == 0
 
 
-def test_nobody_waits_for_longer_than_is_bounded_whatever_they_have_used(simulated: Time) -> None:
+def test_the_wait_of_a_heavy_user_is_bounded_whatever_they_have_used(simulated: Time) -> None:
     turns = Turns(lambda: 3, Pacing())
     _work(turns, ADA, 1, math.inf)
     _work(turns, BOB, 1, 0)
@@ -166,7 +166,7 @@ def test_nobody_waits_for_longer_than_is_bounded_whatever_they_have_used(simulat
     assert simulated.slept_s == pytest.approx(OWED_MAX_S)
 
 
-def test_who_has_used_much_gets_one_turn_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_heavy_user_gets_one_turn_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TIMEOUT_S", 0.01)
     turns = Turns(lambda: 3, Pacing())
     _work(turns, ADA, 1, 0)
@@ -179,7 +179,7 @@ def test_who_has_used_much_gets_one_turn_at_a_time(monkeypatch: pytest.MonkeyPat
     turns.take(ADA)
 
 
-def test_all_processes_know_that_others_have_come(simulated: Time) -> None:
+def test_all_processes_know_that_other_users_have_come(simulated: Time) -> None:
     pacing = Pacing()
     here, there = Turns(lambda: 3, pacing), Turns(lambda: 3, pacing)
     _work(there, BOB, 1)
@@ -189,7 +189,7 @@ def test_all_processes_know_that_others_have_come(simulated: Time) -> None:
     assert simulated.slept_s > 0
 
 
-def test_who_owes_nothing_is_forgotten(simulated: Time) -> None:
+def test_users_who_owe_no_time_are_forgotten(simulated: Time) -> None:
     turns = Turns(lambda: 3, Pacing())
     for number in range(5000):
         _work(turns, str(number), 1, 0)
@@ -198,7 +198,7 @@ def test_who_owes_nothing_is_forgotten(simulated: Time) -> None:
     assert len(turns._lines) <= module._LINES_MAX  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - nothing else tells
 
 
-def test_a_turn_that_is_set_aside_is_another_s_meanwhile() -> None:
+def test_a_turn_that_is_set_aside_is_free_for_another_request_meanwhile() -> None:
     turns = Turns(lambda: 1)
     mine, another = Turn(turns, ADA), Turn(turns, ADA)
     mine.take()

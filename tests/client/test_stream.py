@@ -152,7 +152,7 @@ both_ways = pytest.mark.parametrize("poll", [False, True], ids=["by socket", "by
 
 
 @both_ways
-def test_what_happens_comes_as_it_happens(
+def test_messages_come_as_events_happen(
     proxy: Proxy, writer: Session, reader: Session, *, poll: bool
 ) -> None:
     with following(reader, proxy, poll=poll) as followed:
@@ -171,7 +171,7 @@ def test_what_happens_comes_as_it_happens(
 
 
 @both_ways
-def test_without_since_it_begins_from_now(
+def test_a_stream_without_since_begins_now(
     proxy: Proxy, writer: Session, reader: Session, *, poll: bool
 ) -> None:
     create(writer, 2)
@@ -185,7 +185,7 @@ def test_without_since_it_begins_from_now(
 
 
 @both_ways
-def test_cuts_at_any_moment_lose_nothing_and_double_nothing(
+def test_connections_cut_at_any_moment_lose_and_double_no_message(
     proxy: Proxy, writer: Session, reader: Session, *, poll: bool
 ) -> None:
     rng = random.Random(20261123)
@@ -201,7 +201,7 @@ def test_cuts_at_any_moment_lose_nothing_and_double_nothing(
 
 
 @both_ways
-def test_what_happens_while_there_is_no_way_comes_afterwards(
+def test_messages_of_an_outage_come_after_the_outage(
     proxy: Proxy, writer: Session, reader: Session, *, poll: bool
 ) -> None:
     with following(reader, proxy, poll=poll) as followed:
@@ -221,7 +221,7 @@ def _more(proxy: Proxy, tried: int) -> None:
     assert len(proxy.accepted_s) > tried
 
 
-def test_one_cut_is_mended_within_five_seconds(
+def test_a_stream_connects_again_within_five_seconds_of_a_cut(
     proxy: Proxy, writer: Session, reader: Session
 ) -> None:
     with following(reader) as followed:
@@ -248,7 +248,7 @@ def test_a_stream_outlives_its_tokens(writer: Session, reader: Session) -> None:
 
 
 @both_ways
-def test_one_who_knows_of_more_than_there_is_reads_the_lists_and_goes_on(
+def test_a_client_with_a_since_beyond_the_newest_reads_the_lists_and_goes_on(
     proxy: Proxy, writer: Session, reader: Session, *, poll: bool
 ) -> None:
     with following(reader, proxy, since=1_000_000, poll=poll) as followed:
@@ -260,7 +260,7 @@ def test_one_who_knows_of_more_than_there_is_reads_the_lists_and_goes_on(
     assert followed.seqs == [2]
 
 
-def test_where_sockets_are_forbidden_it_goes_on_by_long_poll(
+def test_a_stream_goes_on_by_long_poll_where_sockets_are_forbidden(
     proxy: Proxy, writer: Session, reader: Session
 ) -> None:
     proxy.intercept = no_sockets
@@ -274,7 +274,7 @@ def test_where_sockets_are_forbidden_it_goes_on_by_long_poll(
 
 
 @both_ways
-def test_an_outage_in_which_tokens_run_out_is_no_refusal(
+def test_an_outage_in_which_tokens_expire_is_no_refusal(
     proxy: Proxy, writer: Session, reader: Session, *, poll: bool
 ) -> None:
     with following(reader, proxy, poll=poll) as followed:
@@ -294,7 +294,7 @@ def test_an_outage_in_which_tokens_run_out_is_no_refusal(
 # How it tries again
 
 
-def test_retries_come_after_half_a_second_then_ever_later_and_never_in_step(
+def test_retries_begin_at_half_a_second_and_grow_with_random_pauses(
     system: System, email: str, writer: Session
 ) -> None:
     del writer
@@ -328,7 +328,7 @@ def _waits(times_s: Sequence[float]) -> list[float]:
 
 
 @both_ways
-def test_who_is_signed_out_is_told_so(
+def test_a_signed_out_client_is_told_that_its_stream_is_refused(
     proxy: Proxy, writer: Session, reader: Session, *, poll: bool
 ) -> None:
     del writer
@@ -366,7 +366,9 @@ def test_a_stream_that_is_closed_while_it_connects_ends(writer: Session, reader:
 # Sessions
 
 
-def test_the_servers_reason_is_told(system: System, email: str, writer: Session) -> None:
+def test_a_refusal_tells_the_reason_of_the_server(
+    system: System, email: str, writer: Session
+) -> None:
     del writer
     session = Session(system.url)
 
@@ -395,7 +397,7 @@ def test_many_threads_share_a_session_through_its_refreshes(writer: Session) -> 
     assert set(statuses) == {200}
 
 
-def test_a_token_that_the_server_does_not_take_is_replaced(writer: Session) -> None:
+def test_a_token_that_the_server_refuses_is_replaced(writer: Session) -> None:
     writer._access_token = "revoked"  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - what only a clock could do
 
     answer = writer.request("GET", "/api/settings")
@@ -416,7 +418,7 @@ def watch(system: System, *arguments: str) -> "subprocess.Popen[str]":
 
 
 @pytest.mark.parametrize("way", [[], ["--poll"]], ids=["by socket", "by long-poll"])
-def test_the_command_shows_a_line_for_each_event_and_ends_after_so_many(
+def test_the_command_shows_a_line_for_each_event_and_ends_after_the_given_number(
     system: System, email: str, writer: Session, way: list[str]
 ) -> None:
     create(writer)
@@ -439,7 +441,7 @@ def test_the_command_shows_a_line_for_each_event_and_ends_after_so_many(
     assert command.returncode == 0
 
 
-def test_the_command_says_why_it_can_not(system: System, email: str, writer: Session) -> None:
+def test_the_command_says_why_it_cannot_log_in(system: System, email: str, writer: Session) -> None:
     del writer
     with watch(system, email, "--password", "another password") as command:
         told, _ = command.communicate(timeout=SOON_S)
@@ -447,7 +449,7 @@ def test_the_command_says_why_it_can_not(system: System, email: str, writer: Ses
     assert (command.returncode, told) == (1, "The email or the password is wrong.\n")
 
 
-def test_leaving_is_at_once_though_more_is_waiting(writer: Session, system: System) -> None:
+def test_a_stream_with_waiting_messages_closes_at_once(writer: Session, system: System) -> None:
     for number in range(40):
         writer.request("POST", "/api/tasks", json={"title": f"waiting {number}"})
     stream = iter(Stream(writer, since=0))

@@ -104,14 +104,18 @@ def test_all_events_of_a_user_are_published_in_order_and_once(
     assert seqs_in(kafka)[busy_user.user_id] == list(range(1, 11))
 
 
-def test_what_nobody_was_told_of_is_swept(kafka: KafkaSettings, busy_user: SignedIn) -> None:
+def test_events_without_a_hint_are_published_by_the_sweep(
+    kafka: KafkaSettings, busy_user: SignedIn
+) -> None:
     with publishing(sweep_every_s=0.1):
         eventually(is_published(busy_user, 10), within_s=SOON_S)
 
     assert seqs_in(kafka)[busy_user.user_id] == list(range(1, 11))
 
 
-def test_a_sweep_ends_when_there_is_nothing_left(kafka: KafkaSettings, busy_user: SignedIn) -> None:
+def test_a_sweep_ends_when_all_events_are_published(
+    kafka: KafkaSettings, busy_user: SignedIn
+) -> None:
     publisher = Publisher()
 
     publisher.sweep(Shift(SOON_S).is_over)
@@ -121,7 +125,7 @@ def test_a_sweep_ends_when_there_is_nothing_left(kafka: KafkaSettings, busy_user
     assert seqs_in(kafka)[busy_user.user_id] == list(range(1, 11))
 
 
-def test_a_user_whom_another_publisher_holds_is_left_to_it(
+def test_a_user_held_by_another_publisher_is_left_to_that_one(
     kafka: KafkaSettings, busy_user: SignedIn
 ) -> None:
     other = uuid4()
@@ -142,7 +146,7 @@ def test_a_user_whom_another_publisher_holds_is_left_to_it(
     assert seqs_in(kafka)[busy_user.user_id] == list(range(5, 11))
 
 
-def test_many_publishers_publish_each_event_once_while_all_is_well(kafka: KafkaSettings) -> None:
+def test_many_publishers_publish_each_event_once_without_failures(kafka: KafkaSettings) -> None:
     users = [a_user() for _ in range(5)]
 
     with publishing(3) as publishers:
@@ -157,7 +161,7 @@ def test_many_publishers_publish_each_event_once_while_all_is_well(kafka: KafkaS
     assert seqs_in(kafka) == {user.user_id: list(range(1, 14)) for user in users}
 
 
-def test_a_missing_topic_is_said_once_and_waited_for(
+def test_a_missing_topic_is_logged_once_and_waited_for(
     kafka: KafkaSettings, topics: Topics, user: SignedIn, caplog: pytest.LogCaptureFixture
 ) -> None:
     topics.delete_all()
@@ -173,7 +177,7 @@ def test_a_missing_topic_is_said_once_and_waited_for(
     assert len([text for text in caplog.messages if "events wait" in text]) <= 2
 
 
-def test_a_broker_that_is_killed_paused_or_down_delays_and_loses_nothing(
+def test_a_broker_that_is_killed_paused_or_down_delays_events_and_loses_none(
     own_broker: Broker, user: SignedIn, other: SignedIn
 ) -> None:
     kafka = kafka_settings(Topics(own_broker.bootstrap_servers), own_broker.bootstrap_servers)
@@ -206,7 +210,7 @@ def test_a_broker_that_is_killed_paused_or_down_delays_and_loses_nothing(
         eventually(is_published(other, 1), within_s=SOON_S)
 
 
-def test_a_refused_record_holds_back_what_comes_after_it(
+def test_a_refused_record_holds_back_the_later_events_of_its_user(
     kafka: KafkaSettings, topics: Topics, user: SignedIn, caplog: pytest.LogCaptureFixture
 ) -> None:
     topics.set(kafka.tasks, {"max.message.bytes": "4000"})
@@ -224,7 +228,7 @@ def test_a_refused_record_holds_back_what_comes_after_it(
     assert first_of_each(seqs_in(kafka)[user.user_id]) == [1, 2, 3, 4]
 
 
-def test_the_topics_are_made_and_then_found_to_be_right(
+def test_the_topics_are_created_once_and_then_found_right(
     kafka: KafkaSettings, topics: Topics
 ) -> None:
     topics.delete_all()
@@ -236,7 +240,7 @@ def test_the_topics_are_made_and_then_found_to_be_right(
     assert {each.name for each in found} == {kafka.tasks, kafka.reminders, kafka.dead_letters}
 
 
-def test_two_who_make_the_topics_at_once_are_both_told_that_they_are_there(
+def test_runs_that_create_the_topics_at_once_all_find_them(
     kafka: KafkaSettings, topics: Topics
 ) -> None:
     topics.delete_all()

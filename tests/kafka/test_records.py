@@ -73,11 +73,11 @@ def test_an_attribute_without_a_value_is_left_out() -> None:
     assert "ce_traceparent" not in headers
 
 
-def test_who_asked_and_from_where_does_not_travel() -> None:
+def test_the_actor_and_the_origin_are_not_published() -> None:
     assert "secret" not in str(headers_of(AN_EVENT)) + AN_EVENT.record_json()
 
 
-def test_the_attributes_come_back_with_the_place() -> None:
+def test_the_attributes_are_read_back_with_the_place_of_the_record() -> None:
     assert attributes_in(a_record(headers_of(AN_EVENT))) == {**attributes_of(AN_EVENT), **PLACE}
 
 
@@ -96,7 +96,7 @@ def test_the_attributes_come_back_with_the_place() -> None:
         pytest.param([("h", b"1")] * (HEADERS_MAX + 1), id="too many"),
     ],
 )
-def test_a_record_that_is_no_cloudevent_is_known_by_its_place(headers: Headers) -> None:
+def test_a_record_that_is_no_cloudevent_is_identified_by_its_place(headers: Headers) -> None:
     assert attributes_in(a_record(headers)) == {
         "specversion": "1.0",
         "id": "a-topic/partition:3/offset:99@1772355600000",
@@ -111,7 +111,9 @@ def test_a_record_that_is_no_cloudevent_is_known_by_its_place(headers: Headers) 
     st.dictionaries(st.text(max_size=10), st.recursive(st.text(), st.lists), max_size=4),
     st.text(max_size=20).filter(lambda text: "\n" not in text),
 )
-def test_the_message_is_the_one_that_the_log_gives(data: dict[str, object], text: str) -> None:
+def test_the_message_of_a_record_is_the_message_from_the_log(
+    data: dict[str, object], text: str
+) -> None:
     event = replace(AN_EVENT, correlation_id=text, data_json=json.dumps(data))
 
     assert _message_of(event) == event.message_json()
@@ -135,7 +137,7 @@ def test_numbers_in_a_message_stay_as_they_were_sent() -> None:
 
 
 @pytest.mark.parametrize("value", [b"", b"no JSON", b"{}", b'{"seq":1,"data":{}}', b"\xff", b"[1]"])
-def test_what_is_not_ours_has_no_message(value: bytes) -> None:
+def test_a_record_that_is_not_ours_has_no_message(value: bytes) -> None:
     assert message_in(value, user_id="somebody", seq=1) is None
 
 
@@ -148,7 +150,7 @@ def test_an_event_that_is_not_the_one_its_headers_name_has_no_message(
     assert message_in(value, user_id=user_id, seq=seq) is None
 
 
-def test_a_header_that_is_no_text_is_not_there() -> None:
+def test_a_header_that_is_no_text_is_left_out() -> None:
     headers: Headers = [("ce_userid", b"\xff"), ("ce_sequence", None), ("ce_id", b"1")]
 
     assert header(headers, "userid") is None

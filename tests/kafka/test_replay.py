@@ -86,7 +86,7 @@ def test_a_task_that_was_changed_by_hand_is_found_with_its_fields(user: SignedIn
     assert found.same == 19
 
 
-def test_a_task_that_is_nowhere_but_in_kafka_is_found(user: SignedIn) -> None:
+def test_a_task_that_is_in_kafka_alone_is_found(user: SignedIn) -> None:
     publish()
     with transaction(A_CAUSE) as tx:
         victim = task_store.all_of(tx, user.user_id)[3]
@@ -105,7 +105,7 @@ def test_a_task_that_was_not_published_is_found(
     assert compared().only_live == [str(task.id)]
 
 
-def test_what_is_published_meanwhile_is_no_difference(user: SignedIn) -> None:
+def test_events_published_during_the_comparison_are_no_difference(user: SignedIn) -> None:
     publish()
     task = a_stored_task(user.user_id)
     publisher = Publisher()

@@ -68,7 +68,7 @@ def _pumping(connection: Connection) -> threading.Thread:
     return thread
 
 
-def test_what_is_offered_is_sent_in_order_and_what_was_sent_before_is_dropped(
+def test_offered_messages_are_sent_in_order_and_those_sent_before_are_dropped(
     pair: WebSocketPair,
 ) -> None:
     connection = _a_connection(pair)
@@ -86,7 +86,7 @@ def test_what_is_offered_is_sent_in_order_and_what_was_sent_before_is_dropped(
     assert not pumping.is_alive()
 
 
-def test_what_comes_from_several_threads_is_not_lost(pair: WebSocketPair) -> None:
+def test_messages_offered_by_several_threads_are_not_lost(pair: WebSocketPair) -> None:
     connection = _a_connection(pair)
     pumping = _pumping(connection)
     lock = threading.Lock()
@@ -114,7 +114,7 @@ def test_what_comes_from_several_threads_is_not_lost(pair: WebSocketPair) -> Non
     [(QUEUE_MAX_MESSAGES + 1, 10), (5, QUEUE_MAX_BYTES // 4)],
     ids=["too many", "too much"],
 )
-def test_more_than_may_wait_closes_the_socket_with_4429(
+def test_too_many_waiting_messages_close_the_socket_with_4429(
     pair: WebSocketPair, count: int, length: int
 ) -> None:
     connection = _a_connection(pair)
@@ -129,7 +129,7 @@ def test_more_than_may_wait_closes_the_socket_with_4429(
     assert close_code(pair.client) == CloseCode.TOO_SLOW
 
 
-def test_a_closing_socket_takes_no_more(pair: WebSocketPair) -> None:
+def test_a_closing_socket_takes_no_more_messages(pair: WebSocketPair) -> None:
     connection = _a_connection(pair)
 
     connection.close_soon(CloseCode.TOO_SLOW)
@@ -150,7 +150,7 @@ def test_a_token_that_expires_closes_the_socket(pair: WebSocketPair, set_clock: 
     assert close_code(pair.client) == CloseCode.BAD_TOKEN
 
 
-def test_a_newer_token_prolongs_and_a_bad_one_ends_it(
+def test_a_newer_token_prolongs_a_connection_and_a_bad_token_ends_it(
     pair: WebSocketPair, set_clock: SetClock
 ) -> None:
     tokens = {"newer": Renewed(A_TIME + 2 * AN_HOUR, session_id=None)}
@@ -172,7 +172,7 @@ def _has_come(pair: WebSocketPair) -> None:
     assert pair.server.input_buffer
 
 
-def test_a_socket_is_closed_when_its_life_is_over_and_not_before_four_fifths_of_it(
+def test_a_socket_is_closed_between_four_fifths_and_the_end_of_its_lifetime(
     pair: WebSocketPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskflow.clock.monotonic_s", lambda: 0.0)
@@ -187,7 +187,7 @@ def test_a_socket_is_closed_when_its_life_is_over_and_not_before_four_fifths_of_
     assert close_code(pair.client) == CloseCode.SERVICE_RESTART
 
 
-def test_a_socket_that_is_sent_away_goes_within_the_time_given(pair: WebSocketPair) -> None:
+def test_a_socket_that_is_sent_away_closes_within_the_given_time(pair: WebSocketPair) -> None:
     connection = _a_connection(pair)
     pumping = _pumping(connection)
 
@@ -224,7 +224,7 @@ def test_a_reader_too_slow_even_to_be_told_so_is_cut_off(
     eventually(lambda: _is_cut_off(connection, pumping))
 
 
-def test_a_reader_that_stops_in_the_middle_of_what_it_missed_is_cut_off(
+def test_a_reader_that_stops_while_it_catches_up_is_cut_off(
     narrow_pair: WebSocketPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(websocket, "UNREAD_MAX_S", 0.2)
@@ -234,7 +234,7 @@ def test_a_reader_that_stops_in_the_middle_of_what_it_missed_is_cut_off(
     eventually(lambda: _is_cut_off(connection, catching_up))
 
 
-def test_what_a_reader_missed_is_made_only_as_it_is_sent(
+def test_missed_messages_are_framed_only_as_they_are_sent(
     narrow_pair: WebSocketPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[str] = []

@@ -66,7 +66,7 @@ def _heard_within(pair: WebSocketPair, within_s: float) -> list[Message]:
     return found
 
 
-def test_what_it_is_told_of_is_heard_at_once(user: SignedIn) -> None:
+def test_an_event_with_a_hint_is_heard_at_once(user: SignedIn) -> None:
     feed = Feed(poll_s=0)
     with _following(feed, user) as pair:
         task = a_stored_task(user.user_id)
@@ -77,14 +77,14 @@ def test_what_it_is_told_of_is_heard_at_once(user: SignedIn) -> None:
     assert (message["seq"], message["data"]["id"]) == (2, str(task.id))
 
 
-def test_what_nobody_told_of_is_heard_after_a_moment(user: SignedIn) -> None:
+def test_an_event_without_a_hint_is_heard_at_the_next_check(user: SignedIn) -> None:
     with _following(Feed(poll_s=0), user) as pair:
         a_stored_task(user.user_id)
 
         assert heard(pair.client, within_s=3 * CHECK_S)["seq"] == 2
 
 
-def test_a_feed_that_polls_hears_of_all_commits_at_once(user: SignedIn, other: SignedIn) -> None:
+def test_a_polling_feed_hears_all_commits_at_once(user: SignedIn, other: SignedIn) -> None:
     feed = Feed(poll_s=POLL_S)
     with _following(feed, user) as mine, _following(feed, other) as theirs:
         # What is committed before its first poll, the feed hears of by its check.
@@ -97,7 +97,9 @@ def test_a_feed_that_polls_hears_of_all_commits_at_once(user: SignedIn, other: S
             assert time.monotonic() - began_s < SOON_S
 
 
-def test_a_poll_finds_what_commits_after_what_came_later(user: SignedIn, other: SignedIn) -> None:
+def test_a_poll_finds_an_event_that_commits_after_a_later_one(
+    user: SignedIn, other: SignedIn
+) -> None:
     """The older position becomes visible last: what a poll has seen is looked at again."""
     feed = Feed(poll_s=POLL_S)
     with _following(feed, user) as mine, _following(feed, other) as theirs:
@@ -171,7 +173,7 @@ def test_sockets_that_come_while_events_are_written_miss_and_double_nothing(
     assert all(run == list(range(1, len(run) + 1)) for run in found)
 
 
-def test_sockets_that_read_nothing_hold_up_the_resumes_of_their_user_alone(
+def test_sockets_that_read_nothing_hold_up_only_the_resumes_of_their_own_user(
     user: SignedIn, other: SignedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(MODULE, "RESUMING_MAX", 1)
@@ -216,7 +218,7 @@ def _is_blocked(pair: WebSocketPair) -> None:
     assert clock.monotonic_s() - since_s > SOON_S / 2
 
 
-def test_a_long_poll_is_woken_by_news_and_by_nothing_else(user: SignedIn, other: SignedIn) -> None:
+def test_a_long_poll_is_woken_by_new_messages_alone(user: SignedIn, other: SignedIn) -> None:
     feed = Feed(poll_s=0)
     returned = threading.Event()
 
@@ -245,7 +247,7 @@ def test_a_long_poll_that_is_behind_does_not_wait(user: SignedIn) -> None:
     assert time.monotonic() - began_s < SOON_S
 
 
-def test_a_long_poll_waits_no_longer_than_it_said(user: SignedIn) -> None:
+def test_a_long_poll_waits_no_longer_than_the_given_time(user: SignedIn) -> None:
     began_s = time.monotonic()
 
     Feed(poll_s=0).wait_for_news(user.user_id, 1, 0.2)
@@ -253,7 +255,7 @@ def test_a_long_poll_waits_no_longer_than_it_said(user: SignedIn) -> None:
     assert 0.2 <= time.monotonic() - began_s < WAIT_S
 
 
-def test_a_feed_that_drains_sends_all_away_and_those_who_come_later_too(user: SignedIn) -> None:
+def test_a_draining_feed_sends_away_all_sockets_and_those_who_come_later(user: SignedIn) -> None:
     feed = Feed(poll_s=0)
     with _following(feed, user) as pair:
         feed.drain()
@@ -308,7 +310,7 @@ def test_a_feed_that_nobody_follows_asks_the_database_nothing(
     eventually(rests)
 
 
-def test_while_nothing_is_committed_nobody_is_compared_with_the_log(
+def test_a_feed_compares_no_user_with_the_log_while_nothing_is_committed(
     user: SignedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(MODULE, "CHECK_S", POLL_S)
@@ -341,7 +343,7 @@ def _from_kafka(user: SignedIn, *seqs: int) -> list[Brought]:
     return [Brought(user.user_id, seq, by_seq[seq].message_json()) for seq in seqs]
 
 
-def test_what_kafka_brings_is_heard_without_the_log(
+def test_a_message_from_kafka_is_heard_without_reading_the_log(
     user: SignedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     feed = Feed(poll_s=0)
@@ -365,7 +367,7 @@ def _no_log(*_: object, **__: object) -> None:
 @pytest.mark.parametrize(
     "order", [[2, 3, 4, 5], [5, 4, 3, 2], [3, 2, 2, 5, 4, 3], [2, 2, 2, 5], [5], [4, 2]], ids=str
 )
-def test_what_kafka_doubles_or_leaves_out_is_heard_once_and_in_order(
+def test_messages_that_kafka_doubles_or_leaves_out_are_heard_once_and_in_order(
     user: SignedIn, order: list[int]
 ) -> None:
     feed = Feed(poll_s=0)
@@ -382,7 +384,7 @@ def test_what_kafka_doubles_or_leaves_out_is_heard_once_and_in_order(
     assert (seqs(found), nothing) == ([2, 3, 4, 5], [])
 
 
-def test_two_topics_that_arrive_crosswise_do_not_need_the_log(
+def test_messages_of_two_topics_that_arrive_out_of_order_need_no_read_of_the_log(
     user: SignedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.modules["taskflow.push.feed"], "GRACE_S", CHECK_S)
@@ -399,7 +401,7 @@ def test_two_topics_that_arrive_crosswise_do_not_need_the_log(
         assert time.monotonic() - began_s < SOON_S
 
 
-def test_what_comes_early_and_is_too_large_to_keep_is_read_from_the_log(
+def test_early_messages_that_are_too_large_to_keep_are_read_from_the_log(
     user: SignedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(MODULE, "EARLY_MAX_BYTES", 1)
@@ -414,7 +416,7 @@ def test_what_comes_early_and_is_too_large_to_keep_is_read_from_the_log(
         assert seqs(heard_up_to(pair.client, 4, within_s=SOON_S)) == [2, 3, 4]
 
 
-def test_what_is_not_ours_in_kafka_is_read_from_the_log(user: SignedIn) -> None:
+def test_an_event_whose_record_in_kafka_is_not_ours_is_read_from_the_log(user: SignedIn) -> None:
     feed = Feed(poll_s=0)
     with _following(feed, user) as pair:
         task = a_stored_task(user.user_id)
@@ -425,7 +427,7 @@ def test_what_is_not_ours_in_kafka_is_read_from_the_log(user: SignedIn) -> None:
     assert message["data"]["id"] == str(task.id)
 
 
-def test_a_feed_that_polls_asks_the_log_only_while_kafka_brings_nothing(
+def test_a_polling_feed_reads_the_log_only_while_kafka_brings_nothing(
     user: SignedIn,
 ) -> None:
     feed = Feed(poll_s=POLL_S)

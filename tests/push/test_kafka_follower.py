@@ -7,7 +7,9 @@ from taskflow.push.feed import Brought
 from taskflow.push.kafka_follower import Queue
 
 
-def test_what_there_is_no_room_for_is_named_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_message_without_room_in_the_queue_is_named_without_its_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(kafka_follower, "WAITING_MAX_BYTES", 10)
     queue = Queue()
 

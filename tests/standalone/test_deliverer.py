@@ -94,7 +94,7 @@ def to_the_consumer(answer: tuple[int, str]) -> Script:
 # Where it begins
 
 
-def test_a_consumer_that_starts_now_is_brought_nothing_from_before(
+def test_a_consumer_that_starts_now_is_brought_no_older_event(
     served: Path, subscriber: ScriptedSubscriber
 ) -> None:
     old, name = a_user_with("a", "b"), f"consumer-{uuid4().hex[:8]}"
@@ -113,7 +113,7 @@ def test_a_consumer_that_starts_now_is_brought_nothing_from_before(
     )
 
 
-def test_a_consumer_that_starts_at_the_beginning_is_brought_what_was_there(
+def test_a_consumer_that_starts_at_the_beginning_is_brought_all_older_events(
     served: Path, subscriber: ScriptedSubscriber
 ) -> None:
     user, name = a_user_with("a", "b"), f"consumer-{uuid4().hex[:8]}"
@@ -161,7 +161,7 @@ def test_an_event_comes_as_a_cloud_event_with_the_record_as_its_body(
     assert A_CAUSE.origin not in delivered.attributes.values()
 
 
-def test_types_that_the_consumer_does_not_take_are_passed_over_without_a_request(
+def test_an_event_of_a_type_that_the_consumer_does_not_take_is_not_sent(
     served: Path, subscriber: ScriptedSubscriber, consumer: str
 ) -> None:
     user = a_user_with("a", "b")
@@ -172,7 +172,7 @@ def test_types_that_the_consumer_does_not_take_are_passed_over_without_a_request
     assert subscriber.seqs(consumer, user.user_id) == [1]
 
 
-def test_one_who_heard_of_a_commit_brings_it_without_looking_at_everyone(
+def test_a_hint_of_a_commit_brings_its_user_events_alone(
     served: Path, subscriber: ScriptedSubscriber, consumer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskflow.standalone.database_queue.CHECK_S", 3600)
@@ -190,7 +190,7 @@ def test_one_who_heard_of_a_commit_brings_it_without_looking_at_everyone(
     assert subscriber.seqs(consumer, other.user_id) == [1]
 
 
-def test_more_users_than_there_are_lanes_are_all_brought_their_events_without_a_pause(
+def test_more_users_than_lanes_are_brought_their_events_without_a_pause(
     served: Path, consumer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskflow.standalone.deliverer.LANES_MAX", 8)
@@ -203,7 +203,7 @@ def test_more_users_than_there_are_lanes_are_all_brought_their_events_without_a_
             eventually(brought(consumer, user.user_id, 1), within_s=SOON_S)
 
 
-def test_a_consumer_begins_where_it_was(
+def test_a_restarted_consumer_goes_on_where_it_was(
     served: Path, subscriber: ScriptedSubscriber, consumer: str
 ) -> None:
     user = a_user_with("a")
@@ -217,7 +217,7 @@ def test_a_consumer_begins_where_it_was(
     assert subscriber.seqs(consumer, user.user_id) == [1, 2, 3]
 
 
-def test_what_was_asked_for_again_is_brought_again_once(
+def test_an_event_asked_for_again_is_brought_again_once(
     served: Path, subscriber: ScriptedSubscriber, consumer: str
 ) -> None:
     user = a_user_with("a", "b")
@@ -240,7 +240,7 @@ def _asked_again(consumer: str, expected: Sequence[int]) -> None:
 # What fails
 
 
-def test_what_fails_five_times_and_then_works_has_its_effect_and_is_no_dead_letter(
+def test_a_delivery_that_succeeds_after_five_failures_is_no_dead_letter(
     served: Path, subscriber: ScriptedSubscriber, consumer: str
 ) -> None:
     subscriber.script = failing(5)
@@ -255,7 +255,7 @@ def test_what_fails_five_times_and_then_works_has_its_effect_and_is_no_dead_lett
     assert attempts(consumer, "done") == 1
 
 
-def test_retries_come_ever_later(
+def test_retries_come_at_growing_intervals(
     served: Path, subscriber: ScriptedSubscriber, consumer: str
 ) -> None:
     subscriber.script = failing(RETRIES)
@@ -271,7 +271,7 @@ def test_retries_come_ever_later(
         assert wait_s >= backoff(attempt).total_seconds()
 
 
-def test_what_may_pass_is_tried_again(
+def test_a_delivery_with_a_passing_failure_is_tried_again(
     served: Path, subscriber: ScriptedSubscriber, consumer: str
 ) -> None:
     users = {a_user().user_id: status for status in AGAIN}
@@ -292,7 +292,7 @@ def test_what_may_pass_is_tried_again(
     assert subscriber.received(SINK) == []
 
 
-def test_what_never_works_goes_to_the_dead_letters_after_all_retries(
+def test_an_event_that_always_fails_goes_to_the_dead_letters_after_all_retries(
     served: Path, subscriber: ScriptedSubscriber, consumer: str
 ) -> None:
     subscriber.script = to_the_consumer((503, "the mail server is away"))
@@ -314,7 +314,7 @@ def test_what_never_works_goes_to_the_dead_letters_after_all_retries(
     assert attempts(consumer, "dead") == 1
 
 
-def test_what_is_refused_goes_to_the_dead_letters_at_once(
+def test_a_refused_event_goes_to_the_dead_letters_at_once(
     served: Path, subscriber: ScriptedSubscriber, consumer: str
 ) -> None:
     users = {a_user().user_id: status for status in NEVER}
@@ -333,7 +333,7 @@ def test_what_is_refused_goes_to_the_dead_letters_at_once(
         assert b64decode(letter.attributes["knativeerrordata"]).decode() == "Zażółć\nnever"
 
 
-def test_of_a_body_that_is_too_large_the_sink_is_brought_what_it_takes(
+def test_the_sink_is_brought_as_much_of_a_large_body_as_it_takes(
     served: Path, subscriber: ScriptedSubscriber, consumer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskflow.standalone.deliverer.BODY_MAX_BYTES", 100)
@@ -347,7 +347,7 @@ def test_of_a_body_that_is_too_large_the_sink_is_brought_what_it_takes(
     assert letter.body == tried.body[:100]
 
 
-def test_who_hangs_is_given_up_and_tried_again(
+def test_a_consumer_that_hangs_is_given_up_and_tried_again(
     served: Path, subscriber: ScriptedSubscriber, consumer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskflow.standalone.sender.TIMEOUT", timedelta(seconds=0.2))
@@ -370,7 +370,7 @@ def test_who_hangs_is_given_up_and_tried_again(
     assert attempts(consumer, "again") == 2
 
 
-def test_who_hangs_up_is_tried_again(
+def test_a_consumer_that_hangs_up_is_tried_again(
     served: Path, subscriber: ScriptedSubscriber, consumer: str
 ) -> None:
     hangs_up = iter([True, True])
@@ -390,7 +390,7 @@ def test_who_hangs_up_is_tried_again(
     assert subscriber.received(SINK) == []
 
 
-def test_where_nobody_listens_it_is_tried_again_until_somebody_does(
+def test_a_delivery_without_a_listener_is_tried_again_until_there_is_one(
     subscriber: ScriptedSubscriber, socket_path: Path, consumer: str
 ) -> None:
     user = a_user_with("a")
@@ -460,7 +460,7 @@ def test_a_dead_letter_that_was_not_taken_before_a_stop_is_sent_after_it(
     assert subscriber.received(SINK)[-1].seq == 1
 
 
-def test_what_fails_because_everything_is_down_has_its_effect_when_all_is_up_again(
+def test_an_event_that_fails_while_all_is_down_has_its_effect_when_all_is_up_again(
     served: Path, subscriber: ScriptedSubscriber, consumer: str
 ) -> None:
     """Consumers and sink run in one process, on one database: that both fail is no one's fault."""
@@ -486,7 +486,7 @@ def _tried(subscriber: ScriptedSubscriber, name: str, count: int) -> None:
 # Order, and who waits for whom
 
 
-def test_order_is_kept_through_failures_of_all_kinds(
+def test_the_order_of_a_users_events_is_kept_through_failures_of_all_kinds(
     served: Path, subscriber: ScriptedSubscriber, consumer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskflow.standalone.sender.TIMEOUT", timedelta(seconds=0.2))
@@ -518,7 +518,7 @@ def test_order_is_kept_through_failures_of_all_kinds(
         assert tried == sorted(tried), "one was tried before the one before it was settled"
 
 
-def test_who_fails_holds_up_no_other_user(
+def test_a_user_whose_event_fails_holds_up_no_other_user(
     served: Path, subscriber: ScriptedSubscriber, consumer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskflow.eventing.bindings.knative.BACKOFF_DELAY", timedelta(hours=1))
@@ -561,7 +561,7 @@ def test_a_consumer_that_hangs_holds_up_no_other_consumer(
 # Stops and failures of our own
 
 
-def test_what_a_stop_leaves_is_brought_next_time_and_nothing_twice(
+def test_events_left_by_a_stop_are_brought_after_it_and_none_twice(
     served: Path, subscriber: ScriptedSubscriber, consumer: str
 ) -> None:
     begun, go_on = threading.Event(), threading.Event()
@@ -600,7 +600,7 @@ def test_a_stop_does_not_wait_for_retries(
     assert not any(thread.is_alive() for thread in running.threads)
 
 
-def test_a_source_that_fails_in_a_way_nobody_foresaw_is_asked_again(
+def test_a_source_with_an_unforeseen_failure_is_asked_again(
     served: Path, subscriber: ScriptedSubscriber, consumer: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     user = a_user()

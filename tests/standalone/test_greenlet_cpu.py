@@ -46,7 +46,7 @@ def _used_by_each() -> tuple[float, float]:
     return used["waits"], used["works"]
 
 
-def test_who_waits_is_not_charged_for_who_works_meanwhile() -> None:
+def test_a_waiting_greenlet_is_not_charged_for_a_working_one() -> None:
     found: list[tuple[float, float]] = []
     # Of its own thread, for the trace is one of a thread.
     thread = threading.Thread(target=lambda: found.append(_used_by_each()))

@@ -96,7 +96,7 @@ def test_every_event_is_delivered_in_order_with_its_place(
     assert first.attributes["knativekafkapartition"] in set("012345")
 
 
-def test_a_consumer_that_starts_now_reads_nothing_from_before_also_if_it_is_late(
+def test_a_consumer_that_starts_now_reads_no_older_event_even_when_it_is_late(
     served: Path,
     subscriber: ScriptedSubscriber,
     users: list[SignedIn],
@@ -116,7 +116,7 @@ def test_a_consumer_that_starts_now_reads_nothing_from_before_also_if_it_is_late
             wait_for(subscriber, consumer, user, [4, 5])
 
 
-def test_a_consumer_that_started_now_goes_on_behind_what_it_has_committed(
+def test_a_restarted_consumer_that_started_now_goes_on_after_its_committed_offset(
     served: Path,
     subscriber: ScriptedSubscriber,
     users: list[SignedIn],
@@ -136,7 +136,7 @@ def test_a_consumer_that_started_now_goes_on_behind_what_it_has_committed(
             wait_for(subscriber, consumer, user, [1, 2, 3])
 
 
-def test_of_a_partition_that_is_added_later_nothing_is_missed(
+def test_events_of_a_partition_that_is_added_later_are_not_missed(
     served: Path,
     subscriber: ScriptedSubscriber,
     topics: Topics,
@@ -158,7 +158,7 @@ def test_of_a_partition_that_is_added_later_nothing_is_missed(
     assert len(used) > 1
 
 
-def test_a_type_that_is_not_taken_is_passed_over(
+def test_an_event_of_a_type_that_is_not_taken_is_passed_over(
     served: Path, subscriber: ScriptedSubscriber, users: list[SignedIn]
 ) -> None:
     consumer = a_consumer([EventType.USER_REGISTERED])
@@ -169,7 +169,7 @@ def test_a_type_that_is_not_taken_is_passed_over(
             wait_for(subscriber, consumer, user, [1])
 
 
-def test_one_that_is_started_again_goes_on_where_it_was(
+def test_a_restarted_consumer_goes_on_where_it_was(
     served: Path, subscriber: ScriptedSubscriber, users: list[SignedIn]
 ) -> None:
     consumer = a_consumer()
@@ -184,7 +184,7 @@ def test_one_that_is_started_again_goes_on_where_it_was(
             wait_for(subscriber, consumer, user, [1, 2, 3, 4])
 
 
-def test_an_offset_is_committed_only_behind_what_was_delivered(
+def test_an_offset_is_committed_only_after_a_delivery(
     served: Path, subscriber: ScriptedSubscriber, users: list[SignedIn]
 ) -> None:
     consumer, user = a_consumer(), users[0]
@@ -213,7 +213,7 @@ def test_an_offset_is_committed_only_behind_what_was_delivered(
     assert before == [1, 2, 3]
 
 
-def test_a_user_whose_event_is_retried_holds_up_no_other(
+def test_a_user_whose_event_is_retried_holds_up_no_other_user(
     served: Path,
     subscriber: ScriptedSubscriber,
     kafka: KafkaSettings,
@@ -232,7 +232,7 @@ def test_a_user_whose_event_is_retried_holds_up_no_other(
     del kafka
 
 
-def test_an_offset_waits_for_all_that_comes_before_it(
+def test_an_offset_is_committed_only_after_all_earlier_deliveries(
     served: Path, subscriber: ScriptedSubscriber, topics: Topics, broker: Broker | BrokerElsewhere
 ) -> None:
     consumer, users = a_consumer(), [a_user(), a_user()]
@@ -251,7 +251,7 @@ def _at_least(subscriber: ScriptedSubscriber, consumer: Consumer, count: int) ->
     assert len(subscriber.received(consumer.name)) > count
 
 
-def test_what_waits_for_a_slow_consumer_is_bounded(
+def test_the_records_that_wait_for_a_slow_consumer_are_bounded(
     served: Path,
     subscriber: ScriptedSubscriber,
     users: list[SignedIn],
@@ -267,7 +267,7 @@ def test_what_waits_for_a_slow_consumer_is_bounded(
         wait_for(subscriber, consumer, users[0], list(range(1, 152)))
 
 
-def test_a_record_that_is_no_event_goes_to_the_dead_letters_and_holds_up_nothing(
+def test_a_record_that_is_no_event_goes_to_the_dead_letters_and_holds_up_no_event(
     served: Path, subscriber: ScriptedSubscriber, kafka: KafkaSettings
 ) -> None:
     consumer, user = a_consumer(), a_user()
@@ -293,7 +293,7 @@ def _dead(subscriber: ScriptedSubscriber) -> None:
     assert subscriber.received(SINK)
 
 
-def test_two_members_share_the_partitions_and_one_takes_over_what_the_other_leaves(
+def test_two_members_share_the_partitions_and_one_takes_over_those_of_the_other(
     served: Path, subscriber: ScriptedSubscriber, users: list[SignedIn]
 ) -> None:
     consumer = a_consumer()

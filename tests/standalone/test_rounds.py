@@ -29,28 +29,28 @@ def _begin_at_once(rounds: Rounds, addresses: list[str]) -> list[tuple[str, int,
     return began
 
 
-def test_what_one_address_sends_at_once_begins_one_a_round_in_the_order_of_coming() -> None:
+def test_requests_of_one_address_begin_one_per_round_in_the_order_they_came() -> None:
     began = _begin_at_once(Rounds(), [HERE] * 100)
 
     assert [number for _, number, _ in began] == list(range(100))
     assert len({round_ for _, _, round_ in began}) == 100
 
 
-def test_another_address_does_not_wait_for_those_of_the_first() -> None:
+def test_a_second_address_does_not_wait_for_the_requests_of_the_first() -> None:
     began = _begin_at_once(Rounds(), [HERE] * 100 + [THERE])
 
     # The loop may take a round or two to start them all.
     assert THERE in [address for address, _, _ in began[:10]]
 
 
-def test_two_addresses_begin_side_by_side() -> None:
+def test_requests_of_two_addresses_begin_side_by_side() -> None:
     began = _begin_at_once(Rounds(), [HERE, THERE] * 50)
 
     assert max(Counter(round_ for _, _, round_ in began).values()) == 2
     assert set(Counter((address, round_) for address, _, round_ in began).values()) == {1}
 
 
-def test_who_is_ended_while_it_waits_keeps_nobody_up() -> None:
+def test_a_request_that_ends_while_it_waits_holds_up_no_other() -> None:
     rounds = Rounds()
     requests = [gevent.spawn(rounds.begin, HERE) for _ in range(10)]
     ended = gevent.spawn(lambda: gevent.killall(requests[1:6], block=False))

@@ -48,7 +48,7 @@ def test_the_answer_is_returned_whatever_it_is(
     assert answer == Answer(400, "Zażółć 🐘")
 
 
-def test_of_a_long_answer_the_beginning_is_read_and_the_next_exchange_is_sound(
+def test_the_beginning_of_a_long_answer_is_read_and_the_next_exchange_works(
     served: Path, subscriber: ScriptedSubscriber
 ) -> None:
     subscriber.script = lambda delivered: (500, "x" * 1_000_000) if delivered.body else NO_CONTENT
@@ -60,7 +60,7 @@ def test_of_a_long_answer_the_beginning_is_read_and_the_next_exchange_is_sound(
     assert len(answers[0].text) == ANSWER_MAX_BYTES
 
 
-def test_where_nobody_listens_there_is_no_answer(socket_path: Path) -> None:
+def test_a_request_without_a_listener_gets_no_answer(socket_path: Path) -> None:
     answer = Sender(socket_path)("a-consumer", ATTRIBUTES, b"")
 
     assert answer.status is None
@@ -68,7 +68,7 @@ def test_where_nobody_listens_there_is_no_answer(socket_path: Path) -> None:
     assert answer.text
 
 
-def test_who_hangs_is_not_waited_for(
+def test_a_server_that_hangs_is_given_up(
     served: Path, subscriber: ScriptedSubscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskflow.standalone.sender.TIMEOUT", timedelta(seconds=0.2))
@@ -90,7 +90,7 @@ def test_who_hangs_is_not_waited_for(
     assert len(subscriber.received("a-consumer")) == 3
 
 
-def test_a_connection_is_kept_and_replaced_when_the_server_was_restarted(
+def test_a_kept_connection_is_replaced_when_the_server_was_restarted(
     subscriber: ScriptedSubscriber, socket_path: Path
 ) -> None:
     post = Sender(socket_path)
@@ -140,9 +140,7 @@ def _hang_up(_: Delivered) -> tuple[int, str]:
     ],
     ids=lambda said: repr(said)[:80],
 )
-def test_an_answer_is_read_however_it_says_where_it_ends(
-    socket_path: Path, said: bytes, answer: Answer
-) -> None:
+def test_an_answer_is_read_in_each_framing(socket_path: Path, said: bytes, answer: Answer) -> None:
     with _saying(said, socket_path):
         post = Sender(socket_path)
 
@@ -193,7 +191,7 @@ def test_a_connection_is_kept_for_a_while_and_then_made_anew(
     ],
     ids=lambda said: repr(said[:80]),
 )
-def test_what_is_no_answer_is_none(socket_path: Path, said: bytes) -> None:
+def test_a_malformed_answer_has_no_status(socket_path: Path, said: bytes) -> None:
     with _saying(said, socket_path):
         answer = Sender(socket_path)("a-consumer", ATTRIBUTES, b"")
 
@@ -233,13 +231,13 @@ def _saying(said: bytes, path: Path) -> Generator[None]:
         *((status, Outcome.NEVER) for status in (300, 302, 400, 401, 403, 405, 410, 422, 499)),
     ],
 )
-def test_an_answer_means_what_it_means_to_a_knative_source(
+def test_a_status_has_the_outcome_that_it_has_for_a_knative_source(
     status: int | None, outcome: Outcome
 ) -> None:
     assert Answer(status, "").outcome is outcome
 
 
-def test_waits_double() -> None:
+def test_the_pauses_between_retries_double() -> None:
     assert [backoff(attempt) / timedelta(milliseconds=1) for attempt in range(1, 9)] == [
         *(200, 400, 800, 1600, 3200, 6400, 12_800, 25_600)
     ]

@@ -32,7 +32,7 @@ def heard_by(peer: socket.socket) -> dict[str, int]:
     return json.loads(peer.recv(65_536))
 
 
-def test_the_others_are_told_of_a_commit(folder: Path, peer: socket.socket) -> None:
+def test_other_processes_are_told_of_a_commit(folder: Path, peer: socket.socket) -> None:
     signals = Signals(folder, lambda _: None)
 
     signals.tell({"somebody": 7, "Zażółć 🐘": 1})
@@ -40,7 +40,7 @@ def test_the_others_are_told_of_a_commit(folder: Path, peer: socket.socket) -> N
     assert heard_by(peer) == {"somebody": 7, "Zażółć 🐘": 1}
 
 
-def test_what_the_others_tell_is_heard(folder: Path, peer: socket.socket) -> None:
+def test_commits_told_by_other_processes_are_heard(folder: Path, peer: socket.socket) -> None:
     heard: list[Mapping[str, int]] = []
     Signals(folder, heard.append)
 
@@ -49,7 +49,7 @@ def test_what_the_others_tell_is_heard(folder: Path, peer: socket.socket) -> Non
     eventually(lambda: _assert_equal(heard, [{"somebody": 7}]), within_s=SOON_S)
 
 
-def test_the_longest_ids_fit(folder: Path, peer: socket.socket) -> None:
+def test_the_longest_user_ids_fit_into_a_datagram(folder: Path, peer: socket.socket) -> None:
     many = {"🐘" * 250 + f"{number:05}": 2**62 for number in range(USERS_PER_DATAGRAM)}
 
     Signals(folder, lambda _: None).tell(many)
@@ -60,7 +60,7 @@ def test_the_longest_ids_fit(folder: Path, peer: socket.socket) -> None:
     assert heard == many
 
 
-def test_an_older_word_does_not_replace_a_newer(folder: Path, peer: socket.socket) -> None:
+def test_an_older_seq_does_not_replace_a_newer_one(folder: Path, peer: socket.socket) -> None:
     signals = Signals(folder, lambda _: None)
 
     signals.tell({"somebody": 7})
@@ -73,7 +73,7 @@ def test_an_older_word_does_not_replace_a_newer(folder: Path, peer: socket.socke
     assert heard["somebody"] == 7
 
 
-def test_many_users_come_in_several_datagrams(folder: Path, peer: socket.socket) -> None:
+def test_hints_of_many_users_come_in_several_datagrams(folder: Path, peer: socket.socket) -> None:
     many = {f"user {number}": number for number in range(2 * USERS_PER_DATAGRAM + 1)}
 
     Signals(folder, lambda _: None).tell(many)
@@ -86,7 +86,7 @@ def test_many_users_come_in_several_datagrams(folder: Path, peer: socket.socket)
     assert heard == many
 
 
-def test_one_who_was_killed_is_forgotten_and_the_others_are_told(
+def test_a_killed_process_is_forgotten_and_the_others_are_told(
     folder: Path, peer: socket.socket
 ) -> None:
     _leave_behind(folder / "0")
@@ -97,7 +97,7 @@ def test_one_who_was_killed_is_forgotten_and_the_others_are_told(
     eventually(lambda: _assert_equal((folder / "0").exists(), expected=False), within_s=SOON_S)
 
 
-def test_one_who_does_not_listen_holds_up_nobody_for_long(
+def test_a_process_that_does_not_listen_holds_up_no_other_for_long(
     folder: Path, peer: socket.socket
 ) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as deaf:
@@ -113,7 +113,7 @@ def test_one_who_does_not_listen_holds_up_nobody_for_long(
     assert told == {"somebody": 30}
 
 
-def test_a_process_may_have_the_number_of_one_that_was_killed(
+def test_a_process_may_have_the_number_of_a_killed_process(
     folder: Path, peer: socket.socket
 ) -> None:
     _leave_behind(folder / str(os.getpid()))

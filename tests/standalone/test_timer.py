@@ -62,7 +62,7 @@ def ticked(subscriber: ScriptedSubscriber, times: dict[str, int]) -> Callable[[]
     return check
 
 
-def test_there_are_functions_for_the_minute_for_five_and_for_the_hour() -> None:
+def test_each_cron_function_has_its_declared_interval() -> None:
     assert {cron.name: cron.every_min for cron in CRONS} == {
         "publish-outbox": 1,
         "purge-expired": 60,

@@ -27,8 +27,8 @@ LASTS_S = 75
 """Longer than its minute: runs overlap, and a lost tick leaves no gap."""
 
 LOOK_S, LOOK_MAX_S = 0.5, 5.0
-"""How late a thing can be that was set for sooner than this. Where commits are heard of there is no
-other look without one, but for the second, if one was not."""
+"""How often to look for what was committed meanwhile and is due soon, at least and at most. Where
+this function is notified of every commit, only a commit makes it look before the second."""
 
 BUSY_S = 0.01
 """How soon to look again, at first, at what another transaction holds."""

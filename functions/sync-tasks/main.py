@@ -6,4 +6,4 @@ from taskflow.serving import Caller
 
 @socket_function("GET /ws/user/{user_id}/tasks", "GET /ws/{user_id}", "GET /ws")
 def sync_tasks(caller: Caller, since: int | None, connection: Connection) -> None:
-    feed().follow(caller.user_id, since, connection)
+    feed().stream(caller.user_id, since, connection)

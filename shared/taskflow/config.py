@@ -92,8 +92,8 @@ class Settings(BaseModel):
     """How long a socket lasts before it is told to resume elsewhere, in seconds, less up to a
     fifth; below what the platform cuts at (Knative: timeoutSeconds). 0 is for ever."""
     feed_poll_ms: Annotated[int, Field(ge=0, le=1000)] = 20
-    """How often the feed asks the log who has news, while somebody listens; 0 where every commit
-    is heard of in another way."""
+    """How often the feed asks the log who has news, while somebody listens; 0 where it is
+    notified of every commit in another way."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65_535)] = 8080

@@ -8,7 +8,7 @@ import pytest
 
 from taskflow import clock
 from taskflow.domain.events import Cause
-from taskflow.eventing.cron import Commits, CronFunction, Shift, end_shifts, hear_commits
+from taskflow.eventing.cron import CommitCounter, CronFunction, Shift, commit_listener, end_shifts
 
 SOON_S = 10
 VERY_LONG_S = 1_000_000.0
@@ -18,7 +18,7 @@ VERY_LONG_S = 1_000_000.0
 def _own_end(monkeypatch: pytest.MonkeyPatch) -> None:
     # The process goes on after a test that ends its shifts.
     monkeypatch.setattr("taskflow.eventing.cron._ending", threading.Event())
-    monkeypatch.setattr("taskflow.eventing.cron._commits", Commits())
+    monkeypatch.setattr("taskflow.eventing.cron._commits", CommitCounter())
 
 
 @pytest.fixture
@@ -58,9 +58,9 @@ def test_a_rest_of_no_time_returns_at_once(seconds: float) -> None:
 
 
 def test_a_rest_until_a_commit_ends_with_the_commit_even_an_earlier_one() -> None:
-    heard = hear_commits()
+    notify = commit_listener()
     early, late = Shift(VERY_LONG_S), Shift(VERY_LONG_S)
-    heard({"somebody": 1})
+    notify({"somebody": 1})
 
     early.rest_until_commit(0.0, VERY_LONG_S)
 
@@ -68,16 +68,16 @@ def test_a_rest_until_a_commit_ends_with_the_commit_even_an_earlier_one() -> Non
         resting = pool.submit(early.rest_until_commit, 0.0, VERY_LONG_S)
         late.rest_until_commit(0.0, VERY_LONG_S)
         assert not resting.done()
-        heard({"somebody": 2})
+        notify({"somebody": 2})
         resting.result(SOON_S)
 
 
-def test_a_rest_without_news_of_commits_lasts_its_whole_time() -> None:
+def test_a_rest_without_commit_notifications_lasts_its_whole_time() -> None:
     Shift(VERY_LONG_S).rest_until_commit(0.0, VERY_LONG_S)
 
 
 def test_the_end_of_a_process_ends_a_rest_until_a_commit() -> None:
-    hear_commits()
+    commit_listener()
     shift = Shift(VERY_LONG_S)
 
     with ThreadPoolExecutor(1) as pool:

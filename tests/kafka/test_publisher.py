@@ -84,7 +84,7 @@ def test_a_record_is_the_event_with_the_user_as_its_key(
     a_stored_task(user.user_id, metadata={"price": 1.10})
 
     with publishing() as [publisher]:
-        publisher.tell({user.user_id: 2})
+        publisher.notify({user.user_id: 2})
         eventually(is_published(user, 2), within_s=SOON_S)
 
     [_, created] = all_in(kafka.bootstrap_servers, kafka.tasks)
@@ -98,13 +98,13 @@ def test_all_events_of_a_user_are_published_in_order_and_once(
     kafka: KafkaSettings, busy_user: SignedIn
 ) -> None:
     with publishing() as [publisher]:
-        publisher.tell({busy_user.user_id: 10})
+        publisher.notify({busy_user.user_id: 10})
         eventually(is_published(busy_user, 10), within_s=SOON_S)
 
     assert seqs_in(kafka)[busy_user.user_id] == list(range(1, 11))
 
 
-def test_events_without_a_hint_are_published_by_the_sweep(
+def test_events_without_a_notification_are_published_by_the_sweep(
     kafka: KafkaSettings, busy_user: SignedIn
 ) -> None:
     with publishing(sweep_every_s=0.1):
@@ -133,9 +133,9 @@ def test_a_user_held_by_another_publisher_is_left_to_that_one(
         publication_store.hold(tx, other, {busy_user.user_id: 10})
 
     with publishing() as [publisher]:
-        publisher.tell({busy_user.user_id: 10})
+        publisher.notify({busy_user.user_id: 10})
         user = a_user()
-        publisher.tell({user.user_id: 1})
+        publisher.notify({user.user_id: 1})
         eventually(is_published(user, 1), within_s=SOON_S)
 
         assert published(busy_user) == 0
@@ -154,7 +154,7 @@ def test_many_publishers_publish_each_event_once_without_failures(kafka: KafkaSe
             user = users[number % 5]
             a_stored_task(user.user_id)
             for publisher in publishers:
-                publisher.tell({user.user_id: number // 5 + 2})
+                publisher.notify({user.user_id: number // 5 + 2})
         for user in users:
             eventually(is_published(user, 13), within_s=SOON_S)
 
@@ -167,7 +167,7 @@ def test_a_missing_topic_is_logged_once_and_waited_for(
     topics.delete_all()
 
     with publishing() as [publisher]:
-        publisher.tell({user.user_id: 1})
+        publisher.notify({user.user_id: 1})
         eventually(lambda: _says(caplog, "`taskflow topics` makes the topics"), within_s=90)
         assert published(user) == 0
         make(partitions=6)
@@ -192,7 +192,7 @@ def test_a_broker_that_is_killed_paused_or_down_delays_events_and_loses_none(
         ):
             harm()
             a_stored_task(user.user_id)
-            publisher.tell({user.user_id: seq})
+            publisher.notify({user.user_id: seq})
             threading.Event().wait(1)
             assert published(user) < seq
             mend()
@@ -201,7 +201,7 @@ def test_a_broker_that_is_killed_paused_or_down_delays_events_and_loses_none(
         assert first_of_each(seqs_in(kafka)[user.user_id]) == [1, 2, 3, 4]
         # One that ends while the broker is away leaves the rest to the next.
         own_broker.pause()
-        publisher.tell({other.user_id: 1})
+        publisher.notify({other.user_id: 1})
         threading.Event().wait(0.5)
     assert published(other) == 0
 
@@ -220,7 +220,7 @@ def test_a_refused_record_holds_back_the_later_events_of_its_user(
     a_stored_task(user.user_id)
 
     with publishing() as [publisher]:
-        publisher.tell({user.user_id: 4})
+        publisher.notify({user.user_id: 4})
         eventually(lambda: _says(caplog, "too large"), within_s=SOON_S)
         topics.set(kafka.tasks, {"max.message.bytes": "1000000"})
         eventually(is_published(user, 4), within_s=SOON_S)

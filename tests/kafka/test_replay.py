@@ -111,7 +111,7 @@ def test_events_published_during_the_comparison_are_no_difference(user: SignedIn
     publisher = Publisher()
 
     def progress(_read: int, _of: int) -> None:
-        publisher.tell_and_start({user.user_id: 52})
+        publisher.notify_and_start({user.user_id: 52})
 
     found = compare_with_kafka(progress)
     publisher.stop()

@@ -16,7 +16,7 @@ from taskflow import clock
 from taskflow.domain import tasks
 from taskflow.domain.tasks import Task
 from taskflow.push.connection import CloseCode, Connection
-from taskflow.push.feed import CHECK_S, Brought, Feed
+from taskflow.push.feed import CHECK_S, Feed, KafkaEvent
 from taskflow.push.websocket import whole_sends
 from taskflow.storage import DatabaseUnavailable, Transaction, events, run, transaction
 from tests.support.data.accounts import A_CAUSE, SignedIn
@@ -40,7 +40,7 @@ def _following(feed: Feed, user: SignedIn, *, since: int | None = None) -> Gener
         connection = Connection(
             pair.server, clock.now() + timedelta(hours=1), lambda _: CloseCode.BAD_TOKEN
         )
-        thread = threading.Thread(target=feed.follow, args=(user.user_id, since, connection))
+        thread = threading.Thread(target=feed.stream, args=(user.user_id, since, connection))
         thread.start()
         assert heard(pair.client)["type"] == "task.sync"
         yield pair
@@ -66,18 +66,18 @@ def _heard_within(pair: WebSocketPair, within_s: float) -> list[Message]:
     return found
 
 
-def test_an_event_with_a_hint_is_heard_at_once(user: SignedIn) -> None:
+def test_an_event_with_a_notification_is_heard_at_once(user: SignedIn) -> None:
     feed = Feed(poll_s=0)
     with _following(feed, user) as pair:
         task = a_stored_task(user.user_id)
 
-        feed.hint({user.user_id: 2})
+        feed.notify({user.user_id: 2})
 
         message = heard(pair.client, within_s=SOON_S)
     assert (message["seq"], message["data"]["id"]) == (2, str(task.id))
 
 
-def test_an_event_without_a_hint_is_heard_at_the_next_check(user: SignedIn) -> None:
+def test_an_event_without_a_notification_is_heard_at_the_next_check(user: SignedIn) -> None:
     with _following(Feed(poll_s=0), user) as pair:
         a_stored_task(user.user_id)
 
@@ -115,18 +115,20 @@ def test_a_poll_finds_an_event_that_commits_after_a_later_one(
     assert (message["seq"], message["data"]["id"]) == (2, str(task.id))
 
 
-@pytest.mark.parametrize("hints", [[2, 2, 2], [1, 2, 1], [99, 2], [2, 99, 99], [0, -1, 2]], ids=str)
-def test_hints_that_are_doubled_late_or_wrong_change_nothing(
-    user: SignedIn, hints: list[int]
+@pytest.mark.parametrize(
+    "newest", [[2, 2, 2], [1, 2, 1], [99, 2], [2, 99, 99], [0, -1, 2]], ids=str
+)
+def test_notifications_that_are_doubled_late_or_wrong_change_nothing(
+    user: SignedIn, newest: list[int]
 ) -> None:
     feed = Feed(poll_s=0)
     with _following(feed, user) as pair:
         a_stored_task(user.user_id)
-        for seq in hints:
-            feed.hint({user.user_id: seq, "nobody": 7})
+        for seq in newest:
+            feed.notify({user.user_id: seq, "nobody": 7})
         first = _heard_within(pair, SOON_S)
         a_stored_task(user.user_id)
-        feed.hint({user.user_id: 3})
+        feed.notify({user.user_id: 3})
         second = _heard_within(pair, SOON_S)
 
     assert (seqs(first), seqs(second)) == ([2], [3])
@@ -143,7 +145,7 @@ def test_all_sockets_of_a_user_hear_the_same_and_those_of_others_nothing(
     ):
         for number in range(5):
             a_stored_task(user.user_id)
-            feed.hint({user.user_id: number + 2})
+            feed.notify({user.user_id: number + 2})
         found = [heard_up_to(one.client, 6), heard_up_to(two.client, 6)]
         nothing = _heard_within(theirs, 2 * CHECK_S)
 
@@ -160,7 +162,7 @@ def test_sockets_that_come_while_events_are_written_miss_and_double_nothing(
     def write() -> None:
         for number in range(100):
             a_stored_task(user.user_id)
-            feed.hint({user.user_id: number + 2})
+            feed.notify({user.user_id: number + 2})
 
     writing = threading.Thread(target=write)
     writing.start()
@@ -209,7 +211,7 @@ def _until_it_closes(feed: Feed, pair: WebSocketPair, user_id: str) -> None:
         pair.server, clock.now() + timedelta(hours=1), lambda _: CloseCode.BAD_TOKEN
     )
     with suppress(ConnectionClosed, OSError):
-        feed.follow(user_id, 0, connection)
+        feed.stream(user_id, 0, connection)
 
 
 def _is_blocked(pair: WebSocketPair) -> None:
@@ -229,10 +231,10 @@ def test_a_long_poll_is_woken_by_new_messages_alone(user: SignedIn, other: Signe
     waiting = threading.Thread(target=wait)
     waiting.start()
     a_stored_task(other.user_id)
-    feed.hint({other.user_id: 2})
+    feed.notify({other.user_id: 2})
     too_early = returned.wait(0.2)
     a_stored_task(user.user_id)
-    feed.hint({user.user_id: 2})
+    feed.notify({user.user_id: 2})
 
     assert not too_early
     assert returned.wait(SOON_S)
@@ -337,10 +339,10 @@ def test_a_feed_compares_no_user_with_the_log_while_nothing_is_committed(
             assert heard(pair.client)["seq"] == seq
 
 
-def _from_kafka(user: SignedIn, *seqs: int) -> list[Brought]:
+def _from_kafka(user: SignedIn, *seqs: int) -> list[KafkaEvent]:
     """Return the user's events as Kafka would bring them."""
     by_seq = {event.seq: event for event in log_of(user.user_id)}
-    return [Brought(user.user_id, seq, by_seq[seq].message_json()) for seq in seqs]
+    return [KafkaEvent(user.user_id, seq, by_seq[seq].message_json()) for seq in seqs]
 
 
 def test_a_message_from_kafka_is_heard_without_reading_the_log(
@@ -354,7 +356,7 @@ def test_a_message_from_kafka_is_heard_without_reading_the_log(
         with monkeypatch.context() as patch:
             patch.setattr(events, "after_each", _no_log)
 
-            feed.bring(brought)
+            feed.receive(brought)
 
             assert seqs([heard(pair.client), heard(pair.client)]) == [2, 3]
 
@@ -376,7 +378,7 @@ def test_messages_that_kafka_doubles_or_leaves_out_are_heard_once_and_in_order(
             a_stored_task(user.user_id)
 
         for brought in _from_kafka(user, *order):
-            feed.bring([brought])
+            feed.receive([brought])
 
         # The last may come by the check alone: nothing says that it is missing.
         found = heard_up_to(pair.client, 5)
@@ -394,8 +396,8 @@ def test_messages_of_two_topics_that_arrive_out_of_order_need_no_read_of_the_log
             a_stored_task(user.user_id)
         began_s = time.monotonic()
 
-        feed.bring(_from_kafka(user, 3, 4))
-        feed.bring(_from_kafka(user, 2))
+        feed.receive(_from_kafka(user, 3, 4))
+        feed.receive(_from_kafka(user, 2))
 
         assert seqs(heard_up_to(pair.client, 4)) == [2, 3, 4]
         assert time.monotonic() - began_s < SOON_S
@@ -411,7 +413,7 @@ def test_early_messages_that_are_too_large_to_keep_are_read_from_the_log(
             a_stored_task(user.user_id)
         texts = {event.seq: event.message_json() for event in log_of(user.user_id)}
 
-        feed.bring([Brought(user.user_id, seq, texts[seq]) for seq in (4, 3, 2)])
+        feed.receive([KafkaEvent(user.user_id, seq, texts[seq]) for seq in (4, 3, 2)])
 
         assert seqs(heard_up_to(pair.client, 4, within_s=SOON_S)) == [2, 3, 4]
 
@@ -421,7 +423,7 @@ def test_an_event_whose_record_in_kafka_is_not_ours_is_read_from_the_log(user: S
     with _following(feed, user) as pair:
         task = a_stored_task(user.user_id)
 
-        feed.bring([Brought(user.user_id, 2, None), Brought("nobody", 7, "{}")])
+        feed.receive([KafkaEvent(user.user_id, 2, None), KafkaEvent("nobody", 7, "{}")])
 
         message = heard(pair.client, within_s=SOON_S)
     assert message["data"]["id"] == str(task.id)
@@ -435,7 +437,7 @@ def test_a_polling_feed_reads_the_log_only_while_kafka_brings_nothing(
         a_stored_task(user.user_id)
         heard(pair.client)
         a_stored_task(user.user_id)
-        feed.bring(_from_kafka(user, 3))
+        feed.receive(_from_kafka(user, 3))
         heard(pair.client)
 
         # Now Kafka is silent: the check finds the first, and then the log is followed again.
@@ -447,9 +449,9 @@ def test_a_polling_feed_reads_the_log_only_while_kafka_brings_nothing(
         heard(pair.client)
         assert time.monotonic() - began_s < SOON_S
 
-        feed.bring(_from_kafka(user, 3, 4, 5))
+        feed.receive(_from_kafka(user, 3, 4, 5))
         assert _heard_within(pair, SOON_S) == []
 
 
 def _follows_the_log(feed: Feed) -> None:
-    assert not feed.follows_kafka
+    assert not feed.reads_kafka

@@ -172,7 +172,7 @@ def test_an_event_of_a_type_that_the_consumer_does_not_take_is_not_sent(
     assert subscriber.seqs(consumer, user.user_id) == [1]
 
 
-def test_a_hint_of_a_commit_brings_its_user_events_alone(
+def test_a_notification_of_a_commit_brings_its_user_events_alone(
     served: Path, subscriber: ScriptedSubscriber, consumer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskflow.standalone.database_queue.CHECK_S", 3600)
@@ -183,7 +183,7 @@ def test_a_hint_of_a_commit_brings_its_user_events_alone(
         a_stored_task(user.user_id)
         a_stored_task(other.user_id)
 
-        queue.hint({user.user_id: 2})
+        queue.notify({user.user_id: 2})
 
         eventually(brought(consumer, user.user_id, 2), within_s=SOON_S)
 

@@ -16,31 +16,34 @@ Handler = Callable[[Cause], None]
 _ending = threading.Event()
 
 
-class Commits:
-    """The commits that this process hears of, its own and others'; `are_heard` if it is of all."""
+class CommitCounter:
+    """Counts the commits that this process is notified of, its own and those of others.
+
+    `counts_all` says whether it is notified of every commit.
+    """
 
     def __init__(self) -> None:
-        self.are_heard = False
+        self.counts_all = False
         self._count = 0
         self._one_more = threading.Condition()
 
     def add(self) -> None:
-        """Wake whoever waits for one."""
+        """Count a commit, and wake the threads in `wait_beyond`."""
         with self._one_more:
             self._count += 1
             self._one_more.notify_all()
 
     def count(self) -> int:
-        """Return how many there were."""
+        """Return how many commits there were."""
         return self._count
 
     def wait_beyond(self, count: int, timeout_s: float) -> None:
-        """Wait until there were more than so many."""
+        """Wait until there were more than `count` commits, for at most `timeout_s`."""
         with self._one_more:
             self._one_more.wait_for(lambda: self._count > count, max(0.0, timeout_s))
 
 
-_commits = Commits()
+_commits = CommitCounter()
 
 
 class Shift:
@@ -62,21 +65,22 @@ class Shift:
     def rest_until_commit(self, least_s: float, most_s: float) -> None:
         """Wait for so long at least, and then for a commit since the last such rest ended.
 
-        Not beyond the end of the shift; where commits are not heard of, only for `least_s`.
+        Not beyond the end of the shift; where this process is not notified of every commit, only
+        for `least_s`.
         """
         self.rest(min(least_s, most_s))
-        if _commits.are_heard and not _ending.is_set():
+        if _commits.counts_all and not _ending.is_set():
             left_s = min(most_s - least_s, self._ends_s - clock.monotonic_s())
             _commits.wait_beyond(self._commits_seen, left_s)
         self._commits_seen = _commits.count()
 
 
-def hear_commits(*, all_of_them: bool = True) -> Callable[[object], None]:
-    """Return what is to hear of each commit, so that shifts may rest until the next one.
+def commit_listener(*, notified_of_all: bool = True) -> Callable[[object], None]:
+    """Return the listener to call with each commit, so that shifts may rest until the next one.
 
-    Where it does not hear of `all_of_them`, they do not count on it.
+    Where it is not called for every commit (`notified_of_all`), shifts do not wait for one.
     """
-    _commits.are_heard = all_of_them
+    _commits.counts_all = notified_of_all
     return lambda _commit: _commits.add()
 
 

@@ -1,11 +1,11 @@
 """The publisher: brings what was committed to Kafka, per user in the order of `seq`.
 
-It is told of commits and works on a thread of its own, so that no request waits for Kafka. Of the
-users it is told of it takes those that no other publisher holds, reads their unpublished events,
-and records as published only those that come before the first one Kafka has not confirmed. So
-whoever publishes a user begins with an event whose forerunners are all in the topic, and goes on
-without a gap: however many do so at once, are killed or stand still, a topic may hold an event
-twice, but never 4 before 3.
+It is notified of commits and works on a thread of its own, so that no request waits for Kafka. Of
+those users it takes the ones that no other publisher holds, reads their unpublished events, and
+records as published only those that come before the first one Kafka has not confirmed. So whoever
+publishes a user begins with an event whose forerunners are all in the topic, and goes on without a
+gap: however many do so at once, are killed or stand still, a topic may hold an event twice, but
+never 4 before 3.
 
 It never blocks in librdkafka, and so runs on gevent as well as on threads.
 """
@@ -63,32 +63,32 @@ _log = logging.getLogger(__name__)
 
 
 class Publisher:
-    """Publishes what it is told of, on the thread of `run`."""
+    """Publishes the events of the commits that it is notified of, on the thread of `run`."""
 
     def __init__(self, *, sweep_every_s: float | None = None) -> None:
-        """Look for what nobody publishes `sweep_every_s`; None leaves that to `sweep`."""
+        """Look for what nobody publishes every `sweep_every_s`; None leaves that to `sweep`."""
         self._holder = uuid4()
         self._sweep_every_s = sweep_every_s
         self._swept_s = -1e9
-        self._told: dict[str, int] = {}
+        self._pending: dict[str, int] = {}
         self._lock = threading.Lock()
         self._woken = threading.Event()
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._producer: Producer | None = None
         self._errors = 0
-        self._said: int | None = None
+        self._warned_code: int | None = None
 
-    def tell(self, newest: Mapping[str, int]) -> None:
-        """Say how far these users' streams have grown, from any thread; returns at once."""
+    def notify(self, newest: Mapping[str, int]) -> None:
+        """Take the newest `seq` of users whose streams have grown, from any thread, at once."""
         with self._lock:
             for user_id, seq in newest.items():
-                self._told[user_id] = max(seq, self._told.get(user_id, 0))
+                self._pending[user_id] = max(seq, self._pending.get(user_id, 0))
         self._woken.set()
 
-    def tell_and_start(self, newest: Mapping[str, int]) -> None:
-        """Say so, and publish on a thread of its own, unless that has begun."""
-        self.tell(newest)
+    def notify_and_start(self, newest: Mapping[str, int]) -> None:
+        """Notify the publisher as `notify` does, and start its thread unless it has one."""
+        self.notify(newest)
         # Not before there is something: a server forks after the import.
         with self._lock:
             if self._thread is None:
@@ -102,15 +102,15 @@ class Publisher:
         """
         behind = _behind()
         while behind and not is_over():
-            self.tell_and_start(behind)
-            while self._told and not is_over():
+            self.notify_and_start(behind)
+            while self._pending and not is_over():
                 time.sleep(LOOK_MAX_S)
             behind = _behind()
 
     def stop(self) -> None:
-        """Publish what it was told of, for at most STOPPED_WITHIN_S, and end."""
+        """Publish what is pending, for at most STOPPED_WITHIN_S, and end."""
         deadline_s = clock.monotonic_s() + STOPPED_WITHIN_S
-        while self._told and not self._errors and clock.monotonic_s() < deadline_s:
+        while self._pending and not self._errors and clock.monotonic_s() < deadline_s:
             time.sleep(LOOK_MIN_S)
         self._stopping = True
         self._woken.set()
@@ -118,7 +118,7 @@ class Publisher:
             self._thread.join(STOPPED_WITHIN_S)
 
     def run(self) -> None:
-        """Publish until told to stop."""
+        """Publish until `stop` is called."""
         while not self._stopping:
             try:
                 pause_s = self._round()
@@ -142,51 +142,51 @@ class Publisher:
             if now_s >= self._swept_s + self._sweep_every_s:
                 self._swept_s = now_s
                 with self._lock:
-                    self._told = {**_behind(), **self._told}
+                    self._pending = {**_behind(), **self._pending}
         with self._lock:
-            told = dict(islice(self._told.items(), USERS_MAX))
-        if not told:
+            newest = dict(islice(self._pending.items(), USERS_MAX))
+        if not newest:
             return None
-        standing, happened = run(partial(self._take, told=told), _CAUSE)
-        reached = {user_id: each.seq for user_id, each in standing.items() if each.is_ours}
+        publications, happened = run(partial(self._take, newest=newest), _CAUSE)
+        reached = {user_id: each.seq for user_id, each in publications.items() if each.is_ours}
         try:
             failed = self._publish(happened, reached)
         finally:
             if reached:
                 run(lambda tx: publication_store.let_go(tx, self._holder, reached), _CAUSE)
-        self._forget({**{user_id: each.seq for user_id, each in standing.items()}, **reached})
+        self._forget({**{user_id: each.seq for user_id, each in publications.items()}, **reached})
         if failed is not None:
             return self._after(failed)
         if happened:
-            self._errors, self._said = 0, None
-        elif self._told.keys() & standing.keys():
+            self._errors, self._warned_code = 0, None
+        elif self._pending.keys() & publications.keys():
             # Others hold them.
             self._woken.wait(HELD_ELSEWHERE_PAUSE_S)
             self._woken.clear()
         return 0
 
     def _take(
-        self, tx: Transaction, *, told: Mapping[str, int]
-    ) -> tuple[dict[str, publication_store.Standing], list[Event]]:
-        standing = publication_store.hold(tx, self._holder, told)
-        ours = {user_id: each.seq for user_id, each in standing.items() if each.is_ours}
-        return standing, events.after_each(tx, ours, limit=EVENTS_MAX) if ours else []
+        self, tx: Transaction, *, newest: Mapping[str, int]
+    ) -> tuple[dict[str, publication_store.Publication], list[Event]]:
+        publications = publication_store.hold(tx, self._holder, newest)
+        ours = {user_id: each.seq for user_id, each in publications.items() if each.is_ours}
+        return publications, events.after_each(tx, ours, limit=EVENTS_MAX) if ours else []
 
     def _forget(self, published: Mapping[str, int]) -> None:
         with self._lock:
             for user_id, seq in published.items():
-                if seq >= self._told.get(user_id, 0):
-                    self._told.pop(user_id, None)
-                elif user_id in self._told:
+                if seq >= self._pending.get(user_id, 0):
+                    self._pending.pop(user_id, None)
+                elif user_id in self._pending:
                     # To the end of the queue: others come first now.
-                    self._told[user_id] = self._told.pop(user_id)
+                    self._pending[user_id] = self._pending.pop(user_id)
 
     def _publish(self, happened: Sequence[Event], reached: dict[str, int]) -> "KafkaError | None":
         """Publish events of users we hold, and move on `reached`; return what went wrong."""
         if not happened:
             return None
         if self._producer is None:
-            self._producer = client.producer(self._heard)
+            self._producer = client.producer(self._on_error)
         batch = _Batch(self._producer, happened)
         self._exchange(batch)
         if batch.failed is not None or self._stopping:
@@ -232,20 +232,20 @@ class Publisher:
             KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001 - as above
         }
         hint = "; `taskflow topics` makes the topics" if missing else ""
-        self._say(failed, f"events wait, for Kafka refused one: {failed.str()}{hint}")
+        self._warn_once(failed, f"events wait, for Kafka refused one: {failed.str()}{hint}")
         return float(min(OUTAGE_PAUSE_S * 2 ** (self._errors - 1), ERROR_PAUSE_MAX_S))
 
-    def _heard(self, error: "KafkaError") -> None:
+    def _on_error(self, error: "KafkaError") -> None:
         from confluent_kafka import KafkaError
 
         # That all are down says no more than what each said of itself.
         if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 - as above
-            self._say(error, f"events wait for Kafka: {error.str()}")
+            self._warn_once(error, f"events wait for Kafka: {error.str()}")
 
-    def _say(self, error: "KafkaError", what: str) -> None:
+    def _warn_once(self, error: "KafkaError", what: str) -> None:
         # Once for each state, not once for each of a thousand tries, whose texts differ.
-        if self._said != error.code():
-            self._said = error.code()
+        if self._warned_code != error.code():
+            self._warned_code = error.code()
             _log.warning("%s", what)
 
 
@@ -316,4 +316,4 @@ def publisher() -> Publisher:
 def publish_after_commit() -> None:
     """Have this process publish what it commits, if there is a Kafka and nobody else does it."""
     if client.is_configured() and config.settings().publish_after_commit:
-        on_commit(publisher().tell_and_start)
+        on_commit(publisher().notify_and_start)

@@ -1,13 +1,13 @@
 """The feed: every event of the connected users, from the log to their sockets, once and in order.
 
-A hint says which user's stream has grown; the log is read by `seq`, so a hint that is lost,
-doubled or early changes nothing but the latency. Hints come from commits, and from asking the log
-every few milliseconds who has news. All connected users are compared with the log every CHECK_S
-besides.
+A commit notification says which users' streams have grown up to which `seq`; the events are read
+from the log by `seq`, so a notification that is lost, doubled or early changes nothing but the
+latency. Notifications come from commits, and from asking the log every few milliseconds who has
+news. All connected users are compared with the log every CHECK_S besides.
 
 While Kafka brings the events themselves, they go to the sockets as they come, and nobody polls the
-log. What it brings twice, or late, is dropped by `seq`; what it leaves out is read from the log. So
-it makes no difference to a socket when Kafka goes and comes.
+log. An event that it brings twice, or late, is dropped by `seq`; one that it leaves out is read
+from the log. So it makes no difference to a socket when Kafka goes and comes.
 """
 
 import logging
@@ -129,16 +129,16 @@ class _Channel:
 
 
 @dataclass(slots=True)
-class _Hint:
-    """Up to which `seq` a stream has grown, and from when on the log is to be asked for it."""
+class _PendingRead:
+    """Up to which `seq` a stream has grown, and from when on the log is to be read for it."""
 
     seq: int
     due_s: float
 
 
 @dataclass(frozen=True, slots=True)
-class Brought:
-    """An event that Kafka brought: whose, its place, and its message; None where it is not ours."""
+class KafkaEvent:
+    """An event that Kafka brought; `text` is its message, or None where that is to be read anew."""
 
     user_id: str
     seq: int
@@ -152,18 +152,18 @@ class _Kafka:
         self.is_live = False
         self._owing_since_s: float | None = None
 
-    def brought(self) -> None:
-        """Note that it has just brought something new."""
+    def note_event(self) -> None:
+        """Note that Kafka has just brought something new."""
         self.is_live = True
         self._owing_since_s = None
 
-    def overtaken(self) -> None:
-        """Note that the log had something first."""
+    def note_overtaken(self) -> None:
+        """Note that the log had an event before Kafka brought it."""
         if self._owing_since_s is None:
             self._owing_since_s = clock.monotonic_s()
 
-    def judge(self) -> None:
-        """Give it up if it has owed something for too long."""
+    def check_lag(self) -> None:
+        """Rely on Kafka no longer if it has owed an event for longer than LAG_MAX_S."""
         owing_s = self._owing_since_s
         if self.is_live and owing_s is not None and clock.monotonic_s() > owing_s + LAG_MAX_S:
             self.is_live = False
@@ -226,7 +226,7 @@ class Feed:
         """Make a feed that rests until its first listener; `poll_s` 0 is never to poll."""
         self._lock = threading.Lock()
         self._channels: dict[str, _Channel] = {}
-        self._hints: dict[str, _Hint] = {}
+        self._pending_reads: dict[str, _PendingRead] = {}
         self._kafka = _Kafka()
         self._woken = threading.Event()
         self._thread: threading.Thread | None = None
@@ -237,13 +237,13 @@ class Feed:
         self._snapshot: str | None = None
         self._changed_s = 0.0
 
-    def hint(self, newest: Mapping[str, int]) -> None:
-        """Say that streams have grown up to these `seq`, from any thread; cheap."""
-        self._expect(newest, 0)
+    def notify(self, newest: Mapping[str, int]) -> None:
+        """Take the newest `seq` of users whose streams have grown, from any thread; cheap."""
+        self._schedule_read(newest, 0)
 
     @property
-    def follows_kafka(self) -> bool:
-        """Say whether Kafka brings the events, or the log is asked for them."""
+    def reads_kafka(self) -> bool:
+        """Say whether Kafka brings the events; otherwise the log is asked for them."""
         return self._kafka.is_live
 
     def wants(self, user_id: str, seq: int) -> bool:
@@ -251,14 +251,14 @@ class Feed:
         channel = self._channels.get(user_id)
         return channel is not None and seq > (channel.position or 0)
 
-    def bring(self, brought: Sequence[Brought]) -> None:
-        """Take what Kafka has just brought, in the order of each topic, of users followed here."""
+    def receive(self, received: Sequence[KafkaEvent]) -> None:
+        """Send on what Kafka has just brought, in the order of each topic."""
         if not self._kafka.is_live:
             _log.info("following Kafka")
-        self._kafka.brought()
+        self._kafka.note_event()
         missing: dict[str, int] = {}
         with self._lock:
-            for event in brought:
+            for event in received:
                 channel = self._channels.get(event.user_id)
                 if channel is None:
                     continue
@@ -274,29 +274,29 @@ class Feed:
                 if channel.has_early:
                     missing[event.user_id] = event.seq
         if missing:
-            self._expect(missing, GRACE_S)
+            self._schedule_read(missing, GRACE_S)
 
-    def _expect(self, newest: Mapping[str, int], grace_s: float) -> None:
+    def _schedule_read(self, newest: Mapping[str, int], grace_s: float) -> None:
         due_s = clock.monotonic_s() + grace_s
         with self._lock:
             for user_id, seq in newest.items():
                 channel = self._channels.get(user_id)
                 if channel is not None and seq > (channel.position or 0):
-                    hint = self._hints.setdefault(user_id, _Hint(seq, due_s))
-                    hint.seq = max(hint.seq, seq)
-                    hint.due_s = min(hint.due_s, due_s)
+                    pending = self._pending_reads.setdefault(user_id, _PendingRead(seq, due_s))
+                    pending.seq = max(pending.seq, seq)
+                    pending.due_s = min(pending.due_s, due_s)
                     self._woken.set()
 
-    def follow(self, user_id: str, since: int | None, connection: Connection) -> None:
-        """Send a socket all after `since`, then what comes, until it closes.
+    def stream(self, user_id: str, since: int | None, connection: Connection) -> None:
+        """Send a socket the events after `since`, then each new one, until the socket closes.
 
-        Raises AccountNotFound, DatabaseUnavailable, and ConnectionClosed when it does.
+        Raises AccountNotFound, DatabaseUnavailable, and ConnectionClosed when it closes.
         """
         channel = self._join(user_id, connection)
         metrics.SOCKETS.inc()
         try:
-            with _turn(channel, connection) if since is not None else nullcontext():
-                newest, missed = self._standing(user_id, channel, since)
+            with _resuming_slot(channel, connection) if since is not None else nullcontext():
+                newest, missed = self._newest_and_missed(user_id, channel, since)
                 start = resume(since, newest=newest)
                 connection.send_sync(
                     newest=newest,
@@ -323,7 +323,7 @@ class Feed:
         waiter = _Waiter()
         channel = self._join(user_id, waiter)
         try:
-            newest, _ = self._standing(user_id, channel, None)
+            newest, _ = self._newest_and_missed(user_id, channel, None)
             if newest <= since:
                 waiter.woken.wait(timeout_s)
         finally:
@@ -356,9 +356,9 @@ class Feed:
             channel.listeners.discard(listener)
             if not channel.listeners and self._channels.get(user_id) is channel:
                 del self._channels[user_id]
-                self._hints.pop(user_id, None)
+                self._pending_reads.pop(user_id, None)
 
-    def _standing(
+    def _newest_and_missed(
         self, user_id: str, channel: _Channel, since: int | None
     ) -> tuple[int, list[Event]]:
         """Return the user's newest `seq`, and the first of the events missed since `since`."""
@@ -374,8 +374,8 @@ class Feed:
             if channel.position is None:
                 channel.position = newest
             # One that came before the position was known is still there.
-            if (hint := self._hints.get(user_id)) is not None:
-                hint.due_s = clock.monotonic_s()
+            if (pending := self._pending_reads.get(user_id)) is not None:
+                pending.due_s = clock.monotonic_s()
         self._woken.set()
         return newest, missed
 
@@ -386,7 +386,7 @@ class Feed:
                 if connection.position >= (channel.position or 0):
                     connection.is_live = True
                     return True
-            with _turn(channel, connection):
+            with _resuming_slot(channel, connection):
                 with self._readers:
                     missed = _after(user_id, connection.position)
                 connection.send(missed)
@@ -402,9 +402,9 @@ class Feed:
                 if clock.monotonic_s() >= checked_s + CHECK_S:
                     checked_s = clock.monotonic_s()
                     self._check_all()
-                self._kafka.judge()
-                self._ask_the_log()
-                self._deliver_hinted()
+                self._kafka.check_lag()
+                self._poll_log()
+                self._deliver_pending()
             except DatabaseUnavailable:
                 _log.warning("the log can't be read; trying again")
                 self._snapshot = None
@@ -421,7 +421,7 @@ class Feed:
         now_s = clock.monotonic_s()
         waits_s = [checked_s + CHECK_S - now_s]
         with self._lock:
-            waits_s += [hint.due_s - now_s for hint in self._hints.values()]
+            waits_s += [pending.due_s - now_s for pending in self._pending_reads.values()]
         if self._polls():
             waits_s.append(self._poll_s)
         return max(0.0, min(waits_s))
@@ -429,12 +429,12 @@ class Feed:
     def _polls(self) -> bool:
         return self._poll_s > 0 and not self._kafka.is_live
 
-    def _ask_the_log(self) -> None:
+    def _poll_log(self) -> None:
         if not (self._polls() and self._channels):
             self._poll.forget()
             return
         is_first = self._poll.is_first
-        self.hint(run(self._poll.news, _CAUSE))
+        self.notify(run(self._poll.news, _CAUSE))
         if is_first:
             # It finds only what comes from now on.
             self._check_all()
@@ -454,7 +454,7 @@ class Feed:
                         listener.close_if_ended()
                         listener.abort_if_stuck()
         if not is_quiet:
-            self.hint(run(lambda tx: events.newest_seqs(tx, user_ids), _CAUSE))
+            self.notify(run(lambda tx: events.newest_seqs(tx, user_ids), _CAUSE))
 
     def _is_quiet(self) -> bool:
         """Say whether nothing was committed since all users were last compared with the log."""
@@ -463,7 +463,7 @@ class Feed:
             self._snapshot, self._changed_s = seen, now_s
         return now_s > self._changed_s + QUIET_AFTER_S
 
-    def _deliver_hinted(self) -> None:
+    def _deliver_pending(self) -> None:
         while behind := self._behind():
             found = run(lambda tx: events.after_each(tx, behind), _CAUSE)
             for event in found:
@@ -471,25 +471,25 @@ class Feed:
                 age_s = (clock.now() - event.timestamp).total_seconds()
                 metrics.PUSH_SECONDS.observe(max(0.0, age_s))
             if not events.may_have_more(found):
-                # What was hinted has been read, unless a hint ran ahead of its commit.
+                # What is pending has been read, unless a notification ran ahead of its commit.
                 with self._lock:
                     for user_id, position in behind.items():
                         if self._position(user_id) == position:
-                            self._hints.pop(user_id, None)
+                            self._pending_reads.pop(user_id, None)
 
     def _behind(self) -> dict[str, int]:
-        """Return the positions of the channels that are behind what was hinted, and it is due."""
+        """Return the positions of the channels with a pending read that is due."""
         now_s = clock.monotonic_s()
         with self._lock:
             behind: dict[str, int] = {}
-            for user_id, hint in list(self._hints.items()):
+            for user_id, pending in list(self._pending_reads.items()):
                 position = self._position(user_id)
                 if position is None:
-                    # It is looked up just now; a hint wakes the feed again.
-                    hint.due_s = now_s + CHECK_S
-                elif position >= hint.seq:
-                    del self._hints[user_id]
-                elif hint.due_s <= now_s:
+                    # It is looked up just now; a notification wakes the feed again.
+                    pending.due_s = now_s + CHECK_S
+                elif position >= pending.seq:
+                    del self._pending_reads[user_id]
+                elif pending.due_s <= now_s:
                     behind[user_id] = position
             return behind
 
@@ -503,12 +503,15 @@ class Feed:
             if channel is None or channel.position is None or seq <= channel.position:
                 return
             channel.advance(seq, text)
-            self._kafka.overtaken()
+            self._kafka.note_overtaken()
 
 
 @contextmanager
-def _turn(channel: _Channel, connection: Connection) -> Generator[None]:
-    """Wait until few enough sockets of the user resume. Raises ConnectionClosed meanwhile."""
+def _resuming_slot(channel: _Channel, connection: Connection) -> Generator[None]:
+    """Wait until few enough sockets of the user resume.
+
+    Raises ConnectionClosed where this one closes meanwhile.
+    """
     while not channel.resuming.acquire(timeout=LOOK_S):
         if not connection.check():
             raise ConnectionClosed

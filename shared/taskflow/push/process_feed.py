@@ -1,4 +1,4 @@
-"""This process's feed, and what it hears from: its own commits, and Kafka where there is one."""
+"""This process's feed, and its sources: the process's own commits, and Kafka where there is one."""
 
 import threading
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from functools import cache
 from taskflow import config
 from taskflow.kafka import client
 from taskflow.push.feed import Feed
-from taskflow.push.kafka_follower import StartThread, follow_kafka
+from taskflow.push.kafka_reader import StartThread, start_reading
 from taskflow.storage import on_commit
 
 
@@ -28,9 +28,9 @@ def start_real_threads_by(start: StartThread) -> None:
 def feed() -> Feed:
     """Return this process's feed; made at its first use, for a server forks after the import."""
     made = Feed(poll_s=config.settings().feed_poll_ms / 1000)
-    on_commit(made.hint)
+    on_commit(made.notify)
     if client.is_configured():
-        follow_kafka(made, _start)
+        start_reading(made, _start)
     return made
 
 

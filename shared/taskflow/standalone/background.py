@@ -17,24 +17,24 @@ from taskflow.eventing.cron import CronFunction
 from taskflow.eventing.dead_letter import DeadLetterSink
 from taskflow.kafka import client
 from taskflow.kafka.publisher import Publisher
+from taskflow.standalone.commit_broadcast import CommitBroadcast
 from taskflow.standalone.database_queue import DatabaseQueue, Redeliveries
 from taskflow.standalone.deliverer import OUTAGE_PAUSE_S, Deliverer, Source
 from taskflow.standalone.discovery import discover
 from taskflow.standalone.kafka_source import KafkaSource
 from taskflow.standalone.processes import (
+    COMMITS_FOLDER,
     CONSUMERS_SOCKET,
-    SIGNALS_FOLDER,
     end_with_parent,
     wait_for_go,
 )
 from taskflow.standalone.sender import Sender
-from taskflow.standalone.signals import Signals
 from taskflow.standalone.timer import Timer
 from taskflow.storage import DatabaseUnavailable, LockTimeout
 from taskflow.storage.consumer_store import Start
 
 SWEEP_S = 2.0
-"""How often the publisher looks for users of whose commit it did not hear."""
+"""How often the publisher looks for users of whose commit it was not notified."""
 
 _CAUSE = Cause(correlation_id="delivery", traceparent="", actor="", origin="")
 
@@ -69,17 +69,17 @@ def main() -> None:
         ]
         publisher = Publisher(sweep_every_s=SWEEP_S)
         work.append(publisher)
-        heard = publisher.tell
+        notify = publisher.notify
     else:
         queues = {consumer: DatabaseQueue(consumer.name, consumer.types) for consumer in consumers}
         sources += queues.items()
 
-        def heard(newest: Mapping[str, int]) -> None:
+        def notify(newest: Mapping[str, int]) -> None:
             for queue in queues.values():
-                queue.hint(newest)
+                queue.notify(newest)
 
     work += [Deliverer(consumer.name, sink.name, source, post) for consumer, source in sources]
-    Signals(folder / SIGNALS_FOLDER, heard)
+    CommitBroadcast(folder / COMMITS_FOLDER, notify)
     threads = [threading.Thread(target=each.run) for each in work]
     for thread in threads:
         thread.start()

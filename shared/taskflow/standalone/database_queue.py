@@ -12,14 +12,14 @@ from taskflow.standalone.deliverer import Delivery
 from taskflow.storage import Transaction, delivery_store, events, run
 
 CHECK_S = 2.0
-"""How often everyone is looked at; in between, only those whose commit was heard of."""
+"""How often everyone is looked at; in between, only those of whose commit it was notified."""
 
 RECORD_S = 0.5
 """How often progress is recorded. What was delivered and not recorded is delivered again after a
 crash, and finds its claim."""
 
 PAUSE_S = 0.05
-"""Between two looks at those heard of: what is committed meanwhile is read in one go."""
+"""Between two reads after notifications: what is committed meanwhile is read in one go."""
 
 EVENTS_MAX = 500
 KNOWN_MAX = 10_000
@@ -36,16 +36,16 @@ class DatabaseQueue:
         self._consumer = consumer
         self._types = types
         self._lock = threading.Lock()
-        self._hinted: set[str] = set()
+        self._notified: set[str] = set()
         self._known: dict[str, int] = {}
         self._unrecorded: dict[str, int] = {}
         self._checked_s = self._recorded_s = self._read_s = -math.inf
         self._woken = threading.Event()
 
-    def hint(self, newest: Mapping[str, int]) -> None:
-        """Say that these users' streams have grown, from any thread."""
+    def notify(self, newest: Mapping[str, int]) -> None:
+        """Take the newest `seq` of users whose streams have grown, from any thread."""
         with self._lock:
-            self._hinted.update(newest)
+            self._notified.update(newest)
         self._woken.set()
 
     def fetch(self, busy: Collection[str], lanes_max: int) -> Sequence[Delivery]:
@@ -58,17 +58,17 @@ class DatabaseQueue:
             self._record()
         check_all = now_s >= self._checked_s + CHECK_S
         with self._lock:
-            hinted = [user_id for user_id in self._hinted if user_id not in busy]
-            self._hinted.difference_update(hinted)
+            notified = [user_id for user_id in self._notified if user_id not in busy]
+            self._notified.difference_update(notified)
         if check_all:
             self._checked_s = now_s
-        elif not hinted:
+        elif not notified:
             return ()
         self._read_s = now_s
         try:
-            return run(lambda tx: self._read(tx, hinted, busy, lanes_max, check_all), _CAUSE)
+            return run(lambda tx: self._read(tx, notified, busy, lanes_max, check_all), _CAUSE)
         except BaseException:
-            self.hint(dict.fromkeys(hinted, 0))
+            self.notify(dict.fromkeys(notified, 0))
             raise
 
     def settle(self, delivery: Delivery) -> None:
@@ -77,11 +77,11 @@ class DatabaseQueue:
             self._known[delivery.lane] = self._unrecorded[delivery.lane] = delivery.place
 
     def wait(self, timeout_s: float) -> None:
-        """Wait for a hint, or until everyone is to be looked at again."""
+        """Wait for a notification, or until everyone is to be looked at again."""
         left_s = self._checked_s + CHECK_S - clock.monotonic_s()
         self._woken.wait(max(0.0, min(timeout_s, left_s)))
         self._woken.clear()
-        # The hint that has woken it may be the first of many.
+        # The notification that has woken it may be the first of many.
         pause_s = self._read_s + PAUSE_S - clock.monotonic_s()
         if pause_s > 0:
             threading.Event().wait(min(timeout_s, pause_s))
@@ -114,14 +114,16 @@ class DatabaseQueue:
     def _read(
         self,
         tx: Transaction,
-        hinted: Sequence[str],
+        notified: Sequence[str],
         busy: Collection[str],
         lanes_max: int,
         check_all: bool,  # noqa: FBT001 - of fetch alone
     ) -> Sequence[Delivery]:
         with self._lock:
-            known = {user_id: self._known[user_id] for user_id in hinted if user_id in self._known}
-        asked = None if check_all else [user_id for user_id in hinted if user_id not in known]
+            known = {
+                user_id: self._known[user_id] for user_id in notified if user_id in self._known
+            }
+        asked = None if check_all else [user_id for user_id in notified if user_id not in known]
         behind, is_cut = known, False
         if asked is None or asked:
             most = lanes_max + len(busy)
@@ -141,7 +143,7 @@ class DatabaseQueue:
             else behind.keys() - taken.keys()
         )
         if left_out:
-            self.hint(dict.fromkeys(left_out, 0))
+            self.notify(dict.fromkeys(left_out, 0))
         if is_cut:
             self._look_again(asked)
         return [
@@ -154,7 +156,7 @@ class DatabaseQueue:
             self._checked_s = -math.inf
             self._woken.set()
         else:
-            self.hint(dict.fromkeys(asked, 0))
+            self.notify(dict.fromkeys(asked, 0))
 
 
 class Redeliveries:

@@ -15,7 +15,7 @@ from pathlib import Path
 CONSUMERS_SOCKET = "consumers.sock"
 """Where the consumers listen, in the folder in which the processes meet; no one else gets there."""
 
-SIGNALS_FOLDER = "signals"
+COMMITS_FOLDER = "commits"
 METRICS_FOLDER = "metrics"
 GO = "go\n"
 FILES_MAX = 65_536
@@ -39,7 +39,7 @@ def make_meeting_folder(data_dir: Path) -> Path:
     if about.st_uid != os.geteuid() or stat.S_IMODE(about.st_mode) != 0o700:  # noqa: PLR2004 - as made
         message = f"{folder} belongs to somebody else; remove it, or set TMPDIR."
         raise FolderIsNotOurs(message)
-    (folder / SIGNALS_FOLDER).mkdir()
+    (folder / COMMITS_FOLDER).mkdir()
     (folder / METRICS_FOLDER).mkdir()
     return folder
 

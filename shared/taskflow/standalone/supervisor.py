@@ -330,9 +330,9 @@ def _settled(settings: Settings, postgres: EmbeddedPostgres | None) -> Settings:
         update={
             "database_url": settings.database_url or (postgres.url if postgres else None),
             "jwt_secret": settings.jwt_secret or _own_secret(settings.taskflow_data_dir),
-            # Commits are heard of by datagram, unless others write to the same database.
+            # Processes notify each other of commits, unless others write to the same database.
             "feed_poll_ms": 0 if postgres is not None else settings.feed_poll_ms,
-            # The process that delivers hears of every commit, and publishes for all.
+            # The process that delivers is notified of every commit, and publishes for all.
             "publish_after_commit": False,
             "web_concurrency": _workers(settings),
         }

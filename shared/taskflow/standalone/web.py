@@ -24,16 +24,16 @@ from taskflow.push import feed  # noqa: E402
 from taskflow.push.process_feed import start_real_threads_by  # noqa: E402
 from taskflow.serving import frame, passwords, turns  # noqa: E402
 from taskflow.standalone import greenlet_cpu  # noqa: E402
+from taskflow.standalone.commit_broadcast import CommitBroadcast  # noqa: E402
 from taskflow.standalone.discovery import discover  # noqa: E402
 from taskflow.standalone.processes import (  # noqa: E402
+    COMMITS_FOLDER,
     CONSUMERS_SOCKET,
-    SIGNALS_FOLDER,
     allow_many_sockets,
     end_with_parent,
     wait_for_go,
 )
 from taskflow.standalone.router import Router  # noqa: E402
-from taskflow.standalone.signals import Signals  # noqa: E402
 from taskflow.standalone.worker import Worker  # noqa: E402
 from taskflow.storage import on_commit  # noqa: E402
 
@@ -114,7 +114,7 @@ def _api(folder: Path) -> _Server:
         greenlet_cpu.start()
         passwords.run_aside(gevent.get_hub().threadpool.apply)
         start_real_threads_by(lambda work: start_new_thread(work, ()))
-        on_commit(Signals(folder / SIGNALS_FOLDER, feed().hint).tell)
+        on_commit(CommitBroadcast(folder / COMMITS_FOLDER, feed().notify).notify)
 
     return _Server(router, f"{settings.host}:{settings.port}", worker_started)
 
@@ -128,10 +128,10 @@ def _consumers(folder: Path) -> _Server:
     }
 
     def worker_started(_worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
-        # Where others write to the same database, not every commit is heard of.
-        heard = cron.hear_commits(all_of_them=config.settings().feed_poll_ms == 0)
-        on_commit(heard)
-        on_commit(Signals(folder / SIGNALS_FOLDER, heard).tell)
+        # Where others write to the same database, they notify nobody here.
+        listener = cron.commit_listener(notified_of_all=config.settings().feed_poll_ms == 0)
+        on_commit(listener)
+        on_commit(CommitBroadcast(folder / COMMITS_FOLDER, listener).notify)
 
     app = DispatcherMiddleware(NotFound(), apps)
     return _Server(app, f"unix:{folder / CONSUMERS_SOCKET}", worker_started)

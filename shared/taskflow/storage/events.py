@@ -338,7 +338,7 @@ def up_to(tx: Transaction, position: int, places: Sequence[tuple[str, int]]) -> 
 def grown_since(tx: Transaction, position: int) -> tuple[int, dict[str, int]]:
     """Return the newest position, and the newest `seq` of each user with an event after `position`.
 
-    A hint, and no more: rows commit out of the order of their positions.
+    Some may be missing: rows commit out of the order of their positions.
     """
     rows = tx.connection.execute(
         select(EVENTS.c.user_id, func.max(EVENTS.c.seq), func.max(EVENTS.c.position))

@@ -19,8 +19,8 @@ from taskflow.storage.transactions import Transaction
 HELD_FOR = timedelta(seconds=10)
 
 # Nobody waits for the disk: what a crash takes back of this is published again.
-_TOLD = """
-    WITH told AS (SELECT * FROM unnest(:users, :seqs) AS told (user_id, seq)),
+_GIVEN = """
+    WITH given AS (SELECT * FROM unnest(:users, :seqs) AS given (user_id, seq)),
     unflushed AS (SELECT set_config('synchronous_commit', 'off', true))
 """
 
@@ -35,16 +35,16 @@ _ARRAYS = (
 # have taken hold since this transaction began.
 _HOLD = text(
     f"""
-    {_TOLD}, held AS (
+    {_GIVEN}, held AS (
         INSERT INTO publications AS p (user_id, seq, held_by, held_until)
-        SELECT user_id, 0, :holder, now() + :held_for FROM told ORDER BY user_id
+        SELECT user_id, 0, :holder, now() + :held_for FROM given ORDER BY user_id
         ON CONFLICT (user_id) DO UPDATE
         SET held_by = excluded.held_by, held_until = excluded.held_until
         WHERE (
             p.held_until IS NULL
             OR NOT p.held_until BETWEEN now() AND clock_timestamp() + :held_for
         )
-            AND p.seq < (SELECT seq FROM told WHERE told.user_id = p.user_id)
+            AND p.seq < (SELECT seq FROM given WHERE given.user_id = p.user_id)
         RETURNING p.user_id, p.seq
     )
     SELECT user_id, seq, true AS is_ours FROM held, unflushed
@@ -55,9 +55,9 @@ _HOLD = text(
 ).bindparams(*_ARRAYS, bindparam("held_for", HELD_FOR, type_=Interval))
 _LET_GO = text(
     f"""
-    {_TOLD}
+    {_GIVEN}
     INSERT INTO publications AS p (user_id, seq)
-    SELECT user_id, seq FROM told, unflushed ORDER BY user_id
+    SELECT user_id, seq FROM given, unflushed ORDER BY user_id
     ON CONFLICT (user_id) DO UPDATE
     SET seq = greatest(p.seq, excluded.seq),
         held_by = nullif(p.held_by, :holder),
@@ -86,23 +86,23 @@ _BEHIND = (
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How far a user's stream has been published, and whether the asker now holds the user."""
+class Publication:
+    """How far a user's stream has been published, and whether the caller now holds the user."""
 
     seq: int
     is_ours: bool
 
 
-def hold(tx: Transaction, holder: UUID, told: Mapping[str, int]) -> dict[str, Standing]:
-    """Hold the users whose stream is not published up to the `seq` in `told`, where they are free.
+def hold(tx: Transaction, holder: UUID, newest: Mapping[str, int]) -> dict[str, Publication]:
+    """Hold those users whom nobody holds and whose stream is not published up to `newest`.
 
-    For HELD_FOR; returns the standing of each user.
+    For HELD_FOR; returns the publication of each user.
     """
-    users = sorted(told)
+    users = sorted(newest)
     rows = tx.connection.execute(
-        _HOLD, {"users": users, "seqs": [told[user] for user in users], "holder": holder}
+        _HOLD, {"users": users, "seqs": [newest[user] for user in users], "holder": holder}
     )
-    return {row.user_id: Standing(row.seq, row.is_ours) for row in rows}
+    return {row.user_id: Publication(row.seq, row.is_ours) for row in rows}
 
 
 def renew(tx: Transaction, holder: UUID) -> None:

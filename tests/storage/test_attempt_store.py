@@ -69,7 +69,7 @@ def _at_once(work: Callable[[int], object], times: int) -> list[type[Exception] 
         return list(pool.map(one, range(times)))
 
 
-def test_failures_are_heard_up_to_the_limit_and_again_when_the_window_is_over() -> None:
+def test_log_ins_are_tried_up_to_the_limit_of_failures_and_again_after_the_window() -> None:
     email, network = _new(), _new()
     _fail(email, network, LOGIN_ATTEMPTS_MAX)
 
@@ -80,7 +80,7 @@ def test_failures_are_heard_up_to_the_limit_and_again_when_the_window_is_over() 
     assert (wait_s, last_s) == (600, 1)
 
 
-def test_of_attempts_at_once_no_more_are_heard_than_may_be_wrong() -> None:
+def test_no_more_simultaneous_attempts_are_tried_than_may_fail() -> None:
     email, network = _new(), _new()
 
     raised = _at_once(lambda _: _begin(email, network), 3 * LOGIN_ATTEMPTS_MAX)
@@ -89,7 +89,7 @@ def test_of_attempts_at_once_no_more_are_heard_than_may_be_wrong() -> None:
     assert raised.count(AttemptsUndecided) == 2 * LOGIN_ATTEMPTS_MAX
 
 
-def test_an_attempt_that_waits_is_heard_once_another_was_right(user: SignedIn) -> None:
+def test_a_waiting_attempt_is_tried_once_another_has_succeeded(user: SignedIn) -> None:
     network = _new()
     _fail(user.user_id, network, LOGIN_ATTEMPTS_MAX - 1)
     owners = _begin(user.user_id, network)
@@ -123,7 +123,7 @@ def test_many_networks_lock_an_account_for_networks_it_does_not_know(user: Signe
     assert _refused(user.user_id, _new()) == LOGIN_ATTEMPTS_WINDOW.seconds, "not forgiven by that"
 
 
-def test_what_fails_from_a_known_network_counts_for_it_alone(user: SignedIn) -> None:
+def test_a_failure_from_a_known_network_counts_for_that_network_alone(user: SignedIn) -> None:
     home, elsewhere = _new(), _new()
     _succeed(user, home)
     _fail(user.user_id, home, LOGIN_ATTEMPTS_MAX)
@@ -135,7 +135,7 @@ def test_what_fails_from_a_known_network_counts_for_it_alone(user: SignedIn) -> 
     _fail(_new(), home, LOGIN_ATTEMPTS_MAX)
 
 
-def test_a_network_is_heard_so_often_for_all_accounts_together(user: SignedIn) -> None:
+def test_a_network_has_one_limit_of_failures_for_all_accounts(user: SignedIn) -> None:
     network = _new()
     _succeed(user, network)
     for _ in range(LOGIN_ATTEMPTS_NETWORK_MAX):
@@ -146,7 +146,7 @@ def test_a_network_is_heard_so_often_for_all_accounts_together(user: SignedIn) -
     assert _refused(_new(), network) == LOGIN_ATTEMPTS_WINDOW.seconds, "not forgiven by that"
 
 
-def test_a_network_of_random_emails_fills_so_many_rows() -> None:
+def test_a_network_that_tries_random_emails_fills_a_bounded_number_of_rows() -> None:
     network = _new()
     before = _count(LOGIN_ATTEMPTS.name)
 
@@ -156,7 +156,7 @@ def test_a_network_of_random_emails_fills_so_many_rows() -> None:
     assert _count(LOGIN_ATTEMPTS.name) - before == 2 * LOGIN_ATTEMPTS_NETWORK_MAX + 1
 
 
-def test_those_that_count_and_decide_at_once_do_not_deadlock() -> None:
+def test_simultaneous_attempts_on_the_same_accounts_and_networks_do_not_deadlock() -> None:
     emails, networks = [_new() for _ in range(3)], [_new() for _ in range(3)]
 
     raised = _at_once(lambda n: _fail(emails[n % 3], networks[n // 3 % 3]), 90)
@@ -165,7 +165,7 @@ def test_those_that_count_and_decide_at_once_do_not_deadlock() -> None:
     assert set(raised) <= {None, AttemptsUndecided}
 
 
-def test_a_place_is_known_for_a_time_after_the_last_right_password(user: SignedIn) -> None:
+def test_a_network_is_known_for_a_time_after_the_last_right_password(user: SignedIn) -> None:
     home = _new()
     _succeed(user, home)
     for number in range(LOGIN_ATTEMPTS_ACCOUNT_MAX // LOGIN_ATTEMPTS_MAX):
@@ -178,7 +178,7 @@ def test_a_place_is_known_for_a_time_after_the_last_right_password(user: SignedI
     _refused(user.user_id, home, LOGIN_PLACE_LIFETIME)
 
 
-def test_an_account_knows_its_latest_places(user: SignedIn) -> None:
+def test_an_account_knows_its_latest_networks(user: SignedIn) -> None:
     networks = [_new() for _ in range(LOGIN_PLACES_MAX + 2)]
     for number, network in enumerate([*networks[:-1], networks[0], networks[-1]]):
         _succeed(user, network, number * A_SECOND)
@@ -191,7 +191,9 @@ def test_an_account_knows_its_latest_places(user: SignedIn) -> None:
     assert known == [A_TIME + number * A_SECOND for number in range(3, LOGIN_PLACES_MAX + 3)]
 
 
-def test_a_place_of_one_account_is_none_of_anothers(user: SignedIn, other: SignedIn) -> None:
+def test_a_network_that_one_account_knows_is_unknown_to_another(
+    user: SignedIn, other: SignedIn
+) -> None:
     home = _new()
     _succeed(user, home)
     for _ in range(LOGIN_ATTEMPTS_ACCOUNT_MAX // LOGIN_ATTEMPTS_MAX):
@@ -208,7 +210,7 @@ def test_a_clock_set_back_does_not_lengthen_the_wait() -> None:
 
 
 @pytest.mark.parametrize("table", ["login_attempts", "login_places"])
-def test_neither_accounts_nor_networks_stand_in_the_open(user: SignedIn, table: str) -> None:
+def test_accounts_and_networks_are_stored_as_hashes_alone(user: SignedIn, table: str) -> None:
     email, network = _new(), _new()
     _fail(email, network)
     _succeed(user, network)

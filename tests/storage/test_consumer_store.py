@@ -46,7 +46,7 @@ def from_before(start: Start, user: SignedIn) -> list[int]:
     return [event.seq for event in logged if event.event_id in found]
 
 
-def test_one_that_starts_now_is_brought_what_comes_after_and_all_of_new_users() -> None:
+def test_a_consumer_that_starts_now_is_brought_later_events_and_all_of_new_users() -> None:
     old, idle = a_user(), a_user()
     a_stored_task(old.user_id)
 
@@ -59,7 +59,7 @@ def test_one_that_starts_now_is_brought_what_comes_after_and_all_of_new_users() 
     assert [from_before(start, user) for user in (old, idle, new)] == [[1, 2], [1], []]
 
 
-def test_one_that_starts_at_the_beginning_is_brought_everything() -> None:
+def test_a_consumer_that_starts_at_the_beginning_is_brought_all_events() -> None:
     user = a_user()
 
     start = started("beginning")
@@ -69,7 +69,7 @@ def test_one_that_starts_at_the_beginning_is_brought_everything() -> None:
     assert from_before(start, user) == []
 
 
-def test_on_an_empty_log_everything_comes_after() -> None:
+def test_a_consumer_that_starts_on_an_empty_log_is_brought_all_events() -> None:
     start = started("now")
     user = a_user()
 
@@ -78,7 +78,7 @@ def test_on_an_empty_log_everything_comes_after() -> None:
 
 
 @pytest.mark.parametrize("again", ["now", "beginning"])
-def test_where_it_began_stays_whatever_it_says_later(again: Starts) -> None:
+def test_the_start_of_a_consumer_stays_whatever_it_declares_later(again: Starts) -> None:
     user = a_user()
     first = started("now")
     a_stored_task(user.user_id)
@@ -89,7 +89,7 @@ def test_where_it_began_stays_whatever_it_says_later(again: Starts) -> None:
     assert behind() == {user.user_id: 1}
 
 
-def test_of_two_processes_at_once_one_says_where_and_the_other_waits_for_it() -> None:
+def test_one_of_several_processes_sets_the_start_and_the_others_wait_for_it() -> None:
     user, together = a_user(), threading.Barrier(2)
 
     def start() -> Start:
@@ -114,7 +114,7 @@ def _assert_waiting(count: int) -> None:
         assert waiting.scalar_one() == count
 
 
-def test_an_event_that_says_it_is_older_comes_after_where_it_was_appended_after() -> None:
+def test_an_event_with_an_older_timestamp_appended_after_the_start_comes_after_it() -> None:
     user = a_user()
     start = started("now")
 
@@ -123,7 +123,7 @@ def test_an_event_that_says_it_is_older_comes_after_where_it_was_appended_after(
     assert from_before(start, user) == [1]
 
 
-def test_what_is_committed_late_is_on_one_side_of_the_start_for_good() -> None:
+def test_an_event_committed_late_stays_on_one_side_of_the_start() -> None:
     """An event is before where one that was appended later was committed when it began."""
     earlier, later, between = a_user(), a_user(), a_user()
     with transaction(A_CAUSE) as in_flight:
@@ -148,7 +148,7 @@ def note_absent(*declared: str, at: datetime) -> None:
         consumer_store.note_absent(tx, declared, now=at)
 
 
-def test_one_that_was_removed_and_is_added_again_begins_anew() -> None:
+def test_a_removed_consumer_that_is_added_again_begins_anew() -> None:
     user, now = a_user(), clock.now()
     started("now")
     a_stored_task(user.user_id)
@@ -162,7 +162,7 @@ def test_one_that_was_removed_and_is_added_again_begins_anew() -> None:
     assert behind() == {}
 
 
-def test_one_that_is_missing_for_the_length_of_a_deploy_goes_on() -> None:
+def test_a_consumer_that_is_missing_during_a_deploy_goes_on() -> None:
     user, now = a_user(), clock.now()
     first = started("now")
     a_stored_task(user.user_id)
@@ -176,7 +176,7 @@ def test_one_that_is_missing_for_the_length_of_a_deploy_goes_on() -> None:
     assert behind() == {user.user_id: 1}
 
 
-def test_one_that_is_to_have_everything_is_brought_what_came_while_it_was_removed() -> None:
+def test_a_consumer_of_all_events_is_brought_those_from_while_it_was_removed() -> None:
     user, now = a_user(), clock.now()
     first = started("beginning")
     note_absent(at=now)

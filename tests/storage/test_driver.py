@@ -180,7 +180,7 @@ def test_a_value_comes_back_as_it_was_sent(
     assert returned == value
 
 
-def test_a_time_is_read_in_any_zone_and_what_python_has_no_time_for_as_pg8000_has_it(
+def test_a_time_is_read_in_any_zone_and_one_beyond_python_as_pg8000_reads_it(
     engine: Engine,
 ) -> None:
     with engine.connect() as connection:
@@ -194,7 +194,7 @@ def test_a_time_is_read_in_any_zone_and_what_python_has_no_time_for_as_pg8000_ha
     assert too_late == "12026-03-01 17:45:00+05:45"
 
 
-def test_a_large_value_and_a_large_answer_go_through(engine: Engine) -> None:
+def test_a_large_value_is_sent_and_a_large_answer_is_read(engine: Engine) -> None:
     large = "x" * 10_000_000
 
     with engine.connect() as connection:
@@ -210,7 +210,7 @@ def test_a_statement_without_rows_says_how_many_it_touched(engine: Engine) -> No
     assert (result.rowcount, result.returns_rows) == (1, False)
 
 
-def test_many_parameter_sets_are_all_run(engine: Engine) -> None:
+def test_a_statement_is_run_for_each_of_many_parameter_sets(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(text("INSERT INTO scratch VALUES (:i)"), [{"i": i} for i in (7, 8, 9)])
 
@@ -441,7 +441,7 @@ def _ids(engine: Engine) -> list[int]:
 
 
 @pytest.mark.parametrize(("mode", "asks"), [("disable", False), ("prefer", True)])
-def test_tls_is_asked_for_only_where_it_is_wanted(mode: str, *, asks: bool) -> None:
+def test_tls_is_used_only_where_the_url_asks_for_it(mode: str, *, asks: bool) -> None:
     ssl_request = (80877103).to_bytes(4, "big")
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]

@@ -101,7 +101,7 @@ def test_twenty_writers_of_one_user_leave_no_gap_and_no_broken_link(user: Signed
     assert _broken_link(user.user_id) is None
 
 
-def test_who_sees_an_event_sees_all_before_it(user: SignedIn) -> None:
+def test_a_reader_who_sees_an_event_sees_all_events_before_it(user: SignedIn) -> None:
     # Commit order is seq order: no reader ever finds 5 without 4.
     def write(_writer: int) -> None:
         for _ in range(EACH):
@@ -121,7 +121,7 @@ def test_who_sees_an_event_sees_all_before_it(user: SignedIn) -> None:
     assert all(len(seqs) % 2 == 1 for seqs in snapshots), "half of a transaction was seen"
 
 
-def test_what_is_rolled_back_leaves_no_gap(user: SignedIn) -> None:
+def test_a_rolled_back_append_leaves_no_gap(user: SignedIn) -> None:
     def append_and_fail(tx: Transaction) -> None:
         events.append(tx, [_an_event(user.user_id), _an_event(user.user_id)])
         raise LookupError
@@ -135,7 +135,7 @@ def test_what_is_rolled_back_leaves_no_gap(user: SignedIn) -> None:
     assert _broken_link(user.user_id) is None
 
 
-def test_users_do_not_wait_for_one_another(user: SignedIn, other: SignedIn) -> None:
+def test_appends_to_two_streams_do_not_wait_for_each_other(user: SignedIn, other: SignedIn) -> None:
     with transaction(A_CAUSE) as tx:
         events.append(tx, [_an_event(user.user_id)])
         _append_many(other.user_id, 1)
@@ -164,7 +164,7 @@ def test_a_user_without_a_stream_has_no_log(database: object) -> None:  # noqa: 
 # Several at once
 
 
-def test_events_of_several_users_at_once_take_their_places_each_in_its_own_stream(
+def test_events_of_several_users_appended_together_take_places_in_their_own_streams(
     user: SignedIn, other: SignedIn
 ) -> None:
     mine, theirs = ([_an_event(one.user_id, n=n) for n in range(3)] for one in (user, other))
@@ -186,7 +186,7 @@ def test_events_of_several_users_at_once_take_their_places_each_in_its_own_strea
     assert listened == [{user.user_id: seq, other.user_id: seq} for seq in (4, 7)]
 
 
-def test_several_at_once_are_in_the_log_in_the_order_they_were_given(
+def test_events_appended_together_are_in_the_log_in_the_given_order(
     user: SignedIn, other: SignedIn
 ) -> None:
     given = [_an_event((user, other)[number % 2].user_id) for number in range(50)]
@@ -215,7 +215,7 @@ HARD_DATA: list[dict[str, Any]] = [
 ]
 
 
-def test_what_is_appended_together_is_what_is_appended_one_by_one(
+def test_events_appended_together_are_stored_as_events_appended_one_by_one(
     user: SignedIn, other: SignedIn
 ) -> None:
     def data_of(user_id: str) -> list[NewEvent]:
@@ -237,7 +237,7 @@ def test_what_is_appended_together_is_what_is_appended_one_by_one(
         assert _broken_link(one.user_id) is None
 
 
-def test_what_caused_several_events_is_kept_whatever_it_says(user: SignedIn) -> None:
+def test_any_cause_of_several_events_is_kept(user: SignedIn) -> None:
     cause = Cause(
         correlation_id=':id %s "quoted"',
         traceparent="",
@@ -287,7 +287,9 @@ def test_the_text_of_any_data_is_kept_and_chained(user: SignedIn, contents: list
     assert _broken_link(user.user_id) is None
 
 
-def test_where_one_of_several_users_has_no_stream_nothing_is_appended(user: SignedIn) -> None:
+def test_events_of_several_users_are_refused_together_when_one_user_has_no_stream(
+    user: SignedIn,
+) -> None:
     def work(tx: Transaction) -> None:
         with pytest.raises(AccountNotFound):
             events.append(tx, [_an_event(user.user_id), _an_event("nobody")])
@@ -299,7 +301,7 @@ def test_where_one_of_several_users_has_no_stream_nothing_is_appended(user: Sign
     assert _broken_link(user.user_id) is None
 
 
-def test_two_events_of_one_version_in_one_go_are_refused_together(user: SignedIn) -> None:
+def test_two_events_of_one_version_appended_together_are_refused(user: SignedIn) -> None:
     task_id = str(uuid4())
 
     with pytest.raises(DBAPIError, match="23505"):
@@ -308,7 +310,7 @@ def test_two_events_of_one_version_in_one_go_are_refused_together(user: SignedIn
     assert _seqs(log_of(user.user_id)) == [1]
 
 
-def test_two_that_append_to_the_same_users_in_opposite_order_never_deadlock(
+def test_two_appends_to_the_same_users_in_opposite_order_never_deadlock(
     user: SignedIn, other: SignedIn
 ) -> None:
     both = [user.user_id, other.user_id]
@@ -328,7 +330,7 @@ def test_two_that_append_to_the_same_users_in_opposite_order_never_deadlock(
         assert _broken_link(user_id) is None
 
 
-def test_single_and_several_appends_of_one_user_at_once_leave_no_gap(user: SignedIn) -> None:
+def test_simultaneous_single_and_multiple_appends_of_one_user_leave_no_gap(user: SignedIn) -> None:
     def write(count: int) -> None:
         for _ in range(EACH):
             append(*(_an_event(user.user_id) for _ in range(count)))
@@ -419,7 +421,7 @@ def test_the_database_refuses_to_change_events_even_to_a_superuser(
     assert log_of(user.user_id) == before
 
 
-def test_a_user_can_not_be_rid_of_events_by_way_of_the_account(user: SignedIn) -> None:
+def test_the_events_of_a_user_cannot_be_deleted_through_the_account(user: SignedIn) -> None:
     with transaction(A_CAUSE) as tx:
         tx.connection.execute(text("DELETE FROM users WHERE id = :id"), {"id": user.user_id})
 
@@ -467,7 +469,7 @@ def test_tampering_with_the_log_is_found(user: SignedIn, tamper: str, found_at: 
 
 
 @pytest.mark.parametrize("with_their_hashes", [True, False])
-def test_events_that_changed_places_are_found(user: SignedIn, with_their_hashes: bool) -> None:  # noqa: FBT001 - a parameter of the test
+def test_swapped_events_are_found(user: SignedIn, with_their_hashes: bool) -> None:  # noqa: FBT001 - a parameter of the test
     _append_many(user.user_id, 5)
     swap = [
         "UPDATE events SET seq = -1 WHERE user_id = :u AND seq = 3",
@@ -510,7 +512,7 @@ def test_a_log_longer_than_a_read_is_verified_to_its_end(user: SignedIn) -> None
     assert (whole, broken) == (None, last)
 
 
-def test_of_all_chains_just_the_broken_are_named(user: SignedIn, other: SignedIn) -> None:
+def test_verifying_all_chains_names_only_the_broken_ones(user: SignedIn, other: SignedIn) -> None:
     _append_many(user.user_id, 3)
     _append_many(other.user_id, 3)
 
@@ -583,7 +585,7 @@ def test_a_read_takes_no_more_bytes_than_its_bound_but_one_event_always(
     assert read(100 * size) == everything
 
 
-def test_an_event_of_older_code_is_as_large_as_it_is(
+def test_an_event_of_older_code_without_a_stored_size_counts_with_its_size(
     user: SignedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(3):
@@ -599,7 +601,7 @@ def test_an_event_of_older_code_is_as_large_as_it_is(
     assert _seqs(found) == [2, 3]
 
 
-def test_reading_for_several_users_takes_of_each_what_is_new_to_it(
+def test_reading_for_several_users_takes_the_new_events_of_each(
     user: SignedIn, other: SignedIn
 ) -> None:
     _append_many(user.user_id, 5)
@@ -618,7 +620,7 @@ def test_reading_for_several_users_takes_of_each_what_is_new_to_it(
     assert nothing == []
 
 
-def test_reading_for_several_users_in_parts_comes_to_the_whole(
+def test_reading_for_several_users_in_parts_gives_all_their_events(
     user: SignedIn, other: SignedIn
 ) -> None:
     _append_many(user.user_id, 7)

@@ -46,7 +46,7 @@ def _assert_waits(done: Future[StoredAnswer | None]) -> None:
         assert waiting.scalar_one() == 1 or done.done()
 
 
-def test_the_first_takes_the_key_and_a_repeat_is_given_its_answer(user: SignedIn) -> None:
+def test_the_first_request_takes_the_key_and_a_repeat_is_given_its_answer(user: SignedIn) -> None:
     first = _claim(user)
 
     repeats = [_claim(user) for _ in range(2)]
@@ -55,7 +55,7 @@ def test_the_first_takes_the_key_and_a_repeat_is_given_its_answer(user: SignedIn
     assert repeats == [ANSWER, ANSWER]
 
 
-def test_keys_are_each_users_own(user: SignedIn, other: SignedIn) -> None:
+def test_two_users_may_use_the_same_key(user: SignedIn, other: SignedIn) -> None:
     _claim(user)
 
     assert _claim(other) is None
@@ -69,7 +69,7 @@ def test_a_claim_that_was_rolled_back_never_was(user: SignedIn) -> None:
     assert _claim(user) is None
 
 
-def test_a_repeat_that_comes_while_the_first_runs_waits_and_is_given_its_answer(
+def test_a_repeat_during_the_first_request_waits_and_is_given_its_answer(
     user: SignedIn,
 ) -> None:
     with ThreadPoolExecutor(1) as pool:
@@ -82,7 +82,7 @@ def test_a_repeat_that_comes_while_the_first_runs_waits_and_is_given_its_answer(
         assert repeat.result(WAIT_S) == ANSWER
 
 
-def test_a_repeat_takes_the_key_when_the_first_fails(user: SignedIn) -> None:
+def test_a_repeat_takes_the_key_when_the_first_request_fails(user: SignedIn) -> None:
     with ThreadPoolExecutor(1) as pool:
         with transaction(A_CAUSE) as first:
             _claim_in(first, user)
@@ -93,7 +93,7 @@ def test_a_repeat_takes_the_key_when_the_first_fails(user: SignedIn) -> None:
         assert repeat.result(WAIT_S) is None
 
 
-def test_of_many_at_once_one_takes_the_key(user: SignedIn) -> None:
+def test_one_of_many_simultaneous_requests_takes_the_key(user: SignedIn) -> None:
     with ThreadPoolExecutor(10) as pool:
         found = list(pool.map(_claim, [user] * 10))
 
@@ -101,7 +101,7 @@ def test_of_many_at_once_one_takes_the_key(user: SignedIn) -> None:
     assert found.count(ANSWER) == 9
 
 
-def test_a_first_that_runs_too_long_is_told_to_the_repeat(user: SignedIn) -> None:
+def test_a_repeat_is_told_when_the_first_request_runs_too_long(user: SignedIn) -> None:
     with transaction(A_CAUSE) as first:
         _claim_in(first, user)
 
@@ -124,7 +124,7 @@ def test_a_key_is_kept_for_24_hours_and_not_longer(user: SignedIn) -> None:
     assert (just_before, then, after_that) == (ANSWER, None, ANSWER)
 
 
-def test_old_keys_are_forgotten_when_another_is_used(user: SignedIn, other: SignedIn) -> None:
+def test_old_keys_are_deleted_when_a_new_key_is_used(user: SignedIn, other: SignedIn) -> None:
     for number in range(3):
         _claim(user, f"old {number}")
     _claim(other, "theirs")
@@ -139,7 +139,7 @@ def test_old_keys_are_forgotten_when_another_is_used(user: SignedIn, other: Sign
         assert list(keys.scalars()) == ["new", "theirs"]
 
 
-def test_old_keys_that_many_forget_at_once_deadlock_nobody(user: SignedIn) -> None:
+def test_requests_that_delete_old_keys_at_once_do_not_deadlock(user: SignedIn) -> None:
     for number in range(20):
         _claim(user, f"old {number}")
 

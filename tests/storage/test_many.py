@@ -99,7 +99,7 @@ def _by_id(rows: Sequence[dict[str, Any]]) -> dict[UUID, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("is_updated", [False, True])
-def test_text_comes_back_whatever_it_says(is_updated: bool) -> None:  # noqa: FBT001 - a parameter of the test
+def test_any_text_is_read_back_as_it_was_written(is_updated: bool) -> None:  # noqa: FBT001 - a parameter of the test
     rows = [
         _a_row(note=hard, labels=[hard, *HARD_TEXTS], content={hard: [hard, {"a": hard}]})
         for hard in HARD_TEXTS
@@ -112,7 +112,7 @@ def test_text_comes_back_whatever_it_says(is_updated: bool) -> None:  # noqa: FB
     assert _stored() == _by_id(rows)
 
 
-def test_values_of_every_type_come_back_also_those_at_the_ends() -> None:
+def test_values_of_every_type_are_read_back_including_the_extremes() -> None:
     rows = [
         _a_row(),
         _a_row(number=0, whether=False, labels=[], content={}, hash=b"", note=""),
@@ -145,7 +145,7 @@ def test_a_time_with_another_offset_is_the_same_instant() -> None:
     assert _stored() == _by_id([row])
 
 
-def test_nothing_is_null_and_not_the_json_null() -> None:
+def test_none_is_stored_as_null_and_not_as_the_json_null() -> None:
     row = _a_row(content={"a": 1})
     _insert(row)
 
@@ -169,7 +169,7 @@ def test_json_keeps_its_numbers_and_the_order_of_its_keys() -> None:
     assert kept == json.dumps(content, ensure_ascii=False, separators=(",", ":"))
 
 
-def test_columns_that_are_not_named_keep_what_they_have() -> None:
+def test_an_update_leaves_unnamed_columns_alone() -> None:
     row, other = _a_row(note="a", number=1), _a_row(note="b", number=2)
     _insert(row, other)
 
@@ -178,14 +178,14 @@ def test_columns_that_are_not_named_keep_what_they_have() -> None:
     assert _stored() == _by_id([{**row, "number": 7}, other])
 
 
-def test_columns_that_are_not_named_get_their_defaults() -> None:
+def test_an_insert_gives_unnamed_columns_their_defaults() -> None:
     _insert({"id": uuid4(), "note": "a"})
 
     [stored] = _stored().values()
     assert stored["whether"] is True
 
 
-def test_an_update_makes_no_row_and_no_rows_are_no_statement() -> None:
+def test_an_update_inserts_no_row_and_an_update_of_no_rows_sends_no_statement() -> None:
     _update(_a_row(note="nowhere"))
     _insert()
     _update()
@@ -193,7 +193,7 @@ def test_an_update_makes_no_row_and_no_rows_are_no_statement() -> None:
     assert _stored() == {}
 
 
-def test_rows_of_another_key_are_updated_by_it() -> None:
+def test_rows_are_updated_by_another_key() -> None:
     row, other = _a_row(note="a", number=1), _a_row(note="b", number=2)
     _insert(row, other)
 
@@ -214,7 +214,7 @@ def test_a_row_that_has_a_higher_version_stays_as_it_is() -> None:
     assert _stored() == _by_id([*changed[:2], rows[2]])
 
 
-def test_where_one_row_is_refused_none_is_stored() -> None:
+def test_no_row_is_stored_when_one_of_them_is_refused() -> None:
     row = _a_row()
 
     with pytest.raises(DBAPIError, match="23505"):
@@ -226,13 +226,13 @@ def test_where_one_row_is_refused_none_is_stored() -> None:
 @pytest.mark.parametrize(
     "wrong", [timedelta(1), object(), {1, 2}], ids=lambda wrong: type(wrong).__name__
 )
-def test_what_no_column_holds_is_refused(wrong: object) -> None:
+def test_a_value_that_no_column_holds_is_refused(wrong: object) -> None:
     with pytest.raises(TypeError, match="is no value of a column"):
         many.encode([{"a": wrong}])
 
 
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf")], ids=repr)
-def test_what_json_can_not_hold_is_refused(wrong: float) -> None:
+def test_a_value_that_json_cannot_hold_is_refused(wrong: float) -> None:
     with pytest.raises(ValueError, match="Out of range"):
         many.encode([{"a": wrong}])
 
@@ -265,7 +265,9 @@ ROWS = st.fixed_dictionaries(
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(ROWS, min_size=1, max_size=5, unique_by=lambda row: row["id"]), st.data())
-def test_any_rows_come_back_as_they_were(rows: list[dict[str, Any]], data: st.DataObject) -> None:
+def test_any_rows_are_read_back_as_they_were_written(
+    rows: list[dict[str, Any]], data: st.DataObject
+) -> None:
     changed = [{**data.draw(ROWS), "id": row["id"]} for row in rows]
     with transaction(A_CAUSE) as tx:
         tx.connection.execute(TABLE.delete())

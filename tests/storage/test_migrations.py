@@ -83,7 +83,7 @@ def _all(statement: str) -> list[object]:
         return list(tx.connection.execute(text(statement)).scalars())
 
 
-def test_from_nothing_all_is_applied_and_the_tables_are_as_the_code_sees_them() -> None:
+def test_all_migrations_of_an_empty_database_make_the_tables_of_the_code() -> None:
     applied = runner.apply()
 
     columns = _all(
@@ -95,7 +95,7 @@ def test_from_nothing_all_is_applied_and_the_tables_are_as_the_code_sees_them() 
     assert seen <= set(columns)
 
 
-def test_a_second_time_nothing_is_pending_and_nothing_changes() -> None:
+def test_a_second_run_finds_no_migration_pending_and_changes_nothing() -> None:
     runner.apply()
     user = a_user()
 
@@ -105,7 +105,7 @@ def test_a_second_time_nothing_is_pending_and_nothing_changes() -> None:
     assert len(log_of(user.user_id)) == 1
 
 
-def test_of_two_at_once_one_applies_and_the_other_waits_for_it() -> None:
+def test_one_of_two_simultaneous_runs_migrates_and_the_other_waits() -> None:
     together = threading.Barrier(2)
 
     def apply() -> list[str]:
@@ -118,7 +118,7 @@ def test_of_two_at_once_one_applies_and_the_other_waits_for_it() -> None:
     assert sorted(applied) == [[], _real()]
 
 
-def test_a_database_that_newer_code_has_migrated_is_told_in_a_sentence() -> None:
+def test_a_database_migrated_by_newer_code_is_refused_with_a_sentence() -> None:
     runner.apply()
     with transaction(A_CAUSE) as tx:
         tx.connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
@@ -147,14 +147,14 @@ def test_a_migrator_waits_for_another_longer_than_a_request_would(
         assert waiting.result(WAIT_S) == _real()
 
 
-def test_the_connection_goes_back_with_the_limits_of_a_request() -> None:
+def test_the_connection_of_a_migration_returns_with_the_limits_of_a_request() -> None:
     runner.apply()
 
     assert _all("SHOW lock_timeout") == ["10s"]
     assert _all("SHOW statement_timeout") == ["30s"]
 
 
-def test_a_migration_that_fails_leaves_those_before_it_and_nothing_of_itself(
+def test_a_failed_migration_leaves_the_earlier_ones_and_nothing_of_itself(
     write: Writer,
 ) -> None:
     write("9001_good", "before-deploy", "CREATE TABLE good (n int)")
@@ -168,7 +168,9 @@ def test_a_migration_that_fails_leaves_those_before_it_and_nothing_of_itself(
     assert _all("SELECT version_num FROM alembic_version") == ["9001_good"]
 
 
-def test_before_the_deploy_only_what_the_old_code_can_bear_is_applied(write: Writer) -> None:
+def test_only_migrations_that_the_old_code_can_bear_are_applied_before_the_deploy(
+    write: Writer,
+) -> None:
     write("9001_add", "before-deploy", "CREATE TABLE added (n int)")
     write("9002_drop", "after-deploy", "DROP TABLE IF EXISTS nothing")
 
@@ -181,13 +183,13 @@ def test_before_the_deploy_only_what_the_old_code_can_bear_is_applied(write: Wri
     assert after == ["9002_drop"]
 
 
-def test_after_the_deploy_nothing_that_belongs_before_it_is_applied(write: Writer) -> None:
+def test_no_migration_from_before_the_deploy_is_applied_after_it(write: Writer) -> None:
     write("9001_add", "before-deploy", "CREATE TABLE added (n int)")
 
     assert runner.apply("after-deploy") == []
 
 
-def test_what_an_earlier_deploy_left_undone_is_told(write: Writer) -> None:
+def test_a_migration_that_an_earlier_deploy_left_undone_is_named(write: Writer) -> None:
     write("9001_drop", "after-deploy", "DROP TABLE IF EXISTS nothing")
     write("9002_add", "before-deploy", "CREATE TABLE added (n int)")
 
@@ -304,7 +306,7 @@ def _real_without_made_up() -> list[str]:
     return [revision for revision in _real() if revision < "9"]
 
 
-def test_emails_from_before_they_had_one_spelling_get_it_unless_it_is_taken(
+def test_old_emails_get_their_one_spelling_unless_it_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _apply_before("0008", tmp_path, monkeypatch)
@@ -349,7 +351,7 @@ UPDATE tasks SET
 """
 
 
-def test_reminders_from_before_days_were_of_the_calendar_have_as_many_as_they_showed(
+def test_old_reminders_have_as_many_calendar_days_as_they_showed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _apply_before("0013", tmp_path, monkeypatch)
@@ -388,7 +390,7 @@ FROM generate_series(1, 2345) AS n
 """
 
 
-def test_titles_from_before_they_had_keys_are_in_their_order(
+def test_old_titles_without_keys_are_listed_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _apply_before("0011", tmp_path, monkeypatch)

@@ -17,7 +17,7 @@ def newest(user: SignedIn, other: SignedIn) -> dict[str, int]:
     return {user.user_id: 1, other.user_id: 1}
 
 
-def test_those_who_are_free_are_held_by_the_first_who_asks(newest: dict[str, int]) -> None:
+def test_free_users_are_held_by_the_first_publisher_who_asks(newest: dict[str, int]) -> None:
     with transaction(A_CAUSE) as tx:
         first = publication_store.hold(tx, ONE, newest)
     with transaction(A_CAUSE) as tx:
@@ -27,7 +27,7 @@ def test_those_who_are_free_are_held_by_the_first_who_asks(newest: dict[str, int
     assert second == dict.fromkeys(newest, Publication(0, is_ours=False))
 
 
-def test_who_began_before_the_other_took_hold_does_not_take_it_from_them(
+def test_a_publisher_with_an_older_transaction_does_not_take_a_held_user(
     newest: dict[str, int],
 ) -> None:
     with transaction(A_CAUSE) as late:
@@ -43,9 +43,7 @@ def test_who_began_before_the_other_took_hold_does_not_take_it_from_them(
     assert not newest.keys() & behind.keys()
 
 
-def test_who_is_let_go_is_free_and_not_behind_any_more(
-    newest: dict[str, int], user: SignedIn
-) -> None:
+def test_a_released_user_is_free_and_not_behind(newest: dict[str, int], user: SignedIn) -> None:
     with transaction(A_CAUSE) as tx:
         publication_store.hold(tx, ONE, newest)
         publication_store.let_go(tx, ONE, {user.user_id: 1})
@@ -68,7 +66,9 @@ def test_a_hold_runs_out_unless_it_is_renewed(newest: dict[str, int], user: Sign
     assert held == {user.user_id: Publication(0, is_ours=False)}
 
 
-def test_one_who_was_paused_takes_nothing_back(newest: dict[str, int], user: SignedIn) -> None:
+def test_a_paused_publisher_does_not_set_back_the_progress_of_a_user(
+    newest: dict[str, int], user: SignedIn
+) -> None:
     with transaction(A_CAUSE) as tx:
         publication_store.hold(tx, ONE, newest)
         publication_store.let_go(tx, OTHER, {user.user_id: 7})

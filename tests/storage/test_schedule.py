@@ -139,7 +139,7 @@ def _held(task: Task) -> Generator[Transaction]:
 
 
 @pytest.mark.parametrize("is_new", [False, True])
-def test_a_recurring_task_comes_back_as_it_was_stored(is_new: bool) -> None:  # noqa: FBT001 - a parameter of the test
+def test_a_recurring_task_is_read_back_as_it_was_stored(is_new: bool) -> None:  # noqa: FBT001 - a parameter of the test
     plain = a_task(title="Zażółć 🐘 :name %s \\ '", tags=['"', "{}"], metadata={"a": None})
     task, _ = recurring.set_recurrence(
         plain,
@@ -170,7 +170,7 @@ def test_a_recurring_task_comes_back_as_it_was_stored(is_new: bool) -> None:  # 
     assert {one.id: one for one in found} == {task.id: task, occurrence.id: occurrence}
 
 
-def test_many_tasks_are_saved_at_once_each_as_it_is() -> None:
+def test_many_tasks_are_saved_together_each_with_its_own_series() -> None:
     series = [_a_series() for _ in range(3)]
     _store(*series)
     ended, _ = recurring.remove_recurrence(series[0], now=A_TIME)
@@ -184,7 +184,7 @@ def test_many_tasks_are_saved_at_once_each_as_it_is() -> None:
     assert _due(A_TIME + DAY) == [series[2]]
 
 
-def test_a_new_lead_is_kept_and_moves_the_time_to_create_by_as_much() -> None:
+def test_a_new_lead_time_is_kept_and_moves_the_time_of_creation_by_as_much() -> None:
     task, plain = _a_series(), a_task()
     _store(task, plain)
 
@@ -201,7 +201,7 @@ def test_a_new_lead_is_kept_and_moves_the_time_to_create_by_as_much() -> None:
 # Series that are due
 
 
-def test_series_are_due_by_their_time_less_their_lead_the_longest_due_first() -> None:
+def test_series_are_due_at_their_time_minus_lead_time_the_longest_due_first() -> None:
     late, early, soon = _a_series(3 * HOUR), _a_series(DAY, lead=22 * HOUR), _a_series(HOUR)
     never, _ = tasks.delete(_a_series(HOUR), now=A_TIME)
     _store(late, early, soon, never, a_task(), _a_series(mode="after_completion"))
@@ -213,7 +213,7 @@ def test_series_are_due_by_their_time_less_their_lead_the_longest_due_first() ->
     assert _due(A_TIME + 3 * HOUR, without=[soon.id, late.id]) == [early]
 
 
-def test_the_next_due_is_the_first_of_all_users() -> None:
+def test_the_next_due_series_is_the_first_of_all_users() -> None:
     with transaction(A_CAUSE) as tx:
         nothing = task_store.next_due(tx)
     _store(_a_series(3 * HOUR), _a_series(DAY, lead=22 * HOUR, user_id=OTHER), a_task())
@@ -222,7 +222,7 @@ def test_the_next_due_is_the_first_of_all_users() -> None:
         assert (nothing, task_store.next_due(tx)) == (None, A_TIME + 2 * HOUR)
 
 
-def test_two_that_take_at_once_never_have_the_same_series() -> None:
+def test_two_simultaneous_runs_never_take_the_same_series() -> None:
     series = [_a_series(number * HOUR) for number in range(1, 5)]
     _store(*series)
 
@@ -234,7 +234,7 @@ def test_two_that_take_at_once_never_have_the_same_series() -> None:
     assert (mine, theirs, nobodys) == (series[:2], series[2:], [])
 
 
-def test_a_series_another_has_carried_out_meanwhile_is_not_taken() -> None:
+def test_a_series_that_another_run_has_carried_out_meanwhile_is_not_taken() -> None:
     task = _a_series(HOUR)
     _store(task)
     later, _ = tasks.delete(task, now=A_TIME)
@@ -246,7 +246,7 @@ def test_a_series_another_has_carried_out_meanwhile_is_not_taken() -> None:
     assert (while_held, _due(A_TIME + HOUR)) == ([], [])
 
 
-def test_a_users_recurring_tasks_are_locked_all_and_no_others() -> None:
+def test_all_recurring_tasks_of_a_user_are_locked_and_no_others() -> None:
     live, gone = _a_series(), tasks.delete(_a_series(), now=A_TIME)[0]
     _store(live, gone, a_task(), _a_series(user_id=OTHER))
 
@@ -261,7 +261,7 @@ def test_a_users_recurring_tasks_are_locked_all_and_no_others() -> None:
 # Occurrences, each once
 
 
-def test_the_occurrences_there_are_found_by_their_series_and_time() -> None:
+def test_existing_occurrences_are_found_by_their_series_and_time() -> None:
     one, two = _a_series(), _a_series()
     at, later = A_TIME, A_TIME + timedelta.resolution
     deleted, _ = tasks.delete(_an_occurrence(two, at), now=A_TIME)
@@ -278,7 +278,7 @@ def test_the_occurrences_there_are_found_by_their_series_and_time() -> None:
     assert none == nothing == set()
 
 
-def test_whether_a_task_has_a_successor_is_known_even_when_that_is_deleted() -> None:
+def test_a_deleted_successor_of_a_task_is_found() -> None:
     task, other = _a_series(mode="after_completion"), a_task()
     successor, _ = tasks.delete(_an_occurrence(task, A_TIME, predecessor_id=task.id), now=A_TIME)
     _store(task, other, successor)
@@ -341,7 +341,7 @@ def _at(task: Task, due_in: timedelta, **fields: Any) -> Reminder:  # noqa: ANN4
     return a_reminder(task, now=A_TIME - 999 * DAY, **fields)
 
 
-def test_reminders_come_back_as_they_were_stored_and_changed() -> None:
+def test_reminders_are_read_back_as_they_were_stored_and_changed() -> None:
     task, other = _a_due_task(), _a_due_task(user_id=OTHER)
     one = a_reminder(task, before_due="P1DT1S", message="'Zażółć' :rows %s \\ 🐘\n")
     two = a_reminder(task, remind_at="2026-05-01T00:00:00.000001Z", now=A_TIME + HOUR)
@@ -365,7 +365,7 @@ def test_reminders_come_back_as_they_were_stored_and_changed() -> None:
     assert of_none == []
 
 
-def test_a_reminder_is_locked_with_its_task_and_is_its_users_alone() -> None:
+def test_a_reminder_is_locked_with_its_task_and_for_its_own_user_alone() -> None:
     task = _a_due_task()
     deleted, _ = tasks.delete(task, now=A_TIME)
     reminder, removed = _at(task, HOUR), _at(task, 2 * HOUR)
@@ -380,7 +380,7 @@ def test_a_reminder_is_locked_with_its_task_and_is_its_users_alone() -> None:
                 reminder_store.lock(tx, user_id, reminder_id)
 
 
-def test_a_reminder_taken_away_while_one_waits_for_its_task_is_not_found() -> None:
+def test_a_reminder_removed_during_the_wait_for_its_task_is_not_found() -> None:
     task = _a_due_task()
     reminder = _at(task, HOUR)
     _store(task, reminder)
@@ -402,7 +402,7 @@ def _assert_someone_waits() -> None:
         assert tx.connection.execute(statement).scalar_one() > 0
 
 
-def test_the_pending_are_a_users_scheduled_ones_in_pages_by_their_time() -> None:
+def test_the_pending_list_has_the_scheduled_reminders_of_a_user_in_pages_by_time() -> None:
     task, other = _a_due_task(), _a_due_task(user_id=OTHER)
     mine = [_at(task, hours * HOUR) for hours in (3, 1, 2, 1)]
     sent = reminders.trigger(_at(task, HOUR), task, now=A_TIME).reminder
@@ -468,7 +468,7 @@ def test_the_next_reminder_is_the_first_of_all_users() -> None:
         assert (nothing, reminder_store.next_due(tx)) == (None, A_TIME + 2 * HOUR)
 
 
-def test_reminders_of_a_task_that_another_holds_are_passed_over() -> None:
+def test_reminders_of_a_locked_task_are_passed_over() -> None:
     held, free = _a_due_task(), _a_due_task()
     theirs, mine = _at(held, HOUR), _at(free, 2 * HOUR)
     _store(held, free, theirs, mine)
@@ -480,7 +480,7 @@ def test_reminders_of_a_task_that_another_holds_are_passed_over() -> None:
     assert len(_due_reminders(A_TIME + DAY)) == 2
 
 
-def test_two_that_take_at_once_never_have_the_same_reminder() -> None:
+def test_two_simultaneous_runs_never_take_the_same_reminder() -> None:
     stored = [_a_due_task() for _ in range(4)]
     due = [_at(task, number * HOUR) for number, task in enumerate(stored)]
     _store(*stored, *due)
@@ -516,7 +516,7 @@ Change = Callable[[Task, Reminder], tuple[Task, Reminder]]
 
 
 @CHANGES
-def test_what_is_being_changed_is_not_taken_and_afterwards_is_as_it_was_left(
+def test_a_reminder_in_change_is_not_taken_and_is_then_as_the_change_left_it(
     change: Change,
 ) -> None:
     task, other = _a_due_task(), _a_due_task()
@@ -546,7 +546,7 @@ CREATE VIEW reminders AS SELECT * FROM all_reminders WHERE hold();
 
 
 @CHANGES
-def test_what_was_changed_between_the_look_and_the_lock_is_not_taken(
+def test_a_reminder_changed_between_the_read_and_the_lock_is_not_taken(
     change: Change, database: EmbeddedPostgres
 ) -> None:
     task, other = _a_due_task(), _a_due_task()
@@ -572,7 +572,7 @@ def test_what_was_changed_between_the_look_and_the_lock_is_not_taken(
     assert found == [(untouched, other)]
 
 
-def test_whatever_many_take_and_complete_at_once_no_reminder_is_sent_twice_or_too_late() -> None:
+def test_no_reminder_is_sent_twice_or_too_late_by_simultaneous_runs_and_completions() -> None:
     stored = [_a_due_task() for _ in range(40)]
     due = {task.id: _at(task, HOUR) for task in stored}
     _store(*stored, *due.values())
@@ -618,7 +618,9 @@ def test_whatever_many_take_and_complete_at_once_no_reminder_is_sent_twice_or_to
 
 
 @pytest.mark.parametrize("after", [-HOUR / 2, timedelta(0), HOUR], ids=["before", "amid", "behind"])
-def test_one_users_backlog_does_not_come_before_anothers_first(after: timedelta) -> None:
+def test_the_backlog_of_one_user_does_not_come_before_the_first_item_of_another(
+    after: timedelta,
+) -> None:
     backlog = [a_task(now=A_TIME) for _ in range(600)]
     theirs = a_task(user_id=OTHER)
     late = [
@@ -635,7 +637,7 @@ def test_one_users_backlog_does_not_come_before_anothers_first(after: timedelta)
     assert soon.id in [item.id for item in taken[:2]]
 
 
-def test_who_has_nothing_at_either_end_is_found_where_all_is_looked_through() -> None:
+def test_a_user_in_the_middle_of_the_due_items_is_found_by_a_look_among_all() -> None:
     theirs = _a_series(user_id=OTHER)
     _store(theirs, *(_a_series((place - 300) * SECOND + DAY) for place in range(600)))
 
@@ -648,7 +650,7 @@ def test_who_has_nothing_at_either_end_is_found_where_all_is_looked_through() ->
     assert (among_all, at_the_ends) == ({ME, OTHER}, {ME})
 
 
-def test_one_look_takes_tasks_up_to_so_many_bytes_and_at_least_one() -> None:
+def test_one_look_takes_at_least_one_task_and_no_more_than_its_bytes() -> None:
     _store(replace(_a_series(HOUR), description="x" * 2 * TAKEN_BYTES))
     third = "x" * (TAKEN_BYTES // 3 - 100)
     _store(*(replace(_a_series(), description=third) for _ in range(4)))
@@ -677,7 +679,7 @@ def _a_notification(task: Task, reminder: Reminder, minutes: int = 0) -> Notific
     return notification
 
 
-def test_the_inbox_is_newest_first_in_pages_and_can_leave_out_what_was_read() -> None:
+def test_the_inbox_is_newest_first_in_pages_and_can_leave_out_read_notifications() -> None:
     task, other = _a_due_task(), _a_due_task(user_id=OTHER)
     mine, theirs = _at(task, HOUR), _at(other, HOUR)
     inbox = [_a_notification(task, mine, minutes) for minutes in (2, 1, 1, 0)]
@@ -700,7 +702,7 @@ def test_the_inbox_is_newest_first_in_pages_and_can_leave_out_what_was_read() ->
         assert found == [one for one in wanted if one.read_at is None or not unread]
 
 
-def test_a_notification_is_its_users_alone() -> None:
+def test_a_notification_is_shown_to_its_own_user_alone() -> None:
     task = _a_due_task()
     reminder = _at(task, HOUR)
     notification = _a_notification(task, reminder)

@@ -60,7 +60,7 @@ def test_a_refresh_token_is_traded_for_its_successor(user: SignedIn) -> None:
     assert whose == whose_again == user.user_id
 
 
-def test_a_token_that_is_unknown_or_expired_is_refused(user: SignedIn) -> None:
+def test_an_unknown_or_expired_refresh_token_is_refused(user: SignedIn) -> None:
     token = _open(user)
 
     assert _rotate("never given out")[0] is None
@@ -68,7 +68,7 @@ def test_a_token_that_is_unknown_or_expired_is_refused(user: SignedIn) -> None:
     assert _rotate(token, after=REFRESH_TOKEN_LIFETIME - A_MOMENT)[0] == user.user_id
 
 
-def test_a_used_token_is_still_heard_for_a_moment_and_all_successors_are_good(
+def test_a_used_refresh_token_is_accepted_for_a_moment_and_all_successors_are_good(
     user: SignedIn,
 ) -> None:
     first = _open(user)
@@ -80,7 +80,9 @@ def test_a_used_token_is_still_heard_for_a_moment_and_all_successors_are_good(
     assert [_rotate(token)[0] for token in (second, third)] == [user.user_id] * 2
 
 
-def test_a_token_used_again_later_ends_its_whole_family_and_no_other(user: SignedIn) -> None:
+def test_a_refresh_token_used_again_later_ends_its_whole_family_and_no_other(
+    user: SignedIn,
+) -> None:
     elsewhere = _open(user)
     first = _open(user)
     _, second = _rotate(first)
@@ -92,7 +94,7 @@ def test_a_token_used_again_later_ends_its_whole_family_and_no_other(user: Signe
     assert _rotate(elsewhere)[0] == user.user_id
 
 
-def test_a_token_that_two_use_at_once_serves_both(user: SignedIn) -> None:
+def test_a_refresh_token_used_twice_at_once_serves_both_requests(user: SignedIn) -> None:
     token = _open(user)
 
     with ThreadPoolExecutor(8) as pool:
@@ -115,7 +117,7 @@ def test_a_closed_session_is_over_for_all_its_tokens(user: SignedIn) -> None:
     assert _rotate(elsewhere)[0] == user.user_id
 
 
-def test_a_session_is_closed_by_its_id_too_but_only_by_its_own_user(
+def test_a_session_is_closed_by_its_id_only_for_its_own_user(
     user: SignedIn, other: SignedIn
 ) -> None:
     token = tokens.new_secret()
@@ -132,7 +134,7 @@ def test_a_session_is_closed_by_its_id_too_but_only_by_its_own_user(
     assert _rotate(token)[0] is None
 
 
-def test_a_new_session_forgets_the_expired_ones_of_its_user(
+def test_a_new_session_deletes_the_expired_sessions_of_its_user(
     user: SignedIn, other: SignedIn
 ) -> None:
     _open(user)
@@ -172,7 +174,7 @@ def test_a_ticket_is_good_once_and_until_it_expires(user: SignedIn) -> None:
     assert (late, unknown) == (None, None)
 
 
-def test_a_ticket_that_many_take_at_once_is_given_to_one(user: SignedIn) -> None:
+def test_a_ticket_used_by_many_at_once_is_good_for_one(user: SignedIn) -> None:
     of = Ticket(user.user_id, A_TIME)
     ticket = tokens.new_secret()
     expires_at = A_TIME + A_MOMENT
@@ -192,7 +194,7 @@ def test_a_ticket_that_many_take_at_once_is_given_to_one(user: SignedIn) -> None
 
 
 @pytest.mark.parametrize("table", ["refresh_tokens", "socket_tickets"])
-def test_no_secret_stands_in_the_database(user: SignedIn, table: str) -> None:
+def test_no_secret_is_stored_in_the_database(user: SignedIn, table: str) -> None:
     refresh_token = _open(user)
     ticket = tokens.new_secret()
     of = Ticket(user.user_id, A_TIME)

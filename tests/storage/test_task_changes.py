@@ -68,7 +68,7 @@ def _reminder_of(task: Task) -> Reminder:
     return found
 
 
-def test_a_due_date_takes_the_reminders_with_it_and_their_events_come_after_the_tasks(
+def test_a_due_date_moves_the_reminders_whose_events_come_after_those_of_the_task(
     user: SignedIn,
 ) -> None:
     [(task, reminder)] = _stored(user, 1)
@@ -99,7 +99,7 @@ def test_an_unchanged_task_sends_no_statement(user: SignedIn) -> None:
     assert _saved((task, (task, []))) == []
 
 
-def test_many_tasks_are_changed_by_as_many_statements_as_two(user: SignedIn) -> None:
+def test_many_tasks_are_changed_by_as_few_statements_as_two(user: SignedIn) -> None:
     stored = _stored(user, 20)
 
     def completed(places: slice) -> list[tuple[Task, Changed]]:
@@ -115,7 +115,7 @@ def test_many_tasks_are_changed_by_as_many_statements_as_two(user: SignedIn) -> 
     assert sorted(_types(user)[1:]) == ["reminder.cancelled"] * 20 + ["task.completed"] * 20
 
 
-def test_a_lead_is_stored_although_it_raises_no_version(user: SignedIn) -> None:
+def test_a_lead_time_is_stored_although_it_raises_no_version(user: SignedIn) -> None:
     task = a_recurring_task(user_id=user.user_id)
     with transaction(A_CAUSE) as tx:
         task_changes.save_all(tx, new_tasks=[task], events=[])
@@ -173,5 +173,5 @@ def test_no_other_module_of_storage_writes_tasks_or_reminders(path: Path) -> Non
         "text('UPDATE tasks SET title = 1')",
     ],
 )
-def test_whatever_writes_them_is_found(source: str) -> None:
+def test_the_check_finds_each_way_to_write_tasks_or_reminders(source: str) -> None:
     assert _writes(source)

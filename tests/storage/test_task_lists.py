@@ -133,7 +133,7 @@ def test_no_page_reads_more_than_a_bounded_part_of_the_tasks(
     "name", ["none", "pending", "cancelled", "no status", "two statuses", "open", "completed"]
 )
 @pytest.mark.parametrize("sort", SORTS)
-def test_a_list_by_status_reads_what_it_shows_also_far_into_it(name: str, sort: str) -> None:
+def test_a_list_by_status_reads_no_more_than_it_shows_on_any_page(name: str, sort: str) -> None:
     with transaction(A_CAUSE) as tx:
         far = task_lists.list_of(
             tx, "somebody", FILTERS[name], sort=sort, after=None, limit=MANY // 4
@@ -155,7 +155,7 @@ def test_a_list_by_status_reads_what_it_shows_also_far_into_it(name: str, sort: 
         *(product(["due in an hour", "due later", "due sooner", "due never"], ["due_date"])),
     ],
 )
-def test_a_filter_that_goes_with_the_order_reads_what_it_shows(name: str, by: str) -> None:
+def test_a_filter_that_goes_with_the_order_reads_no_more_than_it_shows(name: str, by: str) -> None:
     for sort in (by, f"-{by}"):
         found, read = _page(FILTERS[name], sort)
 
@@ -168,7 +168,9 @@ def test_a_filter_that_goes_with_the_order_reads_what_it_shows(name: str, by: st
     "name",
     ["rare tag", "no tag", "no two tags", "urgent", "due in an hour", "due never", "recurring"],
 )
-def test_few_are_found_at_once_wherever_they_are(name: str, looking_at_few: int) -> None:
+def test_a_few_matching_tasks_are_found_at_once_anywhere_in_the_list(
+    name: str, looking_at_few: int
+) -> None:
     for sort in SORTS:
         found, _ = _page(FILTERS[name], sort)
 
@@ -176,7 +178,7 @@ def test_few_are_found_at_once_wherever_they_are(name: str, looking_at_few: int)
     assert looking_at_few
 
 
-def test_pages_cut_short_are_the_whole_list_each_task_once(
+def test_shortened_pages_give_the_whole_list_each_task_once(
     user: SignedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, most in (("LOOKED_AT_FIRST", 5), ("FEW", 7), ("LOOKED_AT_MOST", 11)):

@@ -96,7 +96,7 @@ def test_the_pages_of_a_list_are_the_whole_list_each_task_once(
 
 
 @pytest.mark.parametrize("sort", SORTABLE)
-def test_descending_is_ascending_turned_round_except_that_no_due_date_is_last(
+def test_the_descending_order_is_the_ascending_reversed_except_that_no_due_date_is_last(
     user: SignedIn, sort: str
 ) -> None:
     _many(user)
@@ -111,7 +111,7 @@ def test_descending_is_ascending_turned_round_except_that_no_due_date_is_last(
     assert ascending == descending[::-1]
 
 
-def test_each_order_is_what_its_name_says(user: SignedIn) -> None:
+def test_each_order_sorts_by_the_field_of_its_name(user: SignedIn) -> None:
     _many(user)
 
     by_priority = [PRIORITIES.index(task.priority) for task in _list(user, sort="priority")[0]]
@@ -124,7 +124,7 @@ def test_each_order_is_what_its_name_says(user: SignedIn) -> None:
     assert by_time == sorted(by_time)
 
 
-def test_a_task_made_between_two_pages_moves_nothing(user: SignedIn) -> None:
+def test_a_task_created_between_two_pages_moves_no_other(user: SignedIn) -> None:
     stored = _many(user, 6)
     first, after = _list(user, sort="-created_at", limit=3)
 
@@ -135,7 +135,7 @@ def test_a_task_made_between_two_pages_moves_nothing(user: SignedIn) -> None:
     assert {task.id for task in first + second} == {task.id for task in stored}
 
 
-def test_a_page_that_ends_with_the_list_says_there_is_no_more(user: SignedIn) -> None:
+def test_the_last_page_says_that_there_is_no_more(user: SignedIn) -> None:
     _many(user, 4)
 
     assert _list(user, limit=4)[1] is None
@@ -143,7 +143,7 @@ def test_a_page_that_ends_with_the_list_says_there_is_no_more(user: SignedIn) ->
     assert _list(user, TaskFilter(tags=["none"]))[0] == []
 
 
-def test_each_filter_narrows_to_what_it_says(user: SignedIn) -> None:
+def test_each_filter_lists_the_tasks_with_its_value_alone(user: SignedIn) -> None:
     plain = a_stored_task(user.user_id).id
     busy = a_stored_task(user.user_id, status="in_progress", priority="urgent").id
     done = a_stored_task(user.user_id, status="completed", priority="low").id
@@ -169,7 +169,9 @@ def test_each_filter_narrows_to_what_it_says(user: SignedIn) -> None:
     assert _ids(user, tags=["home"], completed=False, due_after=A_TIME - microsecond) == {due}
 
 
-def test_what_is_deleted_or_another_users_is_not_listed(user: SignedIn, other: SignedIn) -> None:
+def test_deleted_tasks_and_those_of_other_users_are_not_listed(
+    user: SignedIn, other: SignedIn
+) -> None:
     mine = a_stored_task(user.user_id)
     gone = a_stored_task(user.user_id)
     theirs = a_stored_task(other.user_id)
@@ -197,7 +199,7 @@ def test_a_position_of_another_order_is_refused(user: SignedIn, sort: str) -> No
         _list(user, sort=sort, after=Position("no such key", uuid4()))
 
 
-def test_a_task_comes_back_as_it_was_stored(user: SignedIn) -> None:
+def test_a_task_is_read_back_as_it_was_stored(user: SignedIn) -> None:
     task = a_task(
         user_id=user.user_id,
         now=A_TIME + timedelta(microseconds=1),

@@ -71,7 +71,7 @@ def _rows(tx: Transaction, statement: str) -> list[object]:
 
 
 @pytest.mark.usefixtures("scratch")
-def test_two_that_deadlock_both_come_through() -> None:
+def test_two_transactions_that_deadlock_are_both_committed() -> None:
     attempts: list[int] = []
     both_hold_one = threading.Barrier(2)
 
@@ -135,7 +135,7 @@ def test_a_connection_that_is_lost_before_the_commit_is_replaced() -> None:
     assert _counts() == [1, 1]
 
 
-def test_what_fails_for_good_is_tried_a_few_times_and_told() -> None:
+def test_a_transaction_that_always_fails_is_tried_a_few_times_and_refused() -> None:
     tried = 0
 
     def work(tx: Transaction) -> None:
@@ -151,7 +151,7 @@ def test_what_fails_for_good_is_tried_a_few_times_and_told() -> None:
 
 
 @pytest.mark.usefixtures("scratch")
-def test_what_the_work_itself_raises_is_not_tried_again_and_leaves_nothing() -> None:
+def test_an_error_raised_by_the_work_is_not_tried_again_and_leaves_no_change() -> None:
     tried = 0
 
     def work(tx: Transaction) -> None:
@@ -213,7 +213,7 @@ def test_a_connection_that_is_lost_at_the_commit_is_never_run_again() -> None:
 
 
 @pytest.mark.usefixtures("scratch")
-def test_connections_that_were_all_lost_do_not_hurt_the_next_transactions(
+def test_the_loss_of_all_connections_does_not_hurt_the_next_transactions(
     database: EmbeddedPostgres,
 ) -> None:
     """PostgreSQL was started again, and the pool is full of connections that broke."""
@@ -247,7 +247,7 @@ def test_connections_that_were_all_lost_do_not_hurt_the_next_transactions(
     assert _counts() == [10, 0]
 
 
-def test_a_server_that_is_away_is_said_to_be(tmp_path: Path) -> None:
+def test_a_server_that_is_away_is_reported_as_unreachable(tmp_path: Path) -> None:
     url = f"postgresql+pg8000://postgres@/taskflow?unix_sock={tmp_path}/nobody"
 
     with database_at(url):
@@ -258,7 +258,7 @@ def test_a_server_that_is_away_is_said_to_be(tmp_path: Path) -> None:
             pytest.fail("there is no connection to work on")
 
 
-def test_a_server_that_went_away_is_said_to_be_and_used_again_when_it_is_back(
+def test_a_server_that_went_away_is_reported_and_used_again_when_it_is_back(
     tmp_path: Path,
 ) -> None:
     server = EmbeddedPostgres(tmp_path)
@@ -276,7 +276,7 @@ def test_a_server_that_went_away_is_said_to_be_and_used_again_when_it_is_back(
         server.stop()
 
 
-def test_a_pool_that_is_used_up_is_said_to_be(
+def test_an_exhausted_pool_is_raised_as_an_unavailable_database(
     database: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskflow.storage.transactions._POOL_TIMEOUT_S", 0.05)
@@ -289,7 +289,7 @@ def test_a_pool_that_is_used_up_is_said_to_be(
 
 
 @pytest.mark.usefixtures("scratch")
-def test_a_lock_that_is_held_too_long_is_told_and_not_tried_again(
+def test_a_lock_that_is_held_too_long_is_reported_and_not_tried_again(
     database: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskflow.storage.transactions.LOCK_TIMEOUT_MS", 50)
@@ -318,7 +318,7 @@ def test_every_connection_has_its_time_limits() -> None:
     assert found == [["10s"], ["30s"], ["30s"]]
 
 
-def test_listeners_hear_of_what_was_appended_only_once_it_is_committed(
+def test_listeners_hear_of_appended_events_only_after_their_commit(
     user: SignedIn, other: SignedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[dict[str, int]] = []
@@ -343,7 +343,7 @@ def test_listeners_hear_of_what_was_appended_only_once_it_is_committed(
     assert seen_by_listener == [3, 4]
 
 
-def test_listeners_do_not_hear_of_what_was_rolled_back_or_appended_nothing(
+def test_listeners_do_not_hear_of_rollbacks_and_of_transactions_without_events(
     user: SignedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     heard: list[object] = []
@@ -372,7 +372,7 @@ def _append_setting(tx: Transaction, user: SignedIn) -> None:
     events.append(tx, happened)
 
 
-def test_the_least_of_all_limits_says_how_many_connections_there_may_be(
+def test_the_maximum_of_connections_is_the_least_of_all_limits(
     empty_database: str,
 ) -> None:
     by_server = connections_max()

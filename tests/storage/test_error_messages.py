@@ -63,14 +63,14 @@ def _fail(statement: str) -> Exception:
         ("SELECT :secret FROM nowhere", "42P01"),
     ],
 )
-def test_a_statement_that_failed_is_told_without_its_values(statement: str, sqlstate: str) -> None:
+def test_a_failed_statement_is_logged_without_its_values(statement: str, sqlstate: str) -> None:
     line = _logged(_fail(statement))
 
     assert SECRET not in line
     assert sqlstate in line
 
 
-def test_what_nobody_foresaw_is_told_without_its_words() -> None:
+def test_an_unforeseen_error_is_logged_without_its_message() -> None:
     def read(tx: Transaction) -> None:
         try:
             int(SECRET)
@@ -87,7 +87,7 @@ def test_what_nobody_foresaw_is_told_without_its_words() -> None:
     assert "42703" in line
 
 
-def test_what_nobody_caught_is_told_without_its_words() -> None:
+def test_an_uncaught_error_is_logged_without_its_message() -> None:
     program = f"""
 import threading
 from taskflow import logs
@@ -122,7 +122,7 @@ def test_a_statement_that_takes_too_long_is_an_outage_and_is_not_run_again() -> 
     assert times == [1]
 
 
-def test_a_database_that_takes_no_writes_is_an_outage_and_says_so(
+def test_a_read_only_database_is_an_outage_and_is_reported(
     database: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read_only = driver.engine(

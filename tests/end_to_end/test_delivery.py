@@ -65,7 +65,7 @@ def _lose(event: Event) -> None:
     tamper("DELETE FROM audit_entries WHERE event_id = CAST(:event_id AS uuid)", **here)
 
 
-def test_effects_that_were_lost_are_had_again_once(system: System) -> None:
+def test_lost_effects_of_events_are_had_again_once(system: System) -> None:
     with database_of(system):
         user = _a_user_with_a_log_of_an_hour_ago()
         eventually(lambda: _audited(user, 1, 2, 3, 4), within_s=SOON_S)
@@ -80,7 +80,7 @@ def test_effects_that_were_lost_are_had_again_once(system: System) -> None:
         eventually(lambda: _audited(user, 1, 2, 3, 4), within_s=SOON_S)
 
 
-def test_a_dead_letter_that_is_sent_again_has_its_effect(system: System) -> None:
+def test_a_resent_dead_letter_has_its_effect(system: System) -> None:
     with database_of(system):
         user, administrator = a_user(), an_administrator()
         eventually(lambda: _audited(user, 1), within_s=SOON_S)
@@ -129,7 +129,7 @@ def _forget(letter_id: UUID) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_what_was_acknowledged_reaches_the_log_the_audit_and_every_client_once(
+def test_acknowledged_writes_reach_the_log_the_audit_and_every_client_once(
     system: System,
 ) -> None:
     seed = randbits(32)

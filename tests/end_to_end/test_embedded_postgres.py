@@ -84,7 +84,7 @@ def test_the_database_is_utf8_and_orders_by_code_point_on_every_machine(
     assert (locale, lower) == ("UTF8 b C.UTF-8", "åsa")
 
 
-def test_what_was_written_is_there_after_a_stop_and_a_start(server: EmbeddedPostgres) -> None:
+def test_written_rows_are_there_after_a_stop_and_a_start(server: EmbeddedPostgres) -> None:
     _run(server, "CREATE TABLE kept AS SELECT 1 AS n")
 
     server.stop()
@@ -93,7 +93,7 @@ def test_what_was_written_is_there_after_a_stop_and_a_start(server: EmbeddedPost
     assert _run(server, "SELECT n FROM kept") == 1
 
 
-def test_what_was_committed_is_there_after_the_server_was_killed(server: EmbeddedPostgres) -> None:
+def test_committed_rows_are_there_after_the_server_was_killed(server: EmbeddedPostgres) -> None:
     _run(server, "CREATE TABLE kept AS SELECT 1 AS n")
 
     os.kill(server.process.pid, signal.SIGKILL)
@@ -108,7 +108,9 @@ def test_commits_are_durable(server: EmbeddedPostgres) -> None:
     assert _run(server, settings) == "onon"
 
 
-def test_only_its_own_user_reaches_it_and_only_by_its_socket(server: EmbeddedPostgres) -> None:
+def test_the_database_is_reached_only_by_its_own_user_through_its_socket(
+    server: EmbeddedPostgres,
+) -> None:
     path = Path(str(make_url(server.url).query["unix_sock"]))
 
     connections = psutil.Process(server.process.pid).net_connections("inet")
@@ -118,7 +120,7 @@ def test_only_its_own_user_reaches_it_and_only_by_its_socket(server: EmbeddedPos
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
-def test_a_stopped_server_has_ended_in_order_and_may_be_stopped_again(
+def test_a_server_stops_in_order_and_may_be_stopped_again(
     server: EmbeddedPostgres,
 ) -> None:
     server.stop()
@@ -127,7 +129,7 @@ def test_a_stopped_server_has_ended_in_order_and_may_be_stopped_again(
     assert server.process.returncode == 0
 
 
-def test_a_server_left_over_from_before_makes_way(server: EmbeddedPostgres, data_dir: Path) -> None:
+def test_a_leftover_server_is_replaced(server: EmbeddedPostgres, data_dir: Path) -> None:
     _run(server, "CREATE TABLE kept AS SELECT 1 AS n")
     successor = EmbeddedPostgres(data_dir)
 
@@ -152,11 +154,11 @@ def test_the_server_ends_when_its_supervisor_is_killed_and_starts_again(data_dir
     successor.stop()
 
 
-def test_an_interrupt_from_the_terminal_does_not_reach_it(server: EmbeddedPostgres) -> None:
+def test_an_interrupt_from_the_terminal_does_not_reach_the_server(server: EmbeddedPostgres) -> None:
     assert os.getpgid(server.process.pid) != os.getpgrp()
 
 
-def test_a_lock_file_that_names_another_process_does_not_keep_it_down(
+def test_a_lock_file_that_names_another_process_does_not_prevent_the_start(
     server: EmbeddedPostgres, data_dir: Path
 ) -> None:
     lock_file = data_dir / "postgres" / "postmaster.pid"
@@ -169,7 +171,7 @@ def test_a_lock_file_that_names_another_process_does_not_keep_it_down(
     assert _run(server, "SELECT 1") == 1
 
 
-def test_a_first_start_that_was_cut_short_is_done_anew(tmp_path: Path) -> None:
+def test_an_interrupted_first_start_is_done_anew(tmp_path: Path) -> None:
     unfinished = tmp_path / "postgres.new"
     unfinished.mkdir()
     (unfinished / "PG_VERSION").write_text("18\n")
@@ -181,7 +183,7 @@ def test_a_first_start_that_was_cut_short_is_done_anew(tmp_path: Path) -> None:
     server.stop()
 
 
-def test_a_long_path_gets_its_socket_elsewhere(tmp_path: Path) -> None:
+def test_a_server_with_a_long_path_has_its_socket_elsewhere(tmp_path: Path) -> None:
     server = EmbeddedPostgres(tmp_path / ("long" * 30))
 
     server.start()
@@ -191,7 +193,7 @@ def test_a_long_path_gets_its_socket_elsewhere(tmp_path: Path) -> None:
     server.stop()
 
 
-def test_a_start_that_fails_says_what_the_log_says(tmp_path: Path) -> None:
+def test_a_failed_start_tells_the_log_of_the_server(tmp_path: Path) -> None:
     server = EmbeddedPostgres(tmp_path, options={"max_connections": "many"})
 
     with pytest.raises(PostgresDidNotStart, match="invalid value for parameter"):
@@ -210,7 +212,7 @@ def test_options_win_over_the_defaults(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the other tests run as a plain user")
-def test_a_plain_user_can_run_it() -> None:
+def test_an_ordinary_user_can_run_the_server() -> None:
     nobody = pwd.getpwnam("nobody")
     folder = Path(tempfile.mkdtemp())
     os.chown(folder, nobody.pw_uid, nobody.pw_gid)

@@ -222,7 +222,7 @@ def counted(system: System, metric: str) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(metric + " "))
 
 
-def test_a_plain_consumer_reads_what_was_written_through_rest(
+def test_an_ordinary_kafka_consumer_reads_events_written_through_rest(
     broker: Broker, system: System, user: SignedIn
 ) -> None:
     with Remote(system, user) as remote:
@@ -430,7 +430,7 @@ def poisons_for(user: SignedIn) -> Mapping[str, tuple[Headers, bytes | None]]:
     }
 
 
-def test_what_is_no_event_goes_to_the_dead_letters_and_holds_nothing_up(
+def test_a_record_that_is_no_event_goes_to_the_dead_letters_and_holds_up_no_event(
     broker: Broker, system: System, administrator: SignedIn, user: SignedIn, poisoned: None
 ) -> None:
     del poisoned
@@ -472,7 +472,7 @@ def dead_letters(system: System, administrator: SignedIn) -> Sequence[Mapping[st
 
 
 @pytest.mark.parametrize("harm", ["kill", "pause"])
-def test_a_broker_that_goes_away_delays_nobody_and_is_sent_the_rest_in_order(
+def test_a_broker_that_goes_away_delays_no_request_and_is_sent_the_rest_in_order(
     broker: Broker, system: System, administrator: SignedIn, user: SignedIn, harm: str
 ) -> None:
     with Follower(system, user) as follower, Remote(system, user) as remote:
@@ -510,7 +510,7 @@ def _create(remote: Remote, count: int, *, pause_s: float = 0) -> float:
     return slowest_s
 
 
-def test_what_kafka_lost_is_brought_to_the_consumers_from_the_log(
+def test_events_that_kafka_lost_are_brought_to_the_consumers_from_the_log(
     broker: Broker,
     system: System,
     administrator: SignedIn,
@@ -566,7 +566,7 @@ def set_forward(monkeypatch: pytest.MonkeyPatch, by: timedelta) -> None:
     monkeypatch.setattr(clock, "now", lambda: now)
 
 
-def test_a_kafka_that_comes_later_is_sent_and_delivered_everything(
+def test_a_kafka_configured_later_is_sent_and_delivers_all_events(
     tmp_path: Path, prepare: Callable[..., System]
 ) -> None:
     broker = Broker(tmp_path / "kafka", secured=True)
@@ -605,7 +605,7 @@ def stopped(system: System) -> None:
     assert time.monotonic() - began_s < STOPPED_WITHIN_S
 
 
-def test_a_wrong_password_is_said_and_delays_nobody(
+def test_a_wrong_password_of_kafka_is_logged_and_delays_no_request(
     broker: Broker, prepare: Callable[..., System]
 ) -> None:
     system = prepare(**in_clear(broker, password="not this one"))
@@ -623,7 +623,7 @@ def test_a_wrong_password_is_said_and_delays_nobody(
     stopped(system)
 
 
-def test_it_stops_in_time_while_kafka_is_down(broker: Broker, system: System) -> None:
+def test_a_system_stops_in_time_while_kafka_is_down(broker: Broker, system: System) -> None:
     broker.kill()
 
     stopped(system)

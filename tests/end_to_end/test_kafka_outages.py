@@ -35,7 +35,7 @@ def system(kafka: KafkaSettings, tmp_path: Path) -> Generator[System]:
 
 
 @pytest.mark.timeout(300)
-def test_what_was_acknowledged_reaches_kafka_the_audit_and_every_client(
+def test_acknowledged_writes_reach_kafka_the_audit_and_every_client(
     own_broker: Broker, kafka: KafkaSettings, system: System
 ) -> None:
     seed = randbits(32)

@@ -12,7 +12,7 @@ ROUNDS = 3
 
 
 @pytest.mark.timeout(300)
-def test_what_was_acknowledged_survives_kills_and_reaches_the_sockets_once(
+def test_acknowledged_writes_survive_kills_and_reach_the_sockets_once(
     own_system: System,
 ) -> None:
     seed = randbits(32)

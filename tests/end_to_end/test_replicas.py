@@ -71,7 +71,7 @@ def sockets_held(worker: psutil.Process, system: System) -> int:
     )
 
 
-def test_a_users_sockets_on_all_workers_hear_everything_in_order(system: System) -> None:
+def test_the_sockets_of_a_user_on_all_workers_hear_all_messages_in_order(system: System) -> None:
     [user] = users_of(system, 1)
     groups: list[SocketClients] = []
     with ExitStack() as stack:
@@ -99,7 +99,7 @@ def _create(system: System, user: SignedIn, count: int) -> None:
             remote.create()
 
 
-def test_when_a_worker_stops_its_clients_are_back_soon_and_miss_nothing(system: System) -> None:
+def test_the_clients_of_a_stopped_worker_are_back_soon_and_miss_no_message(system: System) -> None:
     users = users_of(system, 20)
     with SocketClients(system, users) as clients:
         clients.wait_until_connected(within_s=SOON_S)
@@ -125,7 +125,7 @@ def _gone(victim: psutil.Process) -> None:
     assert not victim.is_running() or victim.status() == psutil.STATUS_ZOMBIE
 
 
-def test_those_who_long_poll_hold_up_nobody(system: System) -> None:
+def test_waiting_long_polls_hold_up_no_request(system: System) -> None:
     [user, other] = users_of(system, 2)
     with ThreadPoolExecutor(50) as pool:
         began_s = time.monotonic()
@@ -155,7 +155,7 @@ def _all_wait(system: System, count: int) -> None:
     assert held >= count
 
 
-def test_sockets_are_sent_away_in_time_spread_out_and_miss_nothing(of_two: System) -> None:
+def test_old_sockets_are_sent_away_at_different_times_and_miss_no_message(of_two: System) -> None:
     users = users_of(of_two, 20)
     with SocketClients(of_two, users) as clients:
         with TaskWriters(of_two, users, threads=2, pause_s=0.05):

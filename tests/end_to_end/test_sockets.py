@@ -144,7 +144,7 @@ def test_a_ticket_opens_one_socket(system: System, user: SignedIn) -> None:
         assert close_code(again) == CloseCode.BAD_TOKEN
 
 
-def test_who_guesses_tickets_is_told_when_to_come_back(own_system: System) -> None:
+def test_a_client_that_guesses_tickets_is_told_when_to_come_back(own_system: System) -> None:
     own_system.settings["RATE_LIMIT_AUTH_PER_MIN"] = "5"
     own_system.start()
     user = a_new_user(own_system)
@@ -164,7 +164,7 @@ def test_who_guesses_tickets_is_told_when_to_come_back(own_system: System) -> No
     assert signed_in(own_system, "login", user.email).user_id == user.user_id
 
 
-def test_a_token_in_the_query_string_is_not_heard(system: System, user: SignedIn) -> None:
+def test_a_token_in_the_query_string_is_refused(system: System, user: SignedIn) -> None:
     with opened(system, token=user.token, access_token=user.token) as listening:
         listening.send("{}")
 
@@ -181,28 +181,30 @@ def test_all_paths_lead_to_the_socket(system: System, user: SignedIn) -> None:
 
 
 @pytest.mark.parametrize("path", ["/{other}", "/user/{other}/tasks", "/nobody"])
-def test_anothers_path_is_closed_with_4403(
+def test_a_socket_on_the_path_of_another_user_is_closed_with_4403(
     system: System, user: SignedIn, other: SignedIn, path: str
 ) -> None:
     with opened(system, path.format(other=other.user_id), headers=user.headers) as listening:
         assert close_code(listening) == CloseCode.NOT_YOUR_ACCOUNT
 
 
-def test_a_token_that_may_not_read_is_closed_with_4403(system: System, user: SignedIn) -> None:
+def test_a_socket_whose_token_may_not_read_is_closed_with_4403(
+    system: System, user: SignedIn
+) -> None:
     token = _token(system, user, permissions=["tasks:write"])
 
     with opened(system, headers=_bearer(token)) as listening:
         assert close_code(listening) == CloseCode.NOT_YOUR_ACCOUNT
 
 
-def test_a_ticket_of_another_is_closed_with_4403_on_ones_own_path(
+def test_a_socket_on_ones_own_path_with_the_ticket_of_another_is_closed_with_4403(
     system: System, user: SignedIn, other: SignedIn
 ) -> None:
     with opened(system, f"/{user.user_id}", ticket=_ticket(system, other)) as listening:
         assert close_code(listening) == CloseCode.NOT_YOUR_ACCOUNT
 
 
-def test_a_bad_token_is_closed_with_4401(system: System, user: SignedIn) -> None:
+def test_a_socket_with_a_bad_token_is_closed_with_4401(system: System, user: SignedIn) -> None:
     expired = _token(system, user, exp=clock.now() - timedelta(minutes=1))
     nobodys = _token(system, user, sub="nobody at all")
     unsigned = jwt.encode({"sub": user.user_id}, "", algorithm="none")
@@ -238,7 +240,7 @@ def test_a_bad_token_is_closed_with_4401(system: System, user: SignedIn) -> None
         "\U0001f418",
     ],
 )
-def test_a_first_message_that_is_no_token_is_closed_with_4401(
+def test_a_socket_whose_first_message_is_no_token_is_closed_with_4401(
     system: System, first: str | bytes
 ) -> None:
     with opened(system) as listening:
@@ -247,7 +249,7 @@ def test_a_first_message_that_is_no_token_is_closed_with_4401(
         assert close_code(listening) == CloseCode.BAD_TOKEN
 
 
-def test_who_sends_no_token_in_time_is_closed_with_4408(system: System) -> None:
+def test_a_socket_without_a_token_in_time_is_closed_with_4408(system: System) -> None:
     with opened(system) as listening:
         began_s = time.monotonic()
 
@@ -259,12 +261,14 @@ def test_who_sends_no_token_in_time_is_closed_with_4408(system: System) -> None:
 @pytest.mark.parametrize(
     "since", ["", "-1", "1.5", "x", "+1", "٣", " 1", "1 ", "0x1", "1e3", "1" * 20, "1" * 2000, "\0"]
 )
-def test_a_bad_since_is_closed_with_4400(system: System, user: SignedIn, since: str) -> None:
+def test_a_socket_with_a_bad_since_is_closed_with_4400(
+    system: System, user: SignedIn, since: str
+) -> None:
     with opened(system, headers=user.headers, since=since) as listening:
         assert close_code(listening) == CloseCode.BAD_SINCE
 
 
-def test_a_since_or_a_ticket_given_twice_is_none(system: System, user: SignedIn) -> None:
+def test_a_since_or_a_ticket_given_twice_is_refused(system: System, user: SignedIn) -> None:
     with opened(system, headers=user.headers, since=[0, 1]) as listening:
         assert close_code(listening) == CloseCode.BAD_SINCE
     with opened(system, ticket=[_ticket(system, user), "x"]) as listening:
@@ -284,7 +288,7 @@ def test_a_token_that_expires_closes_its_socket_with_4401(system: System, user: 
         assert time.monotonic() - began_s < 4
 
 
-def test_a_newer_token_keeps_the_socket_open_beyond_the_older(
+def test_a_newer_token_keeps_the_socket_open_beyond_the_end_of_the_older(
     system: System, user: SignedIn
 ) -> None:
     soon = int(clock.now().timestamp()) + 2
@@ -300,7 +304,7 @@ def test_a_newer_token_keeps_the_socket_open_beyond_the_older(
         assert heard(listening)["data"] == task
 
 
-def test_a_newer_token_of_another_closes_the_socket(
+def test_a_newer_token_of_another_user_closes_the_socket(
     system: System, user: SignedIn, other: SignedIn
 ) -> None:
     with following(system, user) as listening:
@@ -312,7 +316,7 @@ def test_a_newer_token_of_another_closes_the_socket(
 # What is heard: L2
 
 
-def test_messages_have_their_shape(system: System, user: SignedIn) -> None:
+def test_messages_have_their_documented_shape(system: System, user: SignedIn) -> None:
     with Remote(system, user) as remote, opened(system, headers=user.headers) as listening:
         sync = heard(listening)
         answer = remote.request("POST", "tasks", {"title": "Zażółć 🐘"})
@@ -406,7 +410,7 @@ def test_a_socket_of_another_user_hears_nothing(
                 listening.recv(timeout=1.5)
 
 
-def test_a_socket_that_is_cut_and_resumes_misses_nothing(system: System, user: SignedIn) -> None:
+def test_a_socket_that_is_cut_and_resumes_misses_no_message(system: System, user: SignedIn) -> None:
     found: list[int] = []
     with Remote(system, user) as remote:
         for round_ in range(4):
@@ -442,7 +446,7 @@ def test_events_committed_while_a_socket_resumes_are_neither_missed_nor_doubled(
     assert list(itertools.chain.from_iterable(runs)) == list(range(1, 152))
 
 
-def test_twenty_writers_at_once_are_seen_in_one_order_by_all(
+def test_changes_of_twenty_writers_are_heard_in_one_order_by_all_sockets(
     system: System, user: SignedIn
 ) -> None:
     def write(writer: int) -> None:
@@ -497,7 +501,7 @@ def _append_many(user: SignedIn, count: int, *, padding: str = "") -> None:
             )
 
 
-def test_five_thousand_events_while_away_are_all_heard_in_order(
+def test_five_thousand_events_missed_by_a_socket_are_all_heard_in_order(
     system: System, user: SignedIn
 ) -> None:
     with database_of(system):
@@ -513,16 +517,14 @@ def test_five_thousand_events_while_away_are_all_heard_in_order(
     assert live["seq"] == 5002
 
 
-def test_an_event_whose_commit_nobody_told_of_is_heard_all_the_same(
-    system: System, user: SignedIn
-) -> None:
+def test_an_event_without_a_hint_of_its_commit_is_heard(system: System, user: SignedIn) -> None:
     with following(system, user) as listening, database_of(system):
         _append_many(user, 3)
 
         assert seqs(heard_up_to(listening, 4)) == [2, 3, 4]
 
 
-def test_a_client_that_missed_too_much_or_knows_of_more_than_there_is_reads_the_lists(
+def test_a_client_with_a_since_too_old_or_beyond_the_newest_reads_the_lists(
     system: System, user: SignedIn
 ) -> None:
     def first_of(since: int | None) -> tuple[object, object, object]:
@@ -630,7 +632,7 @@ def _frames(found: bytes) -> list[tuple[int, bytes]]:
     return frames
 
 
-def test_messages_that_mean_nothing_change_nothing(system: System, user: SignedIn) -> None:
+def test_meaningless_messages_of_a_client_change_nothing(system: System, user: SignedIn) -> None:
     with following(system, user) as listening:
         for junk in ("", "{}", "null", "x" * 60_000, b"\x00\xff", '{"type": "task.created"}'):
             listening.send(junk)
@@ -669,7 +671,7 @@ def test_messages_that_mean_nothing_change_nothing(system: System, user: SignedI
     }.items(),
     ids=lambda pair: pair[0],
 )
-def test_a_broken_client_harms_nobody(
+def test_a_broken_client_harms_no_other_client(
     system: System, user: SignedIn, junk: tuple[str, bytes]
 ) -> None:
     with following(system, user) as healthy:
@@ -685,7 +687,9 @@ def test_a_broken_client_harms_nobody(
         assert heard(healthy)["data"] == task
 
 
-def test_too_long_a_message_is_closed_with_1009(system: System, user: SignedIn) -> None:
+def test_a_socket_that_sends_too_long_a_message_is_closed_with_1009(
+    system: System, user: SignedIn
+) -> None:
     with following(system, user) as listening:
         listening.send("x" * (MESSAGE_MAX_BYTES + 1))
 
@@ -701,7 +705,7 @@ def _memory_bytes(system: System) -> int:
     )
 
 
-def test_a_reader_that_never_reads_costs_no_more_than_a_bound_and_misses_nothing(
+def test_a_client_that_never_reads_costs_bounded_memory_and_misses_no_message(
     system: System, user: SignedIn
 ) -> None:
     first, newest = 301, 1601
@@ -739,7 +743,7 @@ def test_a_reader_that_never_reads_costs_no_more_than_a_bound_and_misses_nothing
     assert growth < 3 * QUEUE_MAX_BYTES
 
 
-def test_a_reader_that_reads_again_is_told_4429(system: System, user: SignedIn) -> None:
+def test_a_slow_client_that_reads_again_is_closed_with_4429(system: System, user: SignedIn) -> None:
     with following(system, user) as quick, _raw(system, user, receive_buffer_bytes=4096) as raw:
         _hear_first(raw)
         with database_of(system):
@@ -753,7 +757,7 @@ def test_a_reader_that_reads_again_is_told_4429(system: System, user: SignedIn) 
     assert codes == [CloseCode.TOO_SLOW]
 
 
-def test_a_client_that_floods_the_server_costs_no_more_than_a_bound(
+def test_a_client_that_floods_the_server_costs_bounded_memory(
     system: System, user: SignedIn
 ) -> None:
     with Remote(system, user) as remote, following(system, user) as healthy:
@@ -785,7 +789,7 @@ def test_a_client_that_floods_and_does_not_read_is_cut_off(system: System, user:
             raw.sendall(flood)
 
 
-def test_pings_are_answered_while_much_is_sent(system: System, user: SignedIn) -> None:
+def test_pings_are_answered_while_messages_are_sent(system: System, user: SignedIn) -> None:
     with Remote(system, user) as remote, following(system, user) as listening:
         for _ in range(20):
             remote.create()
@@ -795,7 +799,7 @@ def test_pings_are_answered_while_much_is_sent(system: System, user: SignedIn) -
 
 
 @pytest.mark.parametrize("path", ["/ws", "/ws/somebody", "/ws/user/somebody/tasks"])
-def test_plain_http_is_told_to_upgrade(system: System, path: str) -> None:
+def test_a_plain_http_request_is_told_to_upgrade(system: System, path: str) -> None:
     answer = requests.get(f"{system.url}{path}", timeout=WAIT_S)
 
     assert answer.status_code == 426
@@ -837,7 +841,7 @@ UPGRADE = {
     ],
     ids=lambda changes: str(changes)[:60],
 )
-def test_a_bad_upgrade_is_the_clients_error_and_not_ours(
+def test_a_bad_upgrade_is_answered_as_an_error_of_the_client(
     system: System, user: SignedIn, changes: dict[str, str | None]
 ) -> None:
     headers = {**UPGRADE, **changes, **user.headers}
@@ -865,7 +869,7 @@ def test_an_upgrade_by_another_method_is_refused(
     assert answer.headers["X-Correlation-ID"]
 
 
-def test_an_upgrade_elsewhere_is_passed_over(system: System, user: SignedIn) -> None:
+def test_an_upgrade_on_another_path_is_ignored(system: System, user: SignedIn) -> None:
     headers = {**UPGRADE, **user.headers}
 
     listed = requests.get(f"{system.url}/api/tasks", headers=headers, timeout=WAIT_S)
@@ -875,7 +879,7 @@ def test_an_upgrade_elsewhere_is_passed_over(system: System, user: SignedIn) -> 
     assert (listed.status_code, nowhere.status_code) == (200, 404)
 
 
-def test_clients_that_vanish_in_the_handshake_leave_nothing_behind(
+def test_clients_that_vanish_in_the_handshake_leave_no_connection_behind(
     system: System, user: SignedIn
 ) -> None:
     def open_files() -> int:
@@ -896,7 +900,7 @@ def test_clients_that_vanish_in_the_handshake_leave_nothing_behind(
     eventually(check)
 
 
-def test_a_follower_resumes_by_itself(system: System, user: SignedIn) -> None:
+def test_a_follower_of_the_tests_resumes_by_itself(system: System, user: SignedIn) -> None:
     with Follower(system, user) as follower, Remote(system, user) as remote:
         for _ in range(5):
             remote.create()

@@ -20,7 +20,7 @@ def _values(bootstrap_servers: str, topic: str) -> list[bytes | str | None]:
     return [message.value() for message in kafka.all_in(bootstrap_servers, topic)]
 
 
-def test_what_is_produced_is_read_to_the_end(
+def test_produced_messages_are_read_to_the_end(
     broker: Broker | BrokerElsewhere, topics: Topics
 ) -> None:
     topic = topics.create("some.events", partitions=3)

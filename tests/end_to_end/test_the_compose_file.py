@@ -21,7 +21,7 @@ def test_the_broker_creates_no_topic_by_itself() -> None:
     assert "--set=redpanda.auto_create_topics_enabled=false" in kafka["command"]
 
 
-def test_the_image_is_pinned_and_its_health_is_asked() -> None:
+def test_the_image_is_pinned_and_has_a_health_check() -> None:
     kafka = yaml.safe_load(COMPOSE.read_text())["services"]["kafka"]
 
     name, tag = kafka["image"].split(":")

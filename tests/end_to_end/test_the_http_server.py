@@ -107,7 +107,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_not_http_is_refused_with_a_problem(system: System, name: str) -> None:
+def test_a_request_that_is_not_http_is_refused_with_a_problem(system: System, name: str) -> None:
     sent, status, slug = REFUSED[name]
 
     answered, headers, body, is_closed = _exchange(system, sent)
@@ -123,7 +123,7 @@ def test_what_is_not_http_is_refused_with_a_problem(system: System, name: str) -
     assert "Traceback" not in system.log.read_text()
 
 
-def test_what_is_refused_of_head_has_no_body(system: System) -> None:
+def test_a_refused_head_request_is_answered_without_a_body(system: System) -> None:
     status, headers, body, is_closed = _exchange(system, "HEAD /health HTTP/1.1\r\n\r\n")
 
     assert (status, body, is_closed) == (400, b"", True)
@@ -145,14 +145,14 @@ def test_what_is_refused_of_head_has_no_body(system: System) -> None:
     }.items(),
     ids=lambda pair: pair[0],
 )
-def test_what_is_http_is_served(system: System, sent: tuple[str, str]) -> None:
+def test_a_valid_http_request_is_served(system: System, sent: tuple[str, str]) -> None:
     status, _, body, is_closed = _exchange(system, sent[1])
 
     assert (status, json.loads(body)["status"], is_closed) == (200, "ok", False)
 
 
 @pytest.mark.parametrize("path", ["/api/auth/login", "/api/tasks", "/nowhere", "/health"])
-def test_a_small_body_that_nobody_reads_costs_no_connection(system: System, path: str) -> None:
+def test_an_unread_small_body_leaves_the_connection_open(system: System, path: str) -> None:
     head = f"POST {path} HTTP/1.1\r\n{HOST}Content-Type: text/plain\r\nContent-Length: 1000\r\n\r\n"
 
     _, _, _, is_closed = _exchange(system, head + "x" * 1000)
@@ -162,7 +162,9 @@ def test_a_small_body_that_nobody_reads_costs_no_connection(system: System, path
 
 @pytest.mark.parametrize("path", ["/api/auth/login", "/api/tasks", "/nowhere", "/health"])
 @pytest.mark.parametrize("framing", ["Content-Length: 4000000", "Transfer-Encoding: chunked"])
-def test_a_large_body_is_answered_and_not_read(system: System, path: str, framing: str) -> None:
+def test_a_request_with_a_large_body_is_answered_without_reading_the_body(
+    system: System, path: str, framing: str
+) -> None:
     head = f"POST {path} HTTP/1.1\r\n{HOST}Content-Type: application/json\r\n{framing}\r\n\r\n"
     chunk = "3d0900\r\n" if "chunked" in framing else ""
 
@@ -172,7 +174,7 @@ def test_a_large_body_is_answered_and_not_read(system: System, path: str, framin
     assert is_closed
 
 
-def test_a_connection_whose_next_request_is_always_there_keeps_nobody_waiting(
+def test_a_connection_with_many_pipelined_requests_keeps_no_other_waiting(
     system: System,
 ) -> None:
     # As many answers as a connection holds unread.

@@ -396,7 +396,7 @@ def _kill_a_worker(victim: Victim) -> None:
     eventually(is_told)
 
 
-def test_they_tell_what_failed_and_nothing_that_was_sent(victim: Victim) -> None:
+def test_the_logs_tell_each_failure_and_nothing_that_clients_sent(victim: Victim) -> None:
     _send_what_is_wrong(victim)
     _send_what_is_no_http(victim)
     _open_sockets(victim)

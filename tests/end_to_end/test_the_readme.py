@@ -36,7 +36,7 @@ def ran_as_pasted(system: System, *titles: str) -> str:
     return ran.stdout
 
 
-def test_the_session_works_as_pasted(system: System) -> None:
+def test_the_session_of_the_readme_works_as_pasted(system: System) -> None:
     printed = ran_as_pasted(system, "A session")
 
     live = re.findall(r"^ +(\d+)  \S+  ([a-z._]+)", printed, re.MULTILINE)
@@ -49,7 +49,7 @@ def test_the_session_works_as_pasted(system: System) -> None:
     assert [event["version"] for event in history["items"]] == [1, 2, 3]
 
 
-def test_recurring_tasks_and_reminders_work_as_pasted(system: System) -> None:
+def test_the_recurring_tasks_and_reminders_of_the_readme_work_as_pasted(system: System) -> None:
     printed = ran_as_pasted(system, "A session", "Recurring tasks and reminders")
 
     preview, task, inbox = (

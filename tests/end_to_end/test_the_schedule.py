@@ -22,7 +22,7 @@ def simulation(
         yield Simulation(url, tmp_path, START, set_clock, seed=1)
 
 
-def test_a_week_with_three_schedulers_one_of_them_killed_now_and_then(
+def test_three_schedulers_that_are_killed_now_and_then_keep_a_weeks_schedule(
     simulation: Simulation,
 ) -> None:
     simulation.add_series(30, users=6)
@@ -35,7 +35,7 @@ def test_a_week_with_three_schedulers_one_of_them_killed_now_and_then(
     assert simulation.counts["completions"]
 
 
-def test_after_three_days_of_outage_each_series_makes_up_for_what_it_says(
+def test_each_series_makes_up_for_an_outage_of_three_days_as_it_says(
     simulation: Simulation,
 ) -> None:
     simulation.add_series(60, users=6)

@@ -135,7 +135,7 @@ def _titles(remote: Remote) -> set[str]:
 # Starting
 
 
-def test_it_says_where_it_is_and_how_to_log_in(system: System) -> None:
+def test_the_started_system_prints_its_address_and_how_to_log_in(system: System) -> None:
     def banner() -> str:
         text = system.log.read_text()
         assert "Ctrl-C stops it" in text
@@ -153,7 +153,7 @@ def test_it_says_where_it_is_and_how_to_log_in(system: System) -> None:
     assert "Traceback" not in text
 
 
-def test_what_it_says_how_to_log_in_works(system: System) -> None:
+def test_the_printed_command_to_log_in_works(system: System) -> None:
     eventually(lambda: _has(system.log, "Ctrl-C"))
     shown = system.log.read_text().split("Bearer …`:")[1].split("Ctrl-C")[0]
 
@@ -166,7 +166,7 @@ def _has(log: Path, words: str) -> None:
     assert words in log.read_text()
 
 
-def test_it_answers_on_loopback_only(system: System) -> None:
+def test_the_system_listens_on_loopback_only(system: System) -> None:
     listening = {
         connection.laddr.ip
         for found in system.processes()
@@ -209,7 +209,7 @@ def test_it_answers_on_loopback_only(system: System) -> None:
     ],
     ids=str,
 )
-def test_a_wrong_setting_is_told_in_a_sentence(
+def test_a_wrong_setting_is_refused_with_a_sentence(
     tmp_path: Path, settings: dict[str, str], sentence: str
 ) -> None:
     data_dir = Path(settings.get("TASKFLOW_DATA_DIR", str(tmp_path / "data")))
@@ -226,20 +226,20 @@ def test_a_wrong_setting_is_told_in_a_sentence(
     assert "u:p@" not in ended.stderr
 
 
-def test_all_wrong_settings_are_told_at_once(tmp_path: Path) -> None:
+def test_all_wrong_settings_are_named_at_once(tmp_path: Path) -> None:
     ended = _taskflow("up", data_dir=tmp_path, PORT="abc", JWT_SECRET="short", LOG_LEVEL="loud")
 
     assert ended.returncode != 0
     assert all(name in ended.stderr for name in ("PORT: ", "JWT_SECRET: ", "LOG_LEVEL: "))
 
 
-def test_an_empty_setting_counts_as_none(system: System) -> None:
+def test_an_empty_setting_counts_as_unset(system: System) -> None:
     ended = _taskflow("migrate", data_dir=system.data_dir, DATABASE_URL="", JWT_SECRET=" ")
 
     assert (ended.returncode, ended.stdout) == (0, "Nothing is pending.\n")
 
 
-def test_a_second_one_on_the_same_data_gives_way(system: System) -> None:
+def test_a_second_system_on_the_same_data_does_not_start(system: System) -> None:
     ended = _taskflow("up", data_dir=system.data_dir, PORT=str(a_free_port()))
 
     assert ended.returncode != 0
@@ -249,7 +249,7 @@ def test_a_second_one_on_the_same_data_gives_way(system: System) -> None:
     assert requests.get(f"{system.url}/health/readiness", timeout=5).status_code == 200
 
 
-def test_a_port_that_is_taken_is_told(system: System, tmp_path: Path) -> None:
+def test_a_taken_port_is_refused_with_a_sentence(system: System, tmp_path: Path) -> None:
     ended = _taskflow("up", data_dir=tmp_path / "data", PORT=str(system.port))
 
     assert ended.returncode != 0
@@ -257,7 +257,9 @@ def test_a_port_that_is_taken_is_told(system: System, tmp_path: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
-def test_more_connections_than_postgresql_allows_are_told(system: System, tmp_path: Path) -> None:
+def test_more_connections_than_postgresql_allows_are_refused_with_a_sentence(
+    system: System, tmp_path: Path
+) -> None:
     ended = _taskflow(
         "up",
         data_dir=tmp_path / "data",
@@ -272,7 +274,9 @@ def test_more_connections_than_postgresql_allows_are_told(system: System, tmp_pa
     assert "Traceback" not in ended.stderr
 
 
-def test_its_own_postgresql_allows_what_the_settings_need(own_system: System) -> None:
+def test_the_embedded_postgresql_allows_the_connections_that_the_settings_need(
+    own_system: System,
+) -> None:
     own_system.settings.update(DATABASE_POOL_SIZE="40", WEB_CONCURRENCY="2")
 
     own_system.start()
@@ -300,7 +304,7 @@ def test_a_command_without_a_running_system_says_so(tmp_path: Path, command: lis
     assert ended.stderr.startswith("PostgreSQL can't be reached")
 
 
-def test_an_administrator_is_appointed_and_is_one_from_the_next_log_in(system: System) -> None:
+def test_an_appointed_administrator_has_the_role_from_the_next_log_in(system: System) -> None:
     before = a_new_user(system)
 
     granted = _taskflow("admin", "grant", before.email.upper(), data_dir=system.data_dir)
@@ -312,7 +316,7 @@ def test_an_administrator_is_appointed_and_is_one_from_the_next_log_in(system: S
     assert _permissions(after, system) == (["user", "admin"], 200)
 
 
-def test_appointing_nobody_is_told(system: System) -> None:
+def test_appointing_an_unknown_email_is_refused_with_a_sentence(system: System) -> None:
     ended = _taskflow("admin", "grant", "nobody@example.com", data_dir=system.data_dir)
 
     assert ended.returncode != 0
@@ -320,7 +324,7 @@ def test_appointing_nobody_is_told(system: System) -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["down"], ["admin"], ["admin", "grant"]])
-def test_a_wrong_command_is_told_its_use(tmp_path: Path, arguments: list[str]) -> None:
+def test_a_wrong_command_prints_its_usage(tmp_path: Path, arguments: list[str]) -> None:
     ended = _taskflow(*arguments, data_dir=tmp_path)
 
     assert ended.returncode == 2
@@ -380,7 +384,7 @@ def _all_servers(system: System) -> Sequence[psutil.Process]:
     return found
 
 
-def test_postgresql_that_is_killed_is_started_again_and_nothing_acknowledged_is_lost(
+def test_a_killed_postgresql_is_started_again_and_loses_no_acknowledged_write(
     system: System,
 ) -> None:
     user = a_new_user(system)
@@ -462,7 +466,7 @@ def _assert_waiting(count: int) -> None:
 # Stopping
 
 
-def test_it_stops_in_order_and_what_was_written_is_there_after_a_restart(
+def test_a_stopped_system_ends_in_order_and_has_its_data_after_a_restart(
     own_system: System,
 ) -> None:
     began_s = time.monotonic()
@@ -506,7 +510,7 @@ def test_it_stops_in_order_and_what_was_written_is_there_after_a_restart(
     assert seqs(follower.messages) == [1, 2, 3]
 
 
-def test_a_stop_while_it_starts_is_a_stop(own_system: System) -> None:
+def test_a_system_can_be_stopped_while_it_starts(own_system: System) -> None:
     own_system.spawn()
     eventually(lambda: _is_there(own_system.data_dir / "postgres.log"), within_s=30)
 
@@ -521,7 +525,7 @@ def _is_there(path: Path) -> None:
     assert path.exists()
 
 
-def test_a_supervisor_that_is_killed_leaves_nothing_behind_and_a_restart_works(
+def test_a_killed_supervisor_leaves_no_process_behind_and_a_restart_works(
     own_system: System,
 ) -> None:
     own_system.start()
@@ -546,7 +550,7 @@ def test_a_supervisor_that_is_killed_leaves_nothing_behind_and_a_restart_works(
     assert own_system.stop() == 0
 
 
-def test_postgresql_that_does_not_start_is_tried_again_while_the_rest_goes_on(
+def test_a_postgresql_that_does_not_start_is_tried_again_while_the_rest_goes_on(
     tmp_path: Path,
 ) -> None:
     system = System(tmp_path / "data")
@@ -578,7 +582,7 @@ def test_postgresql_that_does_not_start_is_tried_again_while_the_rest_goes_on(
         assert system.stop() == 0
 
 
-def test_it_stops_at_once_while_postgresql_does_not_start(tmp_path: Path) -> None:
+def test_a_system_whose_postgresql_does_not_start_stops_at_once(tmp_path: Path) -> None:
     system = System(tmp_path / "data")
     system.start()
     (system.data_dir / "postgres" / "global" / "pg_control").unlink()
@@ -603,7 +607,7 @@ def test_it_stops_at_once_while_postgresql_does_not_start(tmp_path: Path) -> Non
         (b"a line of thirty-two characters..\nand another", "is not one line of text"),
     ],
 )
-def test_a_secret_of_its_own_that_is_spoilt_stops_the_start_with_a_sentence(
+def test_a_spoilt_secret_file_stops_the_start_with_a_sentence(
     held: bytes, sentence: str, tmp_path: Path
 ) -> None:
     (tmp_path / "jwt-secret").write_bytes(held)
@@ -618,7 +622,7 @@ def test_a_secret_of_its_own_that_is_spoilt_stops_the_start_with_a_sentence(
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir], ids=["a pipe", "a folder"])
-def test_a_secret_of_its_own_that_is_no_file_stops_the_start_with_a_sentence(
+def test_a_secret_that_is_no_file_stops_the_start_with_a_sentence(
     make: Callable[[Path], None], tmp_path: Path
 ) -> None:
     make(tmp_path / "jwt-secret")

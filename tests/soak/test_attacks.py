@@ -155,7 +155,7 @@ def _show_head(*columns: str) -> None:
     _show(*("---" for _ in columns))
 
 
-def test_what_each_attack_costs(system: System) -> None:
+def test_each_attack_leaves_a_second_user_served(system: System) -> None:
     chosen = config.environment().get("ATTACKS", "").split(",")
     targets = _targets(system)
     rows: list[Row] = []
@@ -213,7 +213,7 @@ def _check_memory(largest_mb: Mapping[str, float]) -> None:
 # All at once
 
 
-def test_all_attacks_at_once_beside_an_ordinary_load(system: System) -> None:
+def test_all_attacks_at_once_leave_an_ordinary_load_served(system: System) -> None:
     seed = randbits(32)
     targets = _targets(system)
     del targets["nothing but CPU"]

@@ -25,7 +25,7 @@ def system(tmp_path: Path) -> Generator[System]:
 
 
 @pytest.mark.soak
-def test_what_was_acknowledged_reaches_the_log_the_audit_and_every_client_once(
+def test_acknowledged_writes_reach_the_log_the_audit_and_every_client_once(
     system: System,
 ) -> None:
     seed = randbits(32)

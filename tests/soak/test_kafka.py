@@ -20,7 +20,7 @@ BETWEEN_KILLS_S = 0.5, 11
 
 
 @pytest.mark.soak
-def test_what_was_acknowledged_reaches_kafka_the_audit_and_every_client(
+def test_acknowledged_writes_reach_kafka_the_audit_and_every_client(
     own_broker: Broker, tmp_path: Path
 ) -> None:
     seed = randbits(32)

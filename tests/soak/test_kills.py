@@ -12,7 +12,7 @@ ROUNDS = 100
 
 
 @pytest.mark.soak
-def test_what_was_acknowledged_survives_a_hundred_kills(own_system: System) -> None:
+def test_acknowledged_writes_survive_a_hundred_kills(own_system: System) -> None:
     seed = randbits(32)
     sys.stdout.write(f"\nSeed {seed}\n")
     load = Load(own_system, seed=seed)

@@ -112,7 +112,7 @@ def figures(seconds: Sequence[float]) -> str:
     return ", ".join(f"{name} {1000 * s:.1f}" for name, s in {**at, "max": ordered[-1]}.items())
 
 
-def test_a_thousand_reminders_over_two_minutes(system: System) -> None:
+def test_a_thousand_reminders_over_two_minutes_come_in_time(system: System) -> None:
     users = [a_new_user(system) for _ in range(USERS)]
     ears = [Ear(system, user) for user in users]
     assert all(ear.listens.wait(timeout=10) for ear in ears)
@@ -140,7 +140,7 @@ def test_a_thousand_reminders_over_two_minutes(system: System) -> None:
     assert {number for ear in ears for number in ear.heard.values()} == {1}
 
 
-def test_a_thousand_tasks_changed_by_two_devices_as_their_reminders_are_due(
+def test_a_thousand_tasks_changed_by_two_devices_keep_their_due_reminders_right(
     system: System,
 ) -> None:
     seed = randbits(32)
@@ -154,7 +154,7 @@ def test_a_thousand_tasks_changed_by_two_devices_as_their_reminders_are_due(
 
 
 @pytest.mark.parametrize("kind", ["reminders", "series"])
-def test_fifty_thousand_due_in_one_minute(own_system: System, kind: str) -> None:
+def test_fifty_thousand_due_items_of_one_minute_come_in_time(own_system: System, kind: str) -> None:
     own_system.settings["JWT_SECRET"] = JWT_SECRET
     own_system.start()
     with database_of(own_system):

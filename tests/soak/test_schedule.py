@@ -19,7 +19,7 @@ WEEKS = timedelta(weeks=4)
 
 @pytest.mark.soak
 @pytest.mark.parametrize("outage", [False, True], ids=["killed", "away for three days"])
-def test_four_weeks_with_three_schedulers(
+def test_three_schedulers_keep_a_schedule_of_four_weeks(
     database: EmbeddedPostgres,
     tmp_path: Path,
     set_clock: Callable[[datetime], None],

@@ -56,7 +56,7 @@ def _differences(library: Path) -> list[dict[str, Any]]:
     return json.loads(answered.stdout)
 
 
-def test_old_tasks_replay_equal_once_tasks_have_a_field_with_a_default(tmp_path: Path) -> None:
+def test_old_tasks_replay_equal_after_a_field_with_a_default_is_added(tmp_path: Path) -> None:
     declared = "    estimate_min: Annotated[int | None, Default(None)]\n"
 
     differences = _differences(_with_a_new_field(tmp_path, declared=declared))
@@ -65,7 +65,7 @@ def test_old_tasks_replay_equal_once_tasks_have_a_field_with_a_default(tmp_path:
     assert differences
 
 
-def test_without_a_default_the_new_field_differs_in_every_old_task(tmp_path: Path) -> None:
+def test_a_new_field_without_a_default_differs_in_every_old_task(tmp_path: Path) -> None:
     declared = "    estimate_min: int | None\n"
 
     differences = _differences(_with_a_new_field(tmp_path, declared=declared))

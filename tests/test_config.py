@@ -18,13 +18,13 @@ SASL = {
 
 
 @pytest.mark.parametrize("name", ["KAFKA_BOOTSTRAP_SERVERS", "KAFKA_BROKERS"])
-def test_brokers_are_known_by_either_name(name: str) -> None:
+def test_the_brokers_of_kafka_are_read_from_either_variable(name: str) -> None:
     settings = config.read({**LOCAL, name: "one:9092, [::1]:9093"})
 
     assert settings.kafka_bootstrap_servers == ("one:9092", "[::1]:9093")
 
 
-def test_the_password_of_kafka_may_lie_in_a_file(tmp_path: Path) -> None:
+def test_the_password_of_kafka_is_read_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "password"
     path.write_text("a secret password\n")
     given = {name: value for name, value in SASL.items() if name != "KAFKA_SASL_PASSWORD"}
@@ -73,24 +73,26 @@ def test_a_wrong_setting_of_kafka_is_named(wrong: dict[str, str], sentence: str)
         ("KAFKA_SASL_MECHANISM", "Scram-sha-256", "SCRAM-SHA-256"),
     ],
 )
-def test_a_name_is_read_in_any_case(name: str, value: str, read: str) -> None:
+def test_a_setting_with_a_fixed_set_of_names_is_read_in_any_case(
+    name: str, value: str, read: str
+) -> None:
     settings = config.read({**LOCAL, **SASL, name: value})
 
     assert getattr(settings, name.lower()) == read
 
 
-def test_a_name_that_is_none_is_refused_with_those_that_are() -> None:
+def test_an_unknown_name_in_a_setting_is_refused_with_the_known_ones() -> None:
     with pytest.raises(WrongSetting, match=r"^LOG_LEVEL: .*'debug', 'info', 'warning' or 'error'$"):
         config.read({**LOCAL, "LOG_LEVEL": "LOUD"})
 
 
-def test_what_is_no_name_keeps_its_case() -> None:
+def test_a_setting_that_is_no_name_keeps_its_case() -> None:
     settings = config.read({**LOCAL, "JWT_SECRET": "The Secret" * 4, "KAFKA_GROUP_PREFIX": "Info"})
 
     assert (settings.jwt_secret, settings.kafka_group_prefix) == ("The Secret" * 4, "Info")
 
 
-def test_settings_reach_a_child_as_they_are(tmp_path: Path) -> None:
+def test_settings_reach_a_child_process_unchanged(tmp_path: Path) -> None:
     settings = config.read({**LOCAL, **SASL, "CORS_ORIGINS": "http://a, http://b"})
 
     passed_on = config.read(config.environment_of(settings, metrics_dir=tmp_path))

@@ -55,11 +55,11 @@ def _number(node: ast.expr) -> float:
 
 
 @pytest.mark.parametrize(("constant", "number"), list(_limits()))
-def test_each_limit_is_the_constant_that_stands_beside_it(constant: str, number: float) -> None:
+def test_each_documented_limit_equals_its_constant(constant: str, number: float) -> None:
     assert _constant(constant) == number
 
 
-def test_the_table_of_limits_is_read_whole() -> None:
+def test_every_row_of_the_table_of_limits_is_checked() -> None:
     rows = (ROOT / "docs" / "limits.md").read_text().count("` |\n")
     assert len(list(_limits())) == rows
 
@@ -70,7 +70,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
-def test_each_path_that_a_document_names_is_there(document: Path) -> None:
+def test_each_path_that_a_document_names_exists(document: Path) -> None:
     named = {found["path"] for found in PATH.finditer(document.read_text())}
 
     folders = (ROOT, ROOT / "shared" / "taskflow", ROOT / "docs")

@@ -36,7 +36,7 @@ def written(database: object, tmp_path_factory: pytest.TempPathFactory) -> Mappi
     return {source.parent.name: load(source) for source in sorted(folder.glob("*/main.py"))}
 
 
-def test_the_endpoint_answers(written: Mapping[str, Function], user: SignedIn) -> None:
+def test_the_endpoint_of_the_guide_answers(written: Mapping[str, Function], user: SignedIn) -> None:
     router = Router([written["get-newest-seq"]])
     a_stored_task(user.user_id)
 
@@ -45,7 +45,7 @@ def test_the_endpoint_answers(written: Mapping[str, Function], user: SignedIn) -
     assert (answer.status_code, answer.json) == (200, {"seq": 2})
 
 
-def test_the_consumer_has_its_effect_once(
+def test_the_consumer_of_the_guide_has_its_effect_once(
     written: Mapping[str, Function], user: SignedIn, caplog: pytest.LogCaptureFixture
 ) -> None:
     consumer = Client(written["log-completions"].app)
@@ -73,7 +73,7 @@ def _delivered(consumer: Client, event: Event) -> int:
     return consumer.post("/", headers=headers_of(attributes_of(event)), data=body).status_code
 
 
-def test_the_cron_function_runs(written: Mapping[str, Function]) -> None:
+def test_the_cron_function_of_the_guide_runs(written: Mapping[str, Function]) -> None:
     tick = {"specversion": "1.0", "id": "1", "type": "a.tick", "source": "/a-test"}
 
     answer = Client(written["log-dead-letters"].app).post("/", headers=headers_of(tick))

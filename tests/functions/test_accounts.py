@@ -88,7 +88,7 @@ def _with_cookie(path: str, token: str, **headers: str) -> TestResponse:
 # Register
 
 
-def test_to_register_is_to_be_signed_in(email: str) -> None:
+def test_registering_signs_the_user_in(email: str) -> None:
     answer = _register(email, timezone="Europe/Berlin")
 
     body: dict[str, Any] = content(answer)
@@ -109,13 +109,13 @@ def test_to_register_is_to_be_signed_in(email: str) -> None:
     assert json.loads(registered.data_json) == body["user"]
 
 
-def test_the_zone_is_utc_unless_given(email: str) -> None:
+def test_the_zone_of_a_new_account_is_utc_unless_given(email: str) -> None:
     answer = _register(email)
 
     assert content(answer)["user"]["timezone"] == "UTC"
 
 
-def test_an_access_token_says_who_and_what_and_how_long(email: str) -> None:
+def test_an_access_token_says_its_user_roles_and_lifetime(email: str) -> None:
     body = content(_register(email))
 
     claims = jwt.decode(body["access_token"], options={"verify_signature": False})
@@ -129,7 +129,7 @@ def test_an_access_token_says_who_and_what_and_how_long(email: str) -> None:
     }
 
 
-def test_an_email_is_taken_once_in_any_case(email: str) -> None:
+def test_an_email_in_any_case_is_registered_once(email: str) -> None:
     first = _register(email.upper())
 
     for again in (email, email.upper(), email.title()):
@@ -139,7 +139,7 @@ def test_an_email_is_taken_once_in_any_case(email: str) -> None:
     assert _log_in(email.title()).status_code == 200
 
 
-def test_of_many_who_register_one_email_at_once_one_gets_it(email: str) -> None:
+def test_one_of_many_simultaneous_registrations_gets_the_email(email: str) -> None:
     body = {"email": email, "password": PASSWORD}
 
     with ThreadPoolExecutor(4) as pool:
@@ -176,7 +176,7 @@ def test_of_many_who_register_one_email_at_once_one_gets_it(email: str) -> None:
     ],
     ids=lambda value: str(value)[:50],
 )
-def test_a_wrong_registration_names_every_field(
+def test_a_wrong_registration_names_every_wrong_field(
     email: str, fields: dict[str, object], pointers: list[str]
 ) -> None:
     body = {"email": email, "password": PASSWORD, **fields}
@@ -189,7 +189,7 @@ def test_a_wrong_registration_names_every_field(
 # Log in
 
 
-def test_to_log_in_begins_a_session(email: str) -> None:
+def test_logging_in_begins_a_session(email: str) -> None:
     registered = content(_register(email))
 
     answer = _log_in(email)
@@ -227,7 +227,7 @@ def test_a_password_is_checked_for_an_unknown_email_too(email: str, hashings: li
 
 
 @pytest.mark.parametrize("is_known", [True, False], ids=["known", "unknown"])
-def test_after_ten_failures_even_the_right_password_must_wait(
+def test_the_right_password_must_wait_after_ten_failures(
     email: str, hashings: list[object], set_clock: SetClock, *, is_known: bool
 ) -> None:
     if is_known:
@@ -264,7 +264,7 @@ def test_failures_of_one_account_do_not_lock_another(email: str) -> None:
     assert _log_in(other).status_code == 200
 
 
-def test_a_log_in_forgives_the_failures_before_it(email: str) -> None:
+def test_a_log_in_clears_the_failures_before_it(email: str) -> None:
     _register(email)
     for _ in range(9):
         _log_in(email, "wrong")
@@ -274,7 +274,7 @@ def test_a_log_in_forgives_the_failures_before_it(email: str) -> None:
     assert _log_in(email).status_code == 429
 
 
-def test_of_many_attempts_at_once_no_more_than_ten_are_heard(
+def test_no_more_than_ten_of_many_simultaneous_attempts_are_tried(
     email: str, hashings: list[object]
 ) -> None:
     _register(email)
@@ -299,7 +299,9 @@ def test_of_many_attempts_at_once_no_more_than_ten_are_heard(
     ],
     ids=repr,
 )
-def test_a_wrong_log_in_names_every_field(body: dict[str, object], pointers: list[str]) -> None:
+def test_a_wrong_log_in_names_every_wrong_field(
+    body: dict[str, object], pointers: list[str]
+) -> None:
     assert_invalid(Api().post("/api/auth/login", body), *pointers)
 
 
@@ -320,7 +322,7 @@ def test_a_refresh_token_is_traded_for_new_tokens(email: str) -> None:
     assert Api(own).get("/api/{user_id}/tasks").status_code == 200
 
 
-def test_tokens_rotate_for_as_long_as_one_likes(email: str, set_clock: SetClock) -> None:
+def test_refresh_tokens_rotate_any_number_of_times(email: str, set_clock: SetClock) -> None:
     now, token = clock.now(), _token(_register(email))
 
     for day in range(1, 100, 20):
@@ -328,7 +330,9 @@ def test_tokens_rotate_for_as_long_as_one_likes(email: str, set_clock: SetClock)
         token = _token(_refresh(token))
 
 
-def test_a_used_token_is_heard_for_thirty_seconds(email: str, set_clock: SetClock) -> None:
+def test_a_used_refresh_token_is_accepted_for_thirty_seconds(
+    email: str, set_clock: SetClock
+) -> None:
     now = clock.now()
     set_clock(now)
     first = _token(_register(email))
@@ -343,7 +347,9 @@ def test_a_used_token_is_heard_for_thirty_seconds(email: str, set_clock: SetCloc
         assert _refresh(successor).status_code == 200
 
 
-def test_a_token_used_again_later_ends_its_whole_session(email: str, set_clock: SetClock) -> None:
+def test_a_refresh_token_used_again_later_ends_its_whole_session(
+    email: str, set_clock: SetClock
+) -> None:
     now = clock.now()
     set_clock(now)
     first, other_device = _token(_register(email)), _token(_log_in(email))
@@ -393,7 +399,7 @@ def test_an_unknown_refresh_token_is_refused(token: str) -> None:
     assert "Set-Cookie" not in answer.headers
 
 
-def test_an_access_token_refreshes_nothing(email: str) -> None:
+def test_an_access_token_cannot_refresh_a_session(email: str) -> None:
     access_token = content(_register(email))["access_token"]
 
     answer = _refresh(access_token[:200])
@@ -402,7 +408,7 @@ def test_an_access_token_refreshes_nothing(email: str) -> None:
 
 
 @pytest.mark.parametrize("token", [7, ["x"], "x" * 201, {"refresh_token": "x"}])
-def test_a_refresh_token_of_another_shape_is_wrong_content(token: object) -> None:
+def test_a_malformed_refresh_token_is_invalid_content(token: object) -> None:
     answer = Api().post("/api/auth/refresh", {"refresh_token": token})
 
     assert_invalid(answer, "/refresh_token")
@@ -412,7 +418,7 @@ def test_a_refresh_token_of_another_shape_is_wrong_content(token: object) -> Non
 
 
 @pytest.mark.parametrize("environment", ["test", "production"])
-def test_the_cookie_is_for_our_own_pages_alone(email: str, environment: str) -> None:
+def test_the_refresh_cookie_is_for_our_own_pages_alone(email: str, environment: str) -> None:
     with changed_settings(environment=environment):
         registered = _register(email)
         answers = [registered, _log_in(email), _refresh(_token(registered))]
@@ -429,7 +435,7 @@ def test_the_cookie_is_for_our_own_pages_alone(email: str, environment: str) -> 
         assert bool(cookie["secure"]) == (environment == "production")
 
 
-def test_a_page_of_ours_refreshes_by_its_cookie(email: str) -> None:
+def test_a_page_of_our_origin_refreshes_with_its_cookie(email: str) -> None:
     token = _token(_register(email))
 
     answer = _with_cookie("/api/auth/refresh", token, **OWN_ORIGIN)
@@ -454,7 +460,7 @@ def test_a_page_of_ours_refreshes_by_its_cookie(email: str) -> None:
         "file://",
     ],
 )
-def test_the_cookie_counts_for_no_other_origin(email: str, origin: str | None) -> None:
+def test_the_refresh_cookie_counts_for_no_other_origin(email: str, origin: str | None) -> None:
     token = _token(_register(email))
     headers = {} if origin is None else {"Origin": origin}
 
@@ -465,7 +471,7 @@ def test_the_cookie_counts_for_no_other_origin(email: str, origin: str | None) -
     assert _refresh(token).status_code == 200, "the session goes on"
 
 
-def test_the_token_of_the_body_counts_before_the_cookie(email: str) -> None:
+def test_the_refresh_token_in_the_body_counts_before_the_cookie(email: str) -> None:
     token = _token(_register(email))
 
     answer = Api().post(
@@ -477,7 +483,7 @@ def test_the_token_of_the_body_counts_before_the_cookie(email: str) -> None:
     assert_refused(answer, 401, "refresh-token-is-invalid")
 
 
-def test_the_cookie_is_no_access_token(email: str) -> None:
+def test_the_refresh_cookie_is_no_access_token(email: str) -> None:
     token = _token(_register(email))
 
     answer = Api().get("/api/tasks", headers={"Cookie": f"taskflow_refresh={token}", **OWN_ORIGIN})
@@ -488,7 +494,7 @@ def test_the_cookie_is_no_access_token(email: str) -> None:
 # Log out
 
 
-def test_to_log_out_ends_the_session_and_takes_the_cookie_away(email: str) -> None:
+def test_logging_out_ends_the_session_and_removes_the_cookie(email: str) -> None:
     registered = _register(email)
     first = _token(registered)
     second, other_device = _token(_refresh(first)), _token(_log_in(email))
@@ -505,7 +511,7 @@ def test_to_log_out_ends_the_session_and_takes_the_cookie_away(email: str) -> No
 
 
 @pytest.mark.parametrize("body", [None, {}, {"refresh_token": None}, {"refresh_token": "unknown"}])
-def test_without_a_refresh_token_of_ones_own_the_session_of_the_access_token_ends(
+def test_logging_out_without_a_valid_refresh_token_ends_the_session_of_the_access_token(
     email: str, body: object
 ) -> None:
     registered = _register(email)
@@ -518,7 +524,7 @@ def test_without_a_refresh_token_of_ones_own_the_session_of_the_access_token_end
     assert _refresh(other_device).status_code == 200
 
 
-def test_a_token_of_a_session_that_has_ended_is_refused(
+def test_an_access_token_of_an_ended_session_is_refused(
     email: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ended_sessions, "LOOK_EVERY_S", 0)
@@ -537,7 +543,7 @@ def _settings_by(signed_in: TestResponse) -> TestResponse:
     return Api().get("/api/settings", headers={"Authorization": f"Bearer {token}"})
 
 
-def test_to_log_out_of_a_session_that_is_not_there_is_done_already(email: str) -> None:
+def test_logging_out_of_an_unknown_session_succeeds(email: str) -> None:
     registered = _register(email)
     _log_out(registered, None)
 
@@ -546,7 +552,7 @@ def test_to_log_out_of_a_session_that_is_not_there_is_done_already(email: str) -
     assert answer.status_code == 204
 
 
-def test_nobody_logs_another_out(email: str) -> None:
+def test_a_user_cannot_log_out_another_user(email: str) -> None:
     token = _token(_register(email))
     somebody_else = _register(f"else-{email}")
 
@@ -556,7 +562,7 @@ def test_nobody_logs_another_out(email: str) -> None:
     assert _refresh(token).status_code == 200
 
 
-def test_a_stranger_logs_nobody_out(email: str) -> None:
+def test_a_stranger_cannot_log_out_a_user(email: str) -> None:
     token = _token(_register(email))
 
     answer = Api().post("/api/auth/logout", {"refresh_token": token})
@@ -565,7 +571,7 @@ def test_a_stranger_logs_nobody_out(email: str) -> None:
     assert _refresh(token).status_code == 200
 
 
-def test_to_log_in_refresh_and_log_out_changes_nothing_that_events_tell(email: str) -> None:
+def test_logging_in_refreshing_and_logging_out_append_no_event(email: str) -> None:
     registered = _register(email)
     user_id = content(registered)["user"]["id"]
 

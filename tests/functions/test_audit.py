@@ -102,7 +102,9 @@ def a_log(user_id: str, *times: datetime) -> None:
 # What is listed
 
 
-def test_an_entry_says_who_did_what_when_from_where_and_why(user: SignedIn, admin: Api) -> None:
+def test_an_audit_entry_says_its_actor_event_time_origin_and_correlation(
+    user: SignedIn, admin: Api
+) -> None:
     given = {"User-Agent": "a-telling-client", "X-Correlation-ID": "a-request-of-mine"}
     Api(user).post("/api/tasks", {"title": "Buy milk"}, headers=given)
     audit(user.user_id)
@@ -125,7 +127,7 @@ def test_an_entry_says_who_did_what_when_from_where_and_why(user: SignedIn, admi
     }
 
 
-def test_what_an_administrator_does_is_said_to_be_the_administrators(
+def test_a_change_by_an_administrator_has_the_administrator_as_its_actor(
     user: SignedIn, admin: Api
 ) -> None:
     task = a_stored_task(user.user_id)
@@ -139,7 +141,7 @@ def test_what_an_administrator_does_is_said_to_be_the_administrators(
     assert entry["actor"] == admin.user.user_id
 
 
-def test_an_entry_of_an_account_is_of_no_task(user: SignedIn, admin: Api) -> None:
+def test_an_audit_entry_of_an_account_names_no_task(user: SignedIn, admin: Api) -> None:
     audit(user.user_id)
 
     [entry] = listed(admin, f"?user_id={user.user_id}")
@@ -147,7 +149,7 @@ def test_an_entry_of_an_account_is_of_no_task(user: SignedIn, admin: Api) -> Non
     assert (entry["task_id"], entry["aggregate_id"]) == (None, user.user_id)
 
 
-def test_the_newest_comes_first(user: SignedIn, admin: Api) -> None:
+def test_audit_entries_are_listed_newest_first(user: SignedIn, admin: Api) -> None:
     for _ in range(4):
         a_stored_task(user.user_id)
     audit(user.user_id)
@@ -155,7 +157,7 @@ def test_the_newest_comes_first(user: SignedIn, admin: Api) -> None:
     assert seqs(listed(admin, f"?user_id={user.user_id}")) == [5, 4, 3, 2, 1]
 
 
-def test_the_list_is_narrowed_by_user_task_and_type(
+def test_audit_entries_are_filtered_by_user_task_and_type(
     user: SignedIn, other: SignedIn, admin: Api
 ) -> None:
     task, _ = a_stored_task(user.user_id), a_stored_task(user.user_id)
@@ -172,7 +174,7 @@ def test_the_list_is_narrowed_by_user_task_and_type(
     assert listed(admin, f"?task_id={uuid4()}") == []
 
 
-def test_the_list_is_narrowed_by_time_from_since_to_before_until(
+def test_audit_entries_are_filtered_by_time_from_since_to_before_until(
     user: SignedIn, admin: Api
 ) -> None:
     a_log(user.user_id, *(NOON + timedelta(hours=hour) for hour in range(4)))
@@ -190,7 +192,7 @@ def test_the_list_is_narrowed_by_time_from_since_to_before_until(
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 200])
-def test_the_pages_are_all_of_it_also_where_times_are_equal(
+def test_the_pages_of_audit_entries_hold_all_even_with_equal_times(
     user: SignedIn, admin: Api, limit: int
 ) -> None:
     a_log(user.user_id, *[NOON] * 5, NOON - timedelta(hours=1))
@@ -226,12 +228,16 @@ def test_the_pages_are_all_of_it_also_where_times_are_equal(
         (f"cursor={write_cursor('audit', rfc3339(NOON))}", ["/cursor"]),
     ],
 )
-def test_a_wrong_query_is_named(admin: Api, query: str, pointers: list[str]) -> None:
+def test_every_wrong_parameter_of_a_query_is_named(
+    admin: Api, query: str, pointers: list[str]
+) -> None:
     assert_invalid(admin.get(f"{AUDIT}?{query}"), *pointers)
 
 
 @pytest.mark.parametrize("path", [AUDIT, VERIFY])
-def test_the_audit_is_for_those_who_may_read_it(user: SignedIn, admin: Api, path: str) -> None:
+def test_the_audit_is_shown_only_with_the_permission_to_read_it(
+    user: SignedIn, admin: Api, path: str
+) -> None:
     auditor = with_token(user, a_token(user.user_id, permissions=["audit:read"]))
     writer = with_token(user, a_token(user.user_id, permissions=["tasks:read", "events:replay"]))
 
@@ -245,7 +251,7 @@ def test_the_audit_is_for_those_who_may_read_it(user: SignedIn, admin: Api, path
 # What is verified
 
 
-def test_a_whole_log_with_all_its_entries_is_in_order(user: SignedIn, admin: Api) -> None:
+def test_the_audit_verifies_a_log_with_all_its_entries(user: SignedIn, admin: Api) -> None:
     a_stored_task(user.user_id)
     settle(admin)
 
@@ -257,7 +263,7 @@ def test_a_whole_log_with_all_its_entries_is_in_order(user: SignedIn, admin: Api
     assert verified(admin, f"&user_id={user.user_id}")["events"] == 2
 
 
-def test_an_event_without_its_entry_is_found_once_it_is_not_on_its_way_any_more(
+def test_an_event_without_an_audit_entry_is_found_once_its_delivery_is_overdue(
     user: SignedIn, admin: Api
 ) -> None:
     settle(admin)
@@ -289,7 +295,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("statement", CHANGES.values(), ids=CHANGES)
 @pytest.mark.parametrize("seq", [1, 2, 3])
-def test_a_changed_event_is_found_by_whoever_verifies_all_and_by_who_verifies_its_user(
+def test_a_changed_event_is_found_by_verifying_all_users_or_its_own(
     user: SignedIn, other: SignedIn, admin: Api, statement: str, seq: int
 ) -> None:
     for _ in range(2):
@@ -322,7 +328,7 @@ def test_a_changed_event_is_found_by_whoever_verifies_all_and_by_who_verifies_it
         "origin = ''",
     ],
 )
-def test_a_changed_entry_is_found(user: SignedIn, admin: Api, change: str) -> None:
+def test_a_changed_audit_entry_is_found(user: SignedIn, admin: Api, change: str) -> None:
     a_stored_task(user.user_id)
     settle(admin)
     here = {"user_id": user.user_id}
@@ -339,7 +345,7 @@ def test_a_changed_entry_is_found(user: SignedIn, admin: Api, change: str) -> No
     _forget(user.user_id)
 
 
-def test_a_deleted_entry_is_found(user: SignedIn, admin: Api) -> None:
+def test_a_deleted_audit_entry_is_found(user: SignedIn, admin: Api) -> None:
     settle(admin)
 
     tamper("DELETE FROM audit_entries WHERE user_id = :user_id", user_id=user.user_id)
@@ -348,7 +354,7 @@ def test_a_deleted_entry_is_found(user: SignedIn, admin: Api) -> None:
     _forget(user.user_id)
 
 
-def test_an_entry_without_its_event_is_found(user: SignedIn, admin: Api) -> None:
+def test_an_audit_entry_without_an_event_is_found(user: SignedIn, admin: Api) -> None:
     """The last event taken back with all that points at it leaves its entry to tell of it."""
     a_stored_task(user.user_id)
     settle(admin)
@@ -390,7 +396,7 @@ def an_hour_ago() -> datetime:
     return clock.now() - timedelta(hours=1)
 
 
-def test_what_was_never_claimed_is_brought_again_once_it_is_overdue(
+def test_an_unclaimed_event_is_brought_again_once_it_is_overdue(
     user: SignedIn, admin: Api, set_clock: SetClock
 ) -> None:
     settle(admin)
@@ -407,7 +413,7 @@ def test_what_was_never_claimed_is_brought_again_once_it_is_overdue(
     assert asked == [[], [], [2, 3]]
 
 
-def test_what_was_claimed_is_not_brought_again(
+def test_a_claimed_event_is_not_brought_again(
     user: SignedIn, admin: Api, set_clock: SetClock
 ) -> None:
     a_log(user.user_id, an_hour_ago())
@@ -418,7 +424,7 @@ def test_what_was_claimed_is_not_brought_again(
     assert (user.user_id, 2) not in asked_again()
 
 
-def test_claims_and_entries_that_were_lost_are_had_again(
+def test_lost_claims_and_audit_entries_are_made_again(
     user: SignedIn, admin: Api, set_clock: SetClock
 ) -> None:
     a_log(user.user_id, *[an_hour_ago() for _ in range(3)])
@@ -439,7 +445,7 @@ def test_claims_and_entries_that_were_lost_are_had_again(
     assert verified(admin)["ok"]
 
 
-def test_claims_are_kept_as_long_as_dead_letters_and_no_longer(user: SignedIn) -> None:
+def test_claims_are_kept_exactly_as_long_as_dead_letters(user: SignedIn) -> None:
     [event] = log_of(user.user_id)
     old, young = uuid4(), uuid4()
     with transaction(A_CAUSE) as tx:

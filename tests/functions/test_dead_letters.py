@@ -101,7 +101,7 @@ def asked_again(consumer: str = CONSUMER) -> list[tuple[str, int]]:
 # What is kept
 
 
-def test_a_dead_letter_says_what_died_where_and_why(user: SignedIn, admin: Api) -> None:
+def test_a_dead_letter_says_its_event_consumer_and_failure(user: SignedIn, admin: Api) -> None:
     [event] = log_of(user.user_id)
     before = clock.now()
 
@@ -124,7 +124,7 @@ def test_a_dead_letter_says_what_died_where_and_why(user: SignedIn, admin: Api) 
     }
 
 
-def test_a_dead_letter_can_be_inspected_with_all_that_was_sent(user: SignedIn, admin: Api) -> None:
+def test_a_dead_letter_is_shown_with_all_that_was_sent(user: SignedIn, admin: Api) -> None:
     letter_id = a_letter(admin, user)
     event = log_of(user.user_id)[-1]
 
@@ -135,7 +135,7 @@ def test_a_dead_letter_can_be_inspected_with_all_that_was_sent(user: SignedIn, a
     assert letter["attributes"] == {**attributes_of(event), **errors_of(CONSUMER)}
 
 
-def test_a_letter_that_comes_twice_is_one_that_died_twice(user: SignedIn, admin: Api) -> None:
+def test_a_dead_letter_that_comes_twice_is_one_with_two_deaths(user: SignedIn, admin: Api) -> None:
     letter_id = a_letter(admin, user)
     event = log_of(user.user_id)[-1]
 
@@ -189,7 +189,7 @@ NASTY: dict[str, tuple[dict[str, str], bytes]] = {
 
 @pytest.mark.parametrize("name", NASTY)
 @pytest.mark.usefixtures("user")
-def test_the_sink_takes_whatever_it_is_sent(name: str, admin: Api) -> None:
+def test_the_sink_accepts_any_request(name: str, admin: Api) -> None:
     attributes, body = NASTY[name]
     before = {letter["id"] for letter in listed(admin, "?limit=200")}
 
@@ -202,7 +202,7 @@ def test_the_sink_takes_whatever_it_is_sent(name: str, admin: Api) -> None:
 
 
 @pytest.mark.usefixtures("user")
-def test_the_sink_takes_headers_that_are_not_encoded(admin: Api) -> None:
+def test_the_sink_accepts_headers_that_are_not_encoded(admin: Api) -> None:
     headers = {"ce-id": "Zażółć".encode().decode("latin-1"), "CE-Type": '"a type"', "ce-": "x"}
 
     assert_taken(client_of(SINK.name).post("/", headers=headers, data=b"x"))
@@ -211,7 +211,7 @@ def test_the_sink_takes_headers_that_are_not_encoded(admin: Api) -> None:
 
 
 @pytest.mark.usefixtures("user")
-def test_two_letters_without_an_id_are_two(admin: Api) -> None:
+def test_two_dead_letters_without_an_id_are_stored_apart(admin: Api) -> None:
     before = len(listed(admin, "?limit=200"))
 
     for body in (b"one", b"two", b"two"):
@@ -224,7 +224,9 @@ def test_two_letters_without_an_id_are_two(admin: Api) -> None:
 # What is listed
 
 
-def test_letters_are_listed_newest_first_by_state_and_consumer(user: SignedIn, admin: Api) -> None:
+def test_dead_letters_are_listed_newest_first_by_state_and_consumer(
+    user: SignedIn, admin: Api
+) -> None:
     first, second, third = (a_letter(admin, user) for _ in range(3))
     other = a_letter(admin, user, consumer="a-consumer-that-is-none")
     admin.delete(f"{LETTERS}/{second}")
@@ -244,7 +246,7 @@ def test_letters_are_listed_newest_first_by_state_and_consumer(user: SignedIn, a
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3])
-def test_the_pages_are_all_of_it(user: SignedIn, admin: Api, limit: int) -> None:
+def test_the_pages_of_dead_letters_hold_all_of_them(user: SignedIn, admin: Api, limit: int) -> None:
     expected = [a_letter(admin, user, consumer=ANOTHER) for _ in range(4)][::-1]
     seen: list[str] = []
     query: str | None = f"?consumer={ANOTHER}&limit={limit}"
@@ -270,18 +272,22 @@ def test_the_pages_are_all_of_it(user: SignedIn, admin: Api, limit: int) -> None
         (f"cursor={write_cursor('dead', 'yesterday', AN_ID)}", ["/cursor"]),
     ],
 )
-def test_a_wrong_query_is_named(admin: Api, query: str, pointers: list[str]) -> None:
+def test_every_wrong_parameter_of_a_query_is_named(
+    admin: Api, query: str, pointers: list[str]
+) -> None:
     assert_invalid(admin.get(f"{LETTERS}?{query}"), *pointers)
 
 
-def test_a_letter_that_is_not_there_is_not_found(admin: Api) -> None:
+def test_an_unknown_dead_letter_is_not_found(admin: Api) -> None:
     path = f"{LETTERS}/{uuid4()}"
 
     for answer in (admin.get(path), admin.delete(path), admin.post(f"{path}/resend")):
         assert_refused(answer, 404, "dead-letter-not-found")
 
 
-def test_letters_are_for_those_who_may_replay(user: SignedIn, admin: Api) -> None:
+def test_dead_letters_are_shown_only_with_the_permission_to_replay(
+    user: SignedIn, admin: Api
+) -> None:
     path = f"{LETTERS}/{a_letter(admin, user)}"
     operator = Api(with_token(user, a_token(user.user_id, permissions=["events:replay"])))
     auditor = Api(
@@ -334,7 +340,7 @@ FORGERIES: dict[str, Callable[[dict[str, str], dict[str, Any]], None]] = {
 
 
 @pytest.mark.parametrize("what", FORGERIES)
-def test_a_letter_that_can_not_be_checked_stops_nothing(
+def test_an_unverifiable_dead_letter_does_not_stop_a_later_delivery(
     user: SignedIn, admin: Api, set_clock: SetClock, what: str
 ) -> None:
     event = event_that_both_take(user)
@@ -351,7 +357,7 @@ def test_a_letter_that_can_not_be_checked_stops_nothing(
     assert (user.user_id, event.seq) in asked_again()
 
 
-def test_a_letter_that_can_not_be_checked_takes_no_others_place(user: SignedIn, admin: Api) -> None:
+def test_an_unverifiable_dead_letter_does_not_replace_another(user: SignedIn, admin: Api) -> None:
     letter_id = a_letter(admin, user)
     event = log_of(user.user_id)[-1]
     before = shown(admin, letter_id)
@@ -364,7 +370,9 @@ def test_a_letter_that_can_not_be_checked_takes_no_others_place(user: SignedIn, 
     assert shown(admin, letter_id) == before
 
 
-def test_a_consumer_dies_of_no_type_that_it_does_not_take(user: SignedIn, admin: Api) -> None:
+def test_a_dead_letter_of_a_type_that_its_consumer_does_not_take_is_unverifiable(
+    user: SignedIn, admin: Api
+) -> None:
     [event] = log_of(user.user_id)
 
     died(event, consumer=ANOTHER)
@@ -373,7 +381,9 @@ def test_a_consumer_dies_of_no_type_that_it_does_not_take(user: SignedIn, admin:
     assert (letter["consumer"], letter["user_id"]) == (ANOTHER, None)
 
 
-def test_the_same_event_written_otherwise_is_the_same(user: SignedIn, admin: Api) -> None:
+def test_a_dead_letter_of_the_same_event_written_otherwise_is_the_same(
+    user: SignedIn, admin: Api
+) -> None:
     [event] = log_of(user.user_id)
     spaced = json.dumps(json.loads(event.record_json()), indent=1, sort_keys=True)
 
@@ -384,7 +394,7 @@ def test_the_same_event_written_otherwise_is_the_same(user: SignedIn, admin: Api
 
 
 @pytest.mark.usefixtures("user")
-def test_records_of_two_topics_at_one_place_are_two_letters(admin: Api) -> None:
+def test_records_of_two_topics_at_one_offset_are_two_dead_letters(admin: Api) -> None:
     place = {"id": "partition:0/offset:0", "type": "dev.knative.kafka.event", **errors_of(CONSUMER)}
 
     for topic in ("tasks.events", "reminders.events", "tasks.events"):
@@ -397,7 +407,7 @@ def test_records_of_two_topics_at_one_place_are_two_letters(admin: Api) -> None:
 
 
 @pytest.mark.usefixtures("user")
-def test_long_ids_that_begin_alike_are_two_letters(admin: Api) -> None:
+def test_long_ids_that_begin_alike_are_two_dead_letters(admin: Api) -> None:
     for end in ("a", "b"):
         assert_taken(post(SINK.name, {"id": "x" * 1000 + end, "source": "/long"}, b""))
 
@@ -406,7 +416,7 @@ def test_long_ids_that_begin_alike_are_two_letters(admin: Api) -> None:
     assert {len(one["event_id"]) for one in (newest, older)} == {255}
 
 
-def test_of_what_can_not_be_checked_so_much_is_kept(
+def test_unverifiable_dead_letters_are_kept_up_to_a_number_and_a_size(
     user: SignedIn, admin: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checked = a_letter(admin, user)
@@ -429,7 +439,7 @@ def test_of_what_can_not_be_checked_so_much_is_kept(
 
 
 @pytest.mark.usefixtures("user")
-def test_of_the_attributes_so_much_is_kept(admin: Api) -> None:
+def test_the_attributes_of_a_dead_letter_are_kept_up_to_a_number_and_a_length(admin: Api) -> None:
     many = {f"x{number:03}": "y" * 5000 for number in range(100)}
 
     assert_taken(post(SINK.name, {"id": "many", **many}, b""))
@@ -460,7 +470,7 @@ def test_of_the_attributes_so_much_is_kept(admin: Api) -> None:
     ids=lambda value: f"{value!r:.30}{len(value)}",
 )
 @pytest.mark.usefixtures("user")
-def test_why_it_died_is_told_in_base64_or_as_it_is(
+def test_the_failure_of_a_dead_letter_is_read_in_base64_or_plain(
     admin: Api, data: str | bytes, text: str
 ) -> None:
     told = data if isinstance(data, str) else b64encode(data).decode()
@@ -474,7 +484,7 @@ def test_why_it_died_is_told_in_base64_or_as_it_is(
 # Sending again, and giving up
 
 
-def test_a_letter_is_sent_again(user: SignedIn, admin: Api) -> None:
+def test_a_dead_letter_is_resent(user: SignedIn, admin: Api) -> None:
     letter_id = a_letter(admin, user)
 
     answer = admin.post(f"{LETTERS}/{letter_id}/resend")
@@ -488,7 +498,7 @@ def shown_summary(admin: Api, letter_id: str) -> dict[str, Any]:
     return {name: value for name, value in shown(admin, letter_id).items() if name in SUMMARY}
 
 
-def test_a_letter_is_discarded_and_stays_to_be_looked_at(user: SignedIn, admin: Api) -> None:
+def test_a_discarded_dead_letter_can_still_be_shown(user: SignedIn, admin: Api) -> None:
     letter_id = a_letter(admin, user)
 
     answer = admin.delete(f"{LETTERS}/{letter_id}")
@@ -500,7 +510,7 @@ def test_a_letter_is_discarded_and_stays_to_be_looked_at(user: SignedIn, admin: 
 
 @pytest.mark.parametrize("first", ["resend", "discard"])
 @pytest.mark.parametrize("second", ["resend", "discard"])
-def test_what_is_settled_is_not_settled_again(
+def test_a_settled_dead_letter_is_not_settled_again(
     user: SignedIn, admin: Api, first: str, second: str
 ) -> None:
     path = f"{LETTERS}/{a_letter(admin, user)}"
@@ -517,7 +527,9 @@ def test_what_is_settled_is_not_settled_again(
     assert admin.get(path).text == before
 
 
-def test_of_many_who_settle_a_letter_at_once_one_does(user: SignedIn, admin: Api) -> None:
+def test_one_of_many_simultaneous_requests_settles_a_dead_letter(
+    user: SignedIn, admin: Api
+) -> None:
     path = f"{LETTERS}/{a_letter(admin, user)}"
 
     def settle(number: int) -> int:
@@ -531,7 +543,9 @@ def test_of_many_who_settle_a_letter_at_once_one_does(user: SignedIn, admin: Api
     assert statuses[1:] == [409] * 7
 
 
-def test_a_resend_under_a_key_is_answered_again_and_done_once(user: SignedIn, admin: Api) -> None:
+def test_a_repeated_resend_with_a_key_is_answered_again_and_done_once(
+    user: SignedIn, admin: Api
+) -> None:
     path = f"{LETTERS}/{a_letter(admin, user)}/resend"
     key = {"Idempotency-Key": f'"{uuid4()}"'}
 
@@ -542,9 +556,7 @@ def test_a_resend_under_a_key_is_answered_again_and_done_once(user: SignedIn, ad
     assert asked_again().count((user.user_id, 2)) == 1
 
 
-def test_a_letter_that_was_sent_again_and_died_again_is_dead_again(
-    user: SignedIn, admin: Api
-) -> None:
+def test_a_resent_dead_letter_that_fails_again_is_dead_again(user: SignedIn, admin: Api) -> None:
     letter_id = a_letter(admin, user)
     admin.post(f"{LETTERS}/{letter_id}/resend")
 
@@ -555,7 +567,9 @@ def test_a_letter_that_was_sent_again_and_died_again_is_dead_again(
     assert admin.post(f"{LETTERS}/{letter_id}/resend").status_code == 202
 
 
-def test_what_is_no_event_of_the_log_can_not_be_sent_again(user: SignedIn, admin: Api) -> None:
+def test_a_dead_letter_that_is_no_event_of_the_log_cannot_be_resent(
+    user: SignedIn, admin: Api
+) -> None:
     [event] = log_of(user.user_id)
     another = str(uuid4())
     forged = attributes_of(event) | {"id": another} | errors_of(CONSUMER)
@@ -573,7 +587,7 @@ def test_what_is_no_event_of_the_log_can_not_be_sent_again(user: SignedIn, admin
     assert (user.user_id, 1) not in asked_again()
 
 
-def test_what_lies_dead_or_was_discarded_is_not_brought_again_by_itself(
+def test_a_dead_or_discarded_event_is_not_brought_again_by_reconciliation(
     user: SignedIn, admin: Api, set_clock: SetClock
 ) -> None:
     dead, discarded = a_letter(admin, user), a_letter(admin, user)
@@ -597,7 +611,9 @@ def shown_state(letter_id: str) -> str:
     return letter.state
 
 
-def test_letters_are_kept_for_ninety_days(user: SignedIn, admin: Api, set_clock: SetClock) -> None:
+def test_dead_letters_are_kept_for_ninety_days(
+    user: SignedIn, admin: Api, set_clock: SetClock
+) -> None:
     letter_id = a_letter(admin, user)
     received = clock.now()
 

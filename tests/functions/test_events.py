@@ -129,7 +129,7 @@ def test_the_history_tells_a_tasks_whole_life_in_order(user: SignedIn, api: Api)
         assert item["data"] == json.loads(event.data_json)
 
 
-def test_the_history_does_not_tell_who_and_from_where(user: SignedIn, api: Api) -> None:
+def test_the_history_does_not_tell_the_actor_and_the_origin(user: SignedIn, api: Api) -> None:
     task_id = _a_life(user)
     told = {"User-Agent": "a-telling-client"}
     api.post(f"/api/tasks/{task_id}/restore", headers=told)
@@ -150,7 +150,7 @@ def test_the_history_does_not_tell_who_and_from_where(user: SignedIn, api: Api) 
         assert '"origin"' not in page
 
 
-def test_the_history_holds_one_tasks_events_alone(user: SignedIn, api: Api) -> None:
+def test_the_history_holds_the_events_of_its_task_alone(user: SignedIn, api: Api) -> None:
     task, _ = a_stored_task(user.user_id), a_stored_task(user.user_id)
 
     history = _history(api, task.id)
@@ -159,7 +159,7 @@ def test_the_history_holds_one_tasks_events_alone(user: SignedIn, api: Api) -> N
 
 
 @pytest.mark.parametrize("limit", [1, 2, 4, 9, 200])
-def test_the_pages_of_a_history_are_all_of_it(user: SignedIn, api: Api, limit: int) -> None:
+def test_the_pages_of_a_history_hold_all_its_events(user: SignedIn, api: Api, limit: int) -> None:
     task_id = _a_life(user)
     seen: list[str] = []
     pages, query = 0, f"?limit={limit}"
@@ -177,7 +177,7 @@ def test_the_pages_of_a_history_are_all_of_it(user: SignedIn, api: Api, limit: i
 
 
 @pytest.mark.parametrize("query", ["", "?limit=1", "?cursor={cursor}"])
-def test_a_history_that_is_not_ones_own_is_not_there(
+def test_the_history_of_another_users_task_is_not_found(
     user: SignedIn, other: SignedIn, query: str
 ) -> None:
     task_id = _a_life(other)
@@ -234,20 +234,20 @@ def test_messages_are_the_events_after_since(user: SignedIn, api: Api) -> None:
             assert set(message) == MESSAGE
 
 
-def test_without_since_it_is_from_now_on(user: SignedIn, api: Api) -> None:
+def test_messages_without_since_begin_now(user: SignedIn, api: Api) -> None:
     _a_life(user)
 
     assert _messages(api, "") == {"items": [], "seq": 10, "resync": False}
 
 
-def test_since_beyond_the_newest_asks_to_read_the_lists(user: SignedIn, api: Api) -> None:
+def test_a_since_beyond_the_newest_asks_to_read_the_lists(user: SignedIn, api: Api) -> None:
     a_stored_task(user.user_id)
 
     for since in (3, 1_000_000, 10**30):
         assert _messages(api, f"?since={since}") == {"items": [], "seq": 2, "resync": True}
 
 
-def test_one_who_missed_too_much_is_asked_to_read_the_lists(user: SignedIn, api: Api) -> None:
+def test_a_client_that_missed_too_much_is_asked_to_read_the_lists(user: SignedIn, api: Api) -> None:
     newest = MISSED_MAX + 1
 
     with _newest(user.user_id, newest):
@@ -269,7 +269,7 @@ def test_messages_come_in_portions_that_join_without_a_gap(user: SignedIn, api: 
     assert seen == list(range(1, 451))
 
 
-def test_a_portion_is_as_large_as_asked(user: SignedIn, api: Api) -> None:
+def test_a_portion_of_messages_is_as_large_as_asked(user: SignedIn, api: Api) -> None:
     _a_life(user)
 
     page = _messages(api, "?since=0&limit=3")
@@ -277,18 +277,20 @@ def test_a_portion_is_as_large_as_asked(user: SignedIn, api: Api) -> None:
     assert [message["seq"] for message in page["items"]] == [1, 2, 3]
 
 
-def test_who_waits_gets_at_once_what_is_there_already(user: SignedIn, api: Api) -> None:
+def test_a_waiting_request_is_answered_at_once_with_existing_messages(
+    user: SignedIn, api: Api
+) -> None:
     a_stored_task(user.user_id)
 
     assert _messages(api, "?since=0&wait=55") == _messages(api, "?since=0")
     assert _messages(api, "?since=9&wait=55") == _messages(api, "?since=9")
 
 
-def test_who_waits_in_vain_gets_nothing_and_goes_on_from_there(api: Api) -> None:
+def test_a_request_that_waits_in_vain_is_answered_empty_with_its_seq(api: Api) -> None:
     assert _messages(api, "?since=1&wait=0.01") == {"items": [], "seq": 1, "resync": False}
 
 
-def test_one_sees_ones_own_messages_alone(user: SignedIn, other: SignedIn) -> None:
+def test_a_user_sees_their_own_messages_alone(user: SignedIn, other: SignedIn) -> None:
     _a_life(other)
 
     page = _messages(Api(user), "?since=0")
@@ -334,7 +336,7 @@ def test_a_client_that_goes_on_from_the_answers_seq_misses_nothing(user: SignedI
     assert received == [1, 2, 3, 4, 5, 6]
 
 
-def test_ones_own_account_has_no_task_history(user: SignedIn) -> None:
+def test_an_account_has_no_task_history(user: SignedIn) -> None:
     answer = Api(user).get(f"/api/{{user_id}}/tasks/{user.user_id}/history")
 
     assert_refused(answer, 404)

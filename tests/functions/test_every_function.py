@@ -220,7 +220,7 @@ def test_the_path_of_another_account_is_refused_before_anything_is_read(
 
 @each(has_a_user, has_an_id)
 @pytest.mark.parametrize("is_deleted", [False, True], ids=["live", "deleted"])
-def test_what_another_account_has_is_not_there(
+def test_resources_of_another_account_are_not_found(
     case: Case, user: SignedIn, other: SignedIn, *, is_deleted: bool
 ) -> None:
     theirs = stored_resources(other.user_id, title="A secret")
@@ -244,7 +244,7 @@ def test_what_another_account_has_is_not_there(
 
 @each(has_a_user, has_an_id)
 @pytest.mark.parametrize("condition", ["If-Match", "If-None-Match"])
-def test_a_condition_does_not_tell_that_what_another_has_exists(
+def test_a_condition_does_not_tell_that_anothers_resource_exists(
     case: Case, user: SignedIn, other: SignedIn, condition: str
 ) -> None:
     theirs = stored_resources(other.user_id)
@@ -279,7 +279,7 @@ def changes_what_is_there(case: Case) -> bool:
     [{"If-Match": '"999"'}, {"If-None-Match": "*"}],
     ids=["another version", "nothing there"],
 )
-def test_what_is_there_is_not_changed_against_a_condition(
+def test_a_resource_is_not_changed_against_a_condition(
     case: Case, user: SignedIn, condition: dict[str, str]
 ) -> None:
     mine = stored_resources(user.user_id)
@@ -292,7 +292,7 @@ def test_what_is_there_is_not_changed_against_a_condition(
     assert log_of(user.user_id) == events_before
 
 
-def test_no_list_shows_what_belongs_to_another(user: SignedIn, other: SignedIn) -> None:
+def test_no_list_shows_resources_of_another_user(user: SignedIn, other: SignedIn) -> None:
     stored_resources(other.user_id, title="A secret")
 
     lists = [
@@ -310,7 +310,9 @@ def test_no_list_shows_what_belongs_to_another(user: SignedIn, other: SignedIn) 
 
 
 @each(is_admin)
-def test_what_is_for_administrators_is_refused_to_others(case: Case, user: SignedIn) -> None:
+def test_functions_for_administrators_are_refused_to_other_users(
+    case: Case, user: SignedIn
+) -> None:
     mine = stored_resources(user.user_id)
     before = state_of(user.user_id)
 
@@ -321,7 +323,7 @@ def test_what_is_for_administrators_is_refused_to_others(case: Case, user: Signe
 
 
 @each(is_admin)
-def test_no_other_claim_makes_an_administrator(case: Case, senders: Senders) -> None:
+def test_no_other_roles_claim_makes_an_administrator(case: Case, senders: Senders) -> None:
     for roles in (None, [], ["Admin"], "admin", {"admin": True}, [["admin"]]):
         impostor = with_token(senders.user, a_token(senders.user.user_id, roles=roles))
 
@@ -341,7 +343,7 @@ def test_a_token_without_the_permission_is_refused(case: Case, user: SignedIn) -
 
 
 @each(has_a_user)
-def test_who_may_only_read_changes_nothing(case: Case, user: SignedIn) -> None:
+def test_a_token_that_may_only_read_changes_nothing(case: Case, user: SignedIn) -> None:
     mine = stored_resources(user.user_id)
     reader = with_token(user, a_token(user.user_id, permissions=["tasks:read", "made:up"]))
     before, events_before = state_of(user.user_id), log_of(user.user_id)
@@ -473,7 +475,7 @@ def test_every_function_that_takes_a_body_shows_bodies_that_it_takes(case: Case)
 
 
 @each(takes_body)
-def test_what_is_not_json_is_bad_syntax(case: Case, senders: Senders) -> None:
+def test_a_body_that_is_not_json_is_bad_syntax(case: Case, senders: Senders) -> None:
     for raw in NOT_JSON:
         answer = _send_raw(case, senders, raw)
 
@@ -484,7 +486,7 @@ def test_what_is_not_json_is_bad_syntax(case: Case, senders: Senders) -> None:
 
 
 @each(takes_body)
-def test_json_that_is_no_object_is_wrong_content(case: Case, senders: Senders) -> None:
+def test_json_that_is_no_object_is_invalid_content(case: Case, senders: Senders) -> None:
     for raw in (b"[]", b'"text"', b"1", b"true", b"null", b'[{"title": "x"}]'):
         answer = _send_raw(case, senders, raw)
 
@@ -493,7 +495,7 @@ def test_json_that_is_no_object_is_wrong_content(case: Case, senders: Senders) -
 
 
 @each(takes_body)
-def test_a_field_that_nobody_knows_is_wrong_content(case: Case, senders: Senders) -> None:
+def test_an_unknown_field_is_invalid_content(case: Case, senders: Senders) -> None:
     unknown = ["surprise", "__class__", "model_config", "Title", "a/b~c", "", "\0", "ü" * 1000]
 
     answer = _send_raw(case, senders, json.dumps(dict.fromkeys(unknown, 1)).encode())
@@ -506,7 +508,7 @@ def test_a_field_that_nobody_knows_is_wrong_content(case: Case, senders: Senders
 
 
 @each(takes_body)
-def test_of_many_wrong_fields_the_first_are_named_and_the_others_counted(
+def test_the_first_of_many_wrong_fields_are_named_and_the_others_counted(
     case: Case, senders: Senders
 ) -> None:
     count, length = (5_000, 50_000) if case.endpoint.is_public else (15_000, 500_000)
@@ -524,16 +526,16 @@ def test_of_many_wrong_fields_the_first_are_named_and_the_others_counted(
 
 
 @each(takes_body)
-def test_a_field_that_utf_8_cannot_name_is_wrong_content(case: Case, senders: Senders) -> None:
+def test_a_field_whose_name_utf_8_cannot_write_is_invalid_content(
+    case: Case, senders: Senders
+) -> None:
     answer = _send_raw(case, senders, b'{"\\ud800": 1}')
 
     assert_refused(answer, 422, "invalid-content")
 
 
 @each(takes_body)
-def test_json_that_would_take_long_to_be_read_is_refused_before(
-    case: Case, senders: Senders
-) -> None:
+def test_json_that_would_take_long_to_read_is_refused_unread(case: Case, senders: Senders) -> None:
     lists = b"[" + b",".join([b"[]"] * (VALUES_MAX // 2 + 1)) + b"]"
     fields = json.dumps({f"{number:x}": 1 for number in range(VALUES_MAX + 1)})
     digits = b'{"x":[' + b",".join([b"9" * 4_000] * 10) + b"]}"
@@ -544,7 +546,7 @@ def test_json_that_would_take_long_to_be_read_is_refused_before(
 
 
 @each(takes_body)
-def test_what_is_within_a_text_is_not_taken_for_values_or_digits(
+def test_the_characters_of_a_json_text_do_not_count_as_values_or_digits(
     case: Case, senders: Senders
 ) -> None:
     for text in ("[{," * VALUES_MAX, "9" * 5_000, '"\\,' * VALUES_MAX):
@@ -554,7 +556,7 @@ def test_what_is_within_a_text_is_not_taken_for_values_or_digits(
 
 
 @each(takes_body)
-def test_a_compressed_body_is_not_taken(case: Case, senders: Senders) -> None:
+def test_a_compressed_body_is_refused(case: Case, senders: Senders) -> None:
     compressed = gzip.compress(b"{}")
 
     assert_refused(
@@ -565,7 +567,7 @@ def test_a_compressed_body_is_not_taken(case: Case, senders: Senders) -> None:
 
 
 @each(takes_body)
-def test_another_media_type_is_not_taken(case: Case, senders: Senders) -> None:
+def test_another_media_type_is_refused(case: Case, senders: Senders) -> None:
     for media_type in ("text/plain", "application/x-www-form-urlencoded", "text/json", "", "x"):
         answer = _send_raw(case, senders, b"{}", **{"Content-Type": media_type})
 
@@ -573,7 +575,7 @@ def test_another_media_type_is_not_taken(case: Case, senders: Senders) -> None:
 
 
 @each()
-def test_json_of_another_kind_is_not_taken_for_a_merge(case: Case, senders: Senders) -> None:
+def test_another_json_media_type_is_refused_for_a_merge(case: Case, senders: Senders) -> None:
     for media_type in ("application/json-patch+json", "application/x+json", "+json"):
         answer = _send_raw(case, senders, b"{}", **{"Content-Type": media_type})
 
@@ -585,7 +587,7 @@ def test_json_of_another_kind_is_not_taken_for_a_merge(case: Case, senders: Send
 
 
 @each(takes_body)
-def test_json_is_taken_by_its_own_name_and_a_merge_patch_where_it_merges(
+def test_json_is_accepted_everywhere_and_a_merge_patch_by_put_and_patch(
     case: Case, senders: Senders
 ) -> None:
     json_types = ["application/json; charset=utf-8", "Application/JSON"]
@@ -602,7 +604,7 @@ def takes_no_body(case: Case) -> bool:
 
 
 @each(takes_no_body)
-def test_a_body_where_none_is_taken_is_checked_as_any_other(case: Case, senders: Senders) -> None:
+def test_an_unexpected_body_is_checked_as_any_other(case: Case, senders: Senders) -> None:
     of_another_type = _send_raw(case, senders, b"{}", **{"Content-Type": "text/plain"})
     assert_refused(of_another_type, 415, "not-json")
     assert_refused(_send_raw(case, senders, b"{"), 400, "not-json")
@@ -611,7 +613,7 @@ def test_a_body_where_none_is_taken_is_checked_as_any_other(case: Case, senders:
 
 
 @each(takes_no_body)
-def test_an_empty_object_where_no_body_is_taken_is_none(case: Case, user: SignedIn) -> None:
+def test_an_unexpected_empty_object_counts_as_no_body(case: Case, user: SignedIn) -> None:
     answer = _send(case, user, data=b"{}", headers=JSON_TYPE)
 
     assert answer.status_code not in {400, 415, 422}, answer.text
@@ -683,7 +685,9 @@ def test_a_body_that_comes_in_chunks_is_read(case: Case, senders: Senders) -> No
 
 
 @each(takes_body)
-def test_a_body_that_is_shorter_than_it_says_is_cut_off(case: Case, senders: Senders) -> None:
+def test_a_body_shorter_than_its_content_length_is_refused_as_cut_off(
+    case: Case, senders: Senders
+) -> None:
     signed = senders.of(case)
     builder = EnvironBuilder(
         path=case.path(user_id=signed.user_id),
@@ -723,7 +727,7 @@ class _Failing(io.RawIOBase):
     ],
     ids=repr,
 )
-def test_a_body_that_the_server_cannot_read_is_told_so(
+def test_a_body_that_the_server_cannot_read_is_refused(
     case: Case, senders: Senders, error: Exception, status: int, slug: str
 ) -> None:
     signed = senders.of(case)
@@ -741,7 +745,7 @@ def test_a_body_that_the_server_cannot_read_is_told_so(
 
 
 @each()
-def test_a_query_parameter_that_nobody_knows_is_wrong_content(case: Case, senders: Senders) -> None:
+def test_an_unknown_query_parameter_is_invalid_content(case: Case, senders: Senders) -> None:
     answer = _send(case, senders.of(case), case.path() + "?surprise=1&limit=0")
 
     problem = assert_refused(answer, 422, "invalid-content")
@@ -749,7 +753,7 @@ def test_a_query_parameter_that_nobody_knows_is_wrong_content(case: Case, sender
 
 
 @each(takes_body)
-def test_a_null_character_or_half_a_surrogate_pair_is_wrong_content(
+def test_a_null_character_or_half_a_surrogate_pair_is_invalid_content(
     case: Case, senders: Senders
 ) -> None:
     valid = case.body
@@ -763,7 +767,7 @@ def test_a_null_character_or_half_a_surrogate_pair_is_wrong_content(
 
 
 @each(has_an_id)
-def test_what_is_no_id_is_no_path(case: Case, senders: Senders) -> None:
+def test_a_path_with_a_malformed_id_is_not_found(case: Case, senders: Senders) -> None:
     for wrong_id in ("1", "not-an-id", "%00", "%F0%9F%A6%89", "..", "0" * 500):
         path = re.sub(r"\{(?!user_id)\w+\}", wrong_id, case.route.template)
 
@@ -813,7 +817,7 @@ def test_every_function_shows_its_metrics_without_a_token(function: Function) ->
 
 
 @pytest.mark.parametrize("path", HEALTH)
-def test_the_router_tells_the_health_too(path: str) -> None:
+def test_the_router_tells_its_health(path: str) -> None:
     answer = Api().get(path)
 
     assert answer.status_code == 200
@@ -838,21 +842,25 @@ def test_the_router_tells_the_health_too(path: str) -> None:
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS", "BREW"])
-def test_a_path_that_no_function_takes_is_not_found(user: SignedIn, path: str, method: str) -> None:
+def test_a_path_that_no_function_serves_is_not_found(
+    user: SignedIn, path: str, method: str
+) -> None:
     answer = Api(user).request(method, path)
 
     assert_refused(answer, 404, "no-such-path")
 
 
 @pytest.mark.parametrize("function", SERVING, ids=lambda function: function.name)
-def test_a_function_takes_no_path_but_its_own(function: Function) -> None:
+def test_a_function_serves_no_path_but_its_own(function: Function) -> None:
     answer = Client(function.app, use_cookies=False).get("/api/nowhere/at/all")
 
     assert_refused(answer, 404, "no-such-path")
 
 
 @each()
-def test_a_method_that_no_function_takes_is_told_those_that_are(case: Case, user: SignedIn) -> None:
+def test_a_method_that_no_function_takes_is_refused_with_the_allowed_ones(
+    case: Case, user: SignedIn
+) -> None:
     answer = Api(user).request("BREW", case.path())
 
     assert_refused(answer, 405, "method-not-allowed")
@@ -864,7 +872,7 @@ def test_a_method_that_no_function_takes_is_told_those_that_are(case: Case, user
 
 
 @each(has_a_user, lambda case: case.route.method == "GET")
-def test_head_is_get_without_its_body(case: Case, user: SignedIn) -> None:
+def test_head_is_answered_as_get_without_the_body(case: Case, user: SignedIn) -> None:
     path = case.path(stored_resources(user.user_id))
 
     head, get = Api(user).request("HEAD", path), Api(user).get(path)
@@ -876,7 +884,7 @@ def test_head_is_get_without_its_body(case: Case, user: SignedIn) -> None:
 
 
 @each()
-def test_a_browser_may_ask_first_what_it_may_ask(case: Case) -> None:
+def test_a_preflight_request_of_a_browser_is_answered(case: Case) -> None:
     with changed_settings(cors_origins=("https://app.example",)):
         answer = Api().request(
             "OPTIONS",
@@ -913,7 +921,7 @@ def test_a_page_of_a_configured_origin_may_read_every_answer(case: Case, senders
 
 
 @each()
-def test_a_page_of_another_origin_may_read_nothing(case: Case, senders: Senders) -> None:
+def test_a_page_of_another_origin_may_read_no_answer(case: Case, senders: Senders) -> None:
     origin = {"Origin": "https://evil.example"}
 
     with changed_settings(cors_origins=("https://app.example",)):

@@ -173,7 +173,9 @@ def test_deliveries_at_the_same_time_have_the_effect_once(
 
 
 @each_consumer
-def test_a_delivery_from_kafka_has_more_attributes(consumer: Consumer, fresh: list[Event]) -> None:
+def test_a_delivery_with_the_further_attributes_of_kafka_is_taken(
+    consumer: Consumer, fresh: list[Event]
+) -> None:
     extensions = {"knativekafkapartition": "3", "knativekafkaoffset": "12", "key": "somebody"}
 
     assert_taken(deliver(consumer.name, _taken(consumer.name, fresh), **extensions))
@@ -205,7 +207,7 @@ def test_a_type_that_is_not_taken_is_answered_with_204_and_leaves_no_trace(
     ],
     ids=str,
 )
-def test_what_is_malformed_is_refused_and_leaves_no_trace(
+def test_a_malformed_delivery_is_refused_and_leaves_no_trace(
     consumer: Consumer, fresh: list[Event], changed: dict[str, str]
 ) -> None:
     before = snapshot()
@@ -240,7 +242,7 @@ def test_an_event_whose_numbers_no_database_holds_is_refused(
     assert_never(deliver(consumer.name, event))
 
 
-def test_what_the_domain_refuses_is_refused_and_not_claimed(fresh: list[Event]) -> None:
+def test_an_event_that_the_domain_refuses_is_refused_and_not_claimed(fresh: list[Event]) -> None:
     forged = replace(fresh[0], event_id=uuid4())
     elsewhere = replace(fresh[0], user_id="nobody at all")
     before = snapshot()
@@ -264,7 +266,9 @@ def test_while_the_database_is_away_deliveries_are_wanted_again(
 
 
 @each_consumer
-def test_past_its_app_it_answers_the_same(consumer: Consumer, fresh: list[Event]) -> None:
+def test_a_consumer_answers_the_same_without_its_app(
+    consumer: Consumer, fresh: list[Event]
+) -> None:
     past = Client(consumer.serve, use_cookies=False)
     event = _taken(consumer.name, fresh)
     attributes, body = attributes_of(event), event.record_json().encode()
@@ -345,7 +349,7 @@ def test_a_body_that_is_cut_off_is_refused_and_leaves_no_trace(name: str) -> Non
 
 
 @each_consumer
-def test_an_event_is_taken_in_chunks_too(consumer: Consumer, fresh: list[Event]) -> None:
+def test_an_event_in_chunks_is_taken(consumer: Consumer, fresh: list[Event]) -> None:
     event = _taken(consumer.name, fresh)
     named = {
         "HTTP_" + name.upper().replace("-", "_"): value
@@ -400,7 +404,7 @@ def test_a_second_tick_changes_nothing(name: str, fresh: list[Event]) -> None:
 
 
 @each_cron
-def test_a_function_that_ticks_wake_does_not_care_what_the_tick_says(name: str) -> None:
+def test_a_cron_function_runs_whatever_its_tick_says(name: str) -> None:
     assert_taken(client_of(name).post("/"))
     assert_taken(client_of(name).post("/", headers={"ce-id": "\xff" * 5000}, data=b"\xff" * 5000))
 
@@ -410,12 +414,12 @@ def test_a_function_that_ticks_wake_does_not_care_what_the_tick_says(name: str) 
 
 @each_subscriber
 @pytest.mark.parametrize("path", ["/health", "/health/liveness", "/health/readiness", "/metrics"])
-def test_it_answers_after_its_health(name: str, path: str) -> None:
+def test_a_subscriber_answers_its_health_paths(name: str, path: str) -> None:
     assert client_of(name).get(path).status_code == 200
 
 
 @each_subscriber
-def test_without_the_database_it_lives_and_is_not_ready(
+def test_a_subscriber_without_a_database_is_live_and_not_ready(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health, "KEPT_S", 0)
@@ -436,7 +440,7 @@ def test_other_methods_than_post_are_refused(name: str, method: str) -> None:
 
 
 @each_subscriber
-def test_a_client_of_the_api_can_not_reach_it(name: str, fresh: list[Event]) -> None:
+def test_a_client_of_the_api_cannot_reach_a_subscriber(name: str, fresh: list[Event]) -> None:
     headers = headers_of(attributes_of(fresh[0]))
     body = fresh[0].record_json().encode()
     administrator = an_administrator()

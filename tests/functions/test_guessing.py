@@ -65,7 +65,7 @@ def _guess_from_everywhere(email: str) -> None:
     _guess(email, *[_address() for _ in range(10)] * 10)
 
 
-def test_a_guesser_locks_itself_and_not_the_owner(
+def test_a_guesser_locks_out_itself_and_not_the_owner(
     set_clock: Callable[[datetime], None],
 ) -> None:
     set_clock(clock.now())
@@ -80,7 +80,7 @@ def test_a_guesser_locks_itself_and_not_the_owner(
     assert _log_in(email, PASSWORD, _address()).status_code == 200, "from a new place"
 
 
-def test_guessers_everywhere_leave_the_places_where_the_owner_was() -> None:
+def test_guessers_in_many_networks_do_not_lock_out_the_known_networks_of_the_owner() -> None:
     home, office = _address(), _address()
     email = _registered(home)
     assert _log_in(email, PASSWORD, office).status_code == 200
@@ -94,7 +94,7 @@ def test_guessers_everywhere_leave_the_places_where_the_owner_was() -> None:
         assert _log_in(email, PASSWORD, place).status_code == 200
 
 
-def test_the_owners_own_place_is_limited_too() -> None:
+def test_the_known_network_of_the_owner_is_limited_too() -> None:
     home = _address()
     email = _registered(home)
 
@@ -120,7 +120,7 @@ def test_the_account_opens_again_when_the_window_is_over(
 
 
 @pytest.mark.parametrize("is_known", [True, False], ids=["a known place", "a new place"])
-def test_right_passwords_at_the_same_instant_are_all_let_in(*, is_known: bool) -> None:
+def test_simultaneous_right_passwords_all_log_in(*, is_known: bool) -> None:
     home = _address()
     email, place = _registered(home), home if is_known else _address()
     _statuses(email, "mistyped", place, 8)
@@ -131,7 +131,7 @@ def test_right_passwords_at_the_same_instant_are_all_let_in(*, is_known: bool) -
     assert [answer.result().status_code for answer in sent] == [200] * 20
 
 
-def test_one_who_tries_one_password_on_many_accounts_is_slowed_down() -> None:
+def test_a_network_that_tries_one_password_on_many_accounts_is_slowed_down() -> None:
     theirs, home = _address(), _address()
     mine, email = _registered(theirs), _registered(home)
 
@@ -148,7 +148,7 @@ def test_one_who_tries_one_password_on_many_accounts_is_slowed_down() -> None:
     assert _log_in(email, PASSWORD, home).status_code == 200
 
 
-def test_an_email_that_nobody_has_is_refused_as_an_account_is() -> None:
+def test_an_unknown_email_is_limited_as_an_account_is() -> None:
     known, unknown = _registered(_address()), f"{uuid4()}@example.com"
     refused: list[list[tuple[object, ...]]] = []
 
@@ -168,7 +168,7 @@ def test_an_email_that_nobody_has_is_refused_as_an_account_is() -> None:
     assert [row[0] for row in refused[0]] == [401] * 10 + [429] * 2
 
 
-def test_a_site_of_ipv6_is_one_place() -> None:
+def test_an_ipv6_site_is_one_network() -> None:
     email = _registered(_address())
     site = f"2001:db8:{uuid4().hex[:4]}:1"
 
@@ -178,7 +178,7 @@ def test_a_site_of_ipv6_is_one_place() -> None:
     assert _log_in(email, PASSWORD, f"{site[:-1]}2::1").status_code == 200
 
 
-def test_a_forged_address_makes_no_new_place() -> None:
+def test_a_forged_address_makes_no_new_network() -> None:
     email, theirs = _registered(_address()), _address()
 
     guesses = [

@@ -151,7 +151,7 @@ def test_the_key_of_the_same_change_under_another_condition_is_refused(
     assert_refused(answer, 422, "idempotency-key-reused")
 
 
-def test_both_spellings_of_a_path_are_one_request(user: SignedIn, api: Api) -> None:
+def test_both_forms_of_a_path_are_one_request(user: SignedIn, api: Api) -> None:
     body = {"title": "Buy milk"}
 
     short = api.post("/api/tasks", body, headers=A_KEY)
@@ -203,7 +203,9 @@ def test_a_refusal_is_not_stored(user: SignedIn, api: Api) -> None:
     assert repeat.status_code == 200
 
 
-def test_what_is_not_there_yet_may_be_asked_again(user: SignedIn, api: Api) -> None:
+def test_a_request_that_was_not_found_may_be_sent_again_with_its_key(
+    user: SignedIn, api: Api
+) -> None:
     path = f"/api/tasks/{a_stored_task(user.user_id).id}"
     api.delete(path)
 
@@ -281,7 +283,7 @@ def test_an_answer_that_holds_a_token_is_never_stored(api: Api) -> None:
     assert first.headers["Cache-Control"] == "no-store"
 
 
-def test_a_key_means_nothing_to_those_who_sign_in() -> None:
+def test_a_key_is_ignored_by_functions_that_sign_in() -> None:
     credentials = {"email": f"{uuid.uuid4()}@example.com", "password": "a long password"}
     registered = Api().post("/api/auth/register", credentials, headers=A_KEY)
 
@@ -296,7 +298,7 @@ def test_a_key_means_nothing_to_those_who_sign_in() -> None:
     assert len(tokens) == 2
 
 
-def test_a_key_on_a_read_means_nothing(user: SignedIn, api: Api) -> None:
+def test_a_key_on_a_read_is_ignored(user: SignedIn, api: Api) -> None:
     empty = content(api.get("/api/tasks", headers=A_KEY))
     a_stored_task(user.user_id)
 

@@ -71,7 +71,7 @@ def wait_for_waiting(count: int) -> None:
     eventually(check, within_s=SOON_S)
 
 
-def test_what_is_there_already_is_answered_at_once(user: SignedIn) -> None:
+def test_a_long_poll_is_answered_at_once_with_existing_messages(user: SignedIn) -> None:
     a_stored_task(user.user_id)
     began_s = time.monotonic()
 
@@ -81,7 +81,9 @@ def test_what_is_there_already_is_answered_at_once(user: SignedIn) -> None:
     assert time.monotonic() - began_s < SOON_S
 
 
-def test_it_waits_for_the_first_message_and_is_woken_by_it(user: SignedIn, poll: Poll) -> None:
+def test_a_long_poll_waits_for_the_first_message_and_is_woken_by_it(
+    user: SignedIn, poll: Poll
+) -> None:
     began_s = time.monotonic()
     waiting = poll(user, f"since=1&wait={LONG_S}")
     wait_for_waiting(1)
@@ -95,7 +97,7 @@ def test_it_waits_for_the_first_message_and_is_woken_by_it(user: SignedIn, poll:
     assert time.monotonic() - began_s < LONG_S
 
 
-def test_without_since_it_waits_for_what_comes_from_now_on(user: SignedIn, poll: Poll) -> None:
+def test_a_long_poll_without_since_waits_for_the_next_message(user: SignedIn, poll: Poll) -> None:
     waiting = poll(user, f"wait={LONG_S}")
     wait_for_waiting(1)
 
@@ -104,7 +106,7 @@ def test_without_since_it_waits_for_what_comes_from_now_on(user: SignedIn, poll:
     assert seqs(waiting.result(SOON_S)) == [2]
 
 
-def test_a_session_that_ends_meanwhile_is_told_no_more(
+def test_a_long_poll_whose_session_ends_meanwhile_gets_no_message(
     own_database: str,  # noqa: ARG001 - it must be there
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -124,7 +126,7 @@ def test_a_session_that_ends_meanwhile_is_told_no_more(
     frame.address_limit.cache_clear()
 
 
-def test_a_commit_of_which_nobody_told_wakes_it_too(
+def test_a_commit_without_a_hint_wakes_a_long_poll(
     user: SignedIn, poll: Poll, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waiting = poll(user, f"since=1&wait={LONG_S}")
@@ -137,7 +139,7 @@ def test_a_commit_of_which_nobody_told_wakes_it_too(
     assert seqs(waiting.result(SOON_S)) == [2]
 
 
-def test_when_nothing_comes_the_answer_is_empty_and_not_early(
+def test_a_long_poll_without_messages_is_answered_empty_and_not_early(
     user: SignedIn, other: SignedIn, poll: Poll
 ) -> None:
     began_s = time.monotonic()
@@ -150,7 +152,7 @@ def test_when_nothing_comes_the_answer_is_empty_and_not_early(
     assert time.monotonic() - began_s >= 1.2
 
 
-def test_one_who_knows_of_more_than_there_is_does_not_wait(user: SignedIn) -> None:
+def test_a_long_poll_with_a_since_beyond_the_newest_does_not_wait(user: SignedIn) -> None:
     began_s = time.monotonic()
 
     answer = polled(user, f"since=7&wait={LONG_S}")
@@ -159,7 +161,7 @@ def test_one_who_knows_of_more_than_there_is_does_not_wait(user: SignedIn) -> No
     assert time.monotonic() - began_s < SOON_S
 
 
-def test_all_who_wait_for_a_user_are_woken_and_nobody_else(
+def test_all_long_polls_of_a_user_are_woken_and_no_others(
     user: SignedIn, other: SignedIn, poll: Poll
 ) -> None:
     waiting = [poll(user, f"since=1&wait={LONG_S}") for _ in range(10)]
@@ -172,7 +174,7 @@ def test_all_who_wait_for_a_user_are_woken_and_nobody_else(
     assert elsewhere.result(SOON_S)["items"] == []
 
 
-def test_polling_again_and_again_misses_nothing_and_nothing_comes_twice(user: SignedIn) -> None:
+def test_repeated_long_polls_miss_and_double_no_message(user: SignedIn) -> None:
     def follow() -> list[int]:
         seen = [1]
         while seen[-1] < 101:
@@ -188,7 +190,7 @@ def test_polling_again_and_again_misses_nothing_and_nothing_comes_twice(user: Si
     assert found == [list(range(1, 102))] * 3
 
 
-def test_those_who_wait_hold_no_connection_to_the_database(
+def test_waiting_long_polls_hold_no_connection_to_the_database(
     own_database: str, user: SignedIn, poll: Poll
 ) -> None:
     with database_at(own_database, pool_size=2):
@@ -202,7 +204,7 @@ def test_those_who_wait_hold_no_connection_to_the_database(
         assert [seqs(future.result(SOON_S)) for future in waiting] == [[2]] * 30
 
 
-def test_a_feed_that_fails_in_a_way_nobody_foresaw_goes_on(
+def test_a_feed_goes_on_after_an_unforeseen_failure(
     user: SignedIn, poll: Poll, caplog: pytest.LogCaptureFixture
 ) -> None:
     waiting = poll(user, f"since=1&wait={LONG_S}")
@@ -226,5 +228,5 @@ def _logged(caplog: pytest.LogCaptureFixture, words: str) -> None:
 
 
 @pytest.mark.parametrize("wait", ["-1", "55.1", "x", "", "inf", "nan", "1e3"])
-def test_a_wait_that_is_none_is_refused(user: SignedIn, wait: str) -> None:
+def test_an_invalid_wait_is_refused(user: SignedIn, wait: str) -> None:
     assert_invalid(Api(user).get(f"/api/{{user_id}}/events?wait={wait}"), "/wait")

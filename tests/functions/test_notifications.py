@@ -36,7 +36,7 @@ def _reminded(api: Api, **fields: object) -> tuple[dict[str, Any], dict[str, Any
     return task, content(answer)
 
 
-def test_a_reminder_that_came_is_in_the_inbox(user: SignedIn, api: Api) -> None:
+def test_a_reminder_that_was_sent_is_in_the_inbox(user: SignedIn, api: Api) -> None:
     with assert_events_explain_the_change(user.user_id):
         task, reminder = _reminded(api, message="Take the can")
 
@@ -55,7 +55,7 @@ def test_a_reminder_that_came_is_in_the_inbox(user: SignedIn, api: Api) -> None:
     }
 
 
-def test_devices_are_told_once_what_they_are_reminded_of(user: SignedIn, api: Api) -> None:
+def test_devices_hear_of_a_reminder_once(user: SignedIn, api: Api) -> None:
     before = len(log_of(user.user_id))
 
     task, reminder = _reminded(api, message="Take the can")
@@ -108,7 +108,7 @@ def test_a_notification_is_read_once(user: SignedIn, travel: Travel) -> None:
     assert data_of(read)["changes"] == {"read_at": {"old": None, "new": read_at}}
 
 
-def test_a_notification_that_is_not_ones_own_is_not_there(
+def test_a_notification_of_another_user_is_not_found(
     user: SignedIn, other: SignedIn, travel: Travel
 ) -> None:
     api = travel(user, NOW)
@@ -138,9 +138,7 @@ def test_notifications_are_listed_newest_first_and_in_pages(user: SignedIn, trav
     assert [len(page) for page in found] == [2, 2, 1]
 
 
-def test_the_list_is_narrowed_to_what_is_unread_on_all_its_pages(
-    user: SignedIn, travel: Travel
-) -> None:
+def test_unread_notifications_are_listed_on_all_pages(user: SignedIn, travel: Travel) -> None:
     for number in range(5):
         _reminded(travel(user, NOW + number * timedelta(seconds=1)))
     api = travel(user, NOW + timedelta(seconds=9))
@@ -156,7 +154,7 @@ def test_the_list_is_narrowed_to_what_is_unread_on_all_its_pages(
     assert len(items(api, f"{PATH}?unread=false")) == 5
 
 
-def test_every_wrong_part_of_the_query_is_named(api: Api) -> None:
+def test_every_wrong_parameter_of_the_query_is_named(api: Api) -> None:
     assert_invalid(api.get(f"{PATH}?unread=maybe&limit=0&read=1"), "/unread", "/limit", "/read")
 
 

@@ -32,7 +32,7 @@ def user(database: EmbeddedPostgres) -> Generator[SignedIn]:
         yield a_user()
 
 
-def test_what_users_who_never_come_back_left_is_forgotten_a_part_at_a_time(
+def test_the_expired_rows_of_users_who_never_come_back_are_deleted_in_parts(
     user: SignedIn, set_clock: Callable[[datetime], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(many, "DELETED_MAX", 2)

@@ -94,7 +94,7 @@ def created(user: SignedIn, at: datetime) -> NewEvent:
 # Where a consumer begins
 
 
-def test_nothing_is_asked_for_from_before_a_consumer_that_starts_now_was_added(
+def test_no_event_from_before_the_start_of_a_consumer_that_starts_now_is_asked_for(
     tmp_path: Path, set_clock: SetClock
 ) -> None:
     user = a_user()
@@ -111,7 +111,7 @@ def test_nothing_is_asked_for_from_before_a_consumer_that_starts_now_was_added(
     assert asked_again("call-webhook") == [(user.user_id, 3)]
 
 
-def test_what_came_while_a_consumer_was_removed_is_not_asked_for(
+def test_no_event_from_while_a_consumer_was_removed_is_asked_for(
     tmp_path: Path, set_clock: SetClock
 ) -> None:
     user = a_user()
@@ -152,7 +152,7 @@ def test_an_event_that_is_committed_long_after_those_behind_it_is_found(
 
 
 @pytest.mark.usefixtures("one_consumer")
-def test_a_transaction_that_never_ends_holds_up_nothing_for_ever(set_clock: SetClock) -> None:
+def test_a_transaction_that_never_ends_holds_up_no_event_for_ever(set_clock: SetClock) -> None:
     user = a_user()
     with transaction(A_CAUSE) as endless:
         events.append(endless, [created(user, clock.now())])
@@ -167,7 +167,7 @@ def test_a_transaction_that_never_ends_holds_up_nothing_for_ever(set_clock: SetC
 
 
 @pytest.mark.usefixtures("one_consumer")
-def test_what_has_been_looked_at_is_not_looked_at_again(set_clock: SetClock) -> None:
+def test_a_reconciled_event_is_not_read_again(set_clock: SetClock) -> None:
     user = a_user()
     a_stored_task(user.user_id)
     reconcile(set_clock)
@@ -180,7 +180,7 @@ def test_what_has_been_looked_at_is_not_looked_at_again(set_clock: SetClock) -> 
 
 
 @pytest.mark.usefixtures("one_consumer")
-def test_events_so_old_that_their_claims_are_forgotten_are_not_asked_for(
+def test_events_older_than_the_kept_claims_are_not_asked_for(
     set_clock: SetClock,
 ) -> None:
     user, now = a_user(), clock.now()
@@ -206,7 +206,7 @@ def long_shifts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("one_consumer", "long_shifts")
-def test_a_run_reads_what_is_new_and_not_the_log(set_clock: SetClock) -> None:
+def test_a_run_reads_the_new_events_and_not_the_whole_log(set_clock: SetClock) -> None:
     add_events(20_000, over=timedelta(days=80), claimed_by=CONSUMER)
     reconcile(set_clock)
     user = a_user()
@@ -244,7 +244,9 @@ def test_one_transaction_reads_a_part_and_the_next_run_goes_on(set_clock: SetClo
 
 
 @pytest.mark.usefixtures("one_consumer", "long_shifts")
-def test_while_much_waits_to_be_brought_again_no_more_is_asked_for(set_clock: SetClock) -> None:
+def test_no_more_events_are_asked_for_while_many_wait_to_be_brought_again(
+    set_clock: SetClock,
+) -> None:
     add_events(25_000, over=timedelta(days=80), claimed_by="another")
 
     reconcile(set_clock)
@@ -262,7 +264,7 @@ def test_while_much_waits_to_be_brought_again_no_more_is_asked_for(set_clock: Se
 
 
 @pytest.mark.usefixtures("one_consumer")
-def test_marks_are_forgotten_as_the_log_is_reconciled(set_clock: SetClock) -> None:
+def test_marks_are_deleted_as_the_log_is_reconciled(set_clock: SetClock) -> None:
     user = a_user()
     for _ in range(20):
         a_stored_task(user.user_id)

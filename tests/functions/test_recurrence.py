@@ -99,7 +99,7 @@ def test_a_task_is_made_to_recur_and_the_series_is_answered(user: SignedIn, api:
     assert api.get(_path(task)).json == answer.json
 
 
-def test_all_that_a_series_may_say_is_kept(user: SignedIn, api: Api) -> None:
+def test_every_field_of_a_series_is_kept(user: SignedIn, api: Api) -> None:
     task = created(api, due_date=DUE)
     wanted = {
         "recurrence_rule": "FREQ=MONTHLY;BYMONTHDAY=31",
@@ -141,7 +141,7 @@ def test_a_series_without_a_zone_is_in_that_of_its_user(travel: Travel) -> None:
     assert series["next_occurrence"] == "2026-03-09T13:00:00.000000Z"
 
 
-def test_what_would_have_been_before_now_is_not_made_up_for(api: Api) -> None:
+def test_occurrences_before_the_series_was_set_are_not_made_up_for(api: Api) -> None:
     task = created(api, due_date="2025-12-01T09:00:00Z")
 
     series = content(api.post(_path(task), WEEKLY))
@@ -150,7 +150,7 @@ def test_what_would_have_been_before_now_is_not_made_up_for(api: Api) -> None:
     assert series["next_occurrence"] == DUE
 
 
-def test_a_series_whose_last_time_is_past_has_no_next(user: SignedIn, api: Api) -> None:
+def test_a_series_whose_last_time_is_past_has_no_next_occurrence(user: SignedIn, api: Api) -> None:
     task = created(api, due_date="2025-12-01T09:00:00Z")
 
     with assert_events_explain_the_change(user.user_id):
@@ -160,7 +160,7 @@ def test_a_series_whose_last_time_is_past_has_no_next(user: SignedIn, api: Api) 
     assert shown(api, task["id"])["is_recurring"] is True
 
 
-def test_a_series_that_follows_completions_has_no_next_before_one(api: Api) -> None:
+def test_a_series_that_follows_completions_has_no_next_occurrence_before_one(api: Api) -> None:
     task = created(api, due_date=DUE)
 
     series = content(api.post(_path(task), {**WEEKLY, "mode": "after_completion"}))
@@ -192,7 +192,9 @@ def test_setting_the_same_series_twice_changes_nothing(user: SignedIn, api: Api)
     assert happened == []
 
 
-def test_a_cancelled_task_keeps_its_series_until_it_goes_on(user: SignedIn, api: Api) -> None:
+def test_a_cancelled_task_keeps_its_series_until_it_is_pending_again(
+    user: SignedIn, api: Api
+) -> None:
     task = created(api, due_date=DUE, status="cancelled")
 
     with assert_events_explain_the_change(user.user_id):
@@ -226,7 +228,7 @@ def test_a_part_of_a_rule_that_is_not_supported_is_named(api: Api) -> None:
 
 @pytest.mark.parametrize("due", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
 @pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
-def test_a_task_due_where_no_series_can_begin_is_refused(
+def test_a_series_of_a_task_due_where_no_series_can_begin_is_refused(
     travel: Travel, due: str, zone: str
 ) -> None:
     user = a_user(timezone=zone)
@@ -242,7 +244,7 @@ def test_a_task_due_where_no_series_can_begin_is_refused(
     assert happened == []
 
 
-def test_a_task_that_is_not_there_can_not_recur(api: Api) -> None:
+def test_an_unknown_task_cannot_recur(api: Api) -> None:
     deleted = created(api, due_date=DUE)
     api.delete(f"/api/tasks/{deleted['id']}")
 
@@ -252,9 +254,7 @@ def test_a_task_that_is_not_there_can_not_recur(api: Api) -> None:
         assert_refused(api.delete(_path(task)), 404, "task-not-found")
 
 
-def test_a_series_is_not_set_or_ended_over_a_version_that_is_stale(
-    user: SignedIn, api: Api
-) -> None:
+def test_a_series_is_not_set_or_ended_with_a_stale_version(user: SignedIn, api: Api) -> None:
     task = created(api, due_date=DUE, **WEEKLY)
     stale, fresh = {"If-Match": '"1"'}, {"If-Match": f'"{task["version"]}"'}
 
@@ -344,7 +344,7 @@ def test_every_wrong_field_of_a_new_tasks_series_is_named(user: SignedIn, api: A
     ],
     ids=str,
 )
-def test_what_a_new_task_says_of_its_series_must_agree(
+def test_contradicting_fields_of_a_new_tasks_series_are_refused(
     user: SignedIn, api: Api, fields: dict[str, Any], pointers: list[str]
 ) -> None:
     with assert_events_explain_the_change(user.user_id) as happened:
@@ -402,7 +402,7 @@ def test_a_series_is_ended_once(user: SignedIn, api: Api) -> None:
     assert shown(api, task["id"])["is_recurring"] is False
 
 
-def test_the_history_of_a_task_shows_what_became_of_its_series(api: Api) -> None:
+def test_the_history_of_a_task_shows_the_changes_of_its_series(api: Api) -> None:
     task = created(api, due_date=DUE)
     api.post(_path(task), WEEKLY)
     api.patch(f"/api/tasks/{task['id']}", {"title": "Water all the plants"})
@@ -431,7 +431,7 @@ def test_the_history_of_a_task_shows_what_became_of_its_series(api: Api) -> None
     ],
     ids=["deleted and restored", "cancelled and begun", "cancelled and completed"],
 )
-def test_a_task_put_away_ends_its_series_until_it_is_back(
+def test_a_deleted_or_cancelled_task_ends_its_series_until_it_is_back(
     user: SignedIn,
     travel: Travel,
     change: tuple[str, str, object],
@@ -477,7 +477,7 @@ def test_completing_or_moving_a_recurring_task_leaves_its_series_alone(
     }
 
 
-def test_what_get_shows_of_a_recurring_task_may_be_put_back(user: SignedIn, api: Api) -> None:
+def test_a_shown_recurring_task_may_be_put_back(user: SignedIn, api: Api) -> None:
     task = created(api, due_date=DUE, **WEEKLY)
 
     with assert_events_explain_the_change(user.user_id) as happened:
@@ -544,7 +544,7 @@ def test_a_new_zone_moves_the_series_that_follow_the_user_and_no_others(
     assert (series["timezone"], series["local_start"]) == (None, "2026-03-02T09:00:00")
 
 
-def test_a_series_that_was_put_away_goes_on_in_the_users_new_zone(user: SignedIn, api: Api) -> None:
+def test_an_ended_series_goes_on_in_the_new_zone_of_its_user(user: SignedIn, api: Api) -> None:
     task = created(api, due_date=DUE, recurrence_rule="FREQ=DAILY")
     api.delete(f"/api/tasks/{task['id']}")
     api.put("/api/settings", {"timezone": "Asia/Kolkata"})
@@ -588,7 +588,7 @@ def test_recurring_tasks_are_listed_newest_first_and_in_pages(
     assert [len(page) for page in found] == [2, 2, 1]
 
 
-def test_a_list_of_tasks_is_narrowed_to_those_that_recur(api: Api) -> None:
+def test_a_list_of_tasks_is_filtered_by_recurring(api: Api) -> None:
     recurring, single = created(api, **WEEKLY), created(api)
 
     assert items(api, "/api/tasks?recurring=true") == [recurring]
@@ -605,7 +605,7 @@ def test_a_list_of_tasks_is_narrowed_to_those_that_recur(api: Api) -> None:
     ],
 )
 @pytest.mark.parametrize("path", ["tasks/recurring", "reminders/pending", "notifications"])
-def test_every_wrong_part_of_a_lists_query_is_named(
+def test_every_wrong_parameter_of_a_list_is_named(
     api: Api, path: str, query: str, pointers: list[str]
 ) -> None:
     assert_invalid(api.get(f"/api/{path}?{query}"), *pointers)
@@ -623,7 +623,7 @@ def test_a_cursor_is_good_for_its_own_list_only(api: Api) -> None:
 # To preview
 
 
-def test_a_preview_shows_the_times_and_what_was_moved_or_skipped(user: SignedIn, api: Api) -> None:
+def test_a_preview_shows_the_times_and_the_days_moved_or_skipped(user: SignedIn, api: Api) -> None:
     wanted = {
         "recurrence_rule": "FREQ=MONTHLY;BYMONTHDAY=29,31",
         "start": "2027-01-31T02:30:00-05:00",
@@ -650,7 +650,7 @@ def test_a_preview_shows_the_times_and_what_was_moved_or_skipped(user: SignedIn,
     assert happened == []
 
 
-def test_a_preview_says_which_time_clocks_moved(api: Api) -> None:
+def test_a_preview_says_which_time_a_change_of_clocks_moved(api: Api) -> None:
     wanted = {
         "recurrence_rule": "FREQ=DAILY",
         "start": "2027-03-13T02:30:00-05:00",
@@ -668,7 +668,9 @@ def test_a_preview_says_which_time_clocks_moved(api: Api) -> None:
     }
 
 
-def test_a_preview_is_in_the_users_zone_from_now_on_and_ten_long(travel: Travel) -> None:
+def test_a_preview_has_by_default_ten_times_from_now_in_the_zone_of_its_user(
+    travel: Travel,
+) -> None:
     api = travel(a_user(timezone="Asia/Kolkata"), NOW)
 
     found = content(api.post("/api/recurrence/preview", {"recurrence_rule": "FREQ=DAILY"}))

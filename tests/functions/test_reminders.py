@@ -58,7 +58,7 @@ def _pending(api: Api) -> list[dict[str, Any]]:
 # To add
 
 
-def test_a_reminder_at_a_time_is_added(user: SignedIn, api: Api) -> None:
+def test_an_absolute_reminder_is_added(user: SignedIn, api: Api) -> None:
     task = created(api)
 
     with assert_events_explain_the_change(user.user_id) as happened:
@@ -112,7 +112,7 @@ def test_a_reminder_before_the_due_date_is_added(
 
 
 @pytest.mark.parametrize("fields", [{"remind_at": PAST}, {"before_due": "P7D"}], ids=str)
-def test_a_time_that_is_past_fires_at_once_and_says_so(
+def test_a_reminder_at_a_past_time_fires_at_once_and_says_so(
     user: SignedIn, api: Api, fields: dict[str, str]
 ) -> None:
     task = created(api, due_date=DUE)
@@ -130,13 +130,13 @@ def test_a_time_that_is_past_fires_at_once_and_says_so(
     assert notification["reminder_id"] == reminder["id"]
 
 
-def test_a_time_that_is_now_fires_at_once(api: Api) -> None:
+def test_a_reminder_at_the_present_time_fires_at_once(api: Api) -> None:
     reminder = _added(api, created(api), remind_at=NOW_TEXT)
 
     assert reminder["fires_immediately"] is True
 
 
-def test_a_reminder_of_the_same_time_is_the_first(user: SignedIn, api: Api) -> None:
+def test_a_second_reminder_at_the_same_time_is_the_first_one(user: SignedIn, api: Api) -> None:
     task = created(api, due_date=DUE)
     first = _added(api, task, remind_at="2026-03-03T09:00:00Z", message="First")
 
@@ -179,7 +179,7 @@ def test_a_reminder_that_fired_at_once_does_not_fire_again(user: SignedIn, api: 
     assert happened == []
 
 
-def test_one_that_was_removed_or_is_another_tasks_is_not_the_first(api: Api) -> None:
+def test_a_reminder_at_the_time_of_a_removed_one_or_another_tasks_is_a_new_one(api: Api) -> None:
     task, another = created(api), created(api)
     removed = _added(api, task, remind_at=TO_COME)
     api.delete(_of(removed))
@@ -262,7 +262,7 @@ def test_every_wrong_reminder_of_a_new_task_is_named(user: SignedIn, api: Api) -
     assert happened == []
 
 
-def test_a_reminder_before_the_beginning_of_time_is_refused(user: SignedIn, api: Api) -> None:
+def test_a_reminder_before_the_first_of_all_times_is_refused(user: SignedIn, api: Api) -> None:
     ancient = created(api, due_date="0001-01-01T00:00:00Z")
 
     with assert_events_explain_the_change(user.user_id) as happened:
@@ -272,9 +272,7 @@ def test_a_reminder_before_the_beginning_of_time_is_refused(user: SignedIn, api:
     assert happened == []
 
 
-def test_a_due_date_at_the_beginning_of_time_has_its_reminder_then(
-    user: SignedIn, api: Api
-) -> None:
+def test_a_due_date_at_the_first_of_all_times_may_have_a_reminder(user: SignedIn, api: Api) -> None:
     task = created(api, due_date=DUE)
     _added(api, task, before_due="P1D")
 
@@ -288,7 +286,7 @@ def test_a_due_date_at_the_beginning_of_time_has_its_reminder_then(
     ]
 
 
-def test_a_task_has_as_many_reminders_as_it_may(user: SignedIn, api: Api) -> None:
+def test_a_task_has_a_maximum_of_reminders(user: SignedIn, api: Api) -> None:
     task = created(api, due_date=DUE, reminders=[{"before_due": f"PT{n}M"} for n in range(50)])
 
     with assert_events_explain_the_change(user.user_id):
@@ -303,9 +301,7 @@ def test_a_task_has_as_many_reminders_as_it_may(user: SignedIn, api: Api) -> Non
 
 
 @pytest.mark.parametrize("status", ["completed", "cancelled"])
-def test_there_is_nothing_to_be_reminded_of_in_a_task_that_is_closed(
-    user: SignedIn, api: Api, status: str
-) -> None:
+def test_a_reminder_of_a_closed_task_is_refused(user: SignedIn, api: Api, status: str) -> None:
     task = created(api, due_date=DUE, status=status)
 
     with assert_events_explain_the_change(user.user_id) as happened:
@@ -315,7 +311,7 @@ def test_there_is_nothing_to_be_reminded_of_in_a_task_that_is_closed(
     assert happened == []
 
 
-def test_a_task_that_is_not_there_has_no_reminders(api: Api) -> None:
+def test_a_reminder_of_an_unknown_task_is_refused(api: Api) -> None:
     deleted = created(api)
     api.delete(f"/api/tasks/{deleted['id']}")
 
@@ -337,7 +333,7 @@ def test_a_task_that_is_not_there_has_no_reminders(api: Api) -> None:
         ("Pacific/Kiritimati", "9999-12-31T23:59:59Z", "P1D", "9999-12-30T23:59:59"),
     ],
 )
-def test_a_day_before_nine_is_nine_for_the_user_also_over_a_change_of_clocks(
+def test_a_reminder_a_day_before_nine_is_at_nine_across_a_change_of_clocks(
     travel: Travel, zone: str, due: str, before_due: str, at: str
 ) -> None:
     user = a_user(timezone=zone)
@@ -358,7 +354,7 @@ def test_a_day_before_nine_is_nine_for_the_user_also_over_a_change_of_clocks(
 # A new time zone
 
 
-def test_a_new_zone_moves_what_is_to_come_days_before_over_a_change_of_clocks(
+def test_a_new_zone_moves_coming_reminders_days_before_across_a_change_of_clocks(
     user: SignedIn, api: Api
 ) -> None:
     over = created(api, due_date="2026-03-29T09:00:00Z")
@@ -404,7 +400,9 @@ def test_a_task_that_was_closed_while_its_user_moved_has_its_reminders_in_the_ne
     assert pending["remind_at"] == "2026-03-28T10:00:00.000000Z"
 
 
-def test_what_changes_while_its_user_moves_is_in_the_new_zone(user: SignedIn, api: Api) -> None:
+def test_a_reminder_changed_while_its_user_moves_is_in_the_new_zone(
+    user: SignedIn, api: Api
+) -> None:
     task = created(api, due_date="2026-03-29T09:00:00Z", reminders=[{"before_due": "P1D"}])
     api.post(f"/api/tasks/{task['id']}/complete")
 
@@ -422,7 +420,7 @@ def test_what_changes_while_its_user_moves_is_in_the_new_zone(user: SignedIn, ap
     assert pending["remind_at"] == "2026-03-28T10:00:00.000000Z"
 
 
-def test_what_is_added_while_its_user_moves_is_in_the_new_zone(user: SignedIn, api: Api) -> None:
+def test_a_reminder_added_while_its_user_moves_is_in_the_new_zone(user: SignedIn, api: Api) -> None:
     due = {"due_date": "2026-03-29T09:00:00Z"}
     task = created(api, **due)
     with transaction(A_CAUSE) as tx:
@@ -511,7 +509,7 @@ def test_a_reminder_that_was_sent_comes_again_when_snoozed(user: SignedIn, api: 
     assert _pending(api) == [snoozed]
 
 
-def test_a_reminder_is_snoozed_until_a_time_to_come(user: SignedIn, api: Api) -> None:
+def test_a_reminder_is_snoozed_only_until_a_coming_time(user: SignedIn, api: Api) -> None:
     reminder = _added(api, created(api), remind_at=TO_COME)
     wrong: list[tuple[object, list[str]]] = [
         ({"until": PAST}, ["/until"]),
@@ -544,7 +542,7 @@ def test_snoozing_until_the_same_time_twice_changes_nothing(user: SignedIn, api:
 @pytest.mark.parametrize(
     ("method", "suffix"), [("POST", "/complete"), ("DELETE", "")], ids=["completed", "deleted"]
 )
-def test_a_reminder_of_a_task_that_is_closed_is_not_snoozed_but_removed(
+def test_a_reminder_of_a_closed_task_can_be_removed_and_not_snoozed(
     user: SignedIn, api: Api, method: str, suffix: str
 ) -> None:
     task = created(api)
@@ -580,7 +578,7 @@ def test_a_reminder_is_removed_once(user: SignedIn, api: Api) -> None:
     assert _pending(api) == []
 
 
-def test_a_reminder_that_was_removed_stays_away(user: SignedIn, api: Api) -> None:
+def test_a_removed_reminder_never_comes_back(user: SignedIn, api: Api) -> None:
     task = created(api, due_date=DUE)
     api.delete(_of(_added(api, task, before_due="PT1H")))
     path = f"/api/tasks/{task['id']}"
@@ -607,7 +605,7 @@ def test_a_reminder_that_was_removed_stays_away(user: SignedIn, api: Api) -> Non
     ],
     ids=["completed", "patched to completed", "cancelled", "deleted"],
 )
-def test_what_closes_a_task_cancels_its_reminders_and_what_reopens_it_brings_them_back(
+def test_closing_a_task_cancels_its_reminders_and_reopening_brings_them_back(
     user: SignedIn,
     travel: Travel,
     close: tuple[str, str, object],
@@ -679,7 +677,7 @@ def test_relative_reminders_move_with_the_due_date(
     assert _pending(api) == [absolute, moved]
 
 
-def test_clearing_the_due_date_cancels_what_is_relative_to_it_until_there_is_one(
+def test_clearing_the_due_date_cancels_relative_reminders_until_there_is_a_new_one(
     user: SignedIn, api: Api
 ) -> None:
     task = created(api, due_date=DUE)
@@ -700,7 +698,7 @@ def test_clearing_the_due_date_cancels_what_is_relative_to_it_until_there_is_one
     assert [one["remind_at"] for one in _pending(api)] == [TO_COME, "2026-03-06T08:00:00.000000Z"]
 
 
-def test_a_reminder_that_was_sent_comes_again_where_the_due_date_moves_on(
+def test_a_sent_reminder_comes_again_when_its_due_date_moves_later(
     user: SignedIn, api: Api
 ) -> None:
     task = created(api, due_date="2026-03-02T08:30:00Z")
@@ -715,7 +713,7 @@ def test_a_reminder_that_was_sent_comes_again_where_the_due_date_moves_on(
     assert (again["id"], again["remind_at"]) == (sent["id"], "2026-03-04T08:00:00.000000Z")
 
 
-def test_a_due_date_moved_to_where_its_reminder_is_past_leaves_it_due_now(
+def test_a_due_date_moved_so_close_that_its_reminder_is_past_leaves_it_due_now(
     user: SignedIn, api: Api
 ) -> None:
     task = created(api, due_date=DUE)
@@ -741,7 +739,7 @@ def test_an_administrators_correction_cancels_reminders_too(user: SignedIn, api:
     assert _pending(api) == []
 
 
-def test_the_history_of_a_task_is_its_own_and_not_that_of_its_reminders(api: Api) -> None:
+def test_the_history_of_a_task_is_without_that_of_its_reminders(api: Api) -> None:
     task = created(api, reminders=[{"remind_at": PAST}])
 
     history = items(api, f"/api/tasks/{task['id']}/history")

@@ -37,7 +37,7 @@ def test_a_new_account_has_the_defaults(api: Api) -> None:
     ],
     ids=repr,
 )
-def test_settings_change_as_named_and_the_event_says_so(
+def test_the_named_settings_change_and_the_event_says_so(
     user: SignedIn, api: Api, changes: dict[str, Any]
 ) -> None:
     with assert_events_explain_the_change(user.user_id) as happened:
@@ -53,7 +53,7 @@ def test_settings_change_as_named_and_the_event_says_so(
     }
 
 
-def test_what_is_not_named_stays(user: SignedIn, api: Api) -> None:
+def test_unnamed_settings_stay_as_they_are(user: SignedIn, api: Api) -> None:
     filled = {
         "timezone": "Europe/Berlin",
         "notification_channels": ["email"],
@@ -73,7 +73,7 @@ def test_what_is_not_named_stays(user: SignedIn, api: Api) -> None:
 
 
 @pytest.mark.parametrize("body", [None, {}, DEFAULTS, {"timezone": "UTC"}])
-def test_settings_that_stay_as_they_are_leave_no_event(
+def test_a_change_to_the_same_settings_leaves_no_event(
     user: SignedIn, api: Api, body: object
 ) -> None:
     with assert_events_explain_the_change(user.user_id) as happened:
@@ -94,7 +94,7 @@ def test_one_bound_of_the_quiet_hours_moves_alone(user: SignedIn, api: Api) -> N
     assert len(happened) == 1
 
 
-def test_a_channel_named_twice_is_one(api: Api) -> None:
+def test_a_channel_named_twice_is_stored_once(api: Api) -> None:
     answer = api.put(PATH, {"notification_channels": ["push", "email", "push"]})
 
     assert content(answer)["notification_channels"] == ["push", "email"]
@@ -141,7 +141,9 @@ def test_a_wrong_setting_is_named(
     assert happened == []
 
 
-def test_one_users_settings_are_not_anothers(user: SignedIn, other: SignedIn) -> None:
+def test_the_settings_of_one_user_do_not_change_those_of_another(
+    user: SignedIn, other: SignedIn
+) -> None:
     Api(user).put(PATH, {"timezone": "Europe/Berlin"})
 
     assert Api(other).get(PATH).json == DEFAULTS

@@ -49,7 +49,7 @@ def _set(user_id: str, column: str, value: str) -> None:
 
 
 @pytest.mark.parametrize("registered", SPELLINGS)
-def test_an_address_is_one_account_in_all_its_spellings(registered: str) -> None:
+def test_an_email_is_one_account_in_all_its_spellings(registered: str) -> None:
     local = f"{NFC}{uuid4()}"
     mark = unicodedata.normalize("NFD", local)
     body = content(_register(registered.format(mark=mark)))
@@ -62,7 +62,7 @@ def test_an_address_is_one_account_in_all_its_spellings(registered: str) -> None
     assert body["user"]["email"] == f"{local}@b\u00fccher.example"
 
 
-def test_failures_count_for_all_spellings_of_an_address_together() -> None:
+def test_failures_count_for_all_spellings_of_an_email_together() -> None:
     mark = str(uuid4())
     emails = [spelling.format(mark=mark) for spelling in SPELLINGS]
 
@@ -71,7 +71,7 @@ def test_failures_count_for_all_spellings_of_an_address_together() -> None:
     assert statuses == [401] * 10 + [429]
 
 
-def test_an_account_that_was_kept_otherwise_is_found_as_it_was_typed() -> None:
+def test_an_account_stored_with_an_old_spelling_is_found_by_that_spelling() -> None:
     mark = str(uuid4())
     first = content(_register(f"{mark}@other.example"))["user"]["id"]
     second = content(_register(f"{mark}@b\u00fccher.example"))["user"]["id"]
@@ -84,7 +84,7 @@ def test_an_account_that_was_kept_otherwise_is_found_as_it_was_typed() -> None:
 @pytest.mark.parametrize(
     "email", ["a@xn--.example", "a@b\uff20c.example", "a@", "@a.example.", "."]
 )
-def test_what_is_no_address_stays_none(email: str) -> None:
+def test_an_odd_email_is_registered_or_refused_as_invalid(email: str) -> None:
     assert _register(email).status_code in {201, 422}
     if "xn--" not in email:
         assert_invalid(_log_in(email), "/email")
@@ -117,7 +117,7 @@ def test_an_administrator_is_named_by_any_spelling(
         ("\u212bngstr\u00f6m 1", "\u00c5ngstro\u0308m 1"),
     ],
 )
-def test_a_password_is_right_from_any_keyboard(chosen: str, typed: str) -> None:
+def test_a_password_is_right_in_either_unicode_form(chosen: str, typed: str) -> None:
     email = f"{uuid4()}@example.com"
     assert _register(email, chosen).status_code == 201
 
@@ -125,7 +125,7 @@ def test_a_password_is_right_from_any_keyboard(chosen: str, typed: str) -> None:
     assert _log_in(email, typed.upper()).status_code == 401
 
 
-def test_a_password_is_as_long_as_it_is_in_nfc() -> None:
+def test_the_length_of_a_password_is_measured_in_nfc() -> None:
     for password, status in [
         (NFD * 7, 422),
         (NFD * 8, 201),
@@ -136,7 +136,7 @@ def test_a_password_is_as_long_as_it_is_in_nfc() -> None:
         assert _register(f"{uuid4()}@example.com", password).status_code == status
 
 
-def test_a_password_hashed_as_it_was_typed_is_right_and_is_hashed_anew() -> None:
+def test_a_password_hashed_before_nfc_is_right_and_is_hashed_anew() -> None:
     email, typed = f"{uuid4()}@example.com", unicodedata.normalize("NFD", PASSWORD)
     user_id = content(_register(email))["user"]["id"]
     _set(user_id, "password_hash", passwords.hash_password(typed))
@@ -156,7 +156,7 @@ def _tags(api: Api, tags: Sequence[str]) -> TestResponse:
     return api.post("/api/tasks", {"title": "x", "tags": list(tags)})
 
 
-def test_a_tag_is_one_in_all_its_forms(api: Api) -> None:
+def test_a_tag_is_one_in_all_its_unicode_forms(api: Api) -> None:
     task = content(_tags(api, [NFD, NFC, "a"]))
 
     assert task["tags"] == [NFC, "a"]
@@ -178,7 +178,7 @@ def test_tags_are_counted_and_measured_in_nfc(api: Api) -> None:
     assert_invalid(_tags(api, [NFD * (TAG_MAX_CHARS + 1)]), "/tags/0")
 
 
-def test_a_tag_kept_as_it_was_typed_is_found_by_either_form(user: SignedIn, api: Api) -> None:
+def test_a_tag_stored_before_nfc_is_found_by_either_form(user: SignedIn, api: Api) -> None:
     task = a_stored_task(user.user_id, tags=["x"])
     with transaction(A_CAUSE) as tx:
         statement = text("UPDATE tasks SET tags = :tags WHERE id = :id")

@@ -100,7 +100,7 @@ def test_a_new_task_has_every_field_and_its_defaults(user: SignedIn, api: Api) -
     assert api.get(answer.headers["Location"]).json == task
 
 
-def test_a_new_task_keeps_all_that_was_sent(user: SignedIn, api: Api) -> None:
+def test_a_new_task_keeps_every_field_that_was_sent(user: SignedIn, api: Api) -> None:
     sent: dict[str, Any] = {
         "title": " Buy “milk” 🥛 ",
         "description": "Two\nlines\t\\ and \"quotes\" 'x' %s",
@@ -227,20 +227,22 @@ def test_a_wrong_field_is_named(
         ),
     ],
 )
-def test_what_is_too_long_is_told_its_limit(api: Api, fields: dict[str, Any], detail: str) -> None:
+def test_a_too_long_field_is_refused_with_its_limit(
+    api: Api, fields: dict[str, Any], detail: str
+) -> None:
     answer = api.post("/api/tasks", {"title": "Buy milk", **fields})
 
     assert [error["detail"] for error in content(answer)["errors"]] == [detail]
 
 
-def test_a_number_too_long_in_a_query_is_told_without_inner_words(api: Api) -> None:
+def test_a_too_long_number_in_a_query_is_refused_without_internal_words(api: Api) -> None:
     answer = api.get(f"/api/tasks?limit={'9' * 5000}")
 
     problem = assert_invalid(answer, "/limit")
     assert problem["errors"][0]["detail"] == "has too many digits"
 
 
-def test_a_number_too_long_is_told_without_inner_words(api: Api) -> None:
+def test_a_too_long_number_is_refused_without_internal_words(api: Api) -> None:
     raw = f'{{"title": "Buy milk", "metadata": {{"n": {"9" * 5000}}}}}'
 
     answer = api.post("/api/tasks", data=raw, headers={"Content-Type": "application/json"})
@@ -259,7 +261,7 @@ def test_a_number_too_long_is_told_without_inner_words(api: Api) -> None:
         ("limit=1&limit=2&tag=a&tag=b&sort=title&sort=due_date", ["/limit", "/sort"]),
     ],
 )
-def test_a_parameter_that_is_no_list_is_given_once(
+def test_a_query_parameter_that_is_no_list_is_refused_when_given_twice(
     api: Api, query: str, pointers: list[str]
 ) -> None:
     assert_invalid(api.get(f"/api/tasks?{query}"), *pointers)
@@ -303,7 +305,7 @@ def test_metadata_that_no_json_parser_takes_back_is_refused(api: Api, metadata: 
     assert_invalid(answer, "/metadata")
 
 
-def test_a_body_with_nothing_in_it_names_what_is_missing(api: Api) -> None:
+def test_an_empty_body_is_refused_with_the_missing_fields(api: Api) -> None:
     for answer in (api.post("/api/tasks"), api.post("/api/tasks", {})):
         problem = assert_invalid(answer, "/title")
         assert problem["errors"][0]["detail"] == "is required"
@@ -341,7 +343,7 @@ def test_an_account_of_any_name_can_use_the_api(user: SignedIn, sub: str) -> Non
 # Read
 
 
-def test_a_task_is_shown_with_its_tag_and_not_again(api: Api) -> None:
+def test_a_task_is_shown_with_its_etag_and_not_sent_again_unchanged(api: Api) -> None:
     task = _created(api)
     path = f"/api/tasks/{task['id']}"
 
@@ -359,7 +361,7 @@ def test_a_task_is_shown_with_its_tag_and_not_again(api: Api) -> None:
     assert stale.status_code == 200
 
 
-def test_a_task_changed_is_shown_again(api: Api) -> None:
+def test_a_changed_task_is_sent_again(api: Api) -> None:
     task = _created(api)
     api.patch(f"/api/tasks/{task['id']}", {"title": "Buy bread"})
 
@@ -372,7 +374,7 @@ def test_a_task_changed_is_shown_again(api: Api) -> None:
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
-def test_an_update_changes_what_it_names_and_nothing_else(
+def test_an_update_changes_the_named_fields_and_no_other(
     user: SignedIn, api: Api, method: str
 ) -> None:
     task = _created(api, description="two", tags=["home"], metadata={"a": 1}, due_date=DUE)
@@ -537,7 +539,7 @@ def test_a_title_cannot_be_cleared(api: Api, title: object) -> None:
     ],
     ids=repr,
 )
-def test_what_get_shows_can_be_edited_and_put_back(
+def test_a_shown_task_can_be_edited_and_put_back(
     user: SignedIn, api: Api, method: str, edit: dict[str, Any], types: list[str]
 ) -> None:
     task = _created(api, due_date=DUE, tags=["home"], metadata={"a": {"b": [1.0, 1, True]}})
@@ -583,7 +585,7 @@ def test_a_read_only_field_is_never_changed(api: Api, field: str) -> None:
     assert _shown(api, task["id"]) == task
 
 
-def test_a_version_put_back_after_another_change_is_refused(api: Api) -> None:
+def test_a_task_put_back_with_a_stale_version_is_refused(api: Api) -> None:
     task = _created(api)
     api.patch(f"/api/tasks/{task['id']}", {"tags": ["home"]})
 
@@ -769,7 +771,7 @@ def test_a_change_of_the_version_in_view_is_made(
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 @pytest.mark.parametrize("tag", ['"2"', '"1", "2"', "*", 'W/"2"'])
-def test_a_change_of_a_version_that_is_excluded_is_not_made(
+def test_a_change_of_a_version_that_if_none_match_names_is_not_made(
     user: SignedIn, api: Api, change: Callable[[Api, str, dict[str, str]], Any], tag: str
 ) -> None:
     task = _created(api)
@@ -784,7 +786,7 @@ def test_a_change_of_a_version_that_is_excluded_is_not_made(
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 @pytest.mark.parametrize("tag", ['"1"', '"1", "3"', 'W/"3"', '""'])
-def test_a_change_of_a_version_that_is_not_excluded_is_made(
+def test_a_change_of_a_version_that_if_none_match_does_not_name_is_made(
     api: Api, change: Callable[[Api, str, dict[str, str]], Any], tag: str
 ) -> None:
     task = _created(api)
@@ -820,7 +822,7 @@ def test_an_idempotency_key_covers_if_none_match(api: Api) -> None:
     assert_refused(another, 422, "idempotency-key-reused")
 
 
-def test_a_browser_may_ask_what_a_patch_may_be(api: Api) -> None:
+def test_a_preflight_request_tells_what_a_patch_may_be(api: Api) -> None:
     path = f"/api/tasks/{_created(api)['id']}"
 
     answer = api.request("OPTIONS", path)
@@ -983,7 +985,7 @@ def test_an_administrators_correction_is_one_event_of_its_own(user: SignedIn, ap
 
 
 @pytest.mark.parametrize("body", [{}, {"title": "Buy milk"}])
-def test_a_correction_of_nothing_is_no_event(
+def test_a_correction_without_changes_appends_no_event(
     user: SignedIn, api: Api, body: dict[str, Any]
 ) -> None:
     task = _created(api)
@@ -1082,7 +1084,7 @@ def _sorted(stored: list[Task], sort: str) -> list[str]:
 
 @pytest.mark.parametrize("sort", [sign + name for name in KEYS for sign in ("", "-")])
 @pytest.mark.parametrize("limit", [1, 7, 33, 200])
-def test_pages_together_are_the_whole_list_in_order(
+def test_the_pages_of_tasks_are_the_whole_list_in_order(
     many: tuple[SignedIn, list[Task]], sort: str, limit: int
 ) -> None:
     owner, stored = many
@@ -1094,7 +1096,9 @@ def test_pages_together_are_the_whole_list_in_order(
     assert len(pages) == -(-33 // limit)
 
 
-def test_the_newest_come_first_unless_asked_otherwise(many: tuple[SignedIn, list[Task]]) -> None:
+def test_the_newest_tasks_come_first_unless_asked_otherwise(
+    many: tuple[SignedIn, list[Task]],
+) -> None:
     owner, stored = many
 
     [page] = _pages(Api(owner), "/api/tasks")
@@ -1144,7 +1148,7 @@ def test_a_filter_narrows_the_list_and_its_pages(
     assert [task_id for page in pages for task_id in page] == _sorted(wanted, "due_date")
 
 
-def test_what_is_created_while_one_turns_pages_shifts_nothing(user: SignedIn, api: Api) -> None:
+def test_a_task_created_between_two_pages_shifts_no_other(user: SignedIn, api: Api) -> None:
     first = [str(a_stored_task(user.user_id, title=f"Task {n}").id) for n in range(6)]
 
     page = api.get("/api/tasks?limit=3")
@@ -1157,7 +1161,7 @@ def test_what_is_created_while_one_turns_pages_shifts_nothing(user: SignedIn, ap
     assert rest["next_cursor"] is None
 
 
-def test_a_page_holds_fifty_unless_asked_otherwise(user: SignedIn, api: Api) -> None:
+def test_a_page_holds_fifty_tasks_unless_asked_otherwise(user: SignedIn, api: Api) -> None:
     for _ in range(51):
         a_stored_task(user.user_id)
 
@@ -1194,7 +1198,9 @@ def test_a_page_holds_fifty_unless_asked_otherwise(user: SignedIn, api: Api) -> 
     ],
     ids=lambda value: str(value)[:60],
 )
-def test_a_wrong_query_is_named(api: Api, query: str, pointers: list[str]) -> None:
+def test_every_wrong_parameter_of_a_query_is_named(
+    api: Api, query: str, pointers: list[str]
+) -> None:
     answer = api.get(f"/api/tasks?{query}")
 
     assert_invalid(answer, *pointers)
@@ -1250,7 +1256,7 @@ def test_a_cursor_with_a_key_that_cannot_be_is_refused(api: Api, sort: str, key:
     assert_invalid(answer, "/cursor")
 
 
-def test_the_cursor_of_another_shows_only_ones_own(
+def test_the_cursor_of_another_user_shows_ones_own_tasks_alone(
     many: tuple[SignedIn, list[Task]], user: SignedIn, api: Api
 ) -> None:
     own = a_stored_task(user.user_id)
@@ -1275,7 +1281,7 @@ def test_a_status_that_contradicts_completed_creates_nothing(user: SignedIn) -> 
     assert_invalid(answer, "/completed")
 
 
-def test_a_status_that_is_cleared_is_pending(user: SignedIn) -> None:
+def test_a_cleared_status_is_pending(user: SignedIn) -> None:
     task = a_stored_task(user.user_id, status="in_progress")
 
     with assert_events_explain_the_change(user.user_id) as happened:
@@ -1285,7 +1291,7 @@ def test_a_status_that_is_cleared_is_pending(user: SignedIn) -> None:
     assert _types(happened) == [("task.updated", 2)]
 
 
-def test_all_that_only_the_stored_task_tells_is_named_at_once(user: SignedIn) -> None:
+def test_all_fields_that_contradict_the_stored_task_are_named_at_once(user: SignedIn) -> None:
     task = a_stored_task(user.user_id)
     wrong = {"version": True, "is_recurring": 0, "status": "cancelled", "completed": True}
 
@@ -1294,7 +1300,7 @@ def test_all_that_only_the_stored_task_tells_is_named_at_once(user: SignedIn) ->
     assert_invalid(answer, "/is_recurring", "/version", "/completed")
 
 
-def test_titles_are_in_the_order_of_unicodes_collation_page_by_page(
+def test_titles_are_in_the_order_of_the_unicode_collation_on_all_pages(
     user: SignedIn, api: Api
 ) -> None:
     right = ["10", "Äpfel", "apple", "Apple", "éclair", "Łódź", "Zebra", "zoo", "Ёлка", "ель", "🐘"]
@@ -1308,7 +1314,7 @@ def test_titles_are_in_the_order_of_unicodes_collation_page_by_page(
     assert [ids[task_id] for page in down for task_id in page] == right[::-1]
 
 
-def test_an_empty_page_leads_to_the_next_where_much_was_looked_through(
+def test_an_empty_page_after_much_reading_leads_to_the_next(
     user: SignedIn, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("LOOKED_AT_FIRST", "FEW", "LOOKED_AT_MOST"):

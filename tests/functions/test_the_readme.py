@@ -23,7 +23,7 @@ from tests.support.paths import ROOT
 README = (ROOT / "README.md").read_text()
 
 
-def test_the_table_of_functions_is_what_the_functions_say() -> None:
+def test_the_table_of_functions_equals_the_declarations() -> None:
     expected = {
         (
             f"[{function.name}](functions/{function.name}/main.py)",

@@ -167,7 +167,7 @@ def test_an_occurrence_is_created_at_its_time_and_not_before(
     assert shown(api, series["id"])["next_occurrence"] == "2026-03-04T09:00:00.000000Z"
 
 
-def test_an_occurrence_says_that_the_schedule_made_it(user: SignedIn, travel: Travel) -> None:
+def test_an_occurrence_has_the_schedule_as_its_actor(user: SignedIn, travel: Travel) -> None:
     created(travel(user, NOW), due_date=DUE, **DAILY)
     travel(user, NEXT)
 
@@ -177,9 +177,7 @@ def test_an_occurrence_says_that_the_schedule_made_it(user: SignedIn, travel: Tr
     assert (spawned.actor, spawned.origin) == ("run-schedule", "cron")
 
 
-def test_two_ticks_change_nothing_more_than_one(
-    user: SignedIn, travel: Travel, looks: Looks
-) -> None:
+def test_further_ticks_change_nothing(user: SignedIn, travel: Travel, looks: Looks) -> None:
     created(travel(user, NOW), due_date=DUE, reminders=[{"before_due": "PT1H"}], **DAILY)
     travel(user, NEXT)
     looks(2)
@@ -192,7 +190,9 @@ def test_two_ticks_change_nothing_more_than_one(
     assert happened == []
 
 
-def test_ticks_at_the_same_time_make_each_thing_once(user: SignedIn, travel: Travel) -> None:
+def test_simultaneous_ticks_make_each_occurrence_and_reminder_once(
+    user: SignedIn, travel: Travel
+) -> None:
     api = travel(user, NOW)
     all_series = [
         created(api, due_date=DUE, reminders=[{"before_due": "PT10M"}], **DAILY) for _ in range(6)
@@ -246,7 +246,7 @@ def test_an_occurrence_has_the_relative_reminders_of_its_task(
     assert (pending["remind_at"], pending["before_due"]) == (NEXT_TEXT, "PT0S")
 
 
-def test_an_occurrence_comes_earlier_by_the_longest_reminder_there_is_by_then(
+def test_an_occurrence_comes_early_by_the_longest_reminder_of_that_time(
     user: SignedIn, travel: Travel
 ) -> None:
     api = travel(user, NOW)
@@ -281,7 +281,7 @@ def test_an_occurrence_comes_earlier_by_the_longest_reminder_there_is_by_then(
         ("skip", []),
     ],
 )
-def test_what_three_days_without_a_schedule_missed_is_made_up_for_as_wanted(
+def test_occurrences_missed_in_three_days_are_made_up_for_as_the_series_says(
     user: SignedIn, travel: Travel, missed: str, made: list[str]
 ) -> None:
     series = created(travel(user, NOW), due_date=DUE, recurrence={**DAILY, "missed": missed})
@@ -297,7 +297,7 @@ def test_what_three_days_without_a_schedule_missed_is_made_up_for_as_wanted(
 
 
 @pytest.mark.parametrize("missed", ["all", "latest", "skip"])
-def test_what_is_a_few_minutes_late_is_not_missed(
+def test_an_occurrence_a_few_minutes_late_is_not_missed(
     user: SignedIn, travel: Travel, missed: str
 ) -> None:
     series = created(travel(user, NOW), due_date=DUE, recurrence={**DAILY, "missed": missed})
@@ -323,7 +323,7 @@ def test_many_missed_occurrences_come_in_more_than_one_turn(
     assert shown(api, series["id"])["next_occurrence"] == "2026-07-31T09:00:00.000000Z"
 
 
-def test_a_series_makes_as_many_as_its_count_says_with_the_task_itself(
+def test_a_series_makes_as_many_tasks_as_its_count_including_its_own(
     user: SignedIn, travel: Travel
 ) -> None:
     series = created(travel(user, NOW), due_date=DUE, recurrence_rule="FREQ=DAILY;COUNT=3")
@@ -355,7 +355,7 @@ def test_occurrences_come_whatever_happened_to_the_earlier_ones(
 
 
 @pytest.mark.parametrize(("method", "suffix", "body"), ENDS)
-def test_a_series_that_has_ended_makes_nothing_and_leaves_what_it_made(
+def test_an_ended_series_makes_no_occurrence_and_leaves_those_it_made(
     user: SignedIn, travel: Travel, method: str, suffix: str, body: object
 ) -> None:
     series = created(travel(user, NOW), due_date=DUE, **DAILY)
@@ -374,7 +374,7 @@ def test_a_series_that_has_ended_makes_nothing_and_leaves_what_it_made(
     assert _occurrences(api, series) == made
 
 
-def test_what_was_missed_while_a_task_was_deleted_stays_missed(
+def test_occurrences_missed_while_a_task_was_deleted_stay_missed(
     user: SignedIn, travel: Travel
 ) -> None:
     api = travel(user, NOW)
@@ -390,7 +390,7 @@ def test_what_was_missed_while_a_task_was_deleted_stays_missed(
     assert shown(api, series["id"])["next_occurrence"] == "2026-03-06T09:00:00.000000Z"
 
 
-def test_a_changed_rule_makes_no_occurrence_that_is_there_already(
+def test_a_changed_rule_does_not_make_an_existing_occurrence_again(
     user: SignedIn, travel: Travel
 ) -> None:
     api = travel(user, NOW)
@@ -409,7 +409,7 @@ def test_a_changed_rule_makes_no_occurrence_that_is_there_already(
     assert data_of(happened[0])["next_occurrence"] == "2026-03-04T09:00:00.000000Z"
 
 
-def test_a_user_who_moves_west_gets_this_mornings_occurrence_once(
+def test_a_user_who_moves_west_gets_the_occurrence_of_the_morning_once(
     user: SignedIn, travel: Travel
 ) -> None:
     series = created(travel(user, NOW), due_date=DUE, **DAILY)
@@ -467,7 +467,7 @@ def test_a_reminder_that_comes_late_says_by_how_much(user: SignedIn, travel: Tra
     assert data_of(happened[0])["remind_at"] == DUE
 
 
-def test_the_title_that_a_reminder_tells_is_that_of_its_time(
+def test_a_reminder_tells_the_title_that_its_task_has_at_that_time(
     user: SignedIn, travel: Travel
 ) -> None:
     api = travel(user, NOW)
@@ -488,7 +488,7 @@ def test_the_title_that_a_reminder_tells_is_that_of_its_time(
     assert messages[0]["data"]["task_id"] == task["id"]
 
 
-def test_a_snoozed_reminder_comes_when_it_was_snoozed_until(user: SignedIn, travel: Travel) -> None:
+def test_a_snoozed_reminder_comes_at_the_end_of_its_snooze(user: SignedIn, travel: Travel) -> None:
     created(travel(user, NOW), reminders=[{"remind_at": DUE}])
     api = travel(user, FIRST)
     _run_schedule()
@@ -511,7 +511,7 @@ def test_a_snoozed_reminder_comes_when_it_was_snoozed_until(user: SignedIn, trav
 @pytest.mark.parametrize(
     ("method", "suffix"), [("POST", "/complete"), ("DELETE", "")], ids=["completed", "deleted"]
 )
-def test_a_reminder_of_a_task_that_is_closed_does_not_come(
+def test_a_reminder_of_a_closed_task_does_not_come(
     user: SignedIn, travel: Travel, method: str, suffix: str
 ) -> None:
     api = travel(user, NOW)
@@ -546,7 +546,7 @@ def test_the_reminders_of_an_occurrence_are_its_own(user: SignedIn, travel: Trav
 # What a series may make
 
 
-def test_a_long_lead_makes_no_more_ahead_than_it_may_and_reminds_of_nothing_past(
+def test_a_long_lead_time_makes_a_bounded_number_of_occurrences_and_no_past_reminder(
     user: SignedIn, travel: Travel
 ) -> None:
     api = travel(user, NOW)
@@ -564,7 +564,9 @@ def test_a_long_lead_makes_no_more_ahead_than_it_may_and_reminds_of_nothing_past
     assert sum(one["due_date"] > NEXT_TEXT for one in ahead) == AHEAD_MAX
 
 
-def test_what_is_made_together_is_bounded_in_bytes(user: SignedIn, travel: Travel) -> None:
+def test_occurrences_made_in_one_transaction_are_bounded_in_bytes(
+    user: SignedIn, travel: Travel
+) -> None:
     api = travel(user, NOW)
     big = "🐘" * 10_000
     for _ in range(30):
@@ -587,7 +589,7 @@ def test_what_is_made_together_is_bounded_in_bytes(user: SignedIn, travel: Trave
     "broken",
     ['{"recurrence_rule": "FREQ=NEVER"}', '{"mode": 7}', '{"start": "never"}'],
 )
-def test_a_series_that_can_not_be_carried_out_holds_up_no_other(
+def test_a_failing_series_holds_up_no_other(
     user: SignedIn, other: SignedIn, travel: Travel, looks: Looks, broken: str
 ) -> None:
     bad = created(travel(user, NOW), due_date=DUE, **DAILY, reminders=[{"remind_at": DUE}])
@@ -612,7 +614,9 @@ def test_a_series_that_can_not_be_carried_out_holds_up_no_other(
     assert happened_to(user.user_id, "recurring.spawned") == []
 
 
-def test_each_user_gets_what_is_their_own(user: SignedIn, other: SignedIn, travel: Travel) -> None:
+def test_each_user_gets_their_own_occurrences_and_reminders(
+    user: SignedIn, other: SignedIn, travel: Travel
+) -> None:
     series = created(travel(user, NOW), due_date=DUE, **DAILY, reminders=[{"before_due": "PT0S"}])
     created(travel(other, NOW), due_date=DUE, **DAILY)
 
@@ -647,7 +651,9 @@ def _spawn(event: Event) -> None:
     assert_taken(deliver("spawn-next-occurrence", event))
 
 
-def test_completing_a_task_makes_the_next_of_its_series(user: SignedIn, travel: Travel) -> None:
+def test_completing_a_task_makes_the_next_occurrence_of_its_series(
+    user: SignedIn, travel: Travel
+) -> None:
     reminders = [{"before_due": "PT10M", "message": "Soon"}, {"remind_at": NEXT_TEXT}]
     api = travel(user, NOW)
     series = created(api, due_date=DUE, recurrence=AFTER_COMPLETION, reminders=reminders)
@@ -667,7 +673,7 @@ def test_completing_a_task_makes_the_next_of_its_series(user: SignedIn, travel: 
     assert happened[2].actor == "spawn-next-occurrence"
 
 
-def test_each_occurrence_that_is_completed_makes_the_next(user: SignedIn, travel: Travel) -> None:
+def test_each_completed_occurrence_makes_the_next_one(user: SignedIn, travel: Travel) -> None:
     series = created(travel(user, NOW), due_date=DUE, recurrence=AFTER_COMPLETION)
     task = series
 
@@ -700,7 +706,7 @@ def test_a_second_delivery_makes_no_second_occurrence(user: SignedIn, travel: Tr
     assert len(_times(api, series)) == 1
 
 
-def test_what_is_reopened_and_completed_again_makes_no_second_occurrence(
+def test_a_task_reopened_and_completed_again_makes_no_second_occurrence(
     user: SignedIn, travel: Travel
 ) -> None:
     api = travel(user, NOW)
@@ -719,7 +725,7 @@ def test_what_is_reopened_and_completed_again_makes_no_second_occurrence(
     assert _times(api, series) == []
 
 
-def test_what_is_reopened_before_the_delivery_makes_none_until_completed_again(
+def test_a_task_reopened_before_the_delivery_makes_no_occurrence_until_completed_again(
     user: SignedIn, travel: Travel
 ) -> None:
     api = travel(user, NOW)
@@ -740,7 +746,7 @@ def test_what_is_reopened_before_the_delivery_makes_none_until_completed_again(
     ("method", "suffix", "body"),
     [*ENDS, pytest.param("POST", "/recurrence", DAILY, id="by schedule")],
 )
-def test_a_delivery_after_the_series_has_ended_makes_none(
+def test_a_delivery_after_the_end_of_the_series_makes_no_occurrence(
     user: SignedIn, travel: Travel, method: str, suffix: str, body: object
 ) -> None:
     api = travel(user, NOW)
@@ -757,7 +763,7 @@ def test_a_delivery_after_the_series_has_ended_makes_none(
     assert happened == []
 
 
-def test_a_delivery_after_the_completed_occurrence_was_deleted_makes_none(
+def test_a_delivery_after_the_deletion_of_the_completed_occurrence_makes_no_next_one(
     user: SignedIn, travel: Travel
 ) -> None:
     api = travel(user, NOW)
@@ -773,7 +779,7 @@ def test_a_delivery_after_the_completed_occurrence_was_deleted_makes_none(
     assert happened == []
 
 
-def test_completions_make_as_many_as_the_count_says_with_the_task_itself(
+def test_completions_make_as_many_tasks_as_the_count_including_the_series(
     user: SignedIn, travel: Travel
 ) -> None:
     recurrence = {"recurrence_rule": "FREQ=DAILY;COUNT=3", "mode": "after_completion"}
@@ -791,7 +797,7 @@ def test_completions_make_as_many_as_the_count_says_with_the_task_itself(
     assert [one["completed"] for one in _occurrences(api, series)] == [True, True]
 
 
-def test_what_is_completed_early_makes_the_one_after_its_own_time(
+def test_an_occurrence_completed_early_makes_the_one_after_its_own_time(
     user: SignedIn, travel: Travel
 ) -> None:
     api = travel(user, NOW)
@@ -802,7 +808,7 @@ def test_what_is_completed_early_makes_the_one_after_its_own_time(
     assert _times(api, series) == ["2026-03-21T09:00:00.000000Z"]
 
 
-def test_a_task_that_repeats_by_the_schedule_or_not_at_all_makes_none_when_completed(
+def test_completing_a_task_without_a_series_by_completion_makes_no_occurrence(
     user: SignedIn, travel: Travel
 ) -> None:
     api = travel(user, NOW)
@@ -834,7 +840,7 @@ def test_an_occurrence_may_have_a_series_of_its_own(user: SignedIn, travel: Trav
 # What the log holds of it
 
 
-def test_the_events_of_a_life_with_series_and_reminders_rebuild_it(
+def test_the_events_of_tasks_with_series_and_reminders_rebuild_them(
     user: SignedIn, travel: Travel
 ) -> None:
     api = travel(user, NOW)
@@ -879,7 +885,7 @@ def test_the_events_of_a_life_with_series_and_reminders_rebuild_it(
     assert fold({}, happened) == state_of(user.user_id)
 
 
-def test_the_history_of_a_series_and_of_its_occurrence_say_what_time_brought(
+def test_the_histories_of_a_series_and_its_occurrence_tell_the_scheduled_changes(
     user: SignedIn, travel: Travel
 ) -> None:
     series = created(travel(user, NOW), due_date=DUE, **DAILY)
@@ -898,7 +904,7 @@ def test_the_history_of_a_series_and_of_its_occurrence_say_what_time_brought(
     assert of_occurrence[0]["data"] == occurrence
 
 
-def test_a_stream_that_a_hanging_process_has_locked_holds_up_its_user_alone(
+def test_a_stream_locked_by_a_hanging_process_holds_up_its_user_alone(
     user: SignedIn, other: SignedIn, travel: Travel, looks: Looks
 ) -> None:
     for one in (user, other):

@@ -89,7 +89,7 @@ def weekdays(first: datetime, days: int) -> list[datetime]:
 
 
 @pytest.mark.parametrize("zone", ["Asia/Kolkata", "America/New_York"])
-def test_every_weekday_at_nine_is_nine_before_and_after_the_clocks_change(
+def test_a_series_every_weekday_at_nine_is_at_nine_before_and_after_a_change_of_clocks(
     travel: Travel, pass_until: Callable[[datetime], None], zone: str
 ) -> None:
     user = every_weekday_at_nine(travel, zone)
@@ -102,7 +102,7 @@ def test_every_weekday_at_nine_is_nine_before_and_after_the_clocks_change(
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin"])
-def test_days_before_every_weekday_at_nine_there_is_a_reminder_at_nine_and_in_time(
+def test_a_reminder_days_before_each_weekday_at_nine_comes_at_nine_in_time(
     travel: Travel, pass_until: Callable[[datetime], None], zone: str
 ) -> None:
     user = every_weekday_at_nine(travel, zone, "P1D", "P2DT1H", "PT24H")
@@ -128,7 +128,7 @@ def test_days_before_every_weekday_at_nine_there_is_a_reminder_at_nine_and_in_ti
 
 
 @pytest.mark.parametrize("kept", ["localtime", "US/Pacific-New"])
-def test_who_has_a_zone_that_is_not_taken_any_more_goes_on_in_utc(
+def test_a_user_whose_zone_is_not_accepted_any_more_goes_on_in_utc(
     travel: Travel, pass_until: Callable[[datetime], None], kept: str
 ) -> None:
     user = every_weekday_at_nine(travel, "UTC", "P1D")
@@ -165,7 +165,7 @@ def test_who_has_a_zone_that_is_not_taken_any_more_goes_on_in_utc(
 @pytest.mark.parametrize(
     ("old", "new"), [("Asia/Kolkata", "America/New_York"), ("America/New_York", "Asia/Kolkata")]
 )
-def test_who_moves_has_their_nine_there_and_no_day_twice(
+def test_the_series_of_a_user_who_moves_is_at_nine_there_and_doubles_no_day(
     travel: Travel, pass_until: Callable[[datetime], None], old: str, new: str
 ) -> None:
     user = every_weekday_at_nine(travel, old)

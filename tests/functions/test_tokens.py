@@ -84,7 +84,7 @@ FORGED: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED)
-def test_a_token_that_is_not_ours_is_not_heard(user: SignedIn, forge: Callable[[str], str]) -> None:
+def test_a_forged_token_is_refused(user: SignedIn, forge: Callable[[str], str]) -> None:
     forged = with_token(user, forge(user.user_id))
 
     for path in ("/api/tasks", "/api/{user_id}/tasks"):
@@ -92,7 +92,7 @@ def test_a_token_that_is_not_ours_is_not_heard(user: SignedIn, forge: Callable[[
 
 
 @pytest.mark.parametrize("sub", [None, 7, ["somebody"], {"id": "somebody"}, True])
-def test_a_sub_that_is_no_text_is_not_heard(user: SignedIn, sub: object) -> None:
+def test_a_token_whose_sub_is_no_text_is_refused(user: SignedIn, sub: object) -> None:
     key = "a secret for tests, and for nothing else at all"
     claims = jwt.decode(user.token, options={"verify_signature": False})
     # PyJWT would not write it; another library may.
@@ -119,7 +119,9 @@ def test_a_sub_that_is_no_text_is_not_heard(user: SignedIn, sub: object) -> None
         "BearerX {token}",
     ],
 )
-def test_a_header_without_bearer_and_token_is_no_token(user: SignedIn, header: str) -> None:
+def test_an_authorization_header_without_bearer_and_token_is_refused(
+    user: SignedIn, header: str
+) -> None:
     given = {"Authorization": header.format(token=user.token)}
 
     answer = Api().get("/api/tasks", headers=given)
@@ -129,14 +131,14 @@ def test_a_header_without_bearer_and_token_is_no_token(user: SignedIn, header: s
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer "])
-def test_the_scheme_is_read_in_any_case(user: SignedIn, scheme: str) -> None:
+def test_the_scheme_bearer_is_read_in_any_case(user: SignedIn, scheme: str) -> None:
     answer = Api().get("/api/tasks", headers={"Authorization": f"{scheme} {user.token}"})
 
     assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("place", ["?token={token}", "?access_token={token}", "?jwt={token}"])
-def test_a_token_in_the_query_is_not_heard(user: SignedIn, place: str) -> None:
+def test_a_token_in_the_query_is_ignored(user: SignedIn, place: str) -> None:
     answer = Api().get("/api/tasks" + place.format(token=user.token))
 
     assert_refused(answer, 401, "no-token")
@@ -149,7 +151,9 @@ def test_a_refused_token_is_challenged_as_invalid(user: SignedIn) -> None:
 
 
 @pytest.mark.parametrize("claims", [{"exp": -5}, {"nbf": 5}, {"iat": 5}])
-def test_clocks_may_differ_by_some_seconds(user: SignedIn, claims: dict[str, int]) -> None:
+def test_a_token_is_accepted_within_some_seconds_of_clock_difference(
+    user: SignedIn, claims: dict[str, int]
+) -> None:
     now = clock.now()
     near: dict[str, Any] = {name: now + offset * A_SECOND for name, offset in claims.items()}
 
@@ -169,7 +173,7 @@ def test_clocks_may_differ_by_some_seconds(user: SignedIn, claims: dict[str, int
         ({}, 401),
     ],
 )
-def test_the_audience_counts_where_one_is_configured(
+def test_the_audience_of_a_token_counts_where_one_is_configured(
     user: SignedIn, claims: dict[str, Any], status: int
 ) -> None:
     with changed_settings(jwt_audience="taskflow"):
@@ -186,7 +190,7 @@ def test_the_audience_counts_where_one_is_configured(
         ({}, 401),
     ],
 )
-def test_the_issuer_counts_where_one_is_configured(
+def test_the_issuer_of_a_token_counts_where_one_is_configured(
     user: SignedIn, claims: dict[str, Any], status: int
 ) -> None:
     with changed_settings(jwt_issuer="https://issuer.example"):
@@ -218,7 +222,7 @@ def test_our_own_tokens_carry_the_issuer_and_audience_that_are_configured() -> N
 
 
 @pytest.mark.parametrize("without", ["roles", "permissions"])
-def test_a_token_without_roles_is_a_users(user: SignedIn, without: str) -> None:
+def test_a_token_without_roles_has_the_role_user(user: SignedIn, without: str) -> None:
     task = a_stored_task(user.user_id)
     plain = Api(with_token(user, a_token(user.user_id, without=without)))
 
@@ -229,7 +233,7 @@ def test_a_token_without_roles_is_a_users(user: SignedIn, without: str) -> None:
     )
 
 
-def test_a_role_that_is_not_ours_allows_nothing(user: SignedIn) -> None:
+def test_an_unknown_role_allows_nothing(user: SignedIn) -> None:
     answer = Api(with_token(user, a_token(user.user_id, roles=["root", "superuser"]))).get(
         "/api/tasks"
     )
@@ -259,7 +263,7 @@ def test_the_permissions_of_a_token_restrict_it(
     assert api.post("/api/tasks", {"title": "Buy milk"}).status_code == writes
 
 
-def test_an_administrator_without_the_permission_corrects_nothing(user: SignedIn) -> None:
+def test_an_administrator_without_the_permission_cannot_correct_a_task(user: SignedIn) -> None:
     task, administrator = a_stored_task(user.user_id), an_administrator()
     reader = a_token(administrator.user_id, roles=["user", "admin"], permissions=["tasks:read"])
 
@@ -270,7 +274,7 @@ def test_an_administrator_without_the_permission_corrects_nothing(user: SignedIn
     assert_refused(answer, 403, "missing-permission")
 
 
-def test_the_token_of_an_account_that_is_gone_can_do_nothing_to_it(user: SignedIn) -> None:
+def test_the_token_of_an_unknown_account_is_refused(user: SignedIn) -> None:
     gone = Api(with_token(user, a_token("gone")))
 
     assert_refused(gone.post("/api/tasks", {"title": "Buy milk"}), 401, "account-not-found")
@@ -278,7 +282,7 @@ def test_the_token_of_an_account_that_is_gone_can_do_nothing_to_it(user: SignedI
     assert_refused(gone.get("/api/events"), 401, "account-not-found")
 
 
-def test_no_audience_counts_where_none_is_configured(user: SignedIn) -> None:
+def test_any_audience_is_accepted_where_none_is_configured(user: SignedIn) -> None:
     token = a_token(user.user_id, aud="somebody")
 
     answer = Api(with_token(user, token)).get("/api/tasks")

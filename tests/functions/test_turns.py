@@ -55,7 +55,7 @@ def _check(is_so: Callable[[], bool]) -> None:
     assert is_so()
 
 
-def test_changes_that_wait_for_one_task_hold_the_share_of_their_user_alone(
+def test_changes_that_wait_for_a_task_use_up_the_turns_of_their_own_user_alone(
     outside: Engine, user: SignedIn, other: SignedIn
 ) -> None:
     task = a_stored_task(user.user_id)
@@ -84,7 +84,7 @@ def test_changes_that_wait_for_one_task_hold_the_share_of_their_user_alone(
     assert statuses == {200}
 
 
-def test_repeats_that_wait_for_their_first_hold_the_share_of_their_user_alone(
+def test_repeats_that_wait_for_a_first_request_use_up_the_turns_of_their_own_user_alone(
     outside: Engine, user: SignedIn, other: SignedIn
 ) -> None:
     task = a_stored_task(user.user_id)
@@ -105,7 +105,7 @@ def test_repeats_that_wait_for_their_first_hold_the_share_of_their_user_alone(
     assert statuses == {200}
 
 
-def test_whoever_waits_too_long_for_their_share_is_told_to_try_again(
+def test_a_request_that_waits_too_long_for_its_turn_is_told_to_try_again(
     outside: Engine, user: SignedIn, other: SignedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(serving_turns, "TIMEOUT_S", 0.05)
@@ -155,7 +155,7 @@ def test_a_long_poll_holds_no_turn(
     assert turns().names == set()
 
 
-def test_who_is_refused_takes_a_turn_with_their_network(
+def test_a_refused_request_takes_a_turn_of_its_network(
     monkeypatch: pytest.MonkeyPatch, user: SignedIn
 ) -> None:
     taken: list[str] = []

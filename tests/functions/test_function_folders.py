@@ -1,4 +1,4 @@
-"""Every function folder keeps the rules of the house (architecture.md)."""
+"""Every function folder keeps the rules of docs/architecture.md."""
 
 import ast
 import inspect
@@ -98,7 +98,7 @@ def test_the_deployment_has_the_keys_that_func_knows(folder: Path) -> None:
 
 
 @each_folder
-def test_the_deployment_says_what_all_deployments_say(folder: Path) -> None:
+def test_the_deployment_has_the_settings_of_all_deployments(folder: Path) -> None:
     deployment = _func_yaml(folder)
 
     assert deployment["specVersion"] == "0.36.0"
@@ -112,14 +112,14 @@ def test_the_deployment_says_what_all_deployments_say(folder: Path) -> None:
 
 
 @each_folder
-def test_no_client_tells_the_server_where_it_is_mounted(folder: Path) -> None:
+def test_no_client_can_tell_the_server_its_mount_point(folder: Path) -> None:
     # gunicorn would believe a header SCRIPT_NAME of whoever connects from the pod itself, and in a
     # pod that is Knative's proxy, with the headers of all clients.
     assert _variables(folder)["FORWARDED_ALLOW_IPS"] == ""
 
 
 @each_folder
-def test_only_what_clients_ask_for_can_be_reached_from_outside(folder: Path) -> None:
+def test_only_endpoints_can_be_reached_from_outside(folder: Path) -> None:
     labels = {label["key"]: label["value"] for label in _func_yaml(folder)["deploy"]["labels"]}
 
     inside = {} if folder.name in ENDPOINTS else {VISIBILITY: "cluster-local"}

@@ -67,8 +67,8 @@ def _start(source: Path, environment: Mapping[str, str]) -> tuple[float, float]:
 def _check_it_answers(port: int) -> None:
     try:
         requests.get(f"http://127.0.0.1:{port}/health/liveness", timeout=10).raise_for_status()
-    except requests.ConnectionError as refused:
-        raise AssertionError from refused
+    except requests.ConnectionError as error:
+        raise AssertionError from error
 
 
 def _used_mb(process: psutil.Process) -> float:

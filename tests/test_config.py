@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from taskflow import config
-from taskflow.config import WrongSetting
+from taskflow.config import InvalidSetting
 
 LOCAL = {"ENVIRONMENT": "test"}
 SASL = {
@@ -55,7 +55,7 @@ def test_the_password_of_kafka_is_read_from_a_file(tmp_path: Path) -> None:
     ids=lambda case: case if isinstance(case, str) else None,
 )
 def test_a_wrong_setting_of_kafka_is_named(wrong: dict[str, str], sentence: str) -> None:
-    with pytest.raises(WrongSetting) as refused:
+    with pytest.raises(InvalidSetting) as refused:
         config.read({**LOCAL, **wrong})
 
     assert str(refused.value).startswith(sentence)
@@ -82,7 +82,9 @@ def test_a_setting_with_a_fixed_set_of_names_is_read_in_any_case(
 
 
 def test_an_unknown_name_in_a_setting_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(WrongSetting, match=r"^LOG_LEVEL: .*'debug', 'info', 'warning' or 'error'$"):
+    with pytest.raises(
+        InvalidSetting, match=r"^LOG_LEVEL: .*'debug', 'info', 'warning' or 'error'$"
+    ):
         config.read({**LOCAL, "LOG_LEVEL": "LOUD"})
 
 

@@ -2,7 +2,7 @@
 
 from taskflow import clock
 from taskflow.domain.accounts import Account, Credentials, canonical_email, opaque
-from taskflow.domain.errors import CredentialsAreWrong, TooManyAttempts
+from taskflow.domain.errors import InvalidCredentials, TooManyAttempts
 from taskflow.domain.events import Cause
 from taskflow.serving import Network, SignedIn, attempts, http_function, passwords, tokens
 from taskflow.storage import (
@@ -16,7 +16,7 @@ from taskflow.storage.attempt_store import Attempt
 from taskflow.storage.session_store import Session
 
 
-@http_function("POST /api/auth/login", public=True, raises=[CredentialsAreWrong, TooManyAttempts])
+@http_function("POST /api/auth/login", public=True, raises=[InvalidCredentials, TooManyAttempts])
 def log_in(credentials: Credentials, network: Network, cause: Cause) -> SignedIn:
     now = clock.now()
     email, password = canonical_email(credentials.email), opaque(credentials.password)
@@ -35,7 +35,7 @@ def log_in(credentials: Credentials, network: Network, cause: Cause) -> SignedIn
         new_hash = passwords.hash_password(password) if is_right else None
     if not is_right or account is None:
         run(lambda tx: attempt_store.was_wrong(tx, attempt), cause)
-        raise CredentialsAreWrong
+        raise InvalidCredentials
     of_account, refresh_token = account, tokens.new_secret()
 
     def sign_in(tx: Transaction) -> Session:

@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 from itertools import islice
 
 from taskflow import config, logs
-from taskflow.config import WrongSetting
+from taskflow.config import InvalidSetting
 from taskflow.domain.accounts import Role, canonical_email
 from taskflow.domain.errors import DomainError
 from taskflow.domain.events import SCHEMA_VERSION, Cause
@@ -22,8 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         given.run(given)
-    except (WrongSetting, DomainError) as wrong:
-        print(wrong, file=sys.stderr)
+    except (InvalidSetting, DomainError) as error:
+        print(error, file=sys.stderr)
         return WRONG_USE
     return 0
 
@@ -134,7 +134,7 @@ def _grant(given: argparse.Namespace) -> None:
     try:
         canonical_email(given.email)
     except ValueError:
-        raise WrongSetting(f"{given.email!r} is not an email address") from None
+        raise InvalidSetting(f"{given.email!r} is not an email address") from None
     cause = Cause(correlation_id="taskflow admin grant", traceparent="", actor="", origin="")
     with _problems_told(), transaction(cause) as tx:
         account_store.grant(tx, given.email, [Role.USER, Role.ADMIN])
@@ -148,8 +148,8 @@ def _problems_told() -> Generator[None]:
 
     try:
         yield
-    except supervisor.PROBLEMS as problem:
-        raise SystemExit(str(problem) or problem.__doc__) from None
+    except supervisor.PROBLEMS as error:
+        raise SystemExit(str(error) or error.__doc__) from None
 
 
 if __name__ == "__main__":

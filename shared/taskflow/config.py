@@ -43,8 +43,8 @@ def _names_in(annotation: Any) -> tuple[str, ...]:  # noqa: ANN401 - what typing
     return tuple(name for part in get_args(annotation) for name in _names_in(part))
 
 
-class WrongSetting(Exception):
-    """A setting is wrong; the message is a sentence for each, naming it."""
+class InvalidSetting(Exception):
+    """A setting is invalid; the message is a sentence for each, naming it."""
 
 
 class Settings(BaseModel):
@@ -181,8 +181,8 @@ def read(
 ) -> Settings:
     """Read the settings from `environment`, by default the process's own.
 
-    An empty value counts as none, and then `defaults` decide. Raises WrongSetting with a sentence
-    for every wrong one.
+    An empty value counts as none, and then `defaults` decide. Raises InvalidSetting with a sentence
+    for each that is invalid.
     """
     own = os.environ if environment is None else environment
     source = {**(defaults or {}), **{name: value for name, value in own.items() if value.strip()}}
@@ -195,27 +195,27 @@ def read(
     given = {name.lower(): value for name, value in source.items()}
     try:
         return Settings.model_validate(given)
-    except ValidationError as wrong:
-        raise WrongSetting(
-            "; ".join(_sentence(error["loc"], error["msg"]) for error in wrong.errors())
+    except ValidationError as error:
+        raise InvalidSetting(
+            "; ".join(_sentence(each["loc"], each["msg"]) for each in error.errors())
         ) from None
 
 
 def secret_in(path: Path, *, name: str) -> str:
     """Return the one line of text that a file of a secret holds; `name` is who asks.
 
-    Raises WrongSetting for what is no such file, in words that show nothing of it.
+    Raises InvalidSetting for what is no such file, in words that show nothing of it.
     """
     if path.is_fifo():
         # To open it waits for somebody who writes.
         message = f"{name}: {path} is no file"
-        raise WrongSetting(message)
+        raise InvalidSetting(message)
     try:
         with path.open("rb") as file:
             raw = file.read(SECRET_MAX_BYTES + 1)
-    except OSError as unreadable:
-        message = f"{name}: {path} can't be read ({unreadable.strerror})"
-        raise WrongSetting(message) from None
+    except OSError as error:
+        message = f"{name}: {path} can't be read ({error.strerror})"
+        raise InvalidSetting(message) from None
     try:
         secret = raw.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
@@ -226,7 +226,7 @@ def secret_in(path: Path, *, name: str) -> str:
         message = f"{name}: {path} is not one line of text"
     else:
         return secret
-    raise WrongSetting(message)
+    raise InvalidSetting(message)
 
 
 def _sentence(location: tuple[int | str, ...], message: str) -> str:
@@ -246,11 +246,11 @@ def settings() -> Settings:
 
 
 def check() -> None:
-    """End this process with a sentence if a setting is wrong; functions call it at their start."""
+    """End this process with a sentence if a setting is invalid; functions call it as they start."""
     try:
         settings()
-    except WrongSetting as wrong:
-        raise SystemExit(str(wrong)) from None
+    except InvalidSetting as error:
+        raise SystemExit(str(error)) from None
 
 
 def use(settings: Settings) -> None:

@@ -122,8 +122,8 @@ class Following:
                     self.messages.append(item)
                 else:
                     self.syncs.append(item)
-        except StreamRefused as refused:
-            self.ended = refused
+        except StreamRefused as error:
+            self.ended = error
 
 
 @contextmanager

@@ -95,8 +95,8 @@ def _api_workers(system: System) -> Sequence[psutil.Process]:
     try:
         [master] = [child for child in _servers(system) if "api" in child.cmdline()]
         return master.children()
-    except (psutil.NoSuchProcess, ValueError) as gone:
-        raise AssertionError("the API is being replaced") from gone
+    except (psutil.NoSuchProcess, ValueError) as error:
+        raise AssertionError("the API is being replaced") from error
 
 
 def _nothing_is_left(system: System) -> None:
@@ -110,8 +110,8 @@ def _persistently(remote: Remote, *, within_s: float = RECOVERED_WITHIN_S) -> fl
     def create() -> None:
         try:
             answer = remote.request("POST", "tasks", {"title": "persistent"}, timeout_s=5)
-        except requests.RequestException as gone:
-            raise AssertionError("no answer") from gone
+        except requests.RequestException as error:
+            raise AssertionError("no answer") from error
         assert answer.status_code == 201, answer.text
 
     eventually(create, within_s=within_s)

@@ -40,7 +40,7 @@ from taskflow.serving import (
     problems,
 )
 from taskflow.serving.body import BODY_MAX_BYTES, PUBLIC_BODY_MAX_BYTES
-from taskflow.serving.endpoint import AnswerKind, Endpoint, Handler, WrongDeclaration
+from taskflow.serving.endpoint import AnswerKind, Endpoint, Handler, InvalidDeclaration
 from taskflow.serving.problems import PROBLEMS, Problem
 from taskflow.serving.routes import Route
 from taskflow.storage import Transaction
@@ -257,7 +257,7 @@ WRONG: list[tuple[Handler, str, dict[str, Any], str]] = [
 def test_a_handler_that_requests_cannot_fill_is_refused_as_it_is_declared(
     handler: Handler, route: str, options: dict[str, Any], sentence: str
 ) -> None:
-    with pytest.raises(WrongDeclaration) as refused:
+    with pytest.raises(InvalidDeclaration) as refused:
         http_function(route, **options)(handler)
 
     told = str(refused.value)

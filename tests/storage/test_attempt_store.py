@@ -61,8 +61,8 @@ def _at_once(work: Callable[[int], object], times: int) -> list[type[Exception] 
     def one(number: int) -> type[Exception] | None:
         try:
             work(number)
-        except (TooManyAttempts, AttemptsUndecided) as raised:
-            return type(raised)
+        except (TooManyAttempts, AttemptsUndecided) as error:
+            return type(error)
         return None
 
     with ThreadPoolExecutor(10) as pool:

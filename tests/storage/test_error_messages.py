@@ -45,8 +45,8 @@ def _fail(statement: str) -> Exception:
 
     try:
         run(work, A_CAUSE)
-    except (DBAPIError, DatabaseUnavailable, LockTimeout) as failed:
-        return failed
+    except (DBAPIError, DatabaseUnavailable, LockTimeout) as error:
+        return error
     raise AssertionError("it did not fail")
 
 
@@ -74,9 +74,9 @@ def test_an_unforeseen_error_is_logged_without_its_message() -> None:
     def read(tx: Transaction) -> None:
         try:
             int(SECRET)
-        except ValueError as wrong:
+        except ValueError as error:
             tx.connection.execute(text("SELECT missing"))
-            raise AssertionError from wrong
+            raise AssertionError from error
 
     with pytest.raises(DBAPIError) as told:
         run(read, A_CAUSE)

@@ -25,8 +25,8 @@ def main() -> int:
     try:
         session.log_in(given.email, given.password or getpass.getpass())
         _watch(Stream(session, since=given.since, poll=given.poll), given.count)
-    except (LogInFailed, StreamRefused, OSError) as failed:
-        print(failed, file=sys.stderr)
+    except (LogInFailed, StreamRefused, OSError) as error:
+        print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         pass

@@ -93,8 +93,8 @@ class Stream:
             except (OSError, WebSocketException, requests.RequestException, TimeoutError):
                 # Away for a moment; what matters is `since`.
                 pass
-            except LogInFailed as failed:
-                raise StreamRefused(str(failed)) from failed
+            except LogInFailed as error:
+                raise StreamRefused(str(error)) from error
             self._pause()
 
     def _pause(self) -> None:
@@ -123,9 +123,9 @@ class Stream:
                 for text in socket:
                     yield from self._heard(json.loads(text))
                 self._closed(socket.close_code, socket.close_reason)
-            except ConnectionClosed as closed:
-                code = closed.rcvd.code if closed.rcvd else None
-                self._closed(code, closed.rcvd.reason if closed.rcvd else None)
+            except ConnectionClosed as error:
+                code = error.rcvd.code if error.rcvd else None
+                self._closed(code, error.rcvd.reason if error.rcvd else None)
             finally:
                 self._socket = None
 

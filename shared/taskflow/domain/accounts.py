@@ -153,8 +153,8 @@ def _typed_password(text: str) -> str:
 def _minute_of_day(text: str) -> str:
     try:
         time.fromisoformat(text)
-    except ValueError as wrong:
-        raise PydanticCustomError("time_of_day", "must be a time of day such as 22:00") from wrong
+    except ValueError as error:
+        raise PydanticCustomError("time_of_day", "must be a time of day such as 22:00") from error
     return text
 
 

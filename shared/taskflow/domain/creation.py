@@ -87,19 +87,19 @@ def create(draft: NewTask, *, user_id: str, user_zone: str, now: datetime) -> Cr
 def _bare(draft: NewTask, *, user_id: str, now: datetime) -> tuple[Task, Sequence[NewEvent]]:
     """Make the task itself, once nothing in the whole request contradicts."""
     wanted = draft.reminders or []
-    wrong = [
+    errors = [
         error
         for number, each in enumerate(wanted)
-        for error in each.wrong(draft.due_date, f"/reminders/{number}")
+        for error in each.field_errors(draft.due_date, f"/reminders/{number}")
     ]
     if draft.recurrence is not None and draft.recurrence_rule is not None:
-        wrong.append(FieldError("/recurrence_rule", "contradicts recurrence beside it"))
+        errors.append(FieldError("/recurrence_rule", "contradicts recurrence beside it"))
     try:
         task, happened = tasks.create(draft, user_id=user_id, now=now)
     except InvalidContent as refused:
-        raise InvalidContent(*refused.errors, *wrong) from None
+        raise InvalidContent(*refused.errors, *errors) from None
     if wanted and not task.is_open:
-        wrong.append(FieldError("/reminders", "need a task that is open"))
-    if wrong:
-        raise InvalidContent(*wrong)
+        errors.append(FieldError("/reminders", "need a task that is open"))
+    if errors:
+        raise InvalidContent(*errors)
     return task, happened

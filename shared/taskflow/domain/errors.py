@@ -6,7 +6,7 @@ from typing import ClassVar
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One wrong field: `pointer` is a JSON Pointer (RFC 6901) into what was sent."""
+    """One invalid field: `pointer` is a JSON Pointer (RFC 6901) into what was sent."""
 
     pointer: str
     detail: str
@@ -30,7 +30,7 @@ class InvalidContent(DomainError):
     """Some of what was sent is not valid; `errors` names each field."""
 
     def __init__(self, *errors: FieldError) -> None:
-        """Name every wrong field."""
+        """Name every invalid field."""
         super().__init__()
         self.errors = errors
 
@@ -83,7 +83,7 @@ class EmailIsTaken(DomainError):
     """There is already an account with this email."""
 
 
-class CredentialsAreWrong(DomainError):
+class InvalidCredentials(DomainError):
     """The email or the password is wrong."""
 
 

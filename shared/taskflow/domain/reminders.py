@@ -72,10 +72,10 @@ class ReminderDraft(Content):
     before_due: BeforeDue | None = None
     message: Message | None = None
 
-    def wrong(self, due_date: datetime | None, pointer: str = "") -> list[FieldError]:
-        """Name what a task that is due then can't be reminded by.
+    def field_errors(self, due_date: datetime | None, pointer: str = "") -> list[FieldError]:
+        """Return what is invalid in this reminder of a task with this due date.
 
-        `pointer` is where in the request this stands.
+        `pointer` is the JSON Pointer to the reminder in the request.
         """
         if self.remind_at is None and self.before_due is None:
             return [FieldError(f"{pointer}/remind_at", "is required, or before_due")]
@@ -179,8 +179,8 @@ def add(
 
     Raises InvalidContent, and TaskIsClosed where there is nothing to be reminded of.
     """
-    if wrong := draft.wrong(task.due_date):
-        raise InvalidContent(*wrong)
+    if errors := draft.field_errors(task.due_date):
+        raise InvalidContent(*errors)
     if not task.is_open:
         raise TaskIsClosed
     reminder, happened = _scheduled(task, draft, user_zone, now=now)
@@ -371,7 +371,7 @@ def _scheduled(
 ) -> tuple[Reminder, NewEvent]:
     at = draft.remind_at
     if at is None:
-        assert task.due_date is not None and draft.before_due is not None  # noqa: PT018, S101 - `wrong` says so
+        assert task.due_date is not None and draft.before_due is not None  # noqa: PT018, S101 - `field_errors` says so
         at = draft.before_due.before(task.due_date, zone)
     reminder = Reminder(
         id=new_id(now),

@@ -391,8 +391,8 @@ def _refuse(task: Task, changes: TaskChanges) -> None:
     if changes.metadata is not ABSENT and changes.metadata is not None:
         try:
             _without_nulls(merge_patch(task.metadata, changes.metadata))
-        except PydanticCustomError as wrong:
-            errors.append(FieldError("/metadata", f"{wrong.message()} once merged"))
+        except PydanticCustomError as error:
+            errors.append(FieldError("/metadata", f"{error.message()} once merged"))
     if errors:
         raise InvalidContent(*errors)
 

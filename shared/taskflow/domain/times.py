@@ -42,8 +42,8 @@ def parse_rfc3339(text: object) -> datetime:
         )
     try:
         return datetime.fromisoformat(found[0].upper()).astimezone(UTC)
-    except (ValueError, OverflowError) as impossible:
-        raise PydanticCustomError("time_impossible", "is not a time that exists") from impossible
+    except (ValueError, OverflowError) as error:
+        raise PydanticCustomError("time_impossible", "is not a time that exists") from error
 
 
 Time = Annotated[datetime, BeforeValidator(parse_rfc3339)]

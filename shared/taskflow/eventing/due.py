@@ -66,10 +66,10 @@ class Due:
             run(work, cause)
         except DatabaseUnavailable:
             raise
-        except Exception as failed:
+        except Exception as error:
             if not taken:
                 raise
-            self._failed(taken, failed)
+            self._failed(taken, error)
         else:
             self._singly = max(0, self._singly - 1)
         return len(taken)

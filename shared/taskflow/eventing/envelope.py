@@ -49,8 +49,8 @@ def read(attributes: Mapping[str, str], body: bytes) -> DeliveredEvent:
         raise MalformedEvent(message)
     try:
         event = DeliveredEvent.model_validate_json(body)
-    except ValidationError as invalid:
-        first = invalid.errors(include_url=False, include_input=False)[0]
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         message = f"the body is not an event: {where} {first['msg']}".replace("  ", " ")
         raise MalformedEvent(message) from None
@@ -59,7 +59,7 @@ def read(attributes: Mapping[str, str], body: bytes) -> DeliveredEvent:
         raise MalformedEvent(message)
     try:
         data = upcast(event.event_type, event.schema_version, event.data)
-    except NewerSchemaVersion as newer:
-        raise MalformedEvent(str(newer)) from None
+    except NewerSchemaVersion as error:
+        raise MalformedEvent(str(error)) from None
     # Most have that shape already, and a copy would take half as long again as all the rest.
     return event if data is event.data else event.model_copy(update={"data": data})

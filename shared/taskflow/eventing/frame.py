@@ -63,10 +63,10 @@ class Subscriber:
             return _response(Reply(405, "deliver by POST", {"Allow": "POST"}))
         try:
             body = read_bytes(request, max_bytes=BODY_MAX_BYTES)
-        except Problem as refused:
-            _log.warning("%s refused a body: %s", self.name, refused.detail)
+        except Problem as error:
+            _log.warning("%s refused a body: %s", self.name, error.detail)
             metrics.CONSUMED.labels(self.name, "refused").inc()
-            return _response(Reply(refused.kind.status, refused.detail, refused.headers))
+            return _response(Reply(error.kind.status, error.detail, error.headers))
         finally:
             leave_rest(request)
         return _response(self._deliver(request.environ, body))
@@ -93,12 +93,12 @@ class Subscriber:
         bound = logs.correlation_id.set(attributes.get("correlationid"))
         try:
             outcome = self.receive(attributes, body)
-        except (MalformedEvent, DomainError) as never:
+        except (MalformedEvent, DomainError) as error:
             # The words are in the answer, and so with the dead letter; they may quote the event.
-            why = type(never).__name__
+            why = type(error).__name__
             _log.warning("%s refused %s: %s", self.name, attributes.get("id"), why)
             metrics.CONSUMED.labels(self.name, "refused").inc()
-            return knative.reply(Outcome.NEVER, str(never))
+            return knative.reply(Outcome.NEVER, str(error))
         except (DatabaseUnavailable, LockTimeout):
             metrics.CONSUMED.labels(self.name, "later").inc()
             return knative.reply(Outcome.AGAIN, "not now")

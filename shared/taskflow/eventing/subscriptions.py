@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from taskflow import clock, config
-from taskflow.config import WrongSetting
+from taskflow.config import InvalidSetting
 from taskflow.domain.events import Cause
 from taskflow.eventing.consumer import Consumer, event_function
 from taskflow.eventing.frame import declaration_in
@@ -18,7 +18,7 @@ from taskflow.storage.consumer_store import Start
 
 
 def declared() -> Mapping[str, Consumer]:
-    """Return the consumers below FUNCTIONS_DIR, by name. Raises WrongSetting where none is."""
+    """Return the consumers below FUNCTIONS_DIR, by name. Raises InvalidSetting where none is."""
     return _declared_in(config.settings().functions_dir)
 
 
@@ -39,7 +39,7 @@ def _declared_in(folder: Path) -> Mapping[str, Consumer]:
     sources = [path for path in sorted(folder.glob("*/main.py")) if _is_consumer(path)]
     if not sources:
         message = f"FUNCTIONS_DIR: there are no consumers in {folder}"
-        raise WrongSetting(message)
+        raise InvalidSetting(message)
     # Outside the app that asks, or each would be taken for its endpoint.
     return MappingProxyType({path.parent.name: Context().run(_load, path) for path in sources})
 

@@ -107,8 +107,8 @@ class Admin:
         topic = self._admin.NewTopic(name, partitions, replication_factor, config=dict(settings))
         try:
             self._done(self._client.create_topics([topic], request_timeout=ADMIN_TIMEOUT_S))
-        except KafkaException as failed:
-            if failed.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
             return False
         return True
@@ -125,10 +125,10 @@ class Admin:
             found = self._done(
                 self._client.describe_configs(wanted, request_timeout=ADMIN_TIMEOUT_S)
             )
-        except KafkaException as failed:
-            if failed.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise
-            raise TopicIsUnsettled(f"Kafka: {failed.args[0].str()}") from failed
+            raise TopicIsUnsettled(f"Kafka: {error.args[0].str()}") from error
         return {
             resource.name: {name: entry.value for name, entry in settings.items()}
             for resource, settings in found.items()
@@ -146,15 +146,15 @@ def errors_translated() -> Generator[None]:
 
     try:
         yield
-    except KafkaException as failed:
-        raise BrokerUnavailable(f"Kafka: {failed.args[0].str()}") from failed
+    except KafkaException as error:
+        raise BrokerUnavailable(f"Kafka: {error.args[0].str()}") from error
 
 
 def _connection(error: Callable[["KafkaError"], None]) -> dict[str, Any]:
     settings = config.settings()
     if not settings.kafka_bootstrap_servers:
         message = "KAFKA_BOOTSTRAP_SERVERS: is needed to reach Kafka"
-        raise config.WrongSetting(message)
+        raise config.InvalidSetting(message)
     given = {
         "security.protocol": settings.kafka_security_protocol,
         "sasl.mechanism": settings.kafka_sasl_mechanism,

@@ -276,9 +276,9 @@ class _Batch:
                     self._waiting.popleft()
                     self._unanswered += 1
             return self._producer.poll(0) > 0
-        except KafkaException as refused:
+        except KafkaException as error:
             # A record that was refused would leave a gap, and so ends its producer.
-            self.failed = refused.args[0]
+            self.failed = error.args[0]
             return True
 
     def _send(self, event: Event) -> None:

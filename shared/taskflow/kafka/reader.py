@@ -110,9 +110,9 @@ class GroupReader(_Reader):
             try:
                 with client.errors_translated():
                     places = _from(consumer, partitions, since)
-            except client.BrokerUnavailable as failed:
+            except client.BrokerUnavailable as error:
                 # Raised here it would come out of `close`, too.
-                self._dead = str(failed).removeprefix("Kafka: ")
+                self._dead = str(error).removeprefix("Kafka: ")
             consumer.assign(places)
 
         self._consumer.subscribe(

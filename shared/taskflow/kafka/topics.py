@@ -85,17 +85,17 @@ def make(*, partitions: int = PARTITIONS, replication_factor: int = -1) -> list[
                 raise
             time.sleep(LOOK_S)
     present = [name for name in wanted if name not in created]
-    wrong: list[str] = []
+    differences: list[str] = []
     for name in present:
         if found[name] < partitions:
-            wrong.append(f"{name} has {found[name]} partitions, not {partitions}")
+            differences.append(f"{name} has {found[name]} partitions, not {partitions}")
         kept_ms = int(configs[name]["retention.ms"])
         if 0 <= kept_ms < _ms(wanted[name]):
-            wrong.append(f"{name} has retention.ms {kept_ms}, not {_ms(wanted[name])}")
+            differences.append(f"{name} has retention.ms {kept_ms}, not {_ms(wanted[name])}")
         if "compact" in configs[name]["cleanup.policy"]:
-            wrong.append(f"{name} is compacted, which drops events")
-    if wrong:
-        raise TopicsDiffer("; ".join(wrong))
+            differences.append(f"{name} is compacted, which drops events")
+    if differences:
+        raise TopicsDiffer("; ".join(differences))
     return [
         TopicState(name, "created" if name in created else "as it should be") for name in wanted
     ]

@@ -102,8 +102,8 @@ def _accept_sockets(app: Flask, frame: Frame, handler: SocketHandler) -> None:
         return None
 
     # What else is wrong with a handshake, wsproto finds; the socket's own code never raises.
-    for wrong in HANDSHAKE_ERRORS:
-        app.register_error_handler(wrong, lambda _: frame.answer(request))
+    for error in HANDSHAKE_ERRORS:
+        app.register_error_handler(error, lambda _: frame.answer(request))
     # The client has gone before it was accepted.
     app.register_error_handler(OSError, lambda _: frame.answer(request))
 
@@ -132,8 +132,8 @@ def _serve(ws: Server, path_user_id: str | None, handler: SocketHandler) -> None
             lifetime_s=config.settings().socket_lifetime_s or math.inf,
         )
         handler(caller, _since(), connection)
-    except _Refused as refused:
-        close(ws, refused.code)
+    except _Refused as error:
+        close(ws, error.code)
     except AccountNotFound:
         close(ws, CloseCode.BAD_TOKEN)
     except (DatabaseUnavailable, NoTurn):

@@ -1,4 +1,4 @@
-"""What was sent: the body and the query of a request, validated, every wrong field named."""
+"""What was sent: the body and the query of a request, validated, every invalid field named."""
 
 import io
 import itertools
@@ -89,8 +89,8 @@ def read_bytes(request: Request, *, max_bytes: int = BODY_MAX_BYTES) -> bytes:
         raw = request.get_data(cache=True)
     except RequestEntityTooLarge:
         raise _too_large(max_bytes) from None
-    except ClientDisconnected as cut:
-        if isinstance(cut.__context__, TimeoutError):
+    except ClientDisconnected as error:
+        if isinstance(error.__context__, TimeoutError):
             raise Problem(BODY_TOO_SLOW, "The body did not come.", headers=_CLOSE) from None
         raise Problem(BODY_CUT_OFF, "The body is shorter than it was to be.") from None
     except ParseException:
@@ -128,7 +128,7 @@ def parse_body(request: Request, model: type[B], raw: bytes, *, is_patched: bool
 
     Raises Problem 415 for another media type, with Accept-Patch where what is asked for can be
     patched, and for a body that is compressed; 400 for what is not JSON in UTF-8, or takes long to
-    be read; and 422 naming every wrong field.
+    be read; and 422 naming every invalid field.
     """
     taken = MERGE_TYPES if request.method in {"PATCH", "PUT"} else JSON_TYPES
     if raw and request.mimetype not in taken:
@@ -171,10 +171,10 @@ def _parse_json(raw: bytes) -> object:
         _check_costs(_STRING.sub(b"", raw))
     try:
         return json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
-    except UnicodeDecodeError as wrong:
-        detail = f"The body is not UTF-8: byte {wrong.start} is out of place."
-    except json.JSONDecodeError as wrong:
-        detail = f"The body is not JSON: {wrong.msg} (line {wrong.lineno}, column {wrong.colno})."
+    except UnicodeDecodeError as error:
+        detail = f"The body is not UTF-8: byte {error.start} is out of place."
+    except json.JSONDecodeError as error:
+        detail = f"The body is not JSON: {error.msg} (line {error.lineno}, column {error.colno})."
     except RecursionError:
         detail = "The body is not JSON that can be read: it nests too deep."
     except ValueError:

@@ -40,8 +40,8 @@ class Caller:
         """Check, after a wait, that the session has not ended meanwhile. Raises Problem 401."""
         try:
             _check_session(self.session_id)
-        except tokens.InvalidToken as ended:
-            raise _refused(ended) from None
+        except tokens.InvalidToken as error:
+            raise _refused(error) from None
 
     def must_be(self, user_id: str) -> None:
         """Check a path's user id. Raises Problem 403, the same whether or not that user exists."""
@@ -66,8 +66,8 @@ def authenticate(request: Request) -> Caller:
         raise Problem(NO_TOKEN, "Send a token: Authorization: Bearer <token>.")
     try:
         return Caller.of_token(token.strip())
-    except tokens.InvalidToken as invalid:
-        raise _refused(invalid) from None
+    except tokens.InvalidToken as error:
+        raise _refused(error) from None
 
 
 def _check_session(session_id: str | None) -> None:

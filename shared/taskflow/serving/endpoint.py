@@ -60,7 +60,7 @@ _ALWAYS = (
 """The kinds of problem that any request can meet."""
 
 
-class WrongDeclaration(TypeError):
+class InvalidDeclaration(TypeError):
     """A handler can't be called with what requests bring, or does not say what it answers."""
 
 
@@ -145,9 +145,9 @@ class Endpoint:
     ) -> "Endpoint":
         """Read what a handler takes and answers from its signature.
 
-        For a `socket` the handler is what answers a request for no upgrade, and `socket_query` what
-        the socket reads by itself. Raises WrongDeclaration where the signature can't be filled, or
-        leaves out what is answered.
+        For a `socket` the handler answers a request for no upgrade, and `socket_query` is the model
+        of the query that the socket reads by itself. Raises InvalidDeclaration where the signature
+        can't be filled, or leaves out what is answered.
         """
         parameters, returned = _signature(handler)
         function = socket or handler
@@ -243,21 +243,23 @@ class Endpoint:
     def check(self, handler: Handler) -> None:
         """Check that requests bring all that the handler is called with.
 
-        Raises WrongDeclaration.
+        Raises InvalidDeclaration.
         """
         of_path = {name for route in self.routes for name in route.parameters()}
         for name, need in self.parameters.items():
             if name in of_path:
                 if need not in (UUID, str):
-                    raise _wrong(handler, f"the parameter {name} of its path must be UUID or str")
+                    raise _invalid(handler, f"the parameter {name} of its path must be UUID or str")
             elif need not in _GIVEN and not _is(need, BaseModel):
-                raise _wrong(handler, f"nothing fills the parameter {_shown(name, need)}")
+                raise _invalid(handler, f"nothing fills the parameter {_shown(name, need)}")
         if not self.asks_for_token and Caller in self.parameters.values():
-            raise _wrong(handler, "nobody has signed in where it is public, so there is no Caller")
+            raise _invalid(
+                handler, "nobody has signed in where it is public, so there is no Caller"
+            )
         for name in of_path - {USER_ID} - self.parameters.keys():
-            raise _wrong(handler, f"it has no parameter for {{{name}}} of its path")
+            raise _invalid(handler, f"it has no parameter for {{{name}}} of its path")
         if self.body is not None and self.methods & SAFE_METHODS:
-            raise _wrong(handler, f"{min(self.methods & SAFE_METHODS)} has no body to be read")
+            raise _invalid(handler, f"{min(self.methods & SAFE_METHODS)} has no body to be read")
 
     def _of_frame(self) -> list[ProblemKind]:
         kinds = list(_ALWAYS)
@@ -288,7 +290,7 @@ def _signature(handler: Handler) -> tuple[Mapping[str, Any], Any]:
     names = list(inspect.signature(handler).parameters)
     for name in names:
         if name not in hints:
-            raise _wrong(handler, f"the parameter {name} has no type")
+            raise _invalid(handler, f"the parameter {name} has no type")
     return {name: hints[name] for name in names}, hints.get("return")
 
 
@@ -307,7 +309,9 @@ def _the_one(
         if _is(need, kind) and not (but is not None and _is(need, but))
     ]
     if len(found) > 1:
-        raise _wrong(handler, f"a request has one {'query' if kind is Query else 'body'}, not two")
+        raise _invalid(
+            handler, f"a request has one {'query' if kind is Query else 'body'}, not two"
+        )
     return found[0] if found else None
 
 
@@ -320,7 +324,7 @@ def _answers(handler: Handler, returned: Any) -> list[AnswerKind]:  # noqa: ANN4
     for kind in kinds:
         answer = get_origin(kind) or kind
         if not _is(answer, Answer):
-            raise _wrong(handler, f"it must be annotated to return Answers, not {kind!r}")
+            raise _invalid(handler, f"it must be annotated to return Answers, not {kind!r}")
         found.append(
             AnswerKind(
                 answer.STATUS,
@@ -351,5 +355,5 @@ def _shown(name: str, need: object) -> str:
     return f"{name}: {getattr(need, '__name__', need)}"
 
 
-def _wrong(handler: Handler, detail: str) -> WrongDeclaration:
-    return WrongDeclaration(f"{handler.__name__} can't be served: {detail}.")
+def _invalid(handler: Handler, detail: str) -> InvalidDeclaration:
+    return InvalidDeclaration(f"{handler.__name__} can't be served: {detail}.")

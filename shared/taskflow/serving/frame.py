@@ -103,7 +103,7 @@ def http_function(
 
     The handler's parameters say what it needs, by type: Caller, Cause, Transaction, Conditions,
     Request, Network, a Query, a pydantic model for the body; and by name, a parameter of the route.
-    It is annotated to return one Answer or several. Raises WrongDeclaration for any other handler.
+    It is annotated to return one Answer or several. Raises InvalidDeclaration for any other.
     """
 
     def decorate(handler: Handler) -> Callable[[Request], Response]:

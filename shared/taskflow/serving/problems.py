@@ -15,7 +15,7 @@ from taskflow.storage import DatabaseUnavailable, LockTimeout
 MEDIA_TYPE = "application/problem+json"
 ERRORS_MAX = 20
 POINTER_MAX_CHARS = 1024
-"""Of a wrong field: its name is the client's own, and may be as long as a body."""
+"""Of an invalid field: its name is the client's own, and may be as long as a body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ PROBLEMS: dict[type[DomainError], ProblemKind] = {
     errors.VersionIsExcluded: ProblemKind(412, "version-is-excluded"),
     errors.AccountNotFound: ProblemKind(401, "account-not-found", _CHALLENGE),
     errors.EmailIsTaken: ProblemKind(409, "email-is-taken"),
-    errors.CredentialsAreWrong: ProblemKind(401, "credentials-are-wrong", _CHALLENGE),
+    errors.InvalidCredentials: ProblemKind(401, "credentials-are-wrong", _CHALLENGE),
     errors.RefreshTokenIsInvalid: ProblemKind(401, "refresh-token-is-invalid", _CHALLENGE),
     errors.TooManyAttempts: ProblemKind(429, "too-many-attempts", _RETRY),
 }

@@ -140,5 +140,5 @@ def _key() -> str:
     secret = config.settings().jwt_secret
     if secret is None:
         message = "JWT_SECRET: is needed to issue and check tokens"
-        raise config.WrongSetting(message)
+        raise config.InvalidSetting(message)
     return secret

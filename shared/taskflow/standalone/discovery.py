@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 from flask import Flask
 from functions_framework import create_app  # pyright: ignore[reportUnknownVariableType]
 
-from taskflow.config import WrongSetting
+from taskflow.config import InvalidSetting
 from taskflow.eventing.frame import Subscriber
 from taskflow.serving.endpoint import Endpoint
 from taskflow.serving.frame import EXTENSION, Frame
@@ -30,11 +30,11 @@ class Function:
 
 
 def discover(folder: Path) -> list[Function]:
-    """Load every function below `folder`, by name. Raises WrongSetting where there is none."""
+    """Load every function below `folder`, by name. Raises InvalidSetting where there is none."""
     found = [load(source) for source in sorted(folder.glob("*/main.py"))]
     if not found:
         message = f"FUNCTIONS_DIR: there are no functions in {folder}"
-        raise WrongSetting(message)
+        raise InvalidSetting(message)
     return found
 
 

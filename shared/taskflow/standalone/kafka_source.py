@@ -165,8 +165,8 @@ class KafkaSource:
         while not self._closing:
             try:
                 self._read_on()
-            except Exception as failed:  # noqa: BLE001 - nobody would start this thread again
-                _log.warning("%s: reading Kafka failed, beginning anew: %s", self._name, failed)
+            except Exception as error:  # noqa: BLE001 - nobody would start this thread again
+                _log.warning("%s: reading Kafka failed, beginning anew: %s", self._name, error)
                 threading.Event().wait(AGAIN_S)
                 self._reader.close()
                 self._forget(list(self._partitions))

@@ -134,8 +134,8 @@ class Sender:
         request = _request(subscriber, headers_of(attributes), body)
         try:
             return self._exchange(request)
-        except (_NoAnswer, OSError) as failed:
-            return Answer(None, f"{type(failed).__name__}: {failed}")
+        except (_NoAnswer, OSError) as error:
+            return Answer(None, f"{type(error).__name__}: {error}")
 
     def _exchange(self, request: bytes) -> Answer:
         kept: _Connection | None = getattr(self._local, "connection", None)

@@ -17,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from taskflow import clock, config, logs
-from taskflow.config import JWT_SECRET_MIN_CHARS, Settings, WrongSetting
+from taskflow.config import JWT_SECRET_MIN_CHARS, InvalidSetting, Settings
 from taskflow.kafka.client import BrokerUnavailable
 from taskflow.kafka.replay import KafkaStoppedAnswering
 from taskflow.kafka.topics import TopicsDiffer
@@ -71,7 +71,7 @@ PROBLEMS = (
     TopicsDiffer,
     KafkaStoppedAnswering,
 )
-"""What may be in the way, besides a wrong setting."""
+"""What may be in the way, besides an invalid setting."""
 
 
 def reach(settings: Settings) -> Settings:
@@ -83,7 +83,7 @@ def reach(settings: Settings) -> Settings:
 def up(settings: Settings) -> None:
     """Run the whole system until SIGINT or SIGTERM, then stop it with nothing lost.
 
-    Raises DidNotStart, WrongSetting, PostgresDidNotStart.
+    Raises DidNotStart, InvalidSetting, PostgresDidNotStart.
     """
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -201,8 +201,8 @@ class _Child:
         _log.error("%s has ended; starting it again", self.name)
         try:
             self.process = self._spawn()
-        except OSError as refused:
-            _log.error("%s can't be started (%s)", self.name, refused.strerror)
+        except OSError as error:
+            _log.error("%s can't be started (%s)", self.name, error.strerror)
         else:
             self.begin()
 
@@ -274,8 +274,8 @@ def _only_one(data_dir: Path) -> Generator[None]:
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         lock = (data_dir / "lock").open("w")
-    except OSError as refused:
-        message = f"TASKFLOW_DATA_DIR: {data_dir} can't be used ({refused.strerror})."
+    except OSError as error:
+        message = f"TASKFLOW_DATA_DIR: {data_dir} can't be used ({error.strerror})."
         raise DidNotStart(message) from None
     with lock as held:
         try:
@@ -293,8 +293,8 @@ def _check_port(settings: Settings) -> None:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((settings.host, settings.port))
-        except OSError as refused:
-            message = f"PORT: {settings.host}:{settings.port} can't be had ({refused.strerror})."
+        except OSError as error:
+            message = f"PORT: {settings.host}:{settings.port} can't be had ({error.strerror})."
             raise DidNotStart(message) from None
 
 
@@ -353,7 +353,7 @@ def _own_secret(data_dir: Path) -> str:
             f"JWT_SECRET: {path} holds {len(secret)} characters, and {JWT_SECRET_MIN_CHARS} are "
             "needed; remove it, and a new one is made: everyone logs in again"
         )
-        raise WrongSetting(message)
+        raise InvalidSetting(message)
     return secret
 
 

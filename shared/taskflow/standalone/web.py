@@ -17,7 +17,7 @@ from werkzeug.exceptions import NotFound  # noqa: E402
 from werkzeug.middleware.dispatcher import DispatcherMiddleware  # noqa: E402
 
 from taskflow import config, logs, metrics  # noqa: E402
-from taskflow.config import WrongSetting  # noqa: E402
+from taskflow.config import InvalidSetting  # noqa: E402
 from taskflow.eventing import cron  # noqa: E402
 from taskflow.eventing.frame import Subscriber  # noqa: E402
 from taskflow.push import feed  # noqa: E402
@@ -96,8 +96,8 @@ def main() -> None:
     role, folder = sys.argv[1], Path(sys.argv[2])
     try:
         server = _api(folder) if role == API else _consumers(folder)
-    except WrongSetting as wrong:
-        raise SystemExit(str(wrong)) from None
+    except InvalidSetting as error:
+        raise SystemExit(str(error)) from None
     wait_for_go()
     server.run()
 

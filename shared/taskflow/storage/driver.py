@@ -75,8 +75,8 @@ def engine(
     """
     try:
         target = make_url(url).set(drivername="postgresql+pg8000")
-    except ArgumentError as wrong:
-        raise ValueError(str(wrong)) from None
+    except ArgumentError as error:
+        raise ValueError(str(error)) from None
     if not target.username:
         raise ValueError("the URL names no user")
     ssl_mode = target.query.get("sslmode", "disable")
@@ -114,9 +114,9 @@ def _ssl_context(mode: str) -> ssl.SSLContext | bool | None:
 def _connect(_dialect: object, _record: object, args: list[Any], options: dict[str, Any]) -> Any:  # noqa: ANN401 as SQLAlchemy has it
     try:
         made = Connection(*args, **options)
-    except OSError as broken:
+    except OSError as error:
         # pg8000 lets a server that goes away in the middle of the handshake through as it is.
-        raise pg8000.InterfaceError("network error") from broken
+        raise pg8000.InterfaceError("network error") from error
     made.register_in_adapter(TIMESTAMPTZ, _timestamptz)
     return made
 

@@ -59,9 +59,9 @@ def claim(
     )
     try:
         taken = tx.connection.execute(claim_it).scalar_one_or_none()
-    except DBAPIError as failed:
-        if is_lock_timeout(failed):
-            raise KeyIsHeld from failed
+    except DBAPIError as error:
+        if is_lock_timeout(error):
+            raise KeyIsHeld from error
         raise
     if taken is not None:
         return None

@@ -112,9 +112,9 @@ def list_of(
     plan = _Plan.of(wanted, by, descending=sort.startswith("-"), goes_on=after is not None)
     try:
         return _read(tx, plan, _values(user_id, wanted, after), limit)
-    except DBAPIError as failed:
-        if after is not None and is_data_error(failed):
-            raise InvalidContent(FieldError("/cursor", "is not a cursor of this list")) from failed
+    except DBAPIError as error:
+        if after is not None and is_data_error(error):
+            raise InvalidContent(FieldError("/cursor", "is not a cursor of this list")) from error
         raise
 
 

@@ -98,13 +98,13 @@ def engine() -> Engine:
             settings = config.settings()
             if settings.database_url is None:
                 message = "DATABASE_URL: is needed to reach PostgreSQL"
-                raise config.WrongSetting(message)
+                raise config.InvalidSetting(message)
             try:
                 _engine = _connected_by(settings.database_url, settings.database_pool_size)
             except ValueError:
                 # What it says may hold the password.
                 message = "DATABASE_URL: is not like postgresql://user:password@host/taskflow"
-                raise config.WrongSetting(message) from None
+                raise config.InvalidSetting(message) from None
         return _engine
 
 
@@ -156,14 +156,14 @@ def run(work: Callable[[Transaction], T], cause: Cause) -> T:
                 result = work(tx)
                 committing = True
                 connection.commit()
-        except DBAPIError as failed:
-            if committing or attempt == ATTEMPTS or not _passes(failed):
+        except DBAPIError as error:
+            if committing or attempt == ATTEMPTS or not _passes(error):
                 with translated():
                     raise
             # Two that deadlocked must not meet again in step.
             time.sleep(random.uniform(0, 0.02 * attempt))  # noqa: S311 - jitter, no secret
-        except PoolTimeout as full:
-            raise DatabaseUnavailable from full
+        except PoolTimeout as error:
+            raise DatabaseUnavailable from error
         else:
             _announce(tx)
             return result
@@ -214,13 +214,13 @@ def translated() -> Generator[None]:
     """Raise DatabaseUnavailable and LockTimeout in place of the driver's own errors."""
     try:
         yield
-    except PoolTimeout as full:
-        raise DatabaseUnavailable from full
-    except DBAPIError as failed:
-        if is_lock_timeout(failed):
-            raise LockTimeout from failed
-        if _is_outage(failed):
-            raise DatabaseUnavailable from failed
+    except PoolTimeout as error:
+        raise DatabaseUnavailable from error
+    except DBAPIError as error:
+        if is_lock_timeout(error):
+            raise LockTimeout from error
+        if _is_outage(error):
+            raise DatabaseUnavailable from error
         raise
 
 

@@ -55,8 +55,8 @@ class Declarations:
         except NotFound:
             check_problem(answer, dict.fromkeys(OF_NOBODY, ()))
             return
-        except MethodNotAllowed as refused:
-            [first, *_] = refused.valid_methods or [""]
+        except MethodNotAllowed as error:
+            [first, *_] = error.valid_methods or [""]
             name, _ = self._map.bind("").match(path, method=first)
         check(answer, self._by_name[name], method=method)
 

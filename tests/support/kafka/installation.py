@@ -101,5 +101,5 @@ if __name__ == "__main__":
     if not config.environment().get("KAFKA_BOOTSTRAP_SERVERS"):
         try:
             provide()
-        except CannotProvide as sentence:
-            raise SystemExit(str(sentence)) from None
+        except CannotProvide as error:
+            raise SystemExit(str(error)) from None

@@ -352,8 +352,8 @@ def _close_code(connected: socket.socket) -> str:
             if not part:
                 break
             read += part
-    except OSError as failed:
-        return type(failed).__name__
+    except OSError as error:
+        return type(error).__name__
     head, _, frame = read.partition(b"\r\n\r\n")
     if not head.startswith(b"HTTP/1.1 101"):
         return head[9:12].decode() or "closed"
@@ -387,9 +387,9 @@ def _sent_raw(target: Target, request: bytes) -> Outcome:
                 try:
                     one.sendall(request)
                     answer = one.recv(65_536)
-                except OSError as failed:
+                except OSError as error:
                     answer = b""
-                    status = type(failed).__name__
+                    status = type(error).__name__
                 else:
                     status = answer[9:12].decode() or "closed"
             outcome.took(Asked(status, answer, time.monotonic() - began_s))

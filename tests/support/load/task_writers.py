@@ -70,8 +70,8 @@ class TaskWriters:
             answer = remote.request(
                 "POST", "tasks", {"title": title}, key=title, timeout_s=ANSWERED_WITHIN_S
             )
-        except requests.RequestException as failed:
-            self.outcomes[type(failed).__name__] += 1
+        except requests.RequestException as error:
+            self.outcomes[type(error).__name__] += 1
             return False
         self.outcomes[str(answer.status_code)] += 1
         if answer.status_code < 500 and answer.status_code not in {201, 409}:

@@ -45,9 +45,9 @@ class PlainHttp:
             self._connection.request(method, path, content, self._headers)
             answer = self._connection.getresponse()
             status, read = str(answer.status), answer.read()
-        except (OSError, http.client.HTTPException) as failed:
+        except (OSError, http.client.HTTPException) as error:
             self._connection.close()
-            status, read = type(failed).__name__, b""
+            status, read = type(error).__name__, b""
         return Asked(status, read, time.monotonic() - began_s)
 
     def close(self) -> None:

@@ -86,8 +86,8 @@ def close_code(socket: ClientConnection, *, within_s: float = HEARD_WITHIN_S) ->
     try:
         while True:
             socket.recv(timeout=within_s)
-    except ConnectionClosed as closed:
-        return None if closed.rcvd is None else closed.rcvd.code
+    except ConnectionClosed as error:
+        return None if error.rcvd is None else error.rcvd.code
 
 
 class Follower:

@@ -113,8 +113,8 @@ class System:
         assert self.process.poll() is None, f"it ended:\n{self.log.read_text()[-4000:]}"
         try:
             answer = requests.get(f"{self.url}/health/readiness", timeout=2)
-        except requests.ConnectionError as refused:
-            raise AssertionError(self.log.read_text()[-4000:]) from refused
+        except requests.ConnectionError as error:
+            raise AssertionError(self.log.read_text()[-4000:]) from error
         assert answer.status_code == 200, answer.text
 
 

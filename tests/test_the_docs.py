@@ -78,7 +78,7 @@ def test_each_path_that_a_document_names_exists(document: Path) -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_reference_page_is_what_make_docs_writes(name: str) -> None:
+def test_a_reference_page_equals_the_output_of_make_docs(name: str) -> None:
     assert (ROOT / "docs" / name).read_text() == PAGES[name]()
 
 

@@ -40,7 +40,9 @@ def _an_account() -> Account:
         (["user", "root"], USERS),
     ],
 )
-def test_roles_allow_together_what_each_allows(roles: list[str], allowed: set[Permission]) -> None:
+def test_roles_allow_together_all_that_each_allows(
+    roles: list[str], allowed: set[Permission]
+) -> None:
     assert permissions_of(roles) == allowed
 
 

@@ -44,9 +44,7 @@ def test_every_list_field_of_a_request_is_found() -> None:
 
 
 @pytest.mark.parametrize(("kind", "name"), LISTS)
-def test_a_list_that_is_too_long_is_one_error_whatever_its_items(
-    kind: type[Content], name: str
-) -> None:
+def test_a_too_long_list_is_one_error_whatever_its_items(kind: type[Content], name: str) -> None:
     with pytest.raises(ValidationError) as refused:
         kind.model_validate({name: [None] * MANY})
 
@@ -84,7 +82,7 @@ def test_null_in_a_patch_is_sent() -> None:
     ],
     ids=repr,
 )
-def test_a_patch_takes_what_its_fields_take_and_nothing_for_absent(
+def test_a_patch_refuses_a_wrong_value_of_a_field_and_the_value_absent(
     kind: type[Content], sent: dict[str, object]
 ) -> None:
     with pytest.raises(ValidationError) as refused:

@@ -70,7 +70,7 @@ def test_a_task_its_series_and_its_reminders_are_made_and_told_in_this_order() -
     ]
 
 
-def test_a_rule_alone_is_a_series_with_nothing_else_said() -> None:
+def test_a_rule_alone_makes_a_series_with_the_defaults() -> None:
     by_rule = _create("Europe/Berlin", due_date=DUE, recurrence_rule="RRULE:FREQ=WEEKLY")
     by_series = _create(
         "Europe/Berlin", due_date=DUE, recurrence={"recurrence_rule": "FREQ=WEEKLY"}
@@ -122,14 +122,14 @@ def test_a_completed_task_may_recur() -> None:
     assert made.task.next_occurrence == DUE_AT + timedelta(days=1)
 
 
-def test_a_cancelled_task_keeps_a_series_that_makes_nothing() -> None:
+def test_a_cancelled_task_keeps_a_series_that_makes_no_occurrence() -> None:
     made = _create(status="cancelled", recurrence_rule="FREQ=DAILY")
 
     assert made.task.recurrence is not None
     assert made.task.next_occurrence is None
 
 
-def test_every_wrong_reminder_is_named_together_with_all_else_that_is_wrong() -> None:
+def test_every_wrong_reminder_is_named_together_with_the_other_wrong_fields() -> None:
     wrong = _refused(
         recurrence_rule="FREQ=DAILY",
         recurrence={"recurrence_rule": "FREQ=DAILY"},
@@ -149,7 +149,7 @@ def test_every_wrong_reminder_is_named_together_with_all_else_that_is_wrong() ->
     ]
 
 
-def test_a_contradicting_status_is_named_beside_what_else_is_wrong() -> None:
+def test_a_contradicting_status_is_named_beside_the_other_wrong_fields() -> None:
     # A2: every wrong field at once.
     assert sorted(_refused(status="cancelled", completed=True, reminders=[{}])) == [
         "/completed",

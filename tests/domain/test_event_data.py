@@ -18,7 +18,7 @@ def test_the_scenario_has_an_event_of_every_type() -> None:
 
 
 @pytest.mark.parametrize("event_type", EventType)
-def test_an_event_says_what_the_model_of_its_type_has_and_nothing_else(
+def test_an_event_has_exactly_the_fields_of_the_model_of_its_type(
     event_type: EventType,
 ) -> None:
     for event in HAPPENED:

@@ -24,7 +24,7 @@ def _created() -> tuple[Notification, NewEvent]:
     )
 
 
-def test_a_notification_is_told_by_one_event_with_all_that_answers_show() -> None:
+def test_a_notification_is_told_by_one_event_with_all_fields_of_its_representation() -> None:
     notification, created = _created()
 
     assert (created.event_type.value, created.version) == ("notification.created", 1)
@@ -44,7 +44,7 @@ def test_a_notification_is_told_by_one_event_with_all_that_answers_show() -> Non
     }
 
 
-def test_to_read_a_notification_is_one_event_with_the_time() -> None:
+def test_reading_a_notification_appends_one_event_with_the_time() -> None:
     notification, _ = _created()
 
     read, [event] = notifications.read(notification, now=LATER)
@@ -58,7 +58,7 @@ def test_to_read_a_notification_is_one_event_with_the_time() -> None:
     }
 
 
-def test_to_read_a_notification_again_changes_nothing() -> None:
+def test_reading_a_notification_again_changes_nothing() -> None:
     notification, _ = _created()
     read, _ = notifications.read(notification, now=LATER)
 

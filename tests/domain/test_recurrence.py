@@ -477,7 +477,7 @@ def test_a_preview_of_a_series_that_ended_before_it_began_is_the_task_itself() -
     assert _rows(series) == [("2026-01-31 09:00", "31 09:00", "kept", None)]
 
 
-def test_a_preview_says_what_became_of_the_day_that_apia_left_out() -> None:
+def test_a_preview_explains_the_day_that_apia_left_out() -> None:
     daily = _series("FREQ=DAILY", "2011-12-29T09:00:00", timezone="Pacific/Apia")
     friday = _series("FREQ=WEEKLY", "2011-12-23T09:00:00", timezone="Pacific/Apia")
     why = "2011-12-30 does not exist in Pacific/Apia"

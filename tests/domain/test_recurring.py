@@ -138,7 +138,7 @@ def test_without_a_due_date_a_series_begins_now() -> None:
     assert a_recurring_task("FREQ=DAILY").next_occurrence == A_TIME + DAY
 
 
-def test_a_series_in_a_zone_of_its_own_does_not_look_at_its_users() -> None:
+def test_a_series_in_a_zone_of_its_own_ignores_the_zone_of_its_user() -> None:
     task, _ = _set(
         a_task(),
         a_series(start="2026-03-06T09:00:00+09:00", timezone="Asia/Tokyo"),
@@ -161,7 +161,7 @@ def test_a_series_that_began_long_ago_makes_no_occurrence_before_now() -> None:
     ]
 
 
-def test_to_set_the_same_series_again_is_no_change() -> None:
+def test_setting_the_same_series_again_changes_nothing() -> None:
     draft = a_series("FREQ=DAILY", start="2026-03-01T08:00:00Z")
     task, _ = _set(a_task(), draft)
 
@@ -198,7 +198,7 @@ def test_a_series_that_follows_completions_has_no_next_time() -> None:
     assert _spawn(task, A_TIME + 99 * DAY) == Spawned(task, [], [], [])
 
 
-def test_to_end_a_series_takes_its_next_time_with_it() -> None:
+def test_ending_a_series_removes_its_next_time() -> None:
     task = a_recurring_task()
 
     ended, [event] = recurring.remove_recurrence(task, now=A_TIME + HOUR)

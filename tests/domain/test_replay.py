@@ -96,7 +96,7 @@ def test_the_events_of_a_task_in_any_order_and_doubled_give_the_task(
     assert differing_fields(rebuilt, task) == []
 
 
-def test_the_events_of_a_series_give_its_task_and_nothing_beside_it() -> None:
+def test_the_events_of_a_series_give_its_task_alone() -> None:
     task, records = a_life(["recur", "rename", "rename", "rename", "spawn", "travel", "recur"])
     replay, seen = Replay(), list[tuple[str, bool, str | None]]()
 

@@ -90,7 +90,7 @@ def test_a_present_field_keeps_its_value_and_a_missing_field_gets_its_default() 
     assert data["inner"] == {"kept": 1}
 
 
-def test_there_is_an_upcaster_for_each_version_before_the_present_one() -> None:
+def test_each_version_before_the_present_one_has_an_upcaster() -> None:
     assert [*UPCASTERS] == [*range(1, SCHEMA_VERSION)]
 
 

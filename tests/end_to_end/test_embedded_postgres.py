@@ -129,7 +129,9 @@ def test_a_server_stops_in_order_and_may_be_stopped_again(
     assert server.process.returncode == 0
 
 
-def test_a_leftover_server_is_replaced(server: EmbeddedPostgres, data_dir: Path) -> None:
+def test_a_server_left_over_from_an_earlier_run_is_replaced(
+    server: EmbeddedPostgres, data_dir: Path
+) -> None:
     _run(server, "CREATE TABLE kept AS SELECT 1 AS n")
     successor = EmbeddedPostgres(data_dir)
 

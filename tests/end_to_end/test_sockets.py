@@ -352,7 +352,7 @@ def test_the_socket_and_the_long_poll_give_the_same_messages(
     assert (polled["seq"], polled["resync"]) == (4, False)
 
 
-def test_one_change_of_several_kinds_is_several_messages_in_order(
+def test_an_update_of_several_kinds_is_heard_as_several_messages_in_order(
     system: System, user: SignedIn
 ) -> None:
     with Remote(system, user) as remote, following(system, user) as listening:
@@ -390,7 +390,7 @@ def test_a_change_reaches_all_sockets_of_its_user_in_order_and_once(
     assert found[0] == found[1] == found[2]
 
 
-def test_a_socket_of_another_user_hears_nothing(
+def test_a_socket_of_another_user_hears_no_message(
     system: System, user: SignedIn, other: SignedIn
 ) -> None:
     with (
@@ -517,7 +517,7 @@ def test_five_thousand_events_missed_by_a_socket_are_all_heard_in_order(
     assert live["seq"] == 5002
 
 
-def test_an_event_without_a_hint_of_its_commit_is_heard(system: System, user: SignedIn) -> None:
+def test_an_event_without_a_commit_notification_is_heard(system: System, user: SignedIn) -> None:
     with following(system, user) as listening, database_of(system):
         _append_many(user, 3)
 

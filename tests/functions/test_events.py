@@ -320,7 +320,7 @@ def test_a_wrong_query_of_messages_is_named(api: Api, query: str, pointers: Sequ
     assert_invalid(api.get(f"{PATH}?{query}"), *pointers)
 
 
-def test_a_client_that_goes_on_from_the_answers_seq_misses_nothing(user: SignedIn) -> None:
+def test_a_client_that_goes_on_from_the_seq_of_an_answer_misses_no_message(user: SignedIn) -> None:
     api = Api(user)
     for number in range(5):
         a_stored_task(user.user_id, title=f"task {number}")

@@ -458,7 +458,7 @@ def test_a_client_of_the_api_cannot_reach_a_subscriber(name: str, fresh: list[Ev
 # What others know of them
 
 
-def test_the_subscriptions_are_what_the_function_folders_declare() -> None:
+def test_the_subscriptions_equal_the_declarations_of_the_function_folders() -> None:
     declared = subscriptions.declared()
 
     assert {name: (one.types, one.topics, one.starts) for name, one in declared.items()} == {
@@ -471,11 +471,11 @@ def test_a_consumer_listens_where_its_types_travel(consumer: Consumer) -> None:
     assert {topic_of(event_type) for event_type in consumer.types} <= set(consumer.topics)
 
 
-def test_there_is_one_dead_letter_sink() -> None:
+def test_exactly_one_function_is_the_dead_letter_sink() -> None:
     assert SINK.name == "store-dead-letter"
 
 
-def test_a_subscriber_counts_what_came_of_its_deliveries(
+def test_a_subscriber_counts_the_outcomes_of_its_deliveries(
     fresh: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health, "KEPT_S", 0)

@@ -136,7 +136,7 @@ def test_the_deployment_takes_secrets_from_the_cluster_and_holds_none(folder: Pa
 
 
 @each_folder
-def test_the_entry_point_is_named_after_the_folder_and_nothing_else_is_public(
+def test_the_entry_point_is_named_after_the_folder_and_no_other_name_is_public(
     folder: Path,
 ) -> None:
     functions = [node for node in _tree(folder).body if isinstance(node, ast.FunctionDef)]
@@ -155,7 +155,7 @@ def test_an_endpoint_is_described_by_the_name_and_the_docstring_of_its_function(
 
 
 @each_folder
-def test_the_docstring_begins_with_what_wakes_the_function(folder: Path) -> None:
+def test_the_docstring_begins_with_the_trigger_of_the_function(folder: Path) -> None:
     docstring = ast.get_docstring(_tree(folder)) or ""
     head = docstring.partition(": ")[0]
 
@@ -178,7 +178,7 @@ def test_the_deployment_says_what_kind_of_request_wakes_the_function(folder: Pat
 
 
 @each_folder
-def test_a_function_imports_the_library_and_types_and_nothing_else(folder: Path) -> None:
+def test_a_function_imports_only_the_library_and_types(folder: Path) -> None:
     modules: set[str] = set()
     for node in ast.walk(_tree(folder)):
         if isinstance(node, ast.Import):
@@ -195,7 +195,7 @@ def test_a_function_imports_the_library_and_types_and_nothing_else(folder: Path)
 
 
 @each_folder
-def test_a_function_opens_nothing_when_it_is_imported(folder: Path) -> None:
+def test_a_function_opens_no_connection_when_it_is_imported(folder: Path) -> None:
     # A string after a constant is the constant's documentation.
     kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.Expr)
     statements = _tree(folder).body

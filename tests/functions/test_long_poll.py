@@ -126,7 +126,7 @@ def test_a_long_poll_whose_session_ends_meanwhile_gets_no_message(
     frame.address_limit.cache_clear()
 
 
-def test_a_commit_without_a_hint_wakes_a_long_poll(
+def test_a_commit_without_a_notification_wakes_a_long_poll(
     user: SignedIn, poll: Poll, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waiting = poll(user, f"since=1&wait={LONG_S}")

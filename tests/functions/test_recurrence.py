@@ -692,7 +692,7 @@ def test_a_preview_of_no_length_is_refused(api: Api, limit: object) -> None:
     assert_invalid(api.post("/api/recurrence/preview", {**WEEKLY, "limit": limit}), "/limit")
 
 
-def test_a_preview_shows_what_setting_the_series_would_make_next(api: Api) -> None:
+def test_a_preview_shows_the_next_occurrences_that_setting_the_series_makes(api: Api) -> None:
     task = created(api, due_date=DUE)
     wanted = {**WEEKLY, "start": DUE, "timezone": "America/New_York", "skip": "omit"}
 

@@ -83,7 +83,7 @@ def test_a_change_to_the_same_settings_leaves_no_event(
     assert happened == []
 
 
-def test_one_bound_of_the_quiet_hours_moves_alone(user: SignedIn, api: Api) -> None:
+def test_one_bound_of_the_quiet_hours_can_be_changed_alone(user: SignedIn, api: Api) -> None:
     api.put(PATH, {"quiet_hours": {"start": "22:00", "end": "07:00"}})
 
     with assert_events_explain_the_change(user.user_id) as happened:

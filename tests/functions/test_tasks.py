@@ -450,7 +450,7 @@ def test_metadata_merges_key_by_key_at_every_depth(
     [{}, {"kept": 1}, {"absent": None}, {"inner": {}}, {"inner": {"absent": None}}, METADATA],
     ids=repr,
 )
-def test_metadata_merged_to_what_they_were_leave_no_event(
+def test_metadata_merged_to_the_same_leave_no_event(
     user: SignedIn, api: Api, method: str, patch: dict[str, Any]
 ) -> None:
     task = _created(api, metadata=METADATA)
@@ -684,7 +684,7 @@ def test_one_update_appends_an_event_for_each_kind_of_change(user: SignedIn, api
     ]
 
 
-def test_two_devices_that_change_different_fields_both_win(user: SignedIn, api: Api) -> None:
+def test_changes_of_different_fields_by_two_devices_are_both_kept(user: SignedIn, api: Api) -> None:
     task = _created(api)
     edits: list[dict[str, Any]] = [
         {"title": "Buy bread"},
@@ -962,7 +962,9 @@ def test_a_deleted_task_is_gone_until_it_is_restored(user: SignedIn, api: Api) -
 # Correct
 
 
-def test_an_administrators_correction_is_one_event_of_its_own(user: SignedIn, api: Api) -> None:
+def test_an_administrators_correction_appends_one_event_of_its_own_type(
+    user: SignedIn, api: Api
+) -> None:
     task = _created(api)
     administrator = an_administrator()
     body = {"title": "Corrected", "due_date": DUE, "status": "completed"}
@@ -1275,7 +1277,7 @@ def test_completed_alone_creates_a_completed_task(user: SignedIn) -> None:
     assert _types(happened) == [("task.created", 1)]
 
 
-def test_a_status_that_contradicts_completed_creates_nothing(user: SignedIn) -> None:
+def test_a_status_that_contradicts_completed_creates_no_task(user: SignedIn) -> None:
     answer = Api(user).post("/api/tasks", {"title": "x", "status": "pending", "completed": True})
 
     assert_invalid(answer, "/completed")

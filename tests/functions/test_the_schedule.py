@@ -323,9 +323,7 @@ def test_many_missed_occurrences_come_in_more_than_one_turn(
     assert shown(api, series["id"])["next_occurrence"] == "2026-07-31T09:00:00.000000Z"
 
 
-def test_a_series_makes_as_many_tasks_as_its_count_including_its_own(
-    user: SignedIn, travel: Travel
-) -> None:
+def test_the_count_of_a_series_includes_its_own_task(user: SignedIn, travel: Travel) -> None:
     series = created(travel(user, NOW), due_date=DUE, recurrence_rule="FREQ=DAILY;COUNT=3")
 
     with assert_events_explain_the_change(user.user_id):
@@ -779,7 +777,7 @@ def test_a_delivery_after_the_deletion_of_the_completed_occurrence_makes_no_next
     assert happened == []
 
 
-def test_completions_make_as_many_tasks_as_the_count_including_the_series(
+def test_the_count_of_a_series_that_follows_completions_includes_its_own_task(
     user: SignedIn, travel: Travel
 ) -> None:
     recurrence = {"recurrence_rule": "FREQ=DAILY;COUNT=3", "mode": "after_completion"}

@@ -207,7 +207,7 @@ def test_a_client_that_leaves_ends_the_handler(pair: WebSocketPair) -> None:
     assert not pumping.is_alive()
 
 
-def test_a_reader_too_slow_even_to_be_told_so_is_cut_off(
+def test_a_reader_too_slow_for_a_close_frame_is_cut_off(
     narrow_pair: WebSocketPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "ABORT_AFTER_S", 0.1)
@@ -271,7 +271,7 @@ def test_a_reader_that_is_slow_but_reads_is_not_cut_off(
     assert connection.check()
 
 
-def test_a_client_that_sends_while_nobody_listens_is_cut_off(pair: WebSocketPair) -> None:
+def test_a_client_that_sends_into_an_unread_socket_is_cut_off(pair: WebSocketPair) -> None:
     flood = "x" * 60_000
 
     with pytest.raises(WebSocketException):

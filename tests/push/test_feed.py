@@ -134,7 +134,7 @@ def test_notifications_that_are_doubled_late_or_wrong_change_nothing(
     assert (seqs(first), seqs(second)) == ([2], [3])
 
 
-def test_all_sockets_of_a_user_hear_the_same_and_those_of_others_nothing(
+def test_all_sockets_of_a_user_hear_its_messages_and_those_of_others_none(
     user: SignedIn, other: SignedIn
 ) -> None:
     feed = Feed(poll_s=0)
@@ -154,7 +154,7 @@ def test_all_sockets_of_a_user_hear_the_same_and_those_of_others_nothing(
     assert nothing == []
 
 
-def test_sockets_that_come_while_events_are_written_miss_and_double_nothing(
+def test_sockets_that_connect_while_events_are_written_miss_and_double_no_message(
     user: SignedIn,
 ) -> None:
     feed = Feed(poll_s=0)
@@ -289,7 +289,7 @@ def _lose_all_connections() -> None:
         tx.connection.rollback()
 
 
-def test_a_feed_that_nobody_follows_asks_the_database_nothing(
+def test_a_feed_without_sockets_sends_no_query(
     user: SignedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     feed = Feed(poll_s=POLL_S)
@@ -312,7 +312,7 @@ def test_a_feed_that_nobody_follows_asks_the_database_nothing(
     eventually(rests)
 
 
-def test_a_feed_compares_no_user_with_the_log_while_nothing_is_committed(
+def test_a_feed_without_commits_compares_no_user_with_the_log(
     user: SignedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(MODULE, "CHECK_S", POLL_S)

@@ -94,7 +94,7 @@ SIGN_UP = Endpoint.of(_sign_up, [Route.parse("POST /api/auth/things")], is_publi
 SOCKET = Endpoint.of(_upgrade, [Route.parse("GET /ws")], socket=_follow, socket_query=PageQuery)
 
 
-def test_a_declaration_says_what_is_taken() -> None:
+def test_a_declaration_names_the_permission_the_parameters_and_the_body() -> None:
     assert CHANGE.name == "change"
     assert (CHANGE.permission, CHANGE.role) == (Permission.TASKS_WRITE, "admin")
     assert (CHANGE.body, CHANGE.query) == (ThingDraft, None)

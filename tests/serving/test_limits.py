@@ -130,7 +130,7 @@ def test_the_most_idle_key_gives_way_when_there_are_too_many_keys(
 
 
 @pytest.mark.usefixtures("at_s")
-def test_many_keys_never_lock_anybody_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_keys_never_lock_out_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "SLOTS", 16)
     limiter = RateLimiter(rate_per_s=1, burst=1)
 

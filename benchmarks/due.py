@@ -12,8 +12,8 @@ from tests.support.data.accounts import SignedIn, a_user
 from tests.support.data.due_items import (
     add_reminders,
     add_series,
+    check_all_are_carried_out,
     check_all_is_audited,
-    check_all_is_through,
     lateness_s,
 )
 from tests.support.polling import eventually
@@ -51,4 +51,4 @@ def main() -> None:
 def _check(kind: str) -> None:
     # To look costs PostgreSQL time too.
     time.sleep(_LOOK_S)
-    check_all_is_through(kind, DUE)
+    check_all_are_carried_out(kind, DUE)

@@ -20,7 +20,7 @@ from taskflow.storage.migrations import runner
 from taskflow.storage.transactions import engine
 from tests.support.data.accounts import A_CAUSE
 from tests.support.data.bulk_events import add_events
-from tests.support.database.plans import counted
+from tests.support.database.plans import counted_reads
 
 EVENTS, USERS = 10_000_000, 10_000
 SPREAD_OVER = timedelta(days=100)
@@ -47,7 +47,7 @@ def main() -> None:
                 began_s = time.perf_counter()
                 run(work, A_CAUSE)
                 took_ms = 1000 * (time.perf_counter() - began_s)
-                with counted(engine()) as reads:
+                with counted_reads(engine()) as reads:
                     run(work, A_CAUSE)
                 rows.append((name, reads.rows, took_ms, ", ".join(reads.scans)))
         finally:

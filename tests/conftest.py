@@ -15,7 +15,7 @@ from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage.migrations import runner
 from tests.support.data.accounts import SignedIn, a_user
 from tests.support.kafka import broker as brokers
-from tests.support.kafka.broker import Broker, BrokerElsewhere
+from tests.support.kafka.broker import Broker, ExternalBroker
 from tests.support.kafka.settings import KafkaSettings, kafka_settings, using
 from tests.support.kafka.topics import Topics
 from tests.support.processes.system import System
@@ -106,9 +106,9 @@ def own_system(tmp_path: Path) -> Generator[System]:
 
 
 @pytest.fixture(scope="session")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Generator[Broker | BrokerElsewhere]:
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Generator[Broker | ExternalBroker]:
     """Start the Kafka of the run, unless KAFKA_BOOTSTRAP_SERVERS names one."""
-    named = brokers.elsewhere()
+    named = brokers.external_broker()
     if named is not None:
         yield named
         return
@@ -128,7 +128,7 @@ def own_broker(tmp_path: Path) -> Generator[Broker]:
 
 
 @pytest.fixture
-def topics(broker: Broker | BrokerElsewhere) -> Generator[Topics]:
+def topics(broker: Broker | ExternalBroker) -> Generator[Topics]:
     """Give a test topics of its own, in the Kafka of the run."""
     own = Topics(broker.bootstrap_servers)
     yield own
@@ -136,7 +136,7 @@ def topics(broker: Broker | BrokerElsewhere) -> Generator[Topics]:
 
 
 @pytest.fixture
-def kafka(broker: Broker | BrokerElsewhere, topics: Topics) -> Generator[KafkaSettings]:
+def kafka(broker: Broker | ExternalBroker, topics: Topics) -> Generator[KafkaSettings]:
     """Have this process use the Kafka of the run, with topics of the test's own."""
     here = kafka_settings(topics, broker.bootstrap_servers)
     with using(here):

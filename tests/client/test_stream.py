@@ -210,14 +210,14 @@ def test_messages_of_an_outage_come_after_the_outage(
         proxy.cut()
         create(writer, 5)
         tried = len(proxy.accepted_s)
-        eventually(lambda: _more(proxy, tried), within_s=SOON_S)
+        eventually(lambda: _assert_more_connections(proxy, tried), within_s=SOON_S)
         proxy.intercept = nothing
         followed.wait_for(6)
 
     assert followed.seqs == list(range(1, 7))
 
 
-def _more(proxy: Proxy, tried: int) -> None:
+def _assert_more_connections(proxy: Proxy, tried: int) -> None:
     assert len(proxy.accepted_s) > tried
 
 
@@ -283,7 +283,7 @@ def test_an_outage_in_which_tokens_expire_is_no_refusal(
         reader.expire()
         proxy.cut()
         tried = len(proxy.accepted_s)
-        eventually(lambda: _more(proxy, tried), within_s=SOON_S)
+        eventually(lambda: _assert_more_connections(proxy, tried), within_s=SOON_S)
         create(writer)
         proxy.intercept = nothing
         followed.wait_for(2)
@@ -308,7 +308,7 @@ def test_retries_begin_at_half_a_second_and_grow_with_random_pauses(
             proxy.accepted_s.clear()
             stack.enter_context(following(session))
         for proxy in proxies:
-            eventually(lambda proxy=proxy: _more(proxy, 2), within_s=SOON_S)
+            eventually(lambda proxy=proxy: _assert_more_connections(proxy, 2), within_s=SOON_S)
         waits_s = [_waits(proxy.accepted_s) for proxy in proxies]
 
     for waits in waits_s:

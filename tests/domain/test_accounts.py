@@ -17,7 +17,7 @@ from taskflow.domain.accounts import (
     SettingsChanges,
     permissions_of,
 )
-from tests.support.data.builders import said
+from tests.support.data.builders import json_data
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 USERS = {Permission.TASKS_READ, Permission.TASKS_WRITE}
@@ -85,7 +85,7 @@ def test_the_changes_of_all_events_folded_give_the_settings(sent: list[dict[str,
         changes = SettingsChanges.model_validate(each)
         account, happened = accounts.change_settings(account, changes, now=NOW)
         for event in happened:
-            changed = said(event)["changes"]
+            changed = json_data(event)["changes"]
             assert changed, "an event changes something"
             assert event.version == account.version
             for name, change in changed.items():

@@ -6,7 +6,7 @@ import pytest
 
 from taskflow.domain.events import EVENT_TYPES, EventType
 from taskflow.domain.text import compact_json
-from tests.support.data.builders import said
+from tests.support.data.builders import json_data
 from tests.support.events.declarations import assert_declared
 from tests.support.events.full_history import a_full_history
 
@@ -31,7 +31,7 @@ def test_event_data_that_lack_a_field_or_have_an_extra_one_are_refused(
     event_type: EventType,
 ) -> None:
     [event, *_] = [event for event in HAPPENED if event.event_type == event_type]
-    data = said(event)
+    data = json_data(event)
 
     for name in EVENT_TYPES[event_type].data.__required_keys__:
         with pytest.raises(ValueError, match=name):

@@ -35,7 +35,14 @@ from taskflow.domain.reminders import Reminder
 from taskflow.domain.representations import TaskRepresentation
 from taskflow.domain.tasks import Status, Task, TaskChanges
 from taskflow.domain.times import rfc3339
-from tests.support.data.builders import A_TIME, a_recurring_task, a_reminder, a_series, a_task, said
+from tests.support.data.builders import (
+    A_TIME,
+    a_recurring_task,
+    a_reminder,
+    a_series,
+    a_task,
+    json_data,
+)
 from tests.support.data.random_rules import ZONES, a_rule, a_start
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -95,9 +102,9 @@ def _assert_explained(before: Task, after: Task, happened: Sequence[NewEvent]) -
         if event.aggregate_id != str(after.id):
             continue
         version += 1
-        shown = {name: value for name, value in said(event).items() if name in TASK_FIELDS}
+        shown = {name: value for name, value in json_data(event).items() if name in TASK_FIELDS}
         assert event.version == shown["version"] == version
-        assert said(event)["changes"] == {
+        assert json_data(event)["changes"] == {
             name: {"old": state[name], "new": shown[name]}
             for name in shown
             if state[name] != shown[name] and name not in {"version", "updated_at"}
@@ -116,7 +123,7 @@ def test_a_series_begins_with_the_due_date_and_its_next_occurrence_comes_after_t
 
     assert recurs.next_occurrence == _utc("2026-03-13T08:00")
     assert (event.event_type.value, event.version) == ("recurrence.set", 2)
-    assert said(event)["series"] == {
+    assert json_data(event)["series"] == {
         "recurrence_rule": "FREQ=WEEKLY",
         "start": "2026-03-06T08:00:00.000000Z",
         "local_start": "2026-03-06T09:00:00",
@@ -125,11 +132,15 @@ def test_a_series_begins_with_the_due_date_and_its_next_occurrence_comes_after_t
         "missed": "all",
         "skip": "backward",
     }
-    assert sorted(said(event)["changes"]) == ["is_recurring", "next_occurrence", "recurrence_rule"]
+    assert sorted(json_data(event)["changes"]) == [
+        "is_recurring",
+        "next_occurrence",
+        "recurrence_rule",
+    ]
     _assert_explained(task, recurs, [event])
     assert recurring.represent(recurs) == {
         "task_id": str(task.id),
-        **said(event)["series"],
+        **json_data(event)["series"],
         "next_occurrence": "2026-03-13T08:00:00.000000Z",
     }
 
@@ -333,7 +344,7 @@ def test_an_occurrence_is_a_task_of_its_own_told_with_its_series() -> None:
     assert created.data == tasks.represent(one)
     assert (created.event_type.value, created.version) == ("task.created", 1)
     assert spawned.event_type.value == "recurring.spawned"
-    assert said(spawned)["occurrence"] == {
+    assert json_data(spawned)["occurrence"] == {
         "id": str(one.id),
         "occurrence_at": rfc3339(A_TIME + DAY),
     }
@@ -427,7 +438,7 @@ def test_the_last_occurrence_leaves_no_next_time() -> None:
 
     assert _times(made) == [A_TIME + DAY, A_TIME + 2 * DAY]
     assert made.task.next_occurrence is None
-    assert said(made.happened[-1])["next_occurrence"] is None
+    assert json_data(made.happened[-1])["next_occurrence"] is None
     assert _spawn(made.task, A_TIME + 99 * DAY) == Spawned(made.task, [], [], [])
 
 
@@ -597,7 +608,7 @@ def test_a_series_goes_on_at_its_wall_time_in_the_new_zone(zone: str, following:
 
     assert moved.next_occurrence == _utc(following)
     assert (event.event_type.value, event.version) == ("recurrence.set", task.version + 1)
-    assert said(event)["series"]["local_start"] == "2026-03-01T10:00:00"
+    assert json_data(event)["series"]["local_start"] == "2026-03-01T10:00:00"
     _assert_explained(task, moved, [event])
 
 

@@ -25,7 +25,7 @@ from taskflow.domain.reminders import (
 from taskflow.domain.representations import ReminderRepresentation
 from taskflow.domain.tasks import Task, TaskChanges
 from taskflow.domain.times import Duration, rfc3339
-from tests.support.data.builders import A_TIME, a_reminder, a_task, said
+from tests.support.data.builders import A_TIME, a_reminder, a_task, json_data
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 DUE = A_TIME + 10 * DAY
@@ -128,10 +128,10 @@ def test_a_reminder_at_a_past_time_fires_at_once_and_says_how_late_it_is(late: t
     ]
     assert (added.reminder.status, added.reminder.version) == (ReminderStatus.SENT, 3)
     assert added.reminder.is_notified
-    assert said(triggered)["late_by_s"] == late.total_seconds()
-    assert said(triggered)["task_title"] == "Buy milk"
-    assert said(triggered)["reminder_message"] == "Milk!"
-    assert said(triggered)["changes"] == {
+    assert json_data(triggered)["late_by_s"] == late.total_seconds()
+    assert json_data(triggered)["task_title"] == "Buy milk"
+    assert json_data(triggered)["reminder_message"] == "Milk!"
+    assert json_data(triggered)["changes"] == {
         "status": {"old": "scheduled", "new": "triggered"},
         "notified": {"old": False, "new": True},
     }
@@ -335,7 +335,7 @@ def test_relative_reminders_move_with_the_due_date() -> None:
     [after] = changed
     assert after.remind_at == DUE + 2 * DAY
     assert event.event_type.value == "reminder.rescheduled"
-    assert said(event)["changes"] == {
+    assert json_data(event)["changes"] == {
         "remind_at": {"old": rfc3339(DUE - DAY), "new": rfc3339(DUE + 2 * DAY)}
     }
 
@@ -445,7 +445,7 @@ def test_a_new_zone_moves_a_reminder_where_the_clocks_change_otherwise() -> None
     after, event = moved
     assert after == replace(days, zone=BERLIN, remind_at=SPRING - 23 * HOUR, version=2)
     assert event.event_type.value == "reminder.rescheduled"
-    assert said(event)["changes"] == {
+    assert json_data(event)["changes"] == {
         "remind_at": {"old": rfc3339(SPRING - DAY), "new": rfc3339(SPRING - 23 * HOUR)}
     }
     assert others == [None, None, None]
@@ -587,11 +587,13 @@ class _World:
         for event in happened:
             if not event.event_type.value.startswith("reminder."):
                 continue
-            state = {name: value for name, value in said(event).items() if name in REMINDER_FIELDS}
+            state = {
+                name: value for name, value in json_data(event).items() if name in REMINDER_FIELDS
+            }
             version, before = self.shown.get(event.aggregate_id, (0, state))
             assert event.version == version + 1
             assert event.timestamp == self.now
-            assert said(event).get("changes", {}) == {
+            assert json_data(event).get("changes", {}) == {
                 name: {"old": before[name], "new": state[name]}
                 for name in state
                 if before[name] != state[name]
@@ -690,7 +692,7 @@ def _trigger_due(world: _World) -> None:
     for reminder in list(world.reminders.values()):
         if reminder.status is ReminderStatus.SCHEDULED and reminder.remind_at <= world.now:
             fired = reminders.trigger(reminder, world.task, now=world.now)
-            assert said(fired.happened[0])["late_by_s"] >= 0
+            assert json_data(fired.happened[0])["late_by_s"] >= 0
             world.took([fired.reminder], fired.happened)
 
 

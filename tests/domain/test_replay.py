@@ -17,7 +17,7 @@ from taskflow.domain.times import rfc3339
 from tests.support.data.builders import A_TIME, a_draft, a_recurring_task, a_series
 
 
-def a_life(steps: Sequence[str]) -> tuple[Task, list[dict[str, Any]]]:
+def a_changed_task(steps: Sequence[str]) -> tuple[Task, list[dict[str, Any]]]:
     """Return a task after some changes, and the records of its events."""
     task, happened = tasks.create(a_draft(metadata={"a": [1.5, None]}), user_id="u", now=A_TIME)
     records = [_record(event) for event in happened]
@@ -85,7 +85,7 @@ LIVES = st.lists(
 def test_the_events_of_a_task_in_any_order_and_doubled_give_the_task(
     steps: list[str], data: st.DataObject
 ) -> None:
-    task, records = a_life(steps)
+    task, records = a_changed_task(steps)
     doubled = data.draw(st.permutations(records + records[::2]))
 
     replay = Replay()
@@ -97,7 +97,9 @@ def test_the_events_of_a_task_in_any_order_and_doubled_give_the_task(
 
 
 def test_the_events_of_a_series_give_its_task_alone() -> None:
-    task, records = a_life(["recur", "rename", "rename", "rename", "spawn", "travel", "recur"])
+    task, records = a_changed_task(
+        ["recur", "rename", "rename", "rename", "spawn", "travel", "recur"]
+    )
     replay, seen = Replay(), list[tuple[str, bool, str | None]]()
 
     for record in records:
@@ -132,7 +134,7 @@ def test_the_occurrences_are_rebuilt_beside_their_series() -> None:
 
 
 def test_the_fields_in_which_a_replayed_task_differs_are_named() -> None:
-    task, records = a_life(["rename"])
+    task, records = a_changed_task(["rename"])
     replay = Replay()
     for record in records:
         replay.apply(record)

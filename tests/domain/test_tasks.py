@@ -17,7 +17,7 @@ from taskflow.domain.errors import InvalidContent
 from taskflow.domain.events import NewEvent
 from taskflow.domain.tasks import READ_ONLY, Changed, Status, Task, TaskChanges
 from taskflow.domain.times import parse_rfc3339
-from tests.support.data.builders import A_TIME, a_draft, a_recurring_task, a_task, said
+from tests.support.data.builders import A_TIME, a_draft, a_recurring_task, a_task, json_data
 
 LATER = A_TIME + timedelta(seconds=1)
 DUE = "2026-05-01T09:00:00.000000Z"
@@ -74,13 +74,13 @@ def test_an_update_appends_one_event_for_each_kind_of_change_in_order() -> None:
 
     assert _types(happened) == ["task.updated", "task.due_date_changed", "task.completed"]
     assert [event.version for event in happened] == [2, 3, 4]
-    assert [sorted(said(event)["changes"]) for event in happened] == [
+    assert [sorted(json_data(event)["changes"]) for event in happened] == [
         ["tags", "title"],
         ["due_date"],
         ["completed", "completed_at", "status"],
     ]
-    assert [said(event)["title"] for event in happened] == ["x"] * 3
-    assert [said(event)["due_date"] for event in happened] == [None, DUE, DUE]
+    assert [json_data(event)["title"] for event in happened] == ["x"] * 3
+    assert [json_data(event)["due_date"] for event in happened] == [None, DUE, DUE]
     assert changed.version == 4
     assert changed.updated_at == changed.completed_at == LATER
 
@@ -92,7 +92,7 @@ def test_a_status_that_neither_completes_nor_reopens_is_an_update() -> None:
 
     assert changed.status is Status.CANCELLED
     assert _types(happened) == ["task.updated"]
-    assert set(said(happened[0])["changes"]) == {"title", "status"}
+    assert set(json_data(happened[0])["changes"]) == {"title", "status"}
 
 
 def test_completing_a_completed_task_does_not_move_its_time_of_completion() -> None:
@@ -243,9 +243,9 @@ def test_an_ended_series_has_no_next_time_and_goes_on_from_the_restoration(
     back, [again] = go_on(ended, back_at)
 
     assert ended.next_occurrence is None
-    assert said(gone)["changes"]["next_occurrence"] == {"old": first, "new": None}
+    assert json_data(gone)["changes"]["next_occurrence"] == {"old": first, "new": None}
     assert back.next_occurrence == parse_rfc3339(following), "nothing is made up for"
-    assert said(again)["changes"]["next_occurrence"] == {"old": None, "new": following}
+    assert json_data(again)["changes"]["next_occurrence"] == {"old": None, "new": following}
     assert back.recurrence == ended.recurrence == task.recurrence
 
 
@@ -258,7 +258,7 @@ def test_a_cancelled_and_deleted_series_goes_on_only_when_both_are_undone() -> N
     back, _ = _uncancel(restored, LATER)
 
     assert restored.next_occurrence is None
-    assert "next_occurrence" not in said(event)["changes"]
+    assert "next_occurrence" not in json_data(event)["changes"]
     assert back.next_occurrence == task.next_occurrence
 
 
@@ -342,7 +342,7 @@ STEPS = st.lists(
 @given(STEPS)
 def test_the_changes_of_all_events_folded_give_the_task(steps: list[Step]) -> None:
     task, happened = tasks.create(a_draft(), user_id="somebody", now=A_TIME)
-    state: dict[str, Any] = said(happened[0])
+    state: dict[str, Any] = json_data(happened[0])
     count = 1
 
     for number, step in enumerate(steps, start=1):
@@ -351,14 +351,14 @@ def test_the_changes_of_all_events_folded_give_the_task(steps: list[Step]) -> No
         task, happened = step(task, now)
         for event in happened:
             count += 1
-            for name, change in said(event)["changes"].items():
+            for name, change in json_data(event)["changes"].items():
                 assert json.dumps(state[name]) == json.dumps(change["old"])
                 assert json.dumps(change["old"]) != json.dumps(change["new"])
                 state[name] = change["new"]
-            state |= {"version": count, "updated_at": said(event)["updated_at"]}
+            state |= {"version": count, "updated_at": json_data(event)["updated_at"]}
             assert event.version == count
             assert event.timestamp == now
-            assert {**state, "changes": said(event)["changes"]} == event.data
+            assert {**state, "changes": json_data(event)["changes"]} == event.data
         if not happened:
             assert task == before
 

@@ -22,8 +22,8 @@ from taskflow import clock
 from tests.support.data.accounts import SignedIn, an_administrator
 from tests.support.database.connection import database_of
 from tests.support.delivery.subscribers import assert_taken, tick
-from tests.support.kafka.broker import PASSWORD, USER, Broker, quiet
-from tests.support.kafka.topics import Topics, all_in
+from tests.support.kafka.broker import PASSWORD, USER, Broker, quiet_settings
+from tests.support.kafka.topics import Topics, all_messages_in
 from tests.support.load.chaos import JWT_SECRET
 from tests.support.network.remote import Remote, a_new_user
 from tests.support.network.sockets import Follower, seqs
@@ -172,7 +172,7 @@ def _check_it_follows_kafka(system: System) -> None:
 
 def messages_of(broker: Broker, user: SignedIn, topic: str = TASKS) -> list[Message]:
     """Return what the topic holds of a user, as a consumer that knows nothing of us reads it."""
-    found = all_in(broker.bootstrap_servers, topic)
+    found = all_messages_in(broker.bootstrap_servers, topic)
     return [message for message in found if message.key() == user.user_id.encode()]
 
 
@@ -455,7 +455,7 @@ def test_a_record_that_is_no_event_goes_to_the_dead_letters_and_holds_up_no_even
 def produce(broker: Broker, user: SignedIn, headers: Headers, value: bytes | None) -> None:
     """Have the record written next to the user's own events."""
     options = {"partitioner": "murmur2_random", "message.max.bytes": 4 * 1024 * 1024}
-    producer = Producer(quiet(broker.bootstrap_servers, **options))
+    producer = Producer(quiet_settings(broker.bootstrap_servers, **options))
     producer.produce(TASKS, key=user.user_id.encode(), value=value, headers=list(headers))
     assert producer.flush(SOON_S) == 0
 

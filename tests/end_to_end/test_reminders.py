@@ -2,7 +2,7 @@
 
 from tests.support.load.reminder_races import Race
 from tests.support.network.remote import Remote, a_new_user
-from tests.support.network.sockets import following, heard
+from tests.support.network.sockets import following, receive
 from tests.support.processes.system import System
 
 TASKS, ROUNDS = 30, 3
@@ -17,7 +17,7 @@ def test_a_reminder_comes_to_the_socket_and_the_inbox(system: System) -> None:
             due_date="2026-01-01T09:00:00Z",
             reminders=[{"before_due": "PT1H", "message": "All of them"}],
         )
-        told = [heard(socket) for _ in range(5)]
+        told = [receive(socket) for _ in range(5)]
         inbox = remote.request("GET", "notifications").json()["items"]
 
     assert [message["type"] for message in told] == [

@@ -36,9 +36,9 @@ from tests.support.network.sockets import (
     Follower,
     close_code,
     following,
-    heard,
-    heard_up_to,
     opened,
+    receive,
+    receive_up_to,
     seqs,
 )
 from tests.support.polling import eventually
@@ -102,10 +102,10 @@ def _ticket(system: System, user: SignedIn) -> str:
 
 
 def _expect_live(system: System, user: SignedIn, listening: ClientConnection) -> None:
-    assert heard(listening)["type"] == "task.sync"
+    assert receive(listening)["type"] == "task.sync"
     with Remote(system, user) as remote:
         task = remote.create()
-    assert heard(listening)["data"] == task
+    assert receive(listening)["data"] == task
 
 
 # Where the token comes from: L1
@@ -280,7 +280,7 @@ def test_a_token_that_expires_closes_its_socket_with_4401(system: System, user: 
     token = _token(system, user, exp=int(clock.now().timestamp()) + 2)
 
     with opened(system, headers=_bearer(token)) as listening:
-        assert heard(listening)["type"] == "task.sync"
+        assert receive(listening)["type"] == "task.sync"
         began_s = time.monotonic()
 
         assert close_code(listening) == CloseCode.BAD_TOKEN
@@ -293,7 +293,7 @@ def test_a_newer_token_keeps_the_socket_open_beyond_the_end_of_the_older(
 ) -> None:
     soon = int(clock.now().timestamp()) + 2
     with opened(system, headers=_bearer(_token(system, user, exp=soon))) as listening:
-        heard(listening)
+        receive(listening)
         listening.send(_auth(user))
 
         with pytest.raises(TimeoutError):
@@ -301,7 +301,7 @@ def test_a_newer_token_keeps_the_socket_open_beyond_the_end_of_the_older(
 
         with Remote(system, user) as remote:
             task = remote.create()
-        assert heard(listening)["data"] == task
+        assert receive(listening)["data"] == task
 
 
 def test_a_newer_token_of_another_user_closes_the_socket(
@@ -318,12 +318,12 @@ def test_a_newer_token_of_another_user_closes_the_socket(
 
 def test_messages_have_their_documented_shape(system: System, user: SignedIn) -> None:
     with Remote(system, user) as remote, opened(system, headers=user.headers) as listening:
-        sync = heard(listening)
+        sync = receive(listening)
         answer = remote.request("POST", "tasks", {"title": "Zażółć 🐘"})
         task = answer.json()
-        created = heard(listening)
+        created = receive(listening)
         remote.change(task["id"], title="Buy bread")
-        updated = heard(listening)
+        updated = receive(listening)
 
     members = {"type", "data", "timestamp", "correlation_id", "seq", "event_id"}
     assert set(sync) == set(created) == set(updated) == members
@@ -346,7 +346,7 @@ def test_the_socket_and_the_long_poll_give_the_same_messages(
             remote.create()
         polled = remote.request("GET", "events?since=0").json()
     with following(system, user, since=0) as listening:
-        pushed = heard_up_to(listening, 4)
+        pushed = receive_up_to(listening, 4)
 
     assert pushed == polled["items"]
     assert (polled["seq"], polled["resync"]) == (4, False)
@@ -360,7 +360,7 @@ def test_an_update_of_several_kinds_is_heard_as_several_messages_in_order(
         remote.change(
             task["id"], title="Other", due_date="2030-01-01T00:00:00Z", status="completed"
         )
-        found = heard_up_to(listening, 5)
+        found = receive_up_to(listening, 5)
 
     assert [message["type"] for message in found] == [
         "task.created",
@@ -384,7 +384,7 @@ def test_a_change_reaches_all_sockets_of_its_user_in_order_and_once(
     ):
         for number in range(20):
             remote.create(f"task {number}")
-        found = [heard_up_to(listening, 21) for listening in (one, two, three)]
+        found = [receive_up_to(listening, 21) for listening in (one, two, three)]
 
     assert seqs(found[0]) == list(range(2, 22))
     assert found[0] == found[1] == found[2]
@@ -401,9 +401,9 @@ def test_a_socket_of_another_user_hears_no_message(
     ):
         for _ in range(10):
             remote.create()
-        heard_up_to(mine, 11)
+        receive_up_to(mine, 11)
 
-        first = heard(theirs_from_the_start)
+        first = receive(theirs_from_the_start)
         assert (first["seq"], first["data"]["id"]) == (1, other.user_id)
         for listening in (theirs, theirs_from_the_start):
             with pytest.raises(TimeoutError):
@@ -418,12 +418,12 @@ def test_a_socket_that_is_cut_and_resumes_misses_no_message(system: System, user
                 for _ in range(3):
                     remote.create()
                 # Cut in the middle of what is coming, without a word.
-                found += seqs(heard_up_to(listening, 2 + round_ * 5))
+                found += seqs(receive_up_to(listening, 2 + round_ * 5))
                 listening.socket.shutdown(socket.SHUT_RDWR)
             for _ in range(2):
                 remote.create()
         with following(system, user, since=found[-1]) as listening:
-            found += seqs(heard_up_to(listening, 21))
+            found += seqs(receive_up_to(listening, 21))
 
     assert found == list(range(1, 22))
 
@@ -438,7 +438,7 @@ def test_events_committed_while_a_socket_resumes_are_neither_missed_nor_doubled(
         for since in itertools.chain([0], itertools.repeat(None)):
             resumed = since if since is not None else runs[-1][-1]
             with following(system, user, since=resumed) as listening:
-                runs.append(seqs(heard_up_to(listening, min(resumed + 7, 151))))
+                runs.append(seqs(receive_up_to(listening, min(resumed + 7, 151))))
             if runs[-1][-1] == 151:
                 break
         writing.result(WAIT_S)
@@ -462,8 +462,8 @@ def test_changes_of_twenty_writers_are_heard_in_one_order_by_all_sockets(
         ThreadPoolExecutor(20) as pool,
     ):
         list(pool.map(write, range(20)))
-        heard(three)
-        found = [heard_up_to(listening, 401, within_s=WAIT_S) for listening in (one, two, three)]
+        receive(three)
+        found = [receive_up_to(listening, 401, within_s=WAIT_S) for listening in (one, two, three)]
 
     assert seqs(found[0]) == seqs(found[2]) == list(range(1, 402))
     assert seqs(found[1]) == list(range(2, 402))
@@ -508,10 +508,10 @@ def test_five_thousand_events_missed_by_a_socket_are_all_heard_in_order(
         _append_many(user, 5000)
 
     with following(system, user, since=1) as listening:
-        found = heard_up_to(listening, 5001, within_s=WAIT_S)
+        found = receive_up_to(listening, 5001, within_s=WAIT_S)
         with Remote(system, user) as remote:
             remote.create()
-        live = heard(listening)
+        live = receive(listening)
 
     assert seqs(found) == list(range(2, 5002))
     assert live["seq"] == 5002
@@ -521,7 +521,7 @@ def test_an_event_without_a_commit_notification_is_heard(system: System, user: S
     with following(system, user) as listening, database_of(system):
         _append_many(user, 3)
 
-        assert seqs(heard_up_to(listening, 4)) == [2, 3, 4]
+        assert seqs(receive_up_to(listening, 4)) == [2, 3, 4]
 
 
 def test_a_client_with_a_since_too_old_or_beyond_the_newest_reads_the_lists(
@@ -529,7 +529,7 @@ def test_a_client_with_a_since_too_old_or_beyond_the_newest_reads_the_lists(
 ) -> None:
     def first_of(since: int | None) -> tuple[object, object, object]:
         with opened(system, headers=user.headers, since=since) as listening:
-            sync = heard(listening)
+            sync = receive(listening)
         return sync["seq"], sync["data"]["since"], sync["data"]["resync"]
 
     with database_of(system):
@@ -544,10 +544,10 @@ def test_a_client_with_a_since_too_old_or_beyond_the_newest_reads_the_lists(
     assert first_of((1 << 63) - 1) == (newest, (1 << 63) - 1, True)
     with following(system, user, since=0) as listening, Remote(system, user) as remote:
         task = remote.create()
-        after_resync = heard(listening)
+        after_resync = receive(listening)
     assert (after_resync["seq"], after_resync["data"]) == (newest + 1, task)
     with following(system, user, since=2) as listening:
-        assert seqs(heard_up_to(listening, newest + 1, within_s=WAIT_S)) == list(
+        assert seqs(receive_up_to(listening, newest + 1, within_s=WAIT_S)) == list(
             range(3, newest + 2)
         )
 
@@ -642,7 +642,7 @@ def test_meaningless_messages_of_a_client_change_nothing(system: System, user: S
 
         with Remote(system, user) as remote:
             task = remote.create()
-        assert heard(listening)["data"] == task
+        assert receive(listening)["data"] == task
 
 
 @pytest.mark.parametrize(
@@ -684,7 +684,7 @@ def test_a_broken_client_harms_no_other_client(
 
         with Remote(system, user) as remote:
             task = remote.create()
-        assert heard(healthy)["data"] == task
+        assert receive(healthy)["data"] == task
 
 
 def test_a_socket_that_sends_too_long_a_message_is_closed_with_1009(
@@ -716,7 +716,7 @@ def test_a_client_that_never_reads_costs_bounded_memory_and_misses_no_message(
         with database_of(system):
             while (at := heard_so_far[-1]) < up_to:
                 _append_many(user, 100, padding="x" * 20_000)
-                heard_so_far.extend(seqs(heard_up_to(listening, at + 100, within_s=WAIT_S)))
+                heard_so_far.extend(seqs(receive_up_to(listening, at + 100, within_s=WAIT_S)))
 
     with following(system, user) as quick:
         # What Python takes for its busiest moment it does not give back, so that comes first.
@@ -734,7 +734,7 @@ def test_a_client_that_never_reads_costs_bounded_memory_and_misses_no_message(
     closing = [payload for kind, payload in frames if kind == CLOSE]
     got = seqs(messages)
     with following(system, user, since=got[-1] if got else first) as listening:
-        rest = heard_up_to(listening, newest, within_s=WAIT_S)
+        rest = receive_up_to(listening, newest, within_s=WAIT_S)
 
     assert [code[:2] for code in closing] in ([], [CloseCode.TOO_SLOW.value.to_bytes(2, "big")])
     assert len(got) < newest - first, "nothing was held back: this test tests nothing"
@@ -749,7 +749,7 @@ def test_a_slow_client_that_reads_again_is_closed_with_4429(system: System, user
         with database_of(system):
             for batch in range(8):
                 _append_many(user, 100, padding="x" * 20_000)
-                heard_up_to(quick, 101 + 100 * batch, within_s=WAIT_S)
+                receive_up_to(quick, 101 + 100 * batch, within_s=WAIT_S)
         # It reads as soon as too much waits for it; a while later it would be cut.
         frames = _frames(_read_to_the_end(raw))
 
@@ -774,7 +774,7 @@ def test_a_client_that_floods_the_server_costs_bounded_memory(
             growth = _memory_bytes(system) - before
 
         assert tasks_made > 3, "nobody else was served"
-        heard_up_to(healthy, tasks_made + 1, within_s=WAIT_S)
+        receive_up_to(healthy, tasks_made + 1, within_s=WAIT_S)
     # It sends 30 MB.
     assert growth < 20_000_000
 
@@ -795,7 +795,7 @@ def test_pings_are_answered_while_messages_are_sent(system: System, user: Signed
             remote.create()
             assert listening.ping().wait(WAIT_S)
 
-        assert seqs(heard_up_to(listening, 21)) == list(range(2, 22))
+        assert seqs(receive_up_to(listening, 21)) == list(range(2, 22))
 
 
 @pytest.mark.parametrize("path", ["/ws", "/ws/somebody", "/ws/user/somebody/tasks"])
@@ -925,7 +925,7 @@ def test_logging_out_closes_the_sockets_of_its_session_and_no_others(system: Sys
         opened(system, ticket=ticket["ticket"]) as by_ticket,
         opened(system, headers=still) as other,
     ):
-        assert [heard(each)["type"] for each in (one, by_ticket, other)] == ["task.sync"] * 3
+        assert [receive(each)["type"] for each in (one, by_ticket, other)] == ["task.sync"] * 3
 
         body = {"refresh_token": here["refresh_token"]}
         requests.post(f"{url}/logout", json=body, headers=bearer, timeout=WAIT_S)
@@ -940,7 +940,7 @@ def test_logging_out_closes_the_sockets_of_its_session_and_no_others(system: Sys
         other.ping().wait(WAIT_S)
         tasks_url = f"{system.url}/api/tasks"
         requests.post(tasks_url, json={"title": "on"}, headers=still, timeout=WAIT_S)
-        assert heard(other)["type"] == "task.created"
+        assert receive(other)["type"] == "task.created"
 
 
 def test_a_newer_token_that_may_not_read_tasks_closes_the_socket(
@@ -950,7 +950,7 @@ def test_a_newer_token_that_may_not_read_tasks_closes_the_socket(
     claims = jwt.decode(user.token, options={"verify_signature": False})
     weaker = jwt.encode({**claims, "permissions": ["tasks:write"]}, key, algorithm="HS256")
     with opened(system, headers=user.headers) as connection:
-        heard(connection)
+        receive(connection)
 
         connection.send(json.dumps({"type": "auth", "token": weaker}))
 

@@ -114,7 +114,7 @@ RELOAD = "SELECT pg_reload_conf()"
 CANCEL = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
 
 
-class Planted(list[str]):
+class PlantedSecrets(list[str]):
     """All that is sent, or issued, and must not be found anywhere."""
 
     def __call__(self, kind: str) -> str:
@@ -123,10 +123,10 @@ class Planted(list[str]):
         return self[-1]
 
 
-class Victim:
+class FailingSystem:
     """A system on a database of the test's own, with functions of which two fail on purpose."""
 
-    def __init__(self, folder: Path, planted: Planted) -> None:
+    def __init__(self, folder: Path, planted: PlantedSecrets) -> None:
         self.folder, self.planted = folder, planted
         self.postgres = EmbeddedPostgres(folder / "database", options={"fsync": "off"})
         url = make_url(self.postgres.url).set(password=planted("database-password"))
@@ -245,33 +245,39 @@ def _functions(folder: Path) -> Path:
 
 
 @pytest.fixture
-def victim(tmp_path: Path) -> Generator[Victim]:
-    planted = Planted()
-    prepared = Victim(tmp_path, planted)
+def failing_system(tmp_path: Path) -> Generator[FailingSystem]:
+    planted = PlantedSecrets()
+    prepared = FailingSystem(tmp_path, planted)
     prepared.start()
     yield prepared
     prepared.stop()
 
 
-def _send_what_is_wrong(victim: Victim) -> None:
+def _send_what_is_wrong(failing_system: FailingSystem) -> None:
     """Send what the frame and the server refuse."""
-    plant = victim.planted
-    victim.ask("POST", "auth/login", victim.credentials(plant("wrong-password")), 401)
+    plant = failing_system.planted
+    failing_system.ask(
+        "POST", "auth/login", failing_system.credentials(plant("wrong-password")), 401
+    )
     unknown = {"email": f"{plant('unknown')}@example.com", "password": plant("its-password")}
-    victim.ask("POST", "auth/login", unknown, 401)
-    victim.ask("POST", "auth/register", victim.credentials(plant("second-password")), 409)
-    victim.ask("POST", "auth/refresh", {"refresh_token": plant("refresh-token")}, 401)
-    victim.ask("POST", "tasks", {plant("field"): plant("value"), "title": ""}, 422)
+    failing_system.ask("POST", "auth/login", unknown, 401)
+    failing_system.ask(
+        "POST", "auth/register", failing_system.credentials(plant("second-password")), 409
+    )
+    failing_system.ask("POST", "auth/refresh", {"refresh_token": plant("refresh-token")}, 401)
+    failing_system.ask("POST", "tasks", {plant("field"): plant("value"), "title": ""}, 422)
     not_json = f'{{"title": "{plant("not-json")}'.encode()
     json_headers = {"Content-Type": "application/json"}
-    victim.ask("POST", "tasks", None, 400, json_headers, data=not_json)
-    victim.ask("POST", "tasks", None, 415, {"Content-Type": plant("media-type")}, data=not_json)
+    failing_system.ask("POST", "tasks", None, 400, json_headers, data=not_json)
+    failing_system.ask(
+        "POST", "tasks", None, 415, {"Content-Type": plant("media-type")}, data=not_json
+    )
     bad_token = {"Authorization": f"Bearer {plant('token-head')}.{plant('token')}.{plant('tail')}"}
-    victim.ask("GET", "tasks", None, 401, bad_token)
-    victim.ask("GET", f"tasks?{plant('parameter')}={plant('parameter-value')}", None, 422)
-    victim.ask("GET", f"tasks?cursor={plant('cursor')}", None, 422)
-    victim.ask("GET", f"tasks/{plant('id')}?token={plant('query')}", None, 422)
-    victim.ask("GET", f"{plant('path')}/{plant('part')}", None, 404)
+    failing_system.ask("GET", "tasks", None, 401, bad_token)
+    failing_system.ask("GET", f"tasks?{plant('parameter')}={plant('parameter-value')}", None, 422)
+    failing_system.ask("GET", f"tasks?cursor={plant('cursor')}", None, 422)
+    failing_system.ask("GET", f"tasks/{plant('id')}?token={plant('query')}", None, 422)
+    failing_system.ask("GET", f"{plant('path')}/{plant('part')}", None, 404)
     strange = {
         "X-Correlation-ID": f"{plant('correlation')} {plant('with-a-space')}",
         "traceparent": plant("traceparent"),
@@ -281,17 +287,17 @@ def _send_what_is_wrong(victim: Victim) -> None:
         "If-Match": f'"{plant("etag")}"',
         plant("header"): plant("header-value"),
     }
-    victim.ask("GET", f"tasks?limit={plant('limit')}", None, 422, strange)
+    failing_system.ask("GET", f"tasks?limit={plant('limit')}", None, 422, strange)
     key = {"Idempotency-Key": plant("key")}
-    victim.ask("POST", "tasks", {"title": plant("first")}, 201, key)
-    victim.ask("POST", "tasks", {"title": plant("another")}, 422, key)
+    failing_system.ask("POST", "tasks", {"title": plant("first")}, 201, key)
+    failing_system.ask("POST", "tasks", {"title": plant("another")}, 422, key)
 
 
-def _send_what_is_no_http(victim: Victim) -> None:
-    plant = victim.planted
-    host = f"Host: 127.0.0.1:{victim.system.port}"
+def _send_what_is_no_http(failing_system: FailingSystem) -> None:
+    plant = failing_system.planted
+    host = f"Host: 127.0.0.1:{failing_system.system.port}"
     chunked = ("Content-Type: application/json", "Transfer-Encoding: chunked", "")
-    token = f"Authorization: {victim.headers['Authorization']}"
+    token = f"Authorization: {failing_system.headers['Authorization']}"
     for lines in (
         (f"GET /{plant('request-target')}?{plant('its-query')} HTTP/{plant('version')}", host),
         (f"{plant('method')}\x01 / HTTP/1.1", host),
@@ -305,26 +311,26 @@ def _send_what_is_no_http(victim: Victim) -> None:
         (f"GET /api/tasks?{plant('upgrade')} HTTP/1.1", host, f"Expect: {plant('expectation')}"),
         (f"GET /ws?ticket={plant('half-upgrade')} HTTP/1.1", host, "Upgrade: websocket"),
     ):
-        victim.ask_raw(*lines)
+        failing_system.ask_raw(*lines)
 
 
-def _open_sockets(victim: Victim) -> None:
+def _open_sockets(failing_system: FailingSystem) -> None:
     """Open sockets that are refused."""
-    plant, system = victim.planted, victim.system
+    plant, system = failing_system.planted, failing_system.system
     with opened(system, ticket=plant("ticket")) as refused:
         assert close_code(refused) == CloseCode.BAD_TOKEN
     with opened(system, subprotocols=("taskflow.v1", f"bearer.{plant('protocol')}")) as refused:
         assert close_code(refused) == CloseCode.BAD_TOKEN
-    with opened(system, f"/{plant('somebody')}", headers=victim.headers) as refused:
+    with opened(system, f"/{plant('somebody')}", headers=failing_system.headers) as refused:
         assert close_code(refused) == CloseCode.NOT_YOUR_ACCOUNT
-    with opened(system, headers=victim.headers, since=plant("since")) as refused:
+    with opened(system, headers=failing_system.headers, since=plant("since")) as refused:
         assert close_code(refused) == CloseCode.BAD_SINCE
     for first in (f'{{"type": "auth", "token": "{plant("first-message")}"}}', plant("no-message")):
         with opened(system) as refused:
             refused.send(first)
             assert close_code(refused) == CloseCode.BAD_TOKEN
-    issued = victim.ask("POST", "ws-ticket", None, 201)
-    victim.planted.append(issued["ticket"])
+    issued = failing_system.ask("POST", "ws-ticket", None, 201)
+    failing_system.planted.append(issued["ticket"])
     for times in range(2):
         with opened(
             system, subprotocols=[Subprotocol("taskflow.v1")], ticket=issued["ticket"]
@@ -333,18 +339,18 @@ def _open_sockets(victim: Victim) -> None:
                 assert close_code(ws) == CloseCode.BAD_TOKEN
 
 
-def _fail_in_functions(victim: Victim) -> None:
+def _fail_in_functions(failing_system: FailingSystem) -> None:
     """Have handlers, statements and consumers fail on what was sent."""
-    plant = victim.planted
+    plant = failing_system.planted
     unforeseen = {"title": plant("unforeseen-title"), "description": plant("unforeseen")}
-    victim.ask("POST", "unforeseen", unforeseen, 500)
+    failing_system.ask("POST", "unforeseen", unforeseen, 500)
     key = {"Idempotency-Key": plant("constraint-key")}
-    victim.create("constraint", 500, **key)
+    failing_system.create("constraint", 500, **key)
     email = f"{plant('constraint-email')}@example.com"
-    victim.ask("POST", "auth/register", {"email": email, "password": plant("hashed")}, 500)
-    victim.create("refused-event", 201)
-    victim.create("unforeseen-event", 201)
-    poster = Sender(_consumers_socket(victim.system))
+    failing_system.ask("POST", "auth/register", {"email": email, "password": plant("hashed")}, 500)
+    failing_system.create("refused-event", 201)
+    failing_system.create("unforeseen-event", 201)
+    poster = Sender(_consumers_socket(failing_system.system))
     malformed = {"specversion": "1.0", "id": str(uuid4()), "source": plant("source")}
     for attributes, body in (
         ({**malformed, "type": EventType.TASK_CREATED.value}, f'{{"data": "{plant("body")}"}}'),
@@ -352,11 +358,11 @@ def _fail_in_functions(victim: Victim) -> None:
         ({**malformed, "type": plant("type"), "specversion": plant("specversion")}, "{}"),
     ):
         assert poster("record-audit-entry", attributes, body.encode()).status == 400
-    eventually(lambda: _assert_refused(victim))
+    eventually(lambda: _assert_refused(failing_system))
 
 
-def _assert_refused(victim: Victim) -> None:
-    logged = victim.logged()
+def _assert_refused(failing_system: FailingSystem) -> None:
+    logged = failing_system.logged()
     assert all(logged[message] for message in LOGGED if "refuse-events" in message)
 
 
@@ -365,51 +371,59 @@ def _consumers_socket(system: System) -> Path:
     return Path(worker.cmdline()[-1]) / CONSUMERS_SOCKET
 
 
-def _fail_in_the_database(victim: Victim) -> None:
+def _fail_in_the_database(failing_system: FailingSystem) -> None:
     """Have it cut a statement short, take no writes, and be killed."""
     with ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(victim.create, "slow", 503)
-        eventually(lambda: victim.administer(CANCEL))
+        slow = pool.submit(failing_system.create, "slow", 503)
+        eventually(lambda: failing_system.administer(CANCEL))
         slow.result()
-    victim.administer("ALTER SYSTEM SET default_transaction_read_only = on", RELOAD)
-    eventually(lambda: victim.create("read-only", 503))
-    victim.ask("POST", "auth/login", victim.credentials(victim.password), 503)
-    victim.administer("ALTER SYSTEM RESET default_transaction_read_only", RELOAD)
-    eventually(lambda: victim.create("writable", 201))
-    victim.postgres.process.kill()
-    victim.postgres.process.wait()
-    victim.create("away", 503, **{"Idempotency-Key": victim.planted("away-key")})
-    victim.ask("POST", "auth/login", victim.credentials(victim.password), 503)
-    with opened(victim.system, ticket=victim.planted("ticket-while-away")) as refused:
+    failing_system.administer("ALTER SYSTEM SET default_transaction_read_only = on", RELOAD)
+    eventually(lambda: failing_system.create("read-only", 503))
+    failing_system.ask(
+        "POST", "auth/login", failing_system.credentials(failing_system.password), 503
+    )
+    failing_system.administer("ALTER SYSTEM RESET default_transaction_read_only", RELOAD)
+    eventually(lambda: failing_system.create("writable", 201))
+    failing_system.postgres.process.kill()
+    failing_system.postgres.process.wait()
+    failing_system.create("away", 503, **{"Idempotency-Key": failing_system.planted("away-key")})
+    failing_system.ask(
+        "POST", "auth/login", failing_system.credentials(failing_system.password), 503
+    )
+    with opened(
+        failing_system.system, ticket=failing_system.planted("ticket-while-away")
+    ) as refused:
         assert close_code(refused) == CloseCode.SERVICE_RESTART
-    victim.postgres.start()
-    eventually(lambda: victim.create("back", 201))
+    failing_system.postgres.start()
+    eventually(lambda: failing_system.create("back", 201))
 
 
-def _kill_a_worker(victim: Victim) -> None:
-    [worker] = roles.api_workers(victim.system)
+def _kill_a_worker(failing_system: FailingSystem) -> None:
+    [worker] = roles.api_workers(failing_system.system)
     worker.kill()
 
     def is_told() -> None:
-        assert any(message.startswith("gunicorn") for message in victim.logged())
+        assert any(message.startswith("gunicorn") for message in failing_system.logged())
 
     eventually(is_told)
 
 
-def test_the_logs_tell_each_failure_and_nothing_that_clients_sent(victim: Victim) -> None:
-    _send_what_is_wrong(victim)
-    _send_what_is_no_http(victim)
-    _open_sockets(victim)
-    _fail_in_functions(victim)
-    _fail_in_the_database(victim)
-    _kill_a_worker(victim)
-    with database_at(victim.url), transaction(A_CAUSE) as tx:
+def test_the_logs_tell_each_failure_and_nothing_that_clients_sent(
+    failing_system: FailingSystem,
+) -> None:
+    _send_what_is_wrong(failing_system)
+    _send_what_is_no_http(failing_system)
+    _open_sockets(failing_system)
+    _fail_in_functions(failing_system)
+    _fail_in_the_database(failing_system)
+    _kill_a_worker(failing_system)
+    with database_at(failing_system.url), transaction(A_CAUSE) as tx:
         hashes = tx.connection.execute(select(USERS.c.password_hash)).scalars().all()
         tokens = tx.connection.execute(select(REFRESH_TOKENS.c.token_hash)).scalars().all()
-    assert victim.system.stop() == 0
+    assert failing_system.system.stop() == 0
 
-    logged = victim.logged()
+    logged = failing_system.logged()
     assert {what: logged[what] for what in LOGGED if logged[what] < LOGGED[what]} == {}
-    everything = "\n".join(victim.lines())
-    secrets = [*victim.planted, *hashes, *(token.hex() for token in tokens)]
+    everything = "\n".join(failing_system.lines())
+    secrets = [*failing_system.planted, *hashes, *(token.hex() for token in tokens)]
     assert [secret for secret in secrets if secret in everything] == []

@@ -34,7 +34,7 @@ SOON_S = 10
 
 
 @dataclass(frozen=True)
-class Had:
+class Effect:
     """One effect, as the handler saw it; what was rolled back is here too."""
 
     event_id: UUID
@@ -47,7 +47,7 @@ class Scene:
     """A consumer that records audit entries, and can be held up and made to misbehave."""
 
     def __init__(self, starts: Starts = "beginning") -> None:
-        self.had: list[Had] = []
+        self.effects: list[Effect] = []
         self.misbehave: dict[UUID, Callable[[Transaction], object]] = {}
         self.consumer = Consumer(self.a_consumer, [TASKS_TOPIC], list(EventType), starts=starts)
         self.gate = an_event()
@@ -57,7 +57,7 @@ class Scene:
     def a_consumer(self, event: DeliveredEvent, tx: Transaction) -> None:
         """Record the entry of an event, and then misbehave."""
         number = tx.connection.execute(text("SELECT txid_current()")).scalar_one()
-        self.had.append(Had(event.event_id, number, tx.cause, logs.correlation_id.get()))
+        self.effects.append(Effect(event.event_id, number, tx.cause, logs.correlation_id.get()))
         audit_store.record(tx, event.user_id, event.seq, event_id=event.event_id, task_id=None)
         if event.event_id in self.misbehave:
             self.misbehave[event.event_id](tx)
@@ -71,10 +71,10 @@ class Scene:
         self.misbehave[self.gate.event_id] = lambda _: self._released.wait(SOON_S)
         first = self._pool.submit(self.deliver, self.gate)
 
-        def gate_is_being_had() -> None:
-            assert self.had
+        def gate_is_held() -> None:
+            assert self.effects
 
-        eventually(gate_is_being_had)
+        eventually(gate_is_held)
         answers = [self._deliver_as(number, event) for number, event in enumerate(happened, 1)]
         self._released.set()
         wait([first, *answers])
@@ -91,10 +91,12 @@ class Scene:
 
     def transactions_of(self, event: Event) -> list[int]:
         """Return the transactions in which an event was had, also those rolled back."""
-        return [had.transaction_id for had in self.had if had.event_id == event.event_id]
+        return [
+            effect.transaction_id for effect in self.effects if effect.event_id == event.event_id
+        ]
 
     def close(self) -> None:
-        """Wait for everybody."""
+        """Wait for all deliveries."""
         self._pool.shutdown()
 
 
@@ -131,7 +133,7 @@ def some_events(count: int = 10) -> list[Event]:
     return sorted((an_event() for _ in range(count)), key=lambda event: event.user_id[::-1])
 
 
-def effects(event: Event) -> tuple[int, int]:
+def rows_of(event: Event) -> tuple[int, int]:
     """Return how many claims and how many entries there are of an event."""
     with transaction(A_CAUSE) as tx:
         claimed = select(CLAIMS).where(CLAIMS.c.event_id == event.event_id)
@@ -139,12 +141,12 @@ def effects(event: Event) -> tuple[int, int]:
         return len(tx.connection.execute(claimed).all()), len(tx.connection.execute(entered).all())
 
 
-def assert_had_once(happened: Sequence[Event]) -> None:
-    assert [effects(event) for event in happened] == [(1, 1)] * len(happened)
+def assert_one_effect_of_each(happened: Sequence[Event]) -> None:
+    assert [rows_of(event) for event in happened] == [(1, 1)] * len(happened)
 
 
-def assert_not_had(event: Event) -> None:
-    assert effects(event) == (0, 0)
+def assert_no_effect(event: Event) -> None:
+    assert rows_of(event) == (0, 0)
 
 
 def outcomes(answers: Sequence[Future[str]]) -> list[str]:
@@ -162,7 +164,7 @@ def test_waiting_deliveries_share_a_transaction(scene: Scene) -> None:
     answers = scene.together(happened)
 
     assert outcomes(answers) == ["done"] * 10
-    assert_had_once(happened)
+    assert_one_effect_of_each(happened)
     assert len({number for event in happened for number in scene.transactions_of(event)}) == 1
 
 
@@ -171,7 +173,7 @@ def test_a_single_delivery_has_a_transaction_of_its_own(scene: Scene) -> None:
 
     assert [scene.deliver(event) for event in happened] == ["done"] * 2
 
-    assert_had_once(happened)
+    assert_one_effect_of_each(happened)
     assert scene.transactions_of(happened[0]) != scene.transactions_of(happened[1])
 
 
@@ -183,7 +185,7 @@ def test_each_delivery_of_a_batch_has_the_cause_and_the_logs_of_its_own_event(sc
 
     scene.together(happened)
 
-    had = {one.event_id: one for one in scene.had}
+    had = {one.event_id: one for one in scene.effects}
     for event in happened:
         assert had[event.event_id].cause == Cause(
             correlation_id=event.correlation_id,
@@ -204,7 +206,7 @@ def test_the_events_of_a_user_have_their_effects_in_the_order_they_came(scene: S
 
     scene.together(happened)
 
-    had = [one.event_id for one in scene.had]
+    had = [one.event_id for one in scene.effects]
     for log in logs_:
         places = [had.index(event.event_id) for event in log]
         assert places == sorted(places)
@@ -216,7 +218,7 @@ def test_one_of_several_waiting_deliveries_of_an_event_has_the_effect(scene: Sce
     answers = scene.together([event, other, event, event])
 
     assert outcomes(answers) == ["done", "done", "duplicate", "duplicate"]
-    assert_had_once([event, other])
+    assert_one_effect_of_each([event, other])
 
 
 def test_an_event_with_an_earlier_effect_is_a_duplicate_in_a_batch(scene: Scene) -> None:
@@ -226,7 +228,7 @@ def test_an_event_with_an_earlier_effect_is_a_duplicate_in_a_batch(scene: Scene)
     answers = scene.together([others[0], event, *others[1:]])
 
     assert outcomes(answers) == ["done", "duplicate", "done", "done"]
-    assert_had_once([event, *others])
+    assert_one_effect_of_each([event, *others])
     assert len(scene.transactions_of(event)) == 1
 
 
@@ -245,8 +247,8 @@ def test_a_failing_delivery_changes_nothing_for_the_others_in_its_batch(
 
     assert answers.pop(4).exception() is error
     assert outcomes(answers) == ["done"] * 9
-    assert_had_once(happened)
-    assert_not_had(bad)
+    assert_one_effect_of_each(happened)
+    assert_no_effect(bad)
 
 
 def test_all_deliveries_of_a_failing_event_fail(scene: Scene) -> None:
@@ -263,8 +265,8 @@ def test_all_deliveries_of_a_failing_event_fail(scene: Scene) -> None:
         type(None),
         TaskNotFound,
     ]
-    assert_had_once([other])
-    assert_not_had(bad)
+    assert_one_effect_of_each([other])
+    assert_no_effect(bad)
 
 
 def test_a_delivery_that_the_commit_refuses_changes_nothing_for_the_others_in_its_batch(
@@ -285,8 +287,8 @@ def test_a_delivery_that_the_commit_refuses_changes_nothing_for_the_others_in_it
 
     assert "refused" in str(answers.pop(2).exception())
     assert outcomes(answers) == ["done"] * 4
-    assert_had_once(happened)
-    assert_not_had(bad)
+    assert_one_effect_of_each(happened)
+    assert_no_effect(bad)
 
 
 def test_no_delivery_is_done_when_the_answer_to_its_commit_is_lost(
@@ -299,7 +301,7 @@ def test_no_delivery_is_done_when_the_answer_to_its_commit_is_lost(
         answers = scene.together(happened)
 
     assert [type(answer.exception()) for answer in answers] == [DatabaseUnavailable] * 5
-    assert_had_once(happened)
+    assert_one_effect_of_each(happened)
     assert [scene.deliver(event) for event in happened] == ["duplicate"] * 5
 
 
@@ -315,7 +317,7 @@ def test_a_connection_lost_in_a_transaction_is_replaced(scene: Scene) -> None:
     answers = scene.together(happened)
 
     assert outcomes(answers) == ["done"] * 5
-    assert_had_once(happened)
+    assert_one_effect_of_each(happened)
 
 
 def test_no_delivery_is_done_while_the_database_is_away(scene: Scene) -> None:
@@ -325,7 +327,7 @@ def test_no_delivery_is_done_while_the_database_is_away(scene: Scene) -> None:
         answers = [pool.submit(scene.deliver, event) for event in happened]
 
     assert [type(answer.exception()) for answer in answers] == [DatabaseUnavailable] * 10
-    assert scene.had == []
+    assert scene.effects == []
     assert [scene.deliver(event) for event in happened] == ["done"] * 10
 
 
@@ -337,13 +339,13 @@ def test_a_delivery_that_waits_for_a_lock_does_not_hold_up_the_others_in_its_bat
     with ThreadPoolExecutor(2) as pool, transaction(A_CAUSE) as holding:
         claims.claim(holding, scene.consumer.name, [stuck.event_id], now=clock.now())
         together = pool.submit(scene.together, [*happened[:2], stuck, *happened[2:]])
-        eventually(lambda: assert_had_once(happened), within_s=LOCK_TIMEOUT_MS / 1000 / 2)
+        eventually(lambda: assert_one_effect_of_each(happened), within_s=LOCK_TIMEOUT_MS / 1000 / 2)
         assert not together.done()
         holding.connection.rollback()
         answers = together.result()
 
     assert outcomes(answers) == ["done"] * 5
-    assert_had_once([*happened, stuck])
+    assert_one_effect_of_each([*happened, stuck])
 
 
 def test_a_consumer_that_starts_now_has_no_effect_of_an_older_event(starting_now: Scene) -> None:
@@ -353,7 +355,7 @@ def test_a_consumer_that_starts_now_has_no_effect_of_an_older_event(starting_now
 
     assert answers == ["before-start"] * 2
     for event in old:
-        assert_not_had(event)
+        assert_no_effect(event)
 
 
 def test_a_consumer_that_starts_now_has_the_effect_of_a_newer_event(starting_now: Scene) -> None:
@@ -364,8 +366,8 @@ def test_a_consumer_that_starts_now_has_the_effect_of_a_newer_event(starting_now
     answers = [starting_now.deliver(event) for event in (new[0], old, new[1], new[0])]
 
     assert answers == ["done", "before-start", "done", "duplicate"]
-    assert_had_once(new)
-    assert_not_had(old)
+    assert_one_effect_of_each(new)
+    assert_no_effect(old)
 
 
 def test_an_older_event_changes_nothing_for_the_newer_ones_in_its_batch(
@@ -378,7 +380,7 @@ def test_an_older_event_changes_nothing_for_the_newer_ones_in_its_batch(
     answers = starting_now.together([new[0], old[0], new[1], old[1]])
 
     assert outcomes(answers) == ["done", "before-start", "done", "before-start"]
-    assert_had_once(new)
+    assert_one_effect_of_each(new)
 
 
 def test_a_delivery_to_a_consumer_that_cannot_begin_yet_is_wanted_again(

@@ -34,7 +34,7 @@ TOGETHER = 4
 WAIT_S = 10
 
 
-class Works:
+class DueSeries:
     """Due series, which are deleted one batch after the other; a test can make some of them bad."""
 
     def __init__(self, count: int, *, user_id: str = "somebody") -> None:
@@ -89,81 +89,81 @@ def _own_database(database: EmbeddedPostgres) -> Generator[None]:
 
 
 def test_a_run_without_due_items_carries_out_none() -> None:
-    works = Works(0)
+    due_series = DueSeries(0)
 
-    assert works.due.take(A_CAUSE) == 0
-    assert works.tried == []
+    assert due_series.due.take(A_CAUSE) == 0
+    assert due_series.tried == []
 
 
 def test_due_items_share_transactions_until_none_is_left() -> None:
-    works = Works(2 * TOGETHER + 1)
+    due_series = DueSeries(2 * TOGETHER + 1)
 
-    counts = works.take_all()
+    counts = due_series.take_all()
 
     assert counts == [TOGETHER, TOGETHER, 1, 0]
-    assert [each for tried in works.tried for each in tried] == works.ids
-    assert works.left() == []
+    assert [each for tried in due_series.tried for each in tried] == due_series.ids
+    assert due_series.left() == []
 
 
 def test_a_failed_batch_is_tried_item_by_item_and_the_bad_item_is_left(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    works = Works(2 * TOGETHER)
-    bad = works.ids[1]
-    works.bad[bad] = ValueError("bad")
+    due_series = DueSeries(2 * TOGETHER)
+    bad = due_series.ids[1]
+    due_series.bad[bad] = ValueError("bad")
 
     with caplog.at_level(logging.WARNING, "taskflow.eventing.due"):
-        counts = works.take_all()
+        counts = due_series.take_all()
 
-    first, others = works.ids[:TOGETHER], works.ids[TOGETHER:]
-    assert works.tried == [first, *([each] for each in first), others]
+    first, others = due_series.ids[:TOGETHER], due_series.ids[TOGETHER:]
+    assert due_series.tried == [first, *([each] for each in first), others]
     assert counts == [TOGETHER, 1, 1, 1, 1, TOGETHER, 0]
-    assert works.left() == [bad]
+    assert due_series.left() == [bad]
     assert [record.levelname for record in caplog.records] == ["WARNING", "ERROR"]
     assert str(bad) in caplog.text
 
 
 def test_any_number_of_bad_items_leaves_the_others_carried_out() -> None:
-    works = Works(3 * TOGETHER)
-    bad = works.ids[::2]
-    works.bad = {each: LookupError(each) for each in bad}
+    due_series = DueSeries(3 * TOGETHER)
+    bad = due_series.ids[::2]
+    due_series.bad = {each: LookupError(each) for each in bad}
 
-    works.take_all()
+    due_series.take_all()
 
-    assert works.left() == bad
-    assert all(works.tried.count([each]) == 1 for each in bad), "a bad one was tried again"
+    assert due_series.left() == bad
+    assert all(due_series.tried.count([each]) == 1 for each in bad), "a bad one was tried again"
 
 
 def test_a_single_bad_item_is_passed_over() -> None:
-    works = Works(1)
-    works.bad[works.ids[0]] = ValueError("bad")
+    due_series = DueSeries(1)
+    due_series.bad[due_series.ids[0]] = ValueError("bad")
 
-    counts = works.take_all()
+    counts = due_series.take_all()
 
     assert counts == [1, 0]
-    assert works.tried == [works.ids]
-    assert works.left() == works.ids
+    assert due_series.tried == [due_series.ids]
+    assert due_series.left() == due_series.ids
 
 
 def test_an_item_that_was_passed_over_is_left_to_the_next_run() -> None:
-    works = Works(TOGETHER)
-    works.bad[works.ids[0]] = ValueError("bad")
-    works.take_all()
-    works.bad.clear()
+    due_series = DueSeries(TOGETHER)
+    due_series.bad[due_series.ids[0]] = ValueError("bad")
+    due_series.take_all()
+    due_series.bad.clear()
 
-    works.take_all(works.a_run())
+    due_series.take_all(due_series.a_run())
 
-    assert works.left() == []
+    assert due_series.left() == []
 
 
 def test_a_batch_that_is_refused_by_the_database_is_taken_singly_too() -> None:
-    works = Works(2)
+    due_series = DueSeries(2)
 
     def carry_out(tx: Transaction, taken: Sequence[UUID]) -> None:
         for task in task_store.with_ids(tx, taken):
             # The first is there already; the others are refused with it.
             _save_deleted(tx, task)
-            if task.id == works.ids[0]:
+            if task.id == due_series.ids[0]:
                 task_changes.save_all(tx, new_tasks=[task], events=[])
 
     due = Due(
@@ -172,55 +172,55 @@ def test_a_batch_that_is_refused_by_the_database_is_taken_singly_too() -> None:
         together=TOGETHER,
     )
 
-    counts = works.take_all(due)
+    counts = due_series.take_all(due)
 
     assert counts == [2, 1, 1, 0]
-    assert works.left() == [works.ids[0]]
+    assert due_series.left() == [due_series.ids[0]]
 
 
 def test_an_outage_is_raised_and_not_held_against_the_items() -> None:
-    works = Works(TOGETHER)
-    works.bad[works.ids[2]] = DatabaseUnavailable()
+    due_series = DueSeries(TOGETHER)
+    due_series.bad[due_series.ids[2]] = DatabaseUnavailable()
 
     with pytest.raises(DatabaseUnavailable):
-        works.due.take(A_CAUSE)
-    works.bad.clear()
+        due_series.due.take(A_CAUSE)
+    due_series.bad.clear()
 
-    assert works.take_all() == [TOGETHER, 0]
-    assert works.tried == [works.ids, works.ids]
+    assert due_series.take_all() == [TOGETHER, 0]
+    assert due_series.tried == [due_series.ids, due_series.ids]
 
 
 def test_an_item_that_is_locked_for_too_long_is_left_to_the_next_run() -> None:
-    works = Works(TOGETHER)
-    locked = works.ids[1]
-    works.bad[locked] = LockTimeout()
+    due_series = DueSeries(TOGETHER)
+    locked = due_series.ids[1]
+    due_series.bad[locked] = LockTimeout()
 
-    works.take_all()
-    left = works.left()
-    works.bad.clear()
+    due_series.take_all()
+    left = due_series.left()
+    due_series.bad.clear()
 
     assert left == [locked]
-    assert works.take_all(works.a_run()) == [1, 0]
+    assert due_series.take_all(due_series.a_run()) == [1, 0]
 
 
 def test_a_user_whose_item_failed_comes_after_all_other_users() -> None:
-    works, theirs = Works(3), Works(3, user_id="somebody else")
-    works.bad = {each: ValueError("bad") for each in works.ids}
+    due_series, theirs = DueSeries(3), DueSeries(3, user_id="somebody else")
+    due_series.bad = {each: ValueError("bad") for each in due_series.ids}
 
-    works.take_all()
+    due_series.take_all()
 
-    first, others = works.ids[0], works.ids[1:]
-    assert len(works.tried[0]) == TOGETHER
-    assert [each for [each] in works.tried[1:5]] == [first, *theirs.ids]
-    assert {each for tried in works.tried[5:] for each in tried} == {*others}
-    assert works.left() == works.ids
+    first, others = due_series.ids[0], due_series.ids[1:]
+    assert len(due_series.tried[0]) == TOGETHER
+    assert [each for [each] in due_series.tried[1:5]] == [first, *theirs.ids]
+    assert {each for tried in due_series.tried[5:] for each in tried} == {*others}
+    assert due_series.left() == due_series.ids
 
 
 def test_a_database_that_is_away_is_raised() -> None:
-    works = Works(0)
+    due_series = DueSeries(0)
 
     with database_at(NOWHERE), pytest.raises(DatabaseUnavailable):
-        works.due.take(A_CAUSE)
+        due_series.due.take(A_CAUSE)
 
 
 def test_an_error_in_finding_due_items_is_raised_and_not_held_against_an_item() -> None:
@@ -235,13 +235,13 @@ def test_an_error_in_finding_due_items_is_raised_and_not_held_against_an_item() 
 
 
 def test_many_runs_at_once_carry_out_each_item_once() -> None:
-    works = Works(40)
+    due_series = DueSeries(40)
 
     with ThreadPoolExecutor(4) as pool:
-        running = [pool.submit(works.take_all, works.a_run()) for _ in range(4)]
+        running = [pool.submit(due_series.take_all, due_series.a_run()) for _ in range(4)]
         for done in running:
             done.result(WAIT_S)
 
-    tried = [each for together in works.tried for each in together]
-    assert sorted(tried) == sorted(works.ids)
-    assert works.left() == []
+    tried = [each for together in due_series.tried for each in together]
+    assert sorted(tried) == sorted(due_series.ids)
+    assert due_series.left() == []

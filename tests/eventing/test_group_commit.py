@@ -12,7 +12,7 @@ from tests.support.polling import eventually
 SOON_S = 10
 
 
-class Workshop:
+class GroupWork:
     """Work that a test can hold up and make fail; it remembers what was done together."""
 
     def __init__(self) -> None:
@@ -59,92 +59,92 @@ class Workshop:
         self.held.set()
 
     def close(self) -> None:
-        """Wait for everybody."""
+        """Wait for all requests."""
         self._pool.shutdown()
 
 
 @pytest.fixture
-def workshop(monkeypatch: pytest.MonkeyPatch) -> Generator[Workshop]:
+def group_work(monkeypatch: pytest.MonkeyPatch) -> Generator[GroupWork]:
     monkeypatch.setattr("taskflow.eventing.group_commit.PATIENCE_S", SOON_S)
-    made = Workshop()
+    made = GroupWork()
     yield made
     made.close()
 
 
-def test_a_single_request_is_served_alone(workshop: Workshop) -> None:
-    assert [workshop.group_commit.do(item) for item in (1, 2)] == ["1", "2"]
+def test_a_single_request_is_served_alone(group_work: GroupWork) -> None:
+    assert [group_work.group_commit.do(item) for item in (1, 2)] == ["1", "2"]
 
-    assert workshop.done == [[1], [2]]
+    assert group_work.done == [[1], [2]]
 
 
 def test_requests_during_a_commit_are_served_together_in_the_order_they_came(
-    workshop: Workshop,
+    group_work: GroupWork,
 ) -> None:
-    first = workshop.hold_up()
-    others = workshop.ask(range(1, 11))
-    workshop.release()
+    first = group_work.hold_up()
+    others = group_work.ask(range(1, 11))
+    group_work.release()
 
     assert [one.result() for one in (first, *others)] == [str(item) for item in range(11)]
-    assert workshop.done == [[0], list(range(1, 11))]
+    assert group_work.done == [[0], list(range(1, 11))]
 
 
-def test_no_more_requests_are_served_together_than_the_limit(workshop: Workshop) -> None:
-    first = workshop.hold_up()
-    others = workshop.ask(range(1, TOGETHER_MAX + 6))
-    workshop.release()
+def test_no_more_requests_are_served_together_than_the_limit(group_work: GroupWork) -> None:
+    first = group_work.hold_up()
+    others = group_work.ask(range(1, TOGETHER_MAX + 6))
+    group_work.release()
 
     assert [one.result() for one in (first, *others)] == [
         str(item) for item in range(TOGETHER_MAX + 6)
     ]
-    assert [len(items) for items in workshop.done] == [1, TOGETHER_MAX, 5]
+    assert [len(items) for items in group_work.done] == [1, TOGETHER_MAX, 5]
 
 
-def test_each_request_of_a_failed_group_is_served_alone(workshop: Workshop) -> None:
-    workshop.bad = {3}
-    first = workshop.hold_up()
-    others = workshop.ask(range(1, 6))
-    workshop.release()
+def test_each_request_of_a_failed_group_is_served_alone(group_work: GroupWork) -> None:
+    group_work.bad = {3}
+    first = group_work.hold_up()
+    others = group_work.ask(range(1, 6))
+    group_work.release()
 
     answers = [one.exception() or one.result() for one in (first, *others)]
     assert [str(answer) for answer in answers] == ["0", "1", "2", "3", "4", "5"]
     assert [isinstance(answer, ValueError) for answer in answers].index(True) == 3
-    together, *alone = workshop.done[1:]
+    together, *alone = group_work.done[1:]
     assert together == [1, 2, 3, 4, 5]
     assert sorted(alone) == [[1], [2], [3], [4], [5]]
 
 
 def test_a_request_that_fails_alone_is_not_served_twice_and_others_go_on(
-    workshop: Workshop,
+    group_work: GroupWork,
 ) -> None:
-    workshop.bad = {0}
-    first = workshop.hold_up()
-    others = workshop.ask([1, 2])
-    workshop.release()
+    group_work.bad = {0}
+    first = group_work.hold_up()
+    others = group_work.ask([1, 2])
+    group_work.release()
 
     with pytest.raises(ValueError, match="0"):
         first.result()
     assert [one.result() for one in others] == ["1", "2"]
-    assert workshop.done == [[0], [1, 2]]
+    assert group_work.done == [[0], [1, 2]]
 
 
 def test_a_request_that_has_waited_too_long_is_served_alone(
-    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+    group_work: GroupWork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = workshop.hold_up()
+    first = group_work.hold_up()
     monkeypatch.setattr("taskflow.eventing.group_commit.PATIENCE_S", 0.01)
 
-    assert [workshop.group_commit.do(item) for item in (1, 2)] == ["1", "2"]
+    assert [group_work.group_commit.do(item) for item in (1, 2)] == ["1", "2"]
     assert not first.done()
 
-    workshop.release()
+    group_work.release()
     assert first.result() == "0"
-    assert workshop.done == [[0], [1], [2]]
+    assert group_work.done == [[0], [1], [2]]
 
 
-def test_each_of_many_requests_is_served_once(workshop: Workshop) -> None:
+def test_each_of_many_requests_is_served_once(group_work: GroupWork) -> None:
     with ThreadPoolExecutor(16) as pool:
-        answers = list(pool.map(workshop.group_commit.do, range(1, 2001)))
+        answers = list(pool.map(group_work.group_commit.do, range(1, 2001)))
 
     assert answers == [str(item) for item in range(1, 2001)]
-    assert sorted(item for items in workshop.done for item in items) == list(range(1, 2001))
-    assert workshop.group_commit.waiting == 0
+    assert sorted(item for items in group_work.done for item in items) == list(range(1, 2001))
+    assert group_work.group_commit.waiting == 0

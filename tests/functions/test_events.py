@@ -41,7 +41,7 @@ def _messages(api: Api, query: str) -> dict[str, Any]:
     return content(answer)
 
 
-def _a_life(user: SignedIn) -> str:
+def _a_task_with_history(user: SignedIn) -> str:
     """Change a task in every way; return its id."""
     api = Api(user)
     task_id = str(content(api.post("/api/tasks", {"title": "Buy milk"}))["id"])
@@ -108,7 +108,7 @@ def _newest(user_id: str, seq: int) -> Generator[None]:
 
 
 def test_the_history_tells_a_tasks_whole_life_in_order(user: SignedIn, api: Api) -> None:
-    task_id = _a_life(user)
+    task_id = _a_task_with_history(user)
 
     history = _history(api, task_id)
 
@@ -130,7 +130,7 @@ def test_the_history_tells_a_tasks_whole_life_in_order(user: SignedIn, api: Api)
 
 
 def test_the_history_does_not_tell_the_actor_and_the_origin(user: SignedIn, api: Api) -> None:
-    task_id = _a_life(user)
+    task_id = _a_task_with_history(user)
     told = {"User-Agent": "a-telling-client"}
     api.post(f"/api/tasks/{task_id}/restore", headers=told)
     corrected = log_of(user.user_id)[6]
@@ -160,7 +160,7 @@ def test_the_history_holds_the_events_of_its_task_alone(user: SignedIn, api: Api
 
 @pytest.mark.parametrize("limit", [1, 2, 4, 9, 200])
 def test_the_pages_of_a_history_hold_all_its_events(user: SignedIn, api: Api, limit: int) -> None:
-    task_id = _a_life(user)
+    task_id = _a_task_with_history(user)
     seen: list[str] = []
     pages, query = 0, f"?limit={limit}"
 
@@ -180,7 +180,7 @@ def test_the_pages_of_a_history_hold_all_its_events(user: SignedIn, api: Api, li
 def test_the_history_of_another_users_task_is_not_found(
     user: SignedIn, other: SignedIn, query: str
 ) -> None:
-    task_id = _a_life(other)
+    task_id = _a_task_with_history(other)
     own = a_stored_task(user.user_id)
     Api(user).patch(f"/api/tasks/{own.id}", {"title": "x"})
     cursor = _history(Api(user), own.id, "?limit=1")["next_cursor"]
@@ -219,7 +219,7 @@ def test_a_wrong_query_of_a_history_is_named(
 
 
 def test_messages_are_the_events_after_since(user: SignedIn, api: Api) -> None:
-    _a_life(user)
+    _a_task_with_history(user)
     log = log_of(user.user_id)
 
     for since in range(len(log) + 1):
@@ -235,7 +235,7 @@ def test_messages_are_the_events_after_since(user: SignedIn, api: Api) -> None:
 
 
 def test_messages_without_since_begin_now(user: SignedIn, api: Api) -> None:
-    _a_life(user)
+    _a_task_with_history(user)
 
     assert _messages(api, "") == {"items": [], "seq": 10, "resync": False}
 
@@ -270,7 +270,7 @@ def test_messages_come_in_portions_that_join_without_a_gap(user: SignedIn, api: 
 
 
 def test_a_portion_of_messages_is_as_large_as_asked(user: SignedIn, api: Api) -> None:
-    _a_life(user)
+    _a_task_with_history(user)
 
     page = _messages(api, "?since=0&limit=3")
 
@@ -291,7 +291,7 @@ def test_a_request_that_waits_in_vain_is_answered_empty_with_its_seq(api: Api) -
 
 
 def test_a_user_sees_their_own_messages_alone(user: SignedIn, other: SignedIn) -> None:
-    _a_life(other)
+    _a_task_with_history(other)
 
     page = _messages(Api(user), "?since=0")
 

@@ -45,26 +45,26 @@ def test_the_expired_rows_of_users_who_never_come_back_are_deleted_in_parts(
         session_store.add_ticket(tx, tokens.new_secret(), ticket, expires_at=now, now=now)
         attempt_store.begin(tx, user.user_id, "192.0.2.1", now=now)
         attempt_store.remember_place(tx, user.user_id, "192.0.2.1", now=now - timedelta(days=59))
-    before = _left_by(user)
+    before = _rows_left_by(user)
 
     set_clock(now + timedelta(hours=23))
     tick("purge-expired")
-    after_hours = _left_by(user)
+    after_hours = _rows_left_by(user)
     set_clock(now + timedelta(days=31))
     keys_left: list[int] = []
     for _ in range(3):
         tick("purge-expired")
-        keys_left.append(_left_by(user)["idempotency_keys"])
+        keys_left.append(_rows_left_by(user)["idempotency_keys"])
 
     assert before["idempotency_keys"] == after_hours["idempotency_keys"] == 5
     assert after_hours["sessions"] == before["sessions"] > 0
     assert after_hours["login_places"] == before["login_places"] == 1
     # A run of these tests takes one part of each kind.
     assert keys_left == [3, 1, 0]
-    assert not any(_left_by(user).values())
+    assert not any(_rows_left_by(user).values())
 
 
-def _left_by(user: SignedIn) -> dict[str, int]:
+def _rows_left_by(user: SignedIn) -> dict[str, int]:
     counted = hashlib.sha256(f"account\n{user.user_id}".encode()).digest()
     of_sessions = select(SESSIONS.c.id).where(SESSIONS.c.user_id == user.user_id)
     with transaction(A_CAUSE) as tx:

@@ -20,7 +20,7 @@ from taskflow.storage.transactions import engine
 from tests.support.data.accounts import A_CAUSE, SignedIn, a_user
 from tests.support.data.builders import a_draft, a_stored_task, append
 from tests.support.data.bulk_events import add_events
-from tests.support.database.plans import counted
+from tests.support.database.plans import counted_reads
 from tests.support.database.temporary import a_database
 from tests.support.delivery.subscribers import assert_taken, reconcile, tick
 from tests.support.settings import changed_settings
@@ -215,7 +215,7 @@ def test_a_run_reads_the_new_events_and_not_the_whole_log(set_clock: SetClock) -
     assert_taken(tick("reconcile-consumers"))
     set_clock(clock.now() + timedelta(minutes=6))
 
-    with counted(engine()) as reads:
+    with counted_reads(engine()) as reads:
         assert_taken(tick("reconcile-consumers"))
 
     assert asked_again() == [(user.user_id, seq) for seq in range(2, 7)]
@@ -233,7 +233,7 @@ def test_one_transaction_reads_a_part_and_the_next_run_goes_on(set_clock: SetClo
 
     reached: list[int] = []
     for _ in range(4):
-        with counted(engine()) as reads:
+        with counted_reads(engine()) as reads:
             assert_taken(tick("reconcile-consumers"))
         reached.append(reconciled_position())
         # An event's place in the index, itself, and its claim.

@@ -21,7 +21,7 @@ from tests.support.data.accounts import A_CAUSE, SignedIn, a_user
 from tests.support.data.builders import a_stored_task, log_of
 from tests.support.kafka.broker import Broker
 from tests.support.kafka.settings import KafkaSettings, kafka_settings, using
-from tests.support.kafka.topics import Topics, all_in
+from tests.support.kafka.topics import Topics, all_messages_in
 from tests.support.polling import eventually
 
 SOON_S = 30
@@ -46,7 +46,7 @@ def publishing(count: int = 1, *, sweep_every_s: float | None = None) -> Generat
 def seqs_in(kafka: KafkaSettings) -> dict[str, list[int]]:
     """Return the `seq` of each user's events in the topic, as it holds them."""
     found: defaultdict[str, list[int]] = defaultdict(list)
-    for message in all_in(kafka.bootstrap_servers, kafka.tasks):
+    for message in all_messages_in(kafka.bootstrap_servers, kafka.tasks):
         event = json.loads(message.value() or b"")
         found[event["user_id"]].append(event["seq"])
     return found
@@ -87,7 +87,7 @@ def test_a_record_is_the_event_with_the_user_as_its_key(
         publisher.notify({user.user_id: 2})
         eventually(is_published(user, 2), within_s=SOON_S)
 
-    [_, created] = all_in(kafka.bootstrap_servers, kafka.tasks)
+    [_, created] = all_messages_in(kafka.bootstrap_servers, kafka.tasks)
     event: Event = log_of(user.user_id)[1]
     assert created.key() == user.user_id.encode()
     assert created.value() == event.record_json().encode()

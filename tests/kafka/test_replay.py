@@ -19,7 +19,7 @@ from tests.support.data.accounts import A_CAUSE, SignedIn, a_user
 from tests.support.data.builders import a_stored_task
 from tests.support.database.tampering import tamper
 from tests.support.database.temporary import a_database
-from tests.support.kafka.broker import Broker, BrokerElsewhere, quiet
+from tests.support.kafka.broker import Broker, ExternalBroker, quiet_settings
 from tests.support.kafka.settings import KafkaSettings, kafka_settings, using
 from tests.support.kafka.topics import Topics
 from tests.support.processes.command_line import taskflow
@@ -29,7 +29,7 @@ WITHIN_S = 30
 
 @pytest.fixture
 def kafka(
-    database: EmbeddedPostgres, broker: Broker | BrokerElsewhere, topics: Topics
+    database: EmbeddedPostgres, broker: Broker | ExternalBroker, topics: Topics
 ) -> Generator[KafkaSettings]:
     """Give a test a database of its own: all tasks are compared."""
     here = kafka_settings(topics, broker.bootstrap_servers)
@@ -126,7 +126,7 @@ def test_an_event_of_a_newer_schema_version_is_refused_and_counted(
     publish()
     with transaction(A_CAUSE) as tx:
         newest = events.after(tx, user.user_id, 50)[0]
-    producer = Producer(quiet(kafka.bootstrap_servers))
+    producer = Producer(quiet_settings(kafka.bootstrap_servers))
     producer.produce(kafka.tasks, value=replace(newest, schema_version=2).record_json())
     producer.flush(WITHIN_S)
 
@@ -147,7 +147,7 @@ def test_an_event_of_a_newer_schema_version_is_refused_and_counted(
 
 def test_a_record_that_is_no_event_is_passed_over(kafka: KafkaSettings, user: SignedIn) -> None:
     del user
-    producer = Producer(quiet(kafka.bootstrap_servers))
+    producer = Producer(quiet_settings(kafka.bootstrap_servers))
     for value in (b"no JSON", b"[]", b'{"event_type": "task.created"}', b"1", b""):
         producer.produce(kafka.tasks, value=value)
     producer.flush(WITHIN_S)

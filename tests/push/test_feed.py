@@ -21,7 +21,7 @@ from taskflow.push.websocket import whole_sends
 from taskflow.storage import DatabaseUnavailable, Transaction, events, run, transaction
 from tests.support.data.accounts import A_CAUSE, SignedIn
 from tests.support.data.builders import a_draft, a_stored_task, log_of
-from tests.support.network.sockets import Message, close_code, heard, heard_up_to, seqs
+from tests.support.network.sockets import Message, close_code, receive, receive_up_to, seqs
 from tests.support.network.websocket_pair import WebSocketPair, a_websocket_pair
 from tests.support.polling import eventually
 
@@ -42,7 +42,7 @@ def _following(feed: Feed, user: SignedIn, *, since: int | None = None) -> Gener
         )
         thread = threading.Thread(target=feed.stream, args=(user.user_id, since, connection))
         thread.start()
-        assert heard(pair.client)["type"] == "task.sync"
+        assert receive(pair.client)["type"] == "task.sync"
         yield pair
         connection.close_soon(CloseCode.SERVICE_RESTART)
         thread.join(WAIT_S)
@@ -73,7 +73,7 @@ def test_an_event_with_a_notification_is_heard_at_once(user: SignedIn) -> None:
 
         feed.notify({user.user_id: 2})
 
-        message = heard(pair.client, within_s=SOON_S)
+        message = receive(pair.client, within_s=SOON_S)
     assert (message["seq"], message["data"]["id"]) == (2, str(task.id))
 
 
@@ -81,7 +81,7 @@ def test_an_event_without_a_notification_is_heard_at_the_next_check(user: Signed
     with _following(Feed(poll_s=0), user) as pair:
         a_stored_task(user.user_id)
 
-        assert heard(pair.client, within_s=3 * CHECK_S)["seq"] == 2
+        assert receive(pair.client, within_s=3 * CHECK_S)["seq"] == 2
 
 
 def test_a_polling_feed_hears_all_commits_at_once(user: SignedIn, other: SignedIn) -> None:
@@ -89,11 +89,11 @@ def test_a_polling_feed_hears_all_commits_at_once(user: SignedIn, other: SignedI
     with _following(feed, user) as mine, _following(feed, other) as theirs:
         # What is committed before its first poll, the feed hears of by its check.
         a_stored_task(user.user_id)
-        heard(mine.client)
+        receive(mine.client)
         for number in range(20):
             a_stored_task((user if number % 2 else other).user_id)
             began_s = time.monotonic()
-            heard((mine if number % 2 else theirs).client)
+            receive((mine if number % 2 else theirs).client)
             assert time.monotonic() - began_s < SOON_S
 
 
@@ -106,10 +106,10 @@ def test_a_poll_finds_an_event_that_commits_after_a_later_one(
         with transaction(A_CAUSE) as slow:
             task = _append_one(slow, user)
             a_stored_task(other.user_id)
-            assert heard(theirs.client)["seq"] == 2
+            assert receive(theirs.client)["seq"] == 2
         began_s = time.monotonic()
 
-        message = heard(mine.client)
+        message = receive(mine.client)
 
         assert time.monotonic() - began_s < SOON_S
     assert (message["seq"], message["data"]["id"]) == (2, str(task.id))
@@ -146,7 +146,7 @@ def test_all_sockets_of_a_user_hear_its_messages_and_those_of_others_none(
         for number in range(5):
             a_stored_task(user.user_id)
             feed.notify({user.user_id: number + 2})
-        found = [heard_up_to(one.client, 6), heard_up_to(two.client, 6)]
+        found = [receive_up_to(one.client, 6), receive_up_to(two.client, 6)]
         nothing = _heard_within(theirs, 2 * CHECK_S)
 
     assert [seqs(messages) for messages in found] == [[2, 3, 4, 5, 6], [1, 2, 3, 4, 5, 6]]
@@ -169,7 +169,7 @@ def test_sockets_that_connect_while_events_are_written_miss_and_double_no_messag
     found: list[list[int]] = []
     while len(found) < 20:
         with _following(feed, user, since=0) as pair:
-            found.append(seqs(heard_up_to(pair.client, min(101, 5 * len(found) + 1))))
+            found.append(seqs(receive_up_to(pair.client, min(101, 5 * len(found) + 1))))
     writing.join(WAIT_S)
 
     assert all(run == list(range(1, len(run) + 1)) for run in found)
@@ -193,14 +193,14 @@ def test_sockets_that_read_nothing_hold_up_only_the_resumes_of_their_own_user(
         eventually(lambda: _is_blocked(deaf))
         threads[1].start()
         with _following(feed, user), _following(feed, other, since=0) as theirs:
-            assert heard(theirs.client)["seq"] == 1
+            assert receive(theirs.client)["seq"] == 1
         with pytest.raises(TimeoutError):
             second.client.recv(timeout=SOON_S)
 
         whole_sends(deaf.server).abort()
 
-        assert heard(second.client)["type"] == "task.sync"
-        assert seqs(heard_up_to(second.client, 31)) == list(range(1, 32))
+        assert receive(second.client)["type"] == "task.sync"
+        assert seqs(receive_up_to(second.client, 31)) == list(range(1, 32))
         whole_sends(second.server).abort()
         for thread in threads:
             thread.join(WAIT_S)
@@ -274,7 +274,7 @@ def test_a_feed_outlives_the_loss_of_its_connections(user: SignedIn) -> None:
             _lose_all_connections()
             run(lambda tx: _append_one(tx, user), A_CAUSE)
 
-            assert heard(pair.client)["seq"] == seq
+            assert receive(pair.client)["seq"] == seq
 
 
 def _lose_all_connections() -> None:
@@ -295,7 +295,7 @@ def test_a_feed_without_sockets_sends_no_query(
     feed = Feed(poll_s=POLL_S)
     with _following(feed, user) as pair:
         a_stored_task(user.user_id)
-        heard(pair.client)
+        receive(pair.client)
     asked: list[object] = []
 
     def refuse(*asking: object) -> None:
@@ -336,7 +336,7 @@ def test_a_feed_without_commits_compares_no_user_with_the_log(
             eventually(rests)
             a_stored_task(user.user_id)
 
-            assert heard(pair.client)["seq"] == seq
+            assert receive(pair.client)["seq"] == seq
 
 
 def _from_kafka(user: SignedIn, *seqs: int) -> list[KafkaEvent]:
@@ -358,7 +358,7 @@ def test_a_message_from_kafka_is_heard_without_reading_the_log(
 
             feed.receive(brought)
 
-            assert seqs([heard(pair.client), heard(pair.client)]) == [2, 3]
+            assert seqs([receive(pair.client), receive(pair.client)]) == [2, 3]
 
 
 def _no_log(*_: object, **__: object) -> None:
@@ -381,7 +381,7 @@ def test_messages_that_kafka_doubles_or_leaves_out_are_heard_once_and_in_order(
             feed.receive([brought])
 
         # The last may come by the check alone: nothing says that it is missing.
-        found = heard_up_to(pair.client, 5)
+        found = receive_up_to(pair.client, 5)
         nothing = _heard_within(pair, SOON_S)
     assert (seqs(found), nothing) == ([2, 3, 4, 5], [])
 
@@ -399,7 +399,7 @@ def test_messages_of_two_topics_that_arrive_out_of_order_need_no_read_of_the_log
         feed.receive(_from_kafka(user, 3, 4))
         feed.receive(_from_kafka(user, 2))
 
-        assert seqs(heard_up_to(pair.client, 4)) == [2, 3, 4]
+        assert seqs(receive_up_to(pair.client, 4)) == [2, 3, 4]
         assert time.monotonic() - began_s < SOON_S
 
 
@@ -415,7 +415,7 @@ def test_early_messages_that_are_too_large_to_keep_are_read_from_the_log(
 
         feed.receive([KafkaEvent(user.user_id, seq, texts[seq]) for seq in (4, 3, 2)])
 
-        assert seqs(heard_up_to(pair.client, 4, within_s=SOON_S)) == [2, 3, 4]
+        assert seqs(receive_up_to(pair.client, 4, within_s=SOON_S)) == [2, 3, 4]
 
 
 def test_an_event_whose_record_in_kafka_is_not_ours_is_read_from_the_log(user: SignedIn) -> None:
@@ -425,7 +425,7 @@ def test_an_event_whose_record_in_kafka_is_not_ours_is_read_from_the_log(user: S
 
         feed.receive([KafkaEvent(user.user_id, 2, None), KafkaEvent("nobody", 7, "{}")])
 
-        message = heard(pair.client, within_s=SOON_S)
+        message = receive(pair.client, within_s=SOON_S)
     assert message["data"]["id"] == str(task.id)
 
 
@@ -435,18 +435,18 @@ def test_a_polling_feed_reads_the_log_only_while_kafka_brings_nothing(
     feed = Feed(poll_s=POLL_S)
     with _following(feed, user) as pair:
         a_stored_task(user.user_id)
-        heard(pair.client)
+        receive(pair.client)
         a_stored_task(user.user_id)
         feed.receive(_from_kafka(user, 3))
-        heard(pair.client)
+        receive(pair.client)
 
         # Now Kafka is silent: the check finds the first, and then the log is followed again.
         a_stored_task(user.user_id)
-        heard(pair.client, within_s=3 * CHECK_S)
+        receive(pair.client, within_s=3 * CHECK_S)
         eventually(lambda: _follows_the_log(feed), within_s=3 * CHECK_S)
         a_stored_task(user.user_id)
         began_s = time.monotonic()
-        heard(pair.client)
+        receive(pair.client)
         assert time.monotonic() - began_s < SOON_S
 
         feed.receive(_from_kafka(user, 3, 4, 5))

@@ -17,15 +17,15 @@ from tests.support.data.accounts import SignedIn, a_user
 from tests.support.data.due_items import (
     add_reminders,
     add_series,
+    check_all_are_carried_out,
     check_all_is_audited,
-    check_all_is_through,
     lateness_s,
 )
 from tests.support.database.connection import database_of
 from tests.support.load.chaos import JWT_SECRET
 from tests.support.load.reminder_races import Race
 from tests.support.network.remote import Remote, a_new_user
-from tests.support.network.sockets import Message, following, heard
+from tests.support.network.sockets import Message, following, receive
 from tests.support.polling import eventually
 from tests.support.processes.system import System
 
@@ -39,7 +39,7 @@ LATE_MAX_S = {"reminders": 60, "series": 300}
 """The worst that N2 and R8 allow."""
 
 
-class Ear(threading.Thread):
+class ReminderListener(threading.Thread):
     """A socket of one user, which notes when each reminder came."""
 
     def __init__(self, system: System, user: SignedIn) -> None:
@@ -58,10 +58,10 @@ class Ear(threading.Thread):
             self.listens.set()
             while not self._closing.is_set():
                 with suppress(TimeoutError):
-                    self._hear(heard(socket, within_s=1))
+                    self._hear(receive(socket, within_s=1))
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the socket."""
         self._closing.set()
         self.join()
 
@@ -114,8 +114,8 @@ def figures(seconds: Sequence[float]) -> str:
 
 def test_a_thousand_reminders_over_two_minutes_come_in_time(system: System) -> None:
     users = [a_new_user(system) for _ in range(USERS)]
-    ears = [Ear(system, user) for user in users]
-    assert all(ear.listens.wait(timeout=10) for ear in ears)
+    listeners = [ReminderListener(system, user) for user in users]
+    assert all(listener.listens.wait(timeout=10) for listener in listeners)
     begin = clock.now() + timedelta(seconds=40)
     times = [begin + timedelta(seconds=random.uniform(0, SPREAD_S)) for _ in range(REMINDERS)]
 
@@ -125,19 +125,19 @@ def test_a_thousand_reminders_over_two_minutes_come_in_time(system: System) -> N
                 remote.create(reminders=[{"remind_at": at.isoformat()}])
 
     def all_came() -> None:
-        assert sum(len(ear.late_s) for ear in ears) == REMINDERS
+        assert sum(len(listener.late_s) for listener in listeners) == REMINDERS
 
     try:
         assert clock.now() < begin
         eventually(all_came, within_s=SPREAD_S + 60)
     finally:
-        for ear in ears:
-            ear.close()
-    late_s = [late for ear in ears for late in ear.late_s]
+        for listener in listeners:
+            listener.close()
+    late_s = [late for listener in listeners for late in listener.late_s]
     print(f"\n{REMINDERS} reminders, due to socket, ms: {figures(late_s)}")
     assert min(late_s) >= 0
     assert max(late_s) < 1
-    assert {number for ear in ears for number in ear.heard.values()} == {1}
+    assert {number for listener in listeners for number in listener.heard.values()} == {1}
 
 
 def test_a_thousand_tasks_changed_by_two_devices_keep_their_due_reminders_right(
@@ -170,7 +170,7 @@ def test_fifty_thousand_due_items_of_one_minute_come_in_time(own_system: System,
         quiet_s = [took for probe in probes for took in probe.took_s]
         for probe in probes:
             probe.took_s.clear()
-        eventually(lambda: check_all_is_through(kind, MANY), within_s=600)
+        eventually(lambda: check_all_are_carried_out(kind, MANY), within_s=600)
         through_s = (clock.now() - begin).total_seconds()
         busy_s = [took for probe in probes for took in probe.took_s]
         for probe in probes:

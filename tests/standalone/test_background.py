@@ -38,7 +38,7 @@ ENDED_WITHIN_S = 20
 CONSUMER = "record-audit-entry"
 
 
-class Witnessed:
+class KillingConsumers:
     """The real consumers; what they have done can be acted upon before they answer."""
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ def a_delivery_process(folder: Path) -> Generator[subprocess.Popen[str]]:
 def test_an_event_whose_delivery_was_not_recorded_comes_again_and_has_its_effect_once(
     folder: Path,
 ) -> None:
-    consumers = Witnessed()
+    consumers = KillingConsumers()
     user = a_user()
     with serving(consumers, folder / CONSUMERS_SOCKET):
         with a_delivery_process(folder) as process:

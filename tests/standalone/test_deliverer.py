@@ -29,8 +29,8 @@ from tests.support.delivery.deliverers import (
     SINK,
     attempts,
     delivering,
+    mark_up_to_date,
     progress_of,
-    up_to_date,
     wait_for_attempts,
 )
 from tests.support.delivery.scripted_subscriber import (
@@ -54,7 +54,7 @@ NEVER = [301, 400, 401, 403, 405, 410, 413, 415, 422]
 def consumer() -> str:
     """Name a consumer that nothing has to be brought to yet."""
     name = f"consumer-{uuid4().hex[:8]}"
-    up_to_date(name)
+    mark_up_to_date(name)
     return name
 
 
@@ -540,7 +540,7 @@ def test_a_user_whose_event_fails_holds_up_no_other_user(
 def test_a_consumer_that_hangs_holds_up_no_other_consumer(
     served: Path, subscriber: ScriptedSubscriber, consumer: str
 ) -> None:
-    up_to_date("hanging")
+    mark_up_to_date("hanging")
     released = threading.Event()
 
     def script(delivered: Delivered) -> tuple[int, str]:

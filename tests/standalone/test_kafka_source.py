@@ -22,11 +22,11 @@ from taskflow.storage import consumer_store, transaction
 from taskflow.storage.consumer_store import Start, Starts
 from tests.support.data.accounts import A_CAUSE, SignedIn, a_user
 from tests.support.data.builders import a_stored_task
-from tests.support.delivery.deliverers import SINK, Delivering, attempts, delivering
+from tests.support.delivery.deliverers import SINK, RunningDeliverers, attempts, delivering
 from tests.support.delivery.scripted_subscriber import NO_CONTENT, Delivered, ScriptedSubscriber
-from tests.support.kafka.broker import Broker, BrokerElsewhere, quiet
+from tests.support.kafka.broker import Broker, ExternalBroker, quiet_settings
 from tests.support.kafka.settings import KafkaSettings, kafka_settings, using
-from tests.support.kafka.topics import Topics, all_in
+from tests.support.kafka.topics import Topics, all_messages_in
 from tests.support.polling import eventually
 
 SOON_S = 40
@@ -50,7 +50,7 @@ def started(consumer: Consumer) -> Start:
 @contextmanager
 def delivering_from_kafka(
     served: Path, consumer: Consumer, member: str = "one"
-) -> Generator[Delivering]:
+) -> Generator[RunningDeliverers]:
     source = KafkaSource(consumer, member, started(consumer))
     with delivering(served, consumer.name, source) as running:
         yield running
@@ -140,7 +140,7 @@ def test_events_of_a_partition_that_is_added_later_are_not_missed(
     served: Path,
     subscriber: ScriptedSubscriber,
     topics: Topics,
-    broker: Broker | BrokerElsewhere,
+    broker: Broker | ExternalBroker,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "CLOCKS_DIFFER_BY", timedelta(0))
@@ -154,7 +154,7 @@ def test_events_of_a_partition_that_is_added_later_are_not_missed(
             published(*users, tasks=1)
             for user in users:
                 wait_for(subscriber, consumer, user, [1, 2])
-    used = {message.partition() for message in all_in(broker.bootstrap_servers, tasks)}
+    used = {message.partition() for message in all_messages_in(broker.bootstrap_servers, tasks)}
     assert len(used) > 1
 
 
@@ -233,7 +233,7 @@ def test_a_user_whose_event_is_retried_holds_up_no_other_user(
 
 
 def test_an_offset_is_committed_only_after_all_earlier_deliveries(
-    served: Path, subscriber: ScriptedSubscriber, topics: Topics, broker: Broker | BrokerElsewhere
+    served: Path, subscriber: ScriptedSubscriber, topics: Topics, broker: Broker | ExternalBroker
 ) -> None:
     consumer, users = a_consumer(), [a_user(), a_user()]
     with using(kafka_settings(topics, broker.bootstrap_servers, partitions=1)):
@@ -277,7 +277,7 @@ def test_a_record_that_is_no_event_goes_to_the_dead_letters_and_holds_up_no_even
         return (400, "no event") if is_poison and delivered.subscriber != SINK else NO_CONTENT
 
     subscriber.script = script
-    producer = Producer(quiet(kafka.bootstrap_servers))
+    producer = Producer(quiet_settings(kafka.bootstrap_servers))
     producer.produce(kafka.tasks, key=user.user_id.encode(), value=b"no JSON")
     producer.flush(SOON_S)
     published(user, tasks=1)

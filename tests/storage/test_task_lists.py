@@ -20,7 +20,7 @@ from taskflow.storage.task_lists import SORTABLE, Found, Position, TaskFilter
 from taskflow.storage.transactions import engine
 from tests.support.data.accounts import A_CAUSE, SignedIn
 from tests.support.data.builders import A_TIME, a_recurring_task, a_task
-from tests.support.database.plans import counted
+from tests.support.database.plans import counted_reads
 from tests.support.database.temporary import a_database
 
 MANY = 20_000
@@ -111,7 +111,7 @@ def looking_at_few(monkeypatch: pytest.MonkeyPatch) -> int:
 
 def _page(wanted: TaskFilter, sort: str, after: Position | None = None) -> tuple[Found, int]:
     """Return a page, and how many rows were read for it."""
-    with counted(engine()) as reads, transaction(A_CAUSE) as tx:
+    with counted_reads(engine()) as reads, transaction(A_CAUSE) as tx:
         found = task_lists.list_of(tx, "somebody", wanted, sort=sort, after=after, limit=LIMIT)
     return found, reads.rows
 

@@ -91,7 +91,7 @@ def append(*happened: NewEvent) -> None:
         events.append(tx, happened)
 
 
-def said(event: NewEvent) -> dict[str, Any]:
+def json_data(event: NewEvent) -> dict[str, Any]:
     """Return the data of an event that is not stored yet, as they come out of JSON."""
     return json.loads(compact_json(event.data))
 

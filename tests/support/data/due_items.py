@@ -84,7 +84,7 @@ def check_all_is_audited() -> None:
     assert missing == 0
 
 
-def check_all_is_through(kind: str, number: int) -> None:
+def check_all_are_carried_out(kind: str, number: int) -> None:
     """Check that all reminders were sent, or all occurrences created."""
     query = {
         "reminders": select(func.count()).where(REMINDERS.c.status == "sent"),

@@ -34,7 +34,7 @@ class Reads:
 
 
 @contextmanager
-def counted(engine: Engine) -> Generator[Reads]:
+def counted_reads(engine: Engine) -> Generator[Reads]:
     """Have each SELECT of the block run a second time, by EXPLAIN, and count what that reads."""
     reads = Reads()
 

@@ -24,7 +24,7 @@ ENDED_WITHIN_S = 20
 
 
 @dataclass(frozen=True)
-class Delivering:
+class RunningDeliverers:
     """Deliverers that run in threads of their own, one for each source."""
 
     consumer: str
@@ -47,13 +47,13 @@ def delivering(
     *sources: Source,
     types: Collection[str] = ALL_TYPES,
     sink: str = SINK,
-) -> Generator[Delivering]:
+) -> Generator[RunningDeliverers]:
     """Deliver to a consumer behind a socket, for the length of the block; by default as queued."""
     queued: Sequence[Source] = (DatabaseQueue(consumer, types), Redeliveries(consumer))
     post = Sender(socket)
     deliverers = [Deliverer(consumer, sink, source, post) for source in sources or queued]
     threads = [threading.Thread(target=each.run) for each in deliverers]
-    running = Delivering(consumer, deliverers, threads)
+    running = RunningDeliverers(consumer, deliverers, threads)
     for thread in threads:
         thread.start()
     try:
@@ -62,7 +62,7 @@ def delivering(
         running.stop()
 
 
-def up_to_date(consumer: str) -> None:
+def mark_up_to_date(consumer: str) -> None:
     """Have it that a consumer was brought all there is so far."""
     everything = select(literal(consumer), STREAMS.c.user_id, STREAMS.c.seq)
     with transaction(A_CAUSE) as tx:

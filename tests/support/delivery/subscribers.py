@@ -70,7 +70,7 @@ def assert_taken(answer: TestResponse) -> None:
     assert not [name for name in answer.headers.keys() if name.lower().startswith("ce-")]  # noqa: SIM118 - pairs
 
 
-def assert_never(answer: TestResponse) -> None:
+def assert_refused_for_good(answer: TestResponse) -> None:
     """Check that a delivery was answered so that it goes to the dead letters at once."""
     assert answer.status_code == 400
     assert answer.text

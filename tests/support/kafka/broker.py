@@ -71,16 +71,16 @@ class BrokerDidNotStart(Exception):
 
 
 @dataclass(frozen=True)
-class BrokerElsewhere:
+class ExternalBroker:
     """A broker that runs already, which KAFKA_BOOTSTRAP_SERVERS names."""
 
     bootstrap_servers: str
 
 
-def elsewhere() -> BrokerElsewhere | None:
+def external_broker() -> ExternalBroker | None:
     """Return the broker that the environment names, if it names one."""
     named = config.environment().get("KAFKA_BOOTSTRAP_SERVERS", "").strip()
-    return BrokerElsewhere(named) if named else None
+    return ExternalBroker(named) if named else None
 
 
 class Broker:
@@ -237,7 +237,7 @@ class Broker:
         host, port = self.bootstrap_servers.split(":")
         try:
             socket.create_connection((host, int(port)), ANSWERED_WITHIN_S).close()
-            admin = AdminClient(quiet(self.bootstrap_servers))
+            admin = AdminClient(quiet_settings(self.bootstrap_servers))
             return bool(admin.list_topics(timeout=ANSWERED_WITHIN_S).brokers)
         except (OSError, KafkaException):
             return False
@@ -246,7 +246,7 @@ class Broker:
         return self.log.read_text(errors="replace")[-LOG_TAIL_CHARS:]
 
 
-def quiet(bootstrap_servers: str, **options: Any) -> dict[str, Any]:  # noqa: ANN401 - librdkafka's own
+def quiet_settings(bootstrap_servers: str, **options: Any) -> dict[str, Any]:  # noqa: ANN401 - librdkafka's own
     """Return the settings of a client that says nothing on stderr about a broker that is away."""
     return {
         "bootstrap.servers": bootstrap_servers,

@@ -10,7 +10,7 @@ from typing import Self
 
 from tests.support.kafka.broker import Broker
 from tests.support.kafka.settings import KafkaSettings
-from tests.support.kafka.topics import all_in
+from tests.support.kafka.topics import all_messages_in
 
 ENDED_WITHIN_S = 120
 
@@ -67,7 +67,9 @@ class Outages:
         records, found = 0, defaultdict[str, set[int]](set)
         for topic in (self.kafka.tasks, self.kafka.reminders):
             held = defaultdict[str, list[int]](list)
-            for message in all_in(self.kafka.bootstrap_servers, topic, within_s=ENDED_WITHIN_S):
+            for message in all_messages_in(
+                self.kafka.bootstrap_servers, topic, within_s=ENDED_WITHIN_S
+            ):
                 event = json.loads(message.value() or b"")
                 held[event["user_id"]].append(event["seq"])
             for user_id, seqs in held.items():

@@ -15,7 +15,7 @@ from confluent_kafka import admin as kafka_admin
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from tests.support.kafka.broker import quiet
+from tests.support.kafka.broker import quiet_settings
 
 DONE_WITHIN_S = 30.0
 POLL_S = 0.1
@@ -25,7 +25,7 @@ class Topics:
     """Creates topics under names that nobody else has, and deletes them in the end."""
 
     def __init__(self, bootstrap_servers: str) -> None:
-        self._admin = AdminClient(quiet(bootstrap_servers))
+        self._admin = AdminClient(quiet_settings(bootstrap_servers))
         self._created: list[str] = []
 
     def create(
@@ -89,7 +89,7 @@ def _wait(all_done: Mapping[Any, Future[Any]]) -> None:
         done.result(DONE_WITHIN_S)
 
 
-def all_in(
+def all_messages_in(
     bootstrap_servers: str, topic: str, *, within_s: float = DONE_WITHIN_S
 ) -> Sequence[Message]:
     """Return every message of a topic, partition by partition, each in the order it holds them."""
@@ -99,7 +99,7 @@ def all_in(
         "enable.partition.eof": True,
         "fetch.wait.max.ms": 10,
     }
-    consumer = Consumer(quiet(bootstrap_servers, **options))
+    consumer = Consumer(quiet_settings(bootstrap_servers, **options))
     try:
         return _read(consumer, topic, deadline_s=time.monotonic() + within_s)
     finally:

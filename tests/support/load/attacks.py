@@ -26,7 +26,7 @@ from taskflow.domain.recurring import PREVIEW_MAX
 from taskflow.domain.times import rfc3339
 from tests.support.data.accounts import SignedIn
 from tests.support.data.costly_rules import COSTLY
-from tests.support.network.plain_http import HOST, Asked, PlainHttp
+from tests.support.network.plain_http import HOST, Answer, PlainHttp
 
 ATTACKER = "127.66.0.1"
 """Where attacks come from: limits of addresses are not to be the second user's."""
@@ -90,7 +90,7 @@ class Outcome:
     ended_s: float = 0.0
     notes: dict[str, float] = field(default_factory=dict[str, float])
 
-    def took(self, asked: Asked) -> Asked:
+    def took(self, asked: Answer) -> Answer:
         """Count an answer."""
         self.answers[asked.status] += 1
         self.largest_bytes = max(self.largest_bytes, len(asked.body))
@@ -268,7 +268,7 @@ def slow_bodies(target: Target) -> Outcome:
                 status = answer.split(b" ")[1].decode() if answer else "closed"
             except TimeoutError:
                 status = "kept"
-            outcome.took(Asked(status, b"", time.monotonic() - began_s))
+            outcome.took(Answer(status, b"", time.monotonic() - began_s))
 
     _at_once([announce] * 20)
     return outcome
@@ -336,7 +336,7 @@ def flood_of_bad_tickets(target: Target) -> Outcome:
             with _connected(target) as one:
                 one.settimeout(HELD_MAX_S)
                 one.sendall("\r\n".join(lines).encode())
-                outcome.took(Asked(_close_code(one), b"", time.monotonic() - began_s))
+                outcome.took(Answer(_close_code(one), b"", time.monotonic() - began_s))
 
     _at_once([open_sockets] * 8)
     outcome.notes["a second"] = round(sum(outcome.answers.values()) / FLOOD_S)
@@ -392,7 +392,7 @@ def _sent_raw(target: Target, request: bytes) -> Outcome:
                     status = type(error).__name__
                 else:
                     status = answer[9:12].decode() or "closed"
-            outcome.took(Asked(status, answer, time.monotonic() - began_s))
+            outcome.took(Answer(status, answer, time.monotonic() - began_s))
 
     _at_once([send] * 4)
     return outcome
@@ -477,7 +477,7 @@ def wrong_passwords(target: Target) -> Outcome:
     """Guess another's password ten times; then its owner logs in, from two places."""
     outcome = Outcome()
 
-    def log_in(address: str, password: str) -> Asked:
+    def log_in(address: str, password: str) -> Answer:
         client = PlainHttp(target.port, address=address)
         credentials = {"email": target.account.email, "password": password}
         asked = client.ask("POST", "/api/auth/login", credentials)

@@ -12,7 +12,7 @@ HOST = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Answer:
     """What came of a request: its status, or the name of what went wrong; and what was read."""
 
     status: str
@@ -37,7 +37,7 @@ class PlainHttp:
             HOST, port, timeout=ANSWERED_WITHIN_S, source_address=(address, 0)
         )
 
-    def ask(self, method: str, path: str, body: object = None) -> Asked:
+    def ask(self, method: str, path: str, body: object = None) -> Answer:
         """Send a request, once, and read its answer; `body` is bytes or what JSON may hold."""
         content = body if isinstance(body, bytes) else b"" if body is None else _written(body)
         began_s = time.monotonic()
@@ -48,7 +48,7 @@ class PlainHttp:
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
             status, read = type(error).__name__, b""
-        return Asked(status, read, time.monotonic() - began_s)
+        return Answer(status, read, time.monotonic() - began_s)
 
     def close(self) -> None:
         """Close the connection."""

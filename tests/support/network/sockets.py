@@ -56,23 +56,23 @@ def following(
 ) -> Generator[ClientConnection]:
     """Open a socket of a user and read its first message."""
     with opened(system, headers=user.headers, since=since) as socket:
-        first = heard(socket)
+        first = receive(socket)
         assert first["type"] == "task.sync", first
         yield socket
 
 
-def heard(socket: ClientConnection, *, within_s: float = HEARD_WITHIN_S) -> Message:
+def receive(socket: ClientConnection, *, within_s: float = HEARD_WITHIN_S) -> Message:
     """Return the next message."""
     return json.loads(socket.recv(timeout=within_s))
 
 
-def heard_up_to(
+def receive_up_to(
     socket: ClientConnection, seq: int, *, within_s: float = HEARD_WITHIN_S
 ) -> list[Message]:
     """Return the messages up to the one with this `seq`."""
     found: list[Message] = []
     while not found or found[-1]["seq"] < seq:
-        found.append(heard(socket, within_s=within_s))
+        found.append(receive(socket, within_s=within_s))
     return found
 
 
@@ -135,7 +135,7 @@ class Follower:
             self.connected += 1
             while not self._stopping.is_set():
                 try:
-                    message = heard(socket, within_s=RECONNECT_PAUSE_S)
+                    message = receive(socket, within_s=RECONNECT_PAUSE_S)
                 except TimeoutError:
                     continue
                 if message["type"] == "task.sync":

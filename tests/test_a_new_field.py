@@ -1,4 +1,4 @@
-"""A field that is added to tasks, as a later version may: old tasks still replay equal."""
+"""A later field of tasks with a default: the events of old tasks still replay equal."""
 
 import json
 import os

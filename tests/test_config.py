@@ -1,4 +1,4 @@
-"""The settings: read as they are meant, and refused by a sentence that names what is wrong (D2)."""
+"""The settings: read as documented, and refused with a sentence that names the wrong one (D2)."""
 
 from pathlib import Path
 

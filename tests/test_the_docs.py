@@ -1,4 +1,4 @@
-"""What the documentation says in numbers is what the code has."""
+"""The documentation: its numbers, paths and reference pages equal those of the code."""
 
 import ast
 import re

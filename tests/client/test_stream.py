@@ -1,4 +1,4 @@
-"""The client: its stream misses nothing and repeats nothing, whatever happens on the way (L8)."""
+"""The client: its stream misses and repeats no message through cuts, outages and restarts (L8)."""
 
 import random
 import subprocess

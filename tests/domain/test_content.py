@@ -1,4 +1,4 @@
-"""What clients send: nothing in it is looked at without a bound (H2)."""
+"""Request bodies: a list is bounded before its items are checked; absent is not null (H2)."""
 
 import types
 from collections.abc import Iterator

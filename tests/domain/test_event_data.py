@@ -1,4 +1,4 @@
-"""What events say: every type that the domain can produce is as its model has it (E1)."""
+"""Event data: every type that the domain can produce has the fields of its model (E1)."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What the type of an event decides (E1, E3, L2)."""
+"""Event types: the aggregate, the topic and the message type that each decides (E1, E3, L2)."""
 
 import pytest
 

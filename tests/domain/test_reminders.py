@@ -1,4 +1,4 @@
-"""Reminders: what brings them, and what a task's own changes do to them (N1, N2, T4-T6, E1)."""
+"""Reminders: their times, and how they follow the changes of their task (N1, N2, T4-T6, E1)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""What answers and events show has the fields that its type declares, each of its own type."""
+"""Representations: answers and events have the fields of their type, each of its own type."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Where a client that was away goes on (L3)."""
+"""Resuming: the `seq` after which a client that was away goes on (L3)."""
 
 import pytest
 

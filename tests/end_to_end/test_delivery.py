@@ -1,4 +1,4 @@
-"""Delivery in the whole system: what was lost is mended, what is killed loses nothing (E5, E8)."""
+"""Delivery in the whole system: lost effects are repaired, and kills lose no effect (E5, E8)."""
 
 import random
 import sys

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL through what happens to it: kills, leftovers, awkward folders."""
+"""The embedded PostgreSQL: kills, interrupted starts, leftover servers, awkward folders."""
 
 import os
 import pwd

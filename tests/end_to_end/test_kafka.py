@@ -1,4 +1,4 @@
-"""The whole system with a Kafka: what it carries, and that nobody waits for it (E3-E5, E8, L5)."""
+"""The whole system with a Kafka: what it publishes, with no request waiting (E3-E5, E8, L5)."""
 
 import json
 import signal
@@ -25,7 +25,7 @@ from tests.support.delivery.subscribers import assert_taken, tick
 from tests.support.kafka.broker import PASSWORD, USER, Broker, quiet_settings
 from tests.support.kafka.topics import Topics, all_messages_in
 from tests.support.load.chaos import JWT_SECRET
-from tests.support.network.remote import Remote, a_new_user
+from tests.support.network.remote_api import RemoteApi, a_new_user
 from tests.support.network.sockets import Follower, seqs
 from tests.support.polling import eventually
 from tests.support.processes.command_line import taskflow
@@ -151,7 +151,7 @@ def wait_until_it_follows_kafka(system: System) -> None:
     eventually(lambda: _check_it_follows_kafka(system), within_s=SOON_S)
 
 
-def create_until_it_follows_kafka(system: System, remote: Remote) -> int:
+def create_until_it_follows_kafka(system: System, remote: RemoteApi) -> int:
     """Create tasks until one of their events was brought by Kafka; return how many."""
     count = 0
 
@@ -225,7 +225,7 @@ def counted(system: System, metric: str) -> float:
 def test_an_ordinary_kafka_consumer_reads_events_written_through_rest(
     broker: Broker, system: System, user: SignedIn
 ) -> None:
-    with Remote(system, user) as remote:
+    with RemoteApi(system, user) as remote:
         task = remote.create("Buy milk", metadata={"price": 1.10})
         changed = remote.request("PATCH", f"tasks/{task['id']}", {"title": "Buy oat milk"})
         remote.request("POST", f"tasks/{task['id']}/complete")
@@ -254,7 +254,7 @@ def test_a_socket_has_the_events_of_both_topics_in_one_order(
 ) -> None:
     an_hour_ago = {"remind_at": "2026-01-01T08:00:00Z"}
 
-    with Follower(system, user) as follower, Remote(system, user) as remote:
+    with Follower(system, user) as follower, RemoteApi(system, user) as remote:
         for number in range(20):
             remote.create(str(number), reminders=[an_hour_ago])
         follower.wait_for(101, within_s=SOON_S)
@@ -285,7 +285,7 @@ def messages_up_to(broker: Broker, user: SignedIn, topic: str, newest: int) -> l
 def test_the_sdk_of_cloudevents_reads_each_message_by_its_headers(
     broker: Broker, system: System, user: SignedIn
 ) -> None:
-    with Remote(system, user) as remote:
+    with RemoteApi(system, user) as remote:
         for _ in range(10):
             remote.create()
 
@@ -321,7 +321,7 @@ def test_audit_and_sockets_have_every_event_once_and_the_metrics_show_it(
     confirmed = 'taskflow_published_events_total{outcome="confirmed"}'
     before = counted(system, delivered), counted(system, confirmed)
 
-    with Follower(system, user) as follower, Remote(system, user) as remote:
+    with Follower(system, user) as follower, RemoteApi(system, user) as remote:
         for number in range(30):
             remote.create(str(number))
         follower.wait_for(31, within_s=SOON_S)
@@ -436,7 +436,7 @@ def test_a_record_that_is_no_event_goes_to_the_dead_letters_and_holds_up_no_even
     del poisoned
     poisons = poisons_for(user)
 
-    with Follower(system, user) as follower, Remote(system, user) as remote:
+    with Follower(system, user) as follower, RemoteApi(system, user) as remote:
         for seq, (what, (headers, value)) in enumerate(poisons.items(), 2):
             produce(broker, user, headers, value)
             remote.create(what)
@@ -475,7 +475,7 @@ def dead_letters(system: System, administrator: SignedIn) -> Sequence[Mapping[st
 def test_a_broker_that_goes_away_delays_no_request_and_is_sent_the_rest_in_order(
     broker: Broker, system: System, administrator: SignedIn, user: SignedIn, harm: str
 ) -> None:
-    with Follower(system, user) as follower, Remote(system, user) as remote:
+    with Follower(system, user) as follower, RemoteApi(system, user) as remote:
         slowest_s = [_create(remote, 20)]
         follower.wait_for(21, within_s=SOON_S)
         wait_until_it_follows_kafka(system)
@@ -499,7 +499,7 @@ def test_a_broker_that_goes_away_delays_no_request_and_is_sent_the_rest_in_order
     assert warned < 20
 
 
-def _create(remote: Remote, count: int, *, pause_s: float = 0) -> float:
+def _create(remote: RemoteApi, count: int, *, pause_s: float = 0) -> float:
     """Create tasks; return how long the slowest request took."""
     slowest_s = 0.0
     for number in range(count):
@@ -517,7 +517,7 @@ def test_events_that_kafka_lost_are_brought_to_the_consumers_from_the_log(
     user: SignedIn,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with Follower(system, user) as follower, Remote(system, user) as remote:
+    with Follower(system, user) as follower, RemoteApi(system, user) as remote:
         _create(remote, 20)
         wait_until_audited(system, administrator, user, 21)
 
@@ -576,7 +576,7 @@ def test_a_kafka_configured_later_is_sent_and_delivers_all_events(
     with database_of(system):
         administrator = an_administrator()
 
-    with Follower(system, user) as follower, Remote(system, user) as remote:
+    with Follower(system, user) as follower, RemoteApi(system, user) as remote:
         slowest_s = _create(remote, 20)
         follower.wait_for(21, within_s=PROMPTLY_S)
         wait_until_it_says(system, "events wait for Kafka: ")
@@ -612,7 +612,7 @@ def test_a_wrong_password_of_kafka_is_logged_and_delays_no_request(
     system.start()
     user = a_new_user(system)
 
-    with Follower(system, user) as follower, Remote(system, user) as remote:
+    with Follower(system, user) as follower, RemoteApi(system, user) as remote:
         slowest_s = _create(remote, 20)
         follower.wait_for(21, within_s=PROMPTLY_S)
         wait_until_it_says(system, "events wait for Kafka: ")

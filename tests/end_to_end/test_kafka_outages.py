@@ -1,4 +1,4 @@
-"""Half a minute of load while Kafka comes and goes: all is kept, nobody hears of it (E4, L5)."""
+"""Half a minute of load with outages of Kafka: no write is lost and no client sees it (E4, L5)."""
 
 import random
 import sys

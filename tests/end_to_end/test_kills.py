@@ -1,4 +1,4 @@
-"""Kill -9 in the middle of the load: nothing acknowledged is lost or doubled (E1, E2, L3, A5)."""
+"""SIGKILL in the middle of a load: no acknowledged write is lost or doubled (E1, E2, L3, A5)."""
 
 import sys
 from secrets import randbits

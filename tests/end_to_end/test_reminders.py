@@ -1,7 +1,7 @@
 """Reminders of the running system: at their second, and against two devices at once."""
 
 from tests.support.load.reminder_races import Race
-from tests.support.network.remote import Remote, a_new_user
+from tests.support.network.remote_api import RemoteApi, a_new_user
 from tests.support.network.sockets import following, receive
 from tests.support.processes.system import System
 
@@ -11,7 +11,7 @@ TASKS, ROUNDS = 30, 3
 def test_a_reminder_comes_to_the_socket_and_the_inbox(system: System) -> None:
     user = a_new_user(system)
 
-    with following(system, user) as socket, Remote(system, user) as remote:
+    with following(system, user) as socket, RemoteApi(system, user) as remote:
         remote.create(
             "Water the plants",
             due_date="2026-01-01T09:00:00Z",

@@ -1,4 +1,4 @@
-"""Several server processes: each event reaches every socket, whoever stops or rotates (L4–L7)."""
+"""Several server processes: each event reaches every socket through stops and rotations (L4–L7)."""
 
 import signal
 import time
@@ -15,7 +15,7 @@ from tests.support.database.connection import database_of
 from tests.support.load.chaos import JWT_SECRET
 from tests.support.load.socket_clients import SocketClients
 from tests.support.load.task_writers import TaskWriters
-from tests.support.network.remote import Remote
+from tests.support.network.remote_api import RemoteApi
 from tests.support.network.sockets import seqs
 from tests.support.polling import eventually
 from tests.support.processes.roles import api_workers, wait_for
@@ -58,7 +58,7 @@ def users_of(system: System, count: int) -> Sequence[SignedIn]:
 def newest_of(system: System, users: Sequence[SignedIn]) -> dict[str, int]:
     newest: dict[str, int] = {}
     for user in users:
-        with Remote(system, user) as remote:
+        with RemoteApi(system, user) as remote:
             newest[user.user_id] = remote.request("GET", "events").json()["seq"]
     return newest
 
@@ -94,7 +94,7 @@ def _held(system: System) -> Sequence[int]:
 
 
 def _create(system: System, user: SignedIn, count: int) -> None:
-    with Remote(system, user) as remote:
+    with RemoteApi(system, user) as remote:
         for _ in range(count):
             remote.create()
 
@@ -132,7 +132,7 @@ def test_waiting_long_polls_hold_up_no_request(system: System) -> None:
         waiting = [pool.submit(_poll, system, user) for _ in range(50)]
         eventually(lambda: _all_wait(system, 50), within_s=SOON_S)
 
-        with Remote(system, other) as remote:
+        with RemoteApi(system, other) as remote:
             for _ in range(20):
                 remote.create()
         assert not [future for future in waiting if future.done()]
@@ -145,7 +145,7 @@ def test_waiting_long_polls_hold_up_no_request(system: System) -> None:
 
 
 def _poll(system: System, user: SignedIn) -> Sequence[int]:
-    with Remote(system, user) as remote:
+    with RemoteApi(system, user) as remote:
         answer = remote.request("GET", f"events?since=1&wait={LONG_S}", timeout_s=LONG_S + SOON_S)
         return seqs(answer.json()["items"])
 

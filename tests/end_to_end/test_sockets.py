@@ -1,4 +1,4 @@
-"""Live sync through real sockets: who may listen, what is heard, and all of it (L1 to L3)."""
+"""Live sync through real sockets: authentication, messages, resuming and limits (L1 to L3)."""
 
 import base64
 import contextlib
@@ -31,7 +31,7 @@ from taskflow.storage import events, transaction
 from tests.support.data.accounts import A_CAUSE, SignedIn
 from tests.support.data.builders import log_of
 from tests.support.database.connection import database_of
-from tests.support.network.remote import Remote, a_new_user, signed_in
+from tests.support.network.remote_api import RemoteApi, a_new_user, signed_in
 from tests.support.network.sockets import (
     Follower,
     close_code,
@@ -94,7 +94,7 @@ def _token(system: System, user: SignedIn, **claims: object) -> str:
 
 
 def _ticket(system: System, user: SignedIn) -> str:
-    with Remote(system, user) as remote:
+    with RemoteApi(system, user) as remote:
         answer = remote.request("POST", "ws-ticket")
     assert answer.status_code == 201
     assert answer.json()["expires_in"] > 0
@@ -103,7 +103,7 @@ def _ticket(system: System, user: SignedIn) -> str:
 
 def _expect_live(system: System, user: SignedIn, listening: ClientConnection) -> None:
     assert receive(listening)["type"] == "task.sync"
-    with Remote(system, user) as remote:
+    with RemoteApi(system, user) as remote:
         task = remote.create()
     assert receive(listening)["data"] == task
 
@@ -299,7 +299,7 @@ def test_a_newer_token_keeps_the_socket_open_beyond_the_end_of_the_older(
         with pytest.raises(TimeoutError):
             listening.recv(timeout=3.5)
 
-        with Remote(system, user) as remote:
+        with RemoteApi(system, user) as remote:
             task = remote.create()
         assert receive(listening)["data"] == task
 
@@ -317,7 +317,7 @@ def test_a_newer_token_of_another_user_closes_the_socket(
 
 
 def test_messages_have_their_documented_shape(system: System, user: SignedIn) -> None:
-    with Remote(system, user) as remote, opened(system, headers=user.headers) as listening:
+    with RemoteApi(system, user) as remote, opened(system, headers=user.headers) as listening:
         sync = receive(listening)
         answer = remote.request("POST", "tasks", {"title": "Zażółć 🐘"})
         task = answer.json()
@@ -341,7 +341,7 @@ def test_messages_have_their_documented_shape(system: System, user: SignedIn) ->
 def test_the_socket_and_the_long_poll_give_the_same_messages(
     system: System, user: SignedIn
 ) -> None:
-    with Remote(system, user) as remote:
+    with RemoteApi(system, user) as remote:
         for _ in range(3):
             remote.create()
         polled = remote.request("GET", "events?since=0").json()
@@ -355,7 +355,7 @@ def test_the_socket_and_the_long_poll_give_the_same_messages(
 def test_an_update_of_several_kinds_is_heard_as_several_messages_in_order(
     system: System, user: SignedIn
 ) -> None:
-    with Remote(system, user) as remote, following(system, user) as listening:
+    with RemoteApi(system, user) as remote, following(system, user) as listening:
         task = remote.create()
         remote.change(
             task["id"], title="Other", due_date="2030-01-01T00:00:00Z", status="completed"
@@ -377,7 +377,7 @@ def test_a_change_reaches_all_sockets_of_its_user_in_order_and_once(
     system: System, user: SignedIn
 ) -> None:
     with (
-        Remote(system, user) as remote,
+        RemoteApi(system, user) as remote,
         following(system, user) as one,
         following(system, user) as two,
         following(system, user) as three,
@@ -394,7 +394,7 @@ def test_a_socket_of_another_user_hears_no_message(
     system: System, user: SignedIn, other: SignedIn
 ) -> None:
     with (
-        Remote(system, user) as remote,
+        RemoteApi(system, user) as remote,
         following(system, user) as mine,
         following(system, other) as theirs,
         following(system, other, since=0) as theirs_from_the_start,
@@ -412,7 +412,7 @@ def test_a_socket_of_another_user_hears_no_message(
 
 def test_a_socket_that_is_cut_and_resumes_misses_no_message(system: System, user: SignedIn) -> None:
     found: list[int] = []
-    with Remote(system, user) as remote:
+    with RemoteApi(system, user) as remote:
         for round_ in range(4):
             with following(system, user, since=found[-1] if found else 0) as listening:
                 for _ in range(3):
@@ -432,7 +432,7 @@ def test_events_committed_while_a_socket_resumes_are_neither_missed_nor_doubled(
     system: System, user: SignedIn
 ) -> None:
     """The step from the log to what is live is taken under load, again and again."""
-    with Remote(system, user) as remote, ThreadPoolExecutor(1) as pool:
+    with RemoteApi(system, user) as remote, ThreadPoolExecutor(1) as pool:
         writing = pool.submit(lambda: [remote.create() for _ in range(150)])
         runs: list[list[int]] = []
         for since in itertools.chain([0], itertools.repeat(None)):
@@ -450,7 +450,7 @@ def test_changes_of_twenty_writers_are_heard_in_one_order_by_all_sockets(
     system: System, user: SignedIn
 ) -> None:
     def write(writer: int) -> None:
-        with Remote(system, user) as remote:
+        with RemoteApi(system, user) as remote:
             for number in range(10):
                 task = remote.create(f"task {writer}-{number}")
                 remote.request("PATCH", f"tasks/{task['id']}/complete")
@@ -509,7 +509,7 @@ def test_five_thousand_events_missed_by_a_socket_are_all_heard_in_order(
 
     with following(system, user, since=1) as listening:
         found = receive_up_to(listening, 5001, within_s=WAIT_S)
-        with Remote(system, user) as remote:
+        with RemoteApi(system, user) as remote:
             remote.create()
         live = receive(listening)
 
@@ -542,7 +542,7 @@ def test_a_client_with_a_since_too_old_or_beyond_the_newest_reads_the_lists(
     assert first_of(0) == (newest, 0, True)
     assert first_of(newest + 1) == (newest, newest + 1, True)
     assert first_of((1 << 63) - 1) == (newest, (1 << 63) - 1, True)
-    with following(system, user, since=0) as listening, Remote(system, user) as remote:
+    with following(system, user, since=0) as listening, RemoteApi(system, user) as remote:
         task = remote.create()
         after_resync = receive(listening)
     assert (after_resync["seq"], after_resync["data"]) == (newest + 1, task)
@@ -640,7 +640,7 @@ def test_meaningless_messages_of_a_client_change_nothing(system: System, user: S
         listening.pong()
         listening.send(["in ", "several ", "frames"])
 
-        with Remote(system, user) as remote:
+        with RemoteApi(system, user) as remote:
             task = remote.create()
         assert receive(listening)["data"] == task
 
@@ -682,7 +682,7 @@ def test_a_broken_client_harms_no_other_client(
                 raw.shutdown(socket.SHUT_WR)
             _read_to_the_end(raw)
 
-        with Remote(system, user) as remote:
+        with RemoteApi(system, user) as remote:
             task = remote.create()
         assert receive(healthy)["data"] == task
 
@@ -760,7 +760,7 @@ def test_a_slow_client_that_reads_again_is_closed_with_4429(system: System, user
 def test_a_client_that_floods_the_server_costs_bounded_memory(
     system: System, user: SignedIn
 ) -> None:
-    with Remote(system, user) as remote, following(system, user) as healthy:
+    with RemoteApi(system, user) as remote, following(system, user) as healthy:
         with _raw(system, user) as raw:
             before = _memory_bytes(system)
             with ThreadPoolExecutor(1) as pool:
@@ -790,7 +790,7 @@ def test_a_client_that_floods_and_does_not_read_is_cut_off(system: System, user:
 
 
 def test_pings_are_answered_while_messages_are_sent(system: System, user: SignedIn) -> None:
-    with Remote(system, user) as remote, following(system, user) as listening:
+    with RemoteApi(system, user) as remote, following(system, user) as listening:
         for _ in range(20):
             remote.create()
             assert listening.ping().wait(WAIT_S)
@@ -901,7 +901,7 @@ def test_clients_that_vanish_in_the_handshake_leave_no_connection_behind(
 
 
 def test_a_follower_of_the_tests_resumes_by_itself(system: System, user: SignedIn) -> None:
-    with Follower(system, user) as follower, Remote(system, user) as remote:
+    with Follower(system, user) as follower, RemoteApi(system, user) as remote:
         for _ in range(5):
             remote.create()
         follower.wait_for(6, within_s=WAIT_S)

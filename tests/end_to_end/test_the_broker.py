@@ -1,4 +1,4 @@
-"""The Kafka of the tests: what they produce is what they read."""
+"""The Kafka of the tests: produced messages are read back."""
 
 from confluent_kafka import Producer
 

@@ -1,4 +1,4 @@
-"""What compose.yaml runs is where its comment says, and as strict as the tests' own Kafka."""
+"""The compose file: its Kafka listens where the comment says, as strict as that of the tests."""
 
 import yaml
 

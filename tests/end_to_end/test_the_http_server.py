@@ -1,4 +1,4 @@
-"""HTTP below the functions: what the server refuses is a problem too, and costs no stack (A2)."""
+"""HTTP below the functions: requests that the server refuses are answered with a problem (A2)."""
 
 import contextlib
 import json

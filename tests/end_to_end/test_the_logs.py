@@ -1,4 +1,4 @@
-"""All logs of a run in which everything fails: what failed is told, never what was sent (S6)."""
+"""All logs of a run in which every part fails: each failure is told, no sent value is (S6)."""
 
 import json
 import re

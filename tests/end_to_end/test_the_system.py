@@ -1,4 +1,4 @@
-"""`taskflow up` through its life: started, stopped, misused, its parts killed (D1, D2, A5)."""
+"""`taskflow up`: started, stopped and misused, with processes that are killed (D1, D2, A5)."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ from tests.support.data.accounts import A_CAUSE, SignedIn
 from tests.support.data.builders import log_of
 from tests.support.database.connection import database_of
 from tests.support.network.ports import a_free_port
-from tests.support.network.remote import Remote, a_new_user, signed_in
+from tests.support.network.remote_api import RemoteApi, a_new_user, signed_in
 from tests.support.network.sockets import Follower, seqs
 from tests.support.paths import ROOT
 from tests.support.polling import eventually
@@ -103,7 +103,7 @@ def _nothing_is_left(system: System) -> None:
     assert [str(found) for found in system.processes()] == []
 
 
-def _persistently(remote: Remote, *, within_s: float = RECOVERED_WITHIN_S) -> float:
+def _persistently(remote: RemoteApi, *, within_s: float = RECOVERED_WITHIN_S) -> float:
     """Create a task, again and again until it is acknowledged; return how long that took."""
     began_s = time.monotonic()
 
@@ -118,7 +118,7 @@ def _persistently(remote: Remote, *, within_s: float = RECOVERED_WITHIN_S) -> fl
     return time.monotonic() - began_s
 
 
-def _titles(remote: Remote) -> set[str]:
+def _titles(remote: RemoteApi) -> set[str]:
     """Return the titles of all tasks of a user, and check that none comes twice."""
     found: list[str] = []
     cursor = ""
@@ -336,7 +336,7 @@ def test_a_wrong_command_prints_its_usage(tmp_path: Path, arguments: list[str]) 
 
 def test_a_worker_that_is_killed_is_replaced_and_clients_go_on(system: System) -> None:
     user = a_new_user(system)
-    with Follower(system, user) as follower, Remote(system, user) as remote:
+    with Follower(system, user) as follower, RemoteApi(system, user) as remote:
         remote.create("before")
         workers = _api_workers(system)
 
@@ -360,7 +360,7 @@ def test_a_worker_that_is_killed_is_replaced_and_clients_go_on(system: System) -
 
 def test_servers_that_are_killed_are_replaced_and_clients_go_on(system: System) -> None:
     user = a_new_user(system)
-    with Follower(system, user) as follower, Remote(system, user) as remote:
+    with Follower(system, user) as follower, RemoteApi(system, user) as remote:
         before = eventually(lambda: _all_servers(system))
         workers = [worker for server in before for worker in server.children()]
         for server in before:
@@ -390,7 +390,7 @@ def test_a_killed_postgresql_is_started_again_and_loses_no_acknowledged_write(
     user = a_new_user(system)
     acknowledged: set[str] = set()
     statuses: set[int] = set()
-    with Follower(system, user) as follower, Remote(system, user) as remote:
+    with Follower(system, user) as follower, RemoteApi(system, user) as remote:
         for round_ in range(3):
             _postmaster(system).kill()
             began_s = time.monotonic()
@@ -423,12 +423,12 @@ def test_a_key_whose_first_sender_was_killed_is_free_as_soon_as_its_transaction_
     """A5: the worker dies while its transaction, which has claimed the key, waits for a lock."""
     user = a_new_user(system)
     change = {"title": "changed"}
-    with Remote(system, user) as remote, database_of(system), ThreadPoolExecutor(2) as pool:
+    with RemoteApi(system, user) as remote, database_of(system), ThreadPoolExecutor(2) as pool:
         task = remote.create()
         path = f"tasks/{task['id']}"
         with transaction(A_CAUSE) as holder:
             task_store.lock(holder, user.user_id, UUID(task["id"]))
-            with Remote(system, user) as first:
+            with RemoteApi(system, user) as first:
                 sent = pool.submit(first.request, "PATCH", path, change, key="a key")
                 eventually(lambda: _assert_waiting(1))
                 for worker in _api_workers(system):
@@ -475,7 +475,7 @@ def test_a_stopped_system_ends_in_order_and_has_its_data_after_a_restart(
     user = a_new_user(own_system)
     secret = (own_system.data_dir / "jwt-secret").stat()
     # The connections stay open, as those of a browser do.
-    with Follower(own_system, user) as follower, Remote(own_system, user) as remote:
+    with Follower(own_system, user) as follower, RemoteApi(own_system, user) as remote:
         remote.create("kept")
         follower.wait_for(2, within_s=10)
 
@@ -532,7 +532,7 @@ def test_a_killed_supervisor_leaves_no_process_behind_and_a_restart_works(
     user = a_new_user(own_system)
     with Follower(own_system, user) as follower:
         follower.wait_for(1, within_s=10)
-        with Remote(own_system, user) as remote:
+        with RemoteApi(own_system, user) as remote:
             remote.create("kept")
             own_system.process.kill()
             own_system.process.wait()
@@ -544,7 +544,7 @@ def test_a_killed_supervisor_leaves_no_process_behind_and_a_restart_works(
                 f"\nAll gone {time.monotonic() - began_s:.1f} s after the supervisor\n"
             )
         own_system.start()
-        with Remote(own_system, user) as remote:
+        with RemoteApi(own_system, user) as remote:
             assert _titles(remote) == {"kept"}
         follower.wait_for(2, within_s=10)
     assert own_system.stop() == 0
@@ -575,7 +575,7 @@ def test_a_postgresql_that_does_not_start_is_tried_again_while_the_rest_goes_on(
         eventually(started_again, within_s=RECOVERED_WITHIN_S)
         away.rename(control)
 
-        with Remote(system, user) as remote:
+        with RemoteApi(system, user) as remote:
             _persistently(remote, within_s=STARTED_WITHIN_S)
         assert (system.data_dir / "postgres.log").stat().st_mode & 0o777 == 0o600
     finally:

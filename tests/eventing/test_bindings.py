@@ -1,4 +1,4 @@
-"""What a function answers by a transport's binding means to the transport what it was to mean."""
+"""Bindings: a transport reads from an answer the outcome that the function meant."""
 
 import pytest
 

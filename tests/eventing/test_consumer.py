@@ -1,4 +1,4 @@
-"""A consumer: deliveries that wait share a transaction, and none has less than one of its own."""
+"""A consumer: waiting deliveries share a transaction, and each is as safe as alone in one."""
 
 import threading
 from collections.abc import Callable, Generator, Sequence

@@ -1,4 +1,4 @@
-"""Cron functions: a tick says nothing but that it is time, and a shift ends when it must."""
+"""Cron functions: what a tick says does not matter, and a shift ends in time."""
 
 import threading
 from collections.abc import Callable

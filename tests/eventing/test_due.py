@@ -1,4 +1,4 @@
-"""What is due: taken some at a time, and one that is bad keeps nothing from the others."""
+"""Due items: taken in batches, and a bad item keeps no other from being carried out."""
 
 import logging
 from collections.abc import Generator, Sequence

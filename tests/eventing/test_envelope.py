@@ -1,4 +1,4 @@
-"""Events as CloudEvents: what is written can be read, by us and by others, and nothing else is."""
+"""Events as CloudEvents: read by us and by others as written; malformed ones are refused."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""GroupCommit: who asks at the same time is served in one go, and has nobody else's error."""
+"""GroupCommit: simultaneous requests are served together, and none gets the error of another."""
 
 import threading
 from collections.abc import Generator, Sequence

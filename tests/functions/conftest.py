@@ -1,4 +1,4 @@
-"""Fixtures of the tests that go through the functions: somebody's client, and time travel."""
+"""Fixtures of the tests that go through the functions: a client of a user, and a clock to set."""
 
 from collections.abc import Callable
 from datetime import datetime

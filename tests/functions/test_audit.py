@@ -1,4 +1,4 @@
-"""The audit: what an administrator is shown, and that no tampering goes unseen (E6)."""
+"""The audit: what an administrator is shown, and that tampering is found (E6)."""
 
 from collections.abc import Callable, Generator
 from datetime import UTC, datetime, timedelta

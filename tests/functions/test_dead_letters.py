@@ -1,4 +1,4 @@
-"""Dead letters: whatever could not be delivered is kept, shown, sent again or given up (E5, E8)."""
+"""Dead letters: undeliverable events are kept, shown, resent or discarded (E5, E8)."""
 
 import json
 from base64 import b64encode

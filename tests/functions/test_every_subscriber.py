@@ -1,4 +1,4 @@
-"""What every function that events are delivered to promises, checked over all of them (E5)."""
+"""What every subscriber promises, checked over all of them (E5)."""
 
 import io
 from collections.abc import Generator, Sequence

@@ -1,4 +1,4 @@
-"""What has been kept as long as promised goes, also of users who never come back (A5, S1)."""
+"""Purging: expired rows are deleted, also those of users who never come back (A5, S1)."""
 
 import hashlib
 from collections.abc import Callable, Generator

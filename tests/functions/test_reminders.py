@@ -1,4 +1,4 @@
-"""Reminders: to add, list, snooze and remove them, and what becomes of them with their task."""
+"""Reminders: adding, listing, snoozing and removing them, and their fate with their task."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta

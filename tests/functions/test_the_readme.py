@@ -1,4 +1,4 @@
-"""The README says what is there: its tables are held against the code."""
+"""The README: its tables are held against the code."""
 
 import re
 from collections.abc import Sequence

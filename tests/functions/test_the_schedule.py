@@ -1,4 +1,4 @@
-"""What time brings: occurrences and reminders, each at its time and once (R4-R8, N2, N3, E5)."""
+"""The schedule: occurrences and reminders, each at its time and once (R4-R8, N2, N3, E5)."""
 
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor

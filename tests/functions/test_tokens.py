@@ -1,4 +1,4 @@
-"""Which access tokens are heard, and what they allow (A4, S2, S3)."""
+"""Access tokens: which are accepted, and what they allow (A4, S2, S3)."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""One user's requests wait among themselves; another's are answered meanwhile."""
+"""Turns: the requests of one user wait for each other, and not those of another user."""
 
 import threading
 from collections.abc import Callable, Generator

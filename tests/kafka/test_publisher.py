@@ -1,4 +1,4 @@
-"""Publishing: everything, per user in the order of `seq`, whoever publishes, whatever befalls."""
+"""Publishing: all events of a user in the order of `seq`, through many publishers and failures."""
 
 import json
 import secrets

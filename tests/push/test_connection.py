@@ -1,4 +1,4 @@
-"""One socket: what it sends and drops, when it closes, and how it bears bad readers (L6, L7)."""
+"""A connection: what it sends and drops, when it closes, how it bears slow readers (L6, L7)."""
 
 import math
 import threading

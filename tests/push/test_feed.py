@@ -1,4 +1,4 @@
-"""The feed: what is committed reaches its listeners, once and in order (L3 to L7)."""
+"""The feed: committed events reach their sockets, once and in order (L3 to L7)."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""What lies below a socket: frames as another implementation writes them."""
+"""WebSocket frames: written as another implementation writes them."""
 
 import pytest
 from wsproto.connection import Connection, ConnectionType

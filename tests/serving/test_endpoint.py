@@ -1,4 +1,4 @@
-"""What an endpoint declares: read from its handler, complete, and held against what it answers."""
+"""Declarations of endpoints: read from the handler, complete, and checked against the answers."""
 
 from collections.abc import Callable
 from typing import Any, NoReturn

@@ -1,4 +1,4 @@
-"""The frame where a function fails: what the client is told, and what the log is (A2, S6)."""
+"""The frame when a function fails: what the client is told, and what the log is told (A2, S6)."""
 
 from collections.abc import Callable
 from typing import NoReturn

@@ -1,4 +1,4 @@
-"""What anybody may ask for, and often: health and metrics (D7, S5)."""
+"""Health and metrics: cheap to ask for, and the metrics only with their token (D7, S5)."""
 
 import threading
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Passwords: argon2id, and the same work for an account that nobody has (S1)."""
+"""Passwords: argon2id, and the same work for an unknown account (S1)."""
 
 import threading
 import time

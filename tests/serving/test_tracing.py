@@ -1,4 +1,4 @@
-"""Where a request comes from: its correlation id, its trace, its address and client (A10, E2)."""
+"""The cause of a request: its correlation id, its trace, its address and client (A10, E2)."""
 
 import re
 import uuid

@@ -1,4 +1,4 @@
-"""Turns: nobody's requests take a process from the others' (A14)."""
+"""Turns: the requests of one user do not keep a process from those of others (A14)."""
 
 import math
 import threading

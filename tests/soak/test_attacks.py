@@ -1,4 +1,4 @@
-"""What attacks cost the one who makes them and a second user; one by one, and all at once (A14)."""
+"""The cost of attacks to the attacker and to a second user, one by one and all at once (A14)."""
 
 import math
 import time
@@ -24,7 +24,7 @@ from tests.support.load.attacks import ATTACKS, Outcome, Target, big_log, measur
 from tests.support.load.chaos import JWT_SECRET
 from tests.support.load.interrupted_load import Load
 from tests.support.load.second_user import Samples, SecondUser, percentile
-from tests.support.network.remote import a_new_user
+from tests.support.network.remote_api import a_new_user
 from tests.support.polling import eventually
 from tests.support.processes.system import System
 from tests.support.processes.usage import Memory, used_s

@@ -1,4 +1,4 @@
-"""Minutes of kills under load, as `tests/end_to_end/test_delivery.py` has half of one."""
+"""Minutes of kills under load; `tests/end_to_end/test_delivery.py` has half a minute."""
 
 import random
 import sys

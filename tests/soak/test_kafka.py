@@ -1,4 +1,4 @@
-"""Minutes of load while Kafka and all processes of ours are harmed; see test_kafka_outages.py."""
+"""Minutes of load with outages of Kafka and kills of all processes; see test_kafka_outages.py."""
 
 import random
 import sys

@@ -1,4 +1,4 @@
-"""A hundred kills in the middle of the load, as `tests/end_to_end/test_kills.py` has three."""
+"""A hundred kills in the middle of a load; `tests/end_to_end/test_kills.py` has three."""
 
 import sys
 from secrets import randbits

@@ -24,7 +24,7 @@ from tests.support.data.due_items import (
 from tests.support.database.connection import database_of
 from tests.support.load.chaos import JWT_SECRET
 from tests.support.load.reminder_races import Race
-from tests.support.network.remote import Remote, a_new_user
+from tests.support.network.remote_api import RemoteApi, a_new_user
 from tests.support.network.sockets import Message, following, receive
 from tests.support.polling import eventually
 from tests.support.processes.system import System
@@ -78,7 +78,7 @@ class Probe(threading.Thread):
 
     def __init__(self, system: System) -> None:
         super().__init__(daemon=True)
-        self._remote = Remote(system, a_new_user(system))
+        self._remote = RemoteApi(system, a_new_user(system))
         self._stopping = threading.Event()
         self.took_s: list[float] = []
         self.statuses: Counter[int] = Counter()
@@ -120,7 +120,7 @@ def test_a_thousand_reminders_over_two_minutes_come_in_time(system: System) -> N
     times = [begin + timedelta(seconds=random.uniform(0, SPREAD_S)) for _ in range(REMINDERS)]
 
     for user, its_times in zip(users, (times[place::USERS] for place in range(USERS)), strict=True):
-        with Remote(system, user) as remote:
+        with RemoteApi(system, user) as remote:
             for at in its_times:
                 remote.create(reminders=[{"remind_at": at.isoformat()}])
 

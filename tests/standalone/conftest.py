@@ -1,4 +1,4 @@
-"""Fixtures of what delivers: a database with nobody in it, a subscriber, and short waits."""
+"""Fixtures of the tests of delivery: a database without users, a subscriber, and short waits."""
 
 from collections.abc import Generator
 from datetime import timedelta

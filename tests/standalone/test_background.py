@@ -1,4 +1,4 @@
-"""The process that delivers, killed when it is worst: after the effect, before it is recorded."""
+"""The delivering process, killed between the effect of an event and the record of its delivery."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""CPU time is counted for the greenlet that uses it, whatever the others do meanwhile."""
+"""CPU time is counted for the greenlet that uses it, whatever other greenlets do meanwhile."""
 
 # gevent has no types.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false

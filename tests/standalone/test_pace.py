@@ -1,4 +1,4 @@
-"""A client that takes no answer, or brings no body, is given up; a slow one is not."""
+"""Slow clients are served; those that read no answer or send no body are given up."""
 
 # gevent has no types.
 # pyright: reportUnknownVariableType=false

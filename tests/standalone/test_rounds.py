@@ -1,4 +1,4 @@
-"""In each round of the loop one request of an address begins, and the others of it wait."""
+"""Rounds: one request of an address begins per round of the loop, and its others wait."""
 
 # gevent has no types.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false

@@ -1,4 +1,4 @@
-"""The poster: one exchange with a subscriber, over connections that are kept and that break."""
+"""The sender: one exchange with a subscriber, over connections that are kept and that break."""
 
 import socket
 import threading

@@ -1,4 +1,4 @@
-"""The order of titles: what ICU's root collation makes of them, and the same keys for ever (T3)."""
+"""The order of titles: the keys of ICU's root collation, the same for ever (T3)."""
 
 import hashlib
 import json

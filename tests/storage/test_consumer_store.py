@@ -1,4 +1,4 @@
-"""Where a consumer begins in the log: written once, and the same whoever asks."""
+"""The start of a consumer in the log: written once, and the same for all its processes."""
 
 import threading
 from collections.abc import Generator

@@ -1,4 +1,4 @@
-"""What is logged of a statement that failed: its SQLSTATE and names, and never a value (S6)."""
+"""Logged errors of statements: their SQLSTATE and names, and never a value (S6)."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Many rows in one statement: whatever a column can hold comes back as it was."""
+"""Many rows in one statement: every value that a column can hold is read back as it was."""
 
 import json
 from collections.abc import Generator, Sequence

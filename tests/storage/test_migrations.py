@@ -1,4 +1,4 @@
-"""Migrations: from nothing, again, by two at once, before and after a deploy, while serving."""
+"""Migrations: of an empty database, twice, by two runs at once, around a deploy, under load."""
 
 import shutil
 import threading

@@ -1,4 +1,4 @@
-"""The outbox: who publishes whom, and how far."""
+"""The outbox: which publisher holds a user, and up to which `seq` events are published."""
 
 from uuid import uuid4
 

@@ -1,4 +1,4 @@
-"""What is due: found by its time, locked by one, and each occurrence and reminder stored once."""
+"""Due items: found by their time, locked by one run, each occurrence and reminder stored once."""
 
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor

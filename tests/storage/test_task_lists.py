@@ -1,4 +1,4 @@
-"""Lists at a size: no more is read than shown, nothing skipped, nothing twice (T3, A8)."""
+"""Long lists: no more is read than shown, and no task is skipped or repeated (T3, A8)."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Transactions through what goes wrong: deadlocks, lost connections, lost answers, no server."""
+"""Transactions through deadlocks, lost connections, lost answers and a server that is away."""
 
 import threading
 from collections.abc import Generator, Mapping

@@ -19,7 +19,7 @@ from tests.support.data.accounts import A_CAUSE, SignedIn
 from tests.support.data.builders import log_of
 from tests.support.database.connection import database_of
 from tests.support.events.explanation import fold, state_of
-from tests.support.network.remote import Remote, a_new_user
+from tests.support.network.remote_api import RemoteApi, a_new_user
 from tests.support.network.sockets import Follower
 from tests.support.processes.system import System
 
@@ -90,7 +90,7 @@ class Writer:
         assert not self._thread.is_alive(), f"{self._name} is stuck"
 
     def _work(self) -> None:
-        with Remote(self._system, self.user) as remote:
+        with RemoteApi(self._system, self.user) as remote:
             while not self._stopping.is_set() and not self.problems:
                 if not self._running.wait(RUNNING_WITHIN_S):
                     self.problems.append("the system never came back")
@@ -126,7 +126,7 @@ class Writer:
             return Write(kind, "PATCH", f"{path}/complete", marker, wanted)
         return self._creation(marker)
 
-    def _send(self, remote: Remote, write: Write) -> None:
+    def _send(self, remote: RemoteApi, write: Write) -> None:
         while write.sent < TRIES_MAX:
             write.sent += 1
             try:

@@ -20,7 +20,7 @@ from tests.support.data.accounts import A_CAUSE, SignedIn
 from tests.support.data.builders import log_of
 from tests.support.database.connection import database_of
 from tests.support.events.explanation import fold, state_of
-from tests.support.network.remote import Remote, a_new_user
+from tests.support.network.remote_api import RemoteApi, a_new_user
 from tests.support.polling import eventually
 from tests.support.processes.system import System
 
@@ -122,7 +122,7 @@ class Race:
             {"remind_at": rfc3339(due + timedelta(microseconds=1))},
             {"before_due": "PT1S"},
         ]
-        with Remote(self._system, user) as remote:
+        with RemoteApi(self._system, user) as remote:
             task = remote.create(
                 due_date=rfc3339(due + timedelta(seconds=1, microseconds=2)), reminders=reminders
             )
@@ -140,7 +140,7 @@ class Race:
         method, path, body = what
         if method == "PUT":
             body = {"due_date": rfc3339(later)}
-        with Remote(self._system, user) as remote:
+        with RemoteApi(self._system, user) as remote:
             threading.Event().wait(max(0.0, (at - clock.now()).total_seconds()))
             started_s = time.monotonic()
             answer = remote.request(method, path.format(task_id), body)

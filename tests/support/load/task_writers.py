@@ -10,7 +10,7 @@ import requests
 
 from taskflow import clock
 from tests.support.data.accounts import SignedIn
-from tests.support.network.remote import Remote
+from tests.support.network.remote_api import RemoteApi
 from tests.support.processes.system import System
 
 PAUSE_S = 0.1
@@ -53,7 +53,7 @@ class TaskWriters:
 
     def _write(self, name: str) -> None:
         number, rng = 0, random.Random(name)
-        remotes = {user.user_id: Remote(self._system, user) for user in self._users}
+        remotes = {user.user_id: RemoteApi(self._system, user) for user in self._users}
         while not self._stopping.is_set() and not self.problems:
             user, title = rng.choice(self._users), f"{name}, task {number}"
             number += 1
@@ -64,7 +64,7 @@ class TaskWriters:
         for remote in remotes.values():
             remote.close()
 
-    def _is_acknowledged(self, remote: Remote, title: str) -> bool:
+    def _is_acknowledged(self, remote: RemoteApi, title: str) -> bool:
         began_s = clock.monotonic_s()
         try:
             answer = remote.request(

@@ -29,7 +29,7 @@ def signed_in(system: System, how: str, email: str) -> SignedIn:
     return SignedIn(body["user"]["id"], email, body["access_token"])
 
 
-class Remote:
+class RemoteApi:
     """Sends requests to a running system as one user, over a connection of its own."""
 
     def __init__(self, system: System, user: SignedIn) -> None:

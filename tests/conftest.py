@@ -73,13 +73,13 @@ def other(database: EmbeddedPostgres) -> SignedIn:  # noqa: ARG001 - it must run
 
 @pytest.fixture
 def set_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
-    """Return what sets the time."""
+    """Return a function that sets the time."""
     return lambda at: monkeypatch.setattr(clock, "now", lambda: at)
 
 
 @pytest.fixture
 def short_shifts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have each run of a cron function take what is due once, and end."""
+    """Have each run of a cron function take its due items once, and end."""
 
     def at_once(shift: Shift) -> bool:
         del shift

@@ -96,7 +96,7 @@ def _utc(text: str) -> datetime:
 
 
 def _assert_explained(before: Task, after: Task, happened: Sequence[NewEvent]) -> None:
-    """Check that the events of one task lead from what it was to what it is."""
+    """Check that the events of a task lead from its state before to its state after."""
     state, version = tasks.represent(before), before.version
     for event in happened:
         if event.aggregate_id != str(after.id):
@@ -757,7 +757,7 @@ def _days_of(series: Series, *, until: date) -> list[date]:
 
 
 def _was_past(series: Series, day: date, moves: Sequence[tuple[datetime, str]]) -> bool:
-    """Say whether the time on that day had passed already where the user came to."""
+    """Say whether the time on that day had already passed in the new zone of the user."""
     wall = datetime.combine(day, series.start.time())
     return any(local_time(now, zone) >= wall for now, zone in moves)
 

@@ -576,12 +576,12 @@ class _World:
     )
 
     def pick(self, number: int) -> Reminder | None:
-        """Return one that its user can still see."""
+        """Return a reminder that its user can still see."""
         present = [one for one in self.reminders.values() if not one.is_removed]
         return present[number % len(present)] if present else None
 
-    def took(self, changed: Sequence[Reminder], happened: Sequence[NewEvent]) -> None:
-        """Take what a change gave, and check the events against it."""
+    def apply(self, changed: Sequence[Reminder], happened: Sequence[NewEvent]) -> None:
+        """Apply the result of a change, and check its events against it."""
         for reminder in changed:
             self.reminders[reminder.id] = reminder
         for event in happened:
@@ -601,7 +601,7 @@ class _World:
             self.shown[event.aggregate_id] = (event.version, state)
 
     def check(self) -> None:
-        """Check what must always hold."""
+        """Check what holds after every step."""
         for reminder in self.reminders.values():
             assert self.shown[str(reminder.id)] == (
                 reminder.version,
@@ -630,7 +630,7 @@ def _change(change: Callable[[Task, datetime], tasks.Changed]) -> Step:
         assert len(changed) == len(happened)
         assert not changed or reminders.concern(before, world.task)
         assert not [one.id for one in changed if world.reminders[one.id].is_removed]
-        world.took(changed, happened)
+        world.apply(changed, happened)
 
     return step
 
@@ -661,7 +661,7 @@ def _add_one(hours: int, *, is_relative: bool) -> Step:
         assert (added.notification is not None) == (
             bool(added.happened) and added.reminder.remind_at <= world.now
         )
-        world.took([added.reminder], added.happened)
+        world.apply([added.reminder], added.happened)
 
     return step
 
@@ -673,7 +673,7 @@ def _snooze(number: int, hours: int) -> Step:
         if reminder is not None and world.task.is_open and not is_without_due:
             until = Snooze(until=world.now + hours * HOUR)
             after, happened = reminders.snooze(reminder, world.task, until, now=world.now)
-            world.took([after] if happened else [], happened)
+            world.apply([after] if happened else [], happened)
 
     return step
 
@@ -683,7 +683,7 @@ def _remove(number: int) -> Step:
         reminder = world.pick(number)
         if reminder is not None:
             after, event = reminders.remove(reminder, now=world.now)
-            world.took([after], [event])
+            world.apply([after], [event])
 
     return step
 
@@ -693,7 +693,7 @@ def _trigger_due(world: _World) -> None:
         if reminder.status is ReminderStatus.SCHEDULED and reminder.remind_at <= world.now:
             fired = reminders.trigger(reminder, world.task, now=world.now)
             assert json_data(fired.happened[0])["late_by_s"] >= 0
-            world.took([fired.reminder], fired.happened)
+            world.apply([fired.reminder], fired.happened)
 
 
 STEPS: st.SearchStrategy[Step] = st.one_of(

@@ -58,8 +58,8 @@ def _audited(user: SignedIn, *expected: int) -> None:
     assert sorted(entry.seq for entry in found) == list(expected)
 
 
-def _lose(event: Event) -> None:
-    """Have it that a consumer never had this event."""
+def _lose_effect(event: Event) -> None:
+    """Delete the effect of an event, and the claim of it."""
     here = {"event_id": event.event_id}
     tamper("DELETE FROM claims WHERE event_id = CAST(:event_id AS uuid)", **here)
     tamper("DELETE FROM audit_entries WHERE event_id = CAST(:event_id AS uuid)", **here)
@@ -70,7 +70,7 @@ def test_lost_effects_of_events_are_had_again_once(system: System) -> None:
         user = _a_user_with_a_log_of_an_hour_ago()
         eventually(lambda: _audited(user, 1, 2, 3, 4), within_s=SOON_S)
         for event in log_of(user.user_id)[1:3]:
-            _lose(event)
+            _lose_effect(event)
         _audited(user, 1, 4)
 
         # The timer wakes every cron function when it starts.
@@ -85,7 +85,7 @@ def test_a_resent_dead_letter_has_its_effect(system: System) -> None:
         user, administrator = a_user(), an_administrator()
         eventually(lambda: _audited(user, 1), within_s=SOON_S)
         [event] = log_of(user.user_id)
-        _lose(event)
+        _lose_effect(event)
         letter_id = _a_dead_letter(event)
 
         answer = requests.post(
@@ -96,7 +96,7 @@ def test_a_resent_dead_letter_has_its_effect(system: System) -> None:
 
         assert answer.status_code == 202, answer.text
         eventually(lambda: _audited(user, 1), within_s=SOON_S)
-        _forget(letter_id)
+        _delete_dead_letter(letter_id)
 
 
 def _a_dead_letter(event: Event) -> UUID:
@@ -123,8 +123,8 @@ def _a_dead_letter(event: Event) -> UUID:
     return letter_id
 
 
-def _forget(letter_id: UUID) -> None:
-    """Leave no dead letter to the test that wants none."""
+def _delete_dead_letter(letter_id: UUID) -> None:
+    """Delete a dead letter, which a later test would count."""
     tamper("DELETE FROM dead_letters WHERE id = CAST(:id AS uuid)", id=letter_id)
 
 

@@ -133,16 +133,16 @@ def in_clear(broker: Broker, password: str = PASSWORD) -> dict[str, str]:
 FOLLOWING, NOT_FOLLOWING = "following Kafka", "Kafka brings nothing; following the log"
 
 
-def said(system: System, level: str = "") -> list[str]:
-    """Return what the log holds, of this level or of any."""
+def log_messages(system: System, level: str = "") -> list[str]:
+    """Return the messages in the log of a system, of one level or of all."""
     lines = [line for line in system.log.read_text().splitlines() if line.startswith("{")]
     found = [json.loads(line) for line in lines]
     return [line["message"] for line in found if level in {"", line["level"]}]
 
 
-def wait_until_it_says(system: System, what: str) -> None:
+def wait_for_log_message(system: System, what: str) -> None:
     def check() -> None:
-        assert any(what in message for message in said(system)), said(system)[-100:]
+        assert any(what in message for message in log_messages(system)), log_messages(system)[-100:]
 
     eventually(check, within_s=SOON_S)
 
@@ -166,18 +166,18 @@ def create_until_it_follows_kafka(system: System, remote: RemoteApi) -> int:
 
 
 def _check_it_follows_kafka(system: System) -> None:
-    changes = [message for message in said(system) if message in {FOLLOWING, NOT_FOLLOWING}]
+    changes = [message for message in log_messages(system) if message in {FOLLOWING, NOT_FOLLOWING}]
     assert changes[-1:] == [FOLLOWING]
 
 
 def messages_of(broker: Broker, user: SignedIn, topic: str = TASKS) -> list[Message]:
-    """Return what the topic holds of a user, as a consumer that knows nothing of us reads it."""
+    """Return the messages of a user in the topic, as an independent consumer reads them."""
     found = all_messages_in(broker.bootstrap_servers, topic)
     return [message for message in found if message.key() == user.user_id.encode()]
 
 
 def wait_for_messages(broker: Broker, user: SignedIn, *expected: int) -> list[Message]:
-    """Wait until the topic holds these of a user, in this order once doubles are dropped."""
+    """Wait until the topic holds these messages of a user in this order, doubles dropped."""
 
     def check() -> list[Message]:
         found = messages_of(broker, user)
@@ -216,8 +216,8 @@ def wait_until_audited(
     eventually(check, within_s=within_s)
 
 
-def counted(system: System, metric: str) -> float:
-    """Return what `/metrics` shows of a metric with these labels."""
+def metric_value(system: System, metric: str) -> float:
+    """Return the value that `/metrics` shows of a metric with its labels."""
     lines = requests.get(f"{system.url}/metrics", timeout=SOON_S).text.splitlines()
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(metric + " "))
 
@@ -272,7 +272,7 @@ def test_a_socket_has_the_events_of_both_topics_in_one_order(
 
 
 def messages_up_to(broker: Broker, user: SignedIn, topic: str, newest: int) -> list[Message]:
-    """Return what a topic holds of a user, each once, if it holds this `seq`."""
+    """Return the messages of a user in a topic, each once, if this `seq` is among them."""
     found = {
         json.loads(message.value() or b"")["seq"]: message
         for message in messages_of(broker, user, topic)
@@ -319,7 +319,7 @@ def test_audit_and_sockets_have_every_event_once_and_the_metrics_show_it(
 ) -> None:
     delivered = f'taskflow_deliveries_total{{consumer="{CONSUMER}",outcome="done"}}'
     confirmed = 'taskflow_published_events_total{outcome="confirmed"}'
-    before = counted(system, delivered), counted(system, confirmed)
+    before = metric_value(system, delivered), metric_value(system, confirmed)
 
     with Follower(system, user) as follower, RemoteApi(system, user) as remote:
         for number in range(30):
@@ -331,8 +331,8 @@ def test_audit_and_sockets_have_every_event_once_and_the_metrics_show_it(
     assert follower.connected == 1
 
     def check() -> None:
-        assert counted(system, delivered) >= before[0] + 30
-        assert counted(system, confirmed) >= before[1] + 30
+        assert metric_value(system, delivered) >= before[0] + 30
+        assert metric_value(system, confirmed) >= before[1] + 30
 
     # What is shown may be a second old.
     eventually(check)
@@ -363,8 +363,8 @@ def test_the_command_makes_the_topics_finds_them_right_and_changes_none(broker: 
 
 
 @pytest.fixture(scope="module")
-def poisoned(broker: Broker, system: System) -> None:
-    """Let the topic take what is larger than anything of ours."""
+def large_records_allowed(broker: Broker, system: System) -> None:
+    """Let the topic take records larger than any of ours."""
     del system
     Topics(broker.bootstrap_servers).set(TASKS, {"max.message.bytes": str(4 * 1024 * 1024)})
 
@@ -405,8 +405,8 @@ def an_event_of(user: SignedIn, **changed: object) -> dict[str, object]:
     }
 
 
-def poisons_for(user: SignedIn) -> Mapping[str, tuple[Headers, bytes | None]]:
-    """Return records that nobody can take for an event, by what is wrong with them."""
+def malformed_records_for(user: SignedIn) -> Mapping[str, tuple[Headers, bytes | None]]:
+    """Return records that are no events, by the name of their defect."""
 
     def written(event: Mapping[str, object], value: bytes | None = None, **changed: bytes) -> Any:  # noqa: ANN401 - as below
         body = json.dumps(event, separators=(",", ":")).encode() if value is None else value
@@ -431,29 +431,35 @@ def poisons_for(user: SignedIn) -> Mapping[str, tuple[Headers, bytes | None]]:
 
 
 def test_a_record_that_is_no_event_goes_to_the_dead_letters_and_holds_up_no_event(
-    broker: Broker, system: System, administrator: SignedIn, user: SignedIn, poisoned: None
+    broker: Broker,
+    system: System,
+    administrator: SignedIn,
+    user: SignedIn,
+    large_records_allowed: None,
 ) -> None:
-    del poisoned
-    poisons = poisons_for(user)
+    del large_records_allowed
+    malformed = malformed_records_for(user)
 
     with Follower(system, user) as follower, RemoteApi(system, user) as remote:
-        for seq, (what, (headers, value)) in enumerate(poisons.items(), 2):
+        for seq, (what, (headers, value)) in enumerate(malformed.items(), 2):
             produce(broker, user, headers, value)
             remote.create(what)
             follower.wait_for(seq, within_s=PROMPTLY_S)
             wait_until_audited(system, administrator, user, seq, within_s=PROMPTLY_S)
 
-    assert seqs(follower.messages) == list(range(1, len(poisons) + 2))
+    assert seqs(follower.messages) == list(range(1, len(malformed) + 2))
     letters = dead_letters(system, administrator)
     # The other consumer refuses those of them whose type it can't pass over.
-    assert sum(letter["consumer"] == CONSUMER for letter in letters) == len(poisons)
+    assert sum(letter["consumer"] == CONSUMER for letter in letters) == len(malformed)
     assert {letter["deaths"] for letter in letters} == {1}
-    assert not [text for text in said(system) if text.startswith("the sockets follow the log")]
+    assert not [
+        text for text in log_messages(system) if text.startswith("the sockets follow the log")
+    ]
     assert "Traceback" not in system.log.read_text()
 
 
 def produce(broker: Broker, user: SignedIn, headers: Headers, value: bytes | None) -> None:
-    """Have the record written next to the user's own events."""
+    """Write a record into the partition of the user's own events."""
     options = {"partitioner": "murmur2_random", "message.max.bytes": 4 * 1024 * 1024}
     producer = Producer(quiet_settings(broker.bootstrap_servers, **options))
     producer.produce(TASKS, key=user.user_id.encode(), value=value, headers=list(headers))
@@ -479,12 +485,12 @@ def test_a_broker_that_goes_away_delays_no_request_and_is_sent_the_rest_in_order
         slowest_s = [_create(remote, 20)]
         follower.wait_for(21, within_s=SOON_S)
         wait_until_it_follows_kafka(system)
-        warned = len(said(system, "warning"))
+        warned = len(log_messages(system, "warning"))
 
         broker.pause() if harm == "pause" else broker.kill()
         slowest_s.append(_create(remote, 60, pause_s=0.05))
         follower.wait_for(81, within_s=PROMPTLY_S)
-        warned = len(said(system, "warning")) - warned
+        warned = len(log_messages(system, "warning")) - warned
 
         broker.resume() if harm == "pause" else broker.start()
         slowest_s.append(_create(remote, 20))
@@ -579,10 +585,10 @@ def test_a_kafka_configured_later_is_sent_and_delivers_all_events(
     with Follower(system, user) as follower, RemoteApi(system, user) as remote:
         slowest_s = _create(remote, 20)
         follower.wait_for(21, within_s=PROMPTLY_S)
-        wait_until_it_says(system, "events wait for Kafka: ")
-        wait_until_it_says(system, f"{CONSUMER}: Kafka: ")
+        wait_for_log_message(system, "events wait for Kafka: ")
+        wait_for_log_message(system, f"{CONSUMER}: Kafka: ")
         broker.start()
-        wait_until_it_says(system, "`taskflow topics` makes the topics")
+        wait_for_log_message(system, "`taskflow topics` makes the topics")
         made = taskflow("topics", **in_clear(broker))
         wait_for_messages(broker, user, *range(1, 22))
         wait_until_audited(system, administrator, user, 21)
@@ -594,12 +600,12 @@ def test_a_kafka_configured_later_is_sent_and_delivers_all_events(
     assert seqs(follower.messages) == list(range(1, newest + 1))
     assert follower.connected == 1
     broker.pause()
-    stopped(system)
+    assert_stops_in_time(system)
     broker.kill()
 
 
-def stopped(system: System) -> None:
-    """Stop it, and check that it does so at once and in order."""
+def assert_stops_in_time(system: System) -> None:
+    """Stop a system, and check that it ends at once and in order."""
     began_s = time.monotonic()
     assert system.stop(signal.SIGTERM) == 0
     assert time.monotonic() - began_s < STOPPED_WITHIN_S
@@ -615,15 +621,15 @@ def test_a_wrong_password_of_kafka_is_logged_and_delays_no_request(
     with Follower(system, user) as follower, RemoteApi(system, user) as remote:
         slowest_s = _create(remote, 20)
         follower.wait_for(21, within_s=PROMPTLY_S)
-        wait_until_it_says(system, "events wait for Kafka: ")
-        [why] = [text for text in said(system, "warning") if text.startswith("events wait")]
+        wait_for_log_message(system, "events wait for Kafka: ")
+        [why] = [text for text in log_messages(system, "warning") if text.startswith("events wait")]
 
     assert "uthentication failed" in why
     assert slowest_s < UNDELAYED_S
-    stopped(system)
+    assert_stops_in_time(system)
 
 
 def test_a_system_stops_in_time_while_kafka_is_down(broker: Broker, system: System) -> None:
     broker.kill()
 
-    stopped(system)
+    assert_stops_in_time(system)

@@ -27,14 +27,14 @@ LONG_S = 50
 
 
 @pytest.fixture(scope="module")
-def of_four(tmp_path_factory: pytest.TempPathFactory) -> Generator[System]:
+def system_of_four(tmp_path_factory: pytest.TempPathFactory) -> Generator[System]:
     """Run a system of four server processes."""
     yield from _running(tmp_path_factory, WEB_CONCURRENCY="4")
 
 
 @pytest.fixture(scope="module")
-def of_two(tmp_path_factory: pytest.TempPathFactory) -> Generator[System]:
-    """Run a system of two, whose sockets last three seconds at the most."""
+def system_of_two(tmp_path_factory: pytest.TempPathFactory) -> Generator[System]:
+    """Run a system of two server processes, whose sockets last three seconds at most."""
     yield from _running(tmp_path_factory, WEB_CONCURRENCY="2", SOCKET_LIFETIME_S="3")
 
 
@@ -45,7 +45,7 @@ def _running(factory: pytest.TempPathFactory, **settings: str) -> Generator[Syst
     running.stop()
 
 
-@pytest.fixture(params=["of_two", "of_four"])
+@pytest.fixture(params=["system_of_two", "system_of_four"])
 def system(request: pytest.FixtureRequest) -> System:
     return request.getfixturevalue(request.param)
 
@@ -155,12 +155,14 @@ def _all_wait(system: System, count: int) -> None:
     assert held >= count
 
 
-def test_old_sockets_are_sent_away_at_different_times_and_miss_no_message(of_two: System) -> None:
-    users = users_of(of_two, 20)
-    with SocketClients(of_two, users) as clients:
-        with TaskWriters(of_two, users, threads=2, pause_s=0.05):
+def test_old_sockets_are_sent_away_at_different_times_and_miss_no_message(
+    system_of_two: System,
+) -> None:
+    users = users_of(system_of_two, 20)
+    with SocketClients(system_of_two, users) as clients:
+        with TaskWriters(system_of_two, users, threads=2, pause_s=0.05):
             clients.wait_until_connected(times=3, within_s=SOON_S)
-        newest = newest_of(of_two, users)
+        newest = newest_of(system_of_two, users)
         clients.wait_for(newest, within_s=SOON_S)
         clients.assert_complete(newest)
 

@@ -431,7 +431,7 @@ def test_a_socket_that_is_cut_and_resumes_misses_no_message(system: System, user
 def test_events_committed_while_a_socket_resumes_are_neither_missed_nor_doubled(
     system: System, user: SignedIn
 ) -> None:
-    """The step from the log to what is live is taken under load, again and again."""
+    """Sockets go over from reading the log to live messages under load, again and again."""
     with RemoteApi(system, user) as remote, ThreadPoolExecutor(1) as pool:
         writing = pool.submit(lambda: [remote.create() for _ in range(150)])
         runs: list[list[int]] = []
@@ -697,7 +697,7 @@ def test_a_socket_that_sends_too_long_a_message_is_closed_with_1009(
 
 
 def _memory_bytes(system: System) -> int:
-    """Return what the processes take that serve the API."""
+    """Return the memory of the processes that serve the API."""
     return sum(
         found.memory_info().rss
         for found in system.processes()
@@ -712,7 +712,7 @@ def test_a_client_that_never_reads_costs_bounded_memory_and_misses_no_message(
     heard_so_far = [1]
 
     def fill(listening: ClientConnection, up_to: int) -> None:
-        """Append events of 20 KB, no faster than another hears them."""
+        """Append events of 20 KB, no faster than another socket receives them."""
         with database_of(system):
             while (at := heard_so_far[-1]) < up_to:
                 _append_many(user, 100, padding="x" * 20_000)

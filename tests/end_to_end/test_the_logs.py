@@ -115,10 +115,10 @@ CANCEL = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event =
 
 
 class PlantedSecrets(list[str]):
-    """All that is sent, or issued, and must not be found anywhere."""
+    """All secrets that are sent or issued, and must not be found in any log."""
 
     def __call__(self, kind: str) -> str:
-        """Return a new one, which says what it is."""
+        """Return a new secret, which names its kind."""
         self.append(f"{MARK}-{kind}-{uuid4().hex}")
         return self[-1]
 
@@ -159,11 +159,11 @@ class FailingSystem:
         self.postgres.stop()
 
     def credentials(self, password: str) -> dict[str, str]:
-        """Return what the account's owner sends to log in."""
+        """Return the body with which the owner of the account logs in."""
         return {"email": self.email, "password": password}
 
     def keep_tokens(self, signed_in: Mapping[str, str]) -> None:
-        """Keep what was issued as what must not be found."""
+        """Keep issued tokens among the secrets that must not be found."""
         _, claims, signature = signed_in["access_token"].split(".")
         self.planted += [signed_in["refresh_token"], claims, signature]
 
@@ -189,7 +189,7 @@ class FailingSystem:
         return answer.json() if answer.content else {}
 
     def create(self, kind: str, status: int, **headers: str) -> dict[str, Any]:
-        """Create a task all of whose text is planted."""
+        """Create a task all of whose text is secret."""
         words = [self.planted(f"{kind}-{name}") for name in ("title", "description", "tag", "word")]
         title, description, tag, word = words
         task = {"title": title, "description": description, "tags": [tag], "metadata": {word: word}}
@@ -254,7 +254,7 @@ def failing_system(tmp_path: Path) -> Generator[FailingSystem]:
 
 
 def _send_what_is_wrong(failing_system: FailingSystem) -> None:
-    """Send what the frame and the server refuse."""
+    """Send requests that the frame and the server refuse."""
     plant = failing_system.planted
     failing_system.ask(
         "POST", "auth/login", failing_system.credentials(plant("wrong-password")), 401
@@ -340,7 +340,7 @@ def _open_sockets(failing_system: FailingSystem) -> None:
 
 
 def _fail_in_functions(failing_system: FailingSystem) -> None:
-    """Have handlers, statements and consumers fail on what was sent."""
+    """Have handlers, statements and consumers fail on secrets that were sent."""
     plant = failing_system.planted
     unforeseen = {"title": plant("unforeseen-title"), "description": plant("unforeseen")}
     failing_system.ask("POST", "unforeseen", unforeseen, 500)
@@ -372,7 +372,7 @@ def _consumers_socket(system: System) -> Path:
 
 
 def _fail_in_the_database(failing_system: FailingSystem) -> None:
-    """Have it cut a statement short, take no writes, and be killed."""
+    """Have the database cancel a statement, refuse writes, and be killed."""
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(failing_system.create, "slow", 503)
         eventually(lambda: failing_system.administer(CANCEL))

@@ -15,7 +15,7 @@ Travel = Callable[[SignedIn, datetime], Api]
 
 @pytest.fixture(autouse=True)
 def _short_shifts(short_shifts: None) -> None:
-    """Have no tick hold a test up for longer than a minute."""
+    """Have each run of a cron function end at once."""
 
 
 @pytest.fixture

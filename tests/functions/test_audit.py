@@ -32,7 +32,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def _own_database(audited_database: None) -> None:
-    """Tamper with nobody else's log."""
+    """Use a database of the tests' own, whose logs may be tampered with."""
 
 
 @pytest.fixture(scope="module")
@@ -57,14 +57,14 @@ def admin(audited_database: None) -> Api:  # noqa: ARG001 - it must be there
 
 
 def audit(*user_ids: str) -> None:
-    """Bring the consumer what it has not had of these users."""
+    """Deliver to the consumer the events of these users that it has not had."""
     for user_id in user_ids:
         for event in log_of(user_id):
             assert_taken(deliver(CONSUMER, event))
 
 
 def settle(admin: Api) -> None:
-    """Bring the consumer everything, so that a whole log can be verified."""
+    """Deliver all events to the consumer, so that a whole log can be verified."""
     with transaction(A_CAUSE) as tx:
         missing = audit_store.differing(tx, user_id=None, before=clock.now(), limit=1000)
     audit(*{user_id for user_id, _ in missing})
@@ -355,7 +355,7 @@ def test_a_deleted_audit_entry_is_found(user: SignedIn, admin: Api) -> None:
 
 
 def test_an_audit_entry_without_an_event_is_found(user: SignedIn, admin: Api) -> None:
-    """The last event taken back with all that points at it leaves its entry to tell of it."""
+    """A deleted last event, with all that refers to it, leaves its audit entry behind."""
     a_stored_task(user.user_id)
     settle(admin)
     mine = {"user_id": user.user_id}

@@ -55,7 +55,7 @@ def admin(letters_database: None) -> Api:  # noqa: ARG001 - it must be there
 def errors_of(
     consumer: str, code: str = "503", text: str = "the mail server is away"
 ) -> dict[str, str]:
-    """Return what a source adds to an event that a consumer did not take."""
+    """Return the attributes that a source adds to an event that it gave up."""
     return {
         "knativeerrordest": f"http://{consumer}.taskflow.svc.cluster.local/",
         "knativeerrorcode": code,
@@ -63,17 +63,17 @@ def errors_of(
     }
 
 
-def died(event: Event, consumer: str = CONSUMER, **errors: str) -> None:
-    """Have it that an event did not get through to a consumer."""
+def give_up(event: Event, consumer: str = CONSUMER, **errors: str) -> None:
+    """Send the sink an event that was given up for a consumer."""
     attributes = {**attributes_of(event), **errors_of(consumer, **errors)}
     assert_taken(post(SINK.name, attributes, event.record_json().encode()))
 
 
 def a_letter(admin: Api, user: SignedIn, **errors: str) -> str:
-    """Have an event of a user's die; return the letter's id."""
+    """Have an event of a user given up; return the id of its dead letter."""
     a_stored_task(user.user_id)
     event = log_of(user.user_id)[-1]
-    died(event, **errors)
+    give_up(event, **errors)
     [letter] = listed(admin, "?limit=1")
     assert str(event.event_id) in letter["event_id"]
     return letter["id"]
@@ -105,7 +105,7 @@ def test_a_dead_letter_says_its_event_consumer_and_failure(user: SignedIn, admin
     [event] = log_of(user.user_id)
     before = clock.now()
 
-    died(event, text="Zażółć\nno mail today")
+    give_up(event, text="Zażółć\nno mail today")
 
     [letter] = [one for one in listed(admin) if one["event_id"] == str(event.event_id)]
     assert set(letter) == SUMMARY
@@ -139,8 +139,8 @@ def test_a_dead_letter_that_comes_twice_is_one_with_two_deaths(user: SignedIn, a
     letter_id = a_letter(admin, user)
     event = log_of(user.user_id)[-1]
 
-    died(event, code="400", text="another reason")
-    died(event, consumer=ANOTHER)
+    give_up(event, code="400", text="another reason")
+    give_up(event, consumer=ANOTHER)
 
     mine = [one for one in listed(admin) if str(event.event_id) in one["event_id"]]
     assert {(one["consumer"], one["deaths"], one["error_text"]) for one in mine} == {
@@ -375,7 +375,7 @@ def test_a_dead_letter_of_a_type_that_its_consumer_does_not_take_is_unverifiable
 ) -> None:
     [event] = log_of(user.user_id)
 
-    died(event, consumer=ANOTHER)
+    give_up(event, consumer=ANOTHER)
 
     letter = listed(admin, "?limit=1")[0]
     assert (letter["consumer"], letter["user_id"]) == (ANOTHER, None)
@@ -560,7 +560,7 @@ def test_a_resent_dead_letter_that_fails_again_is_dead_again(user: SignedIn, adm
     letter_id = a_letter(admin, user)
     admin.post(f"{LETTERS}/{letter_id}/resend")
 
-    died(log_of(user.user_id)[-1])
+    give_up(log_of(user.user_id)[-1])
 
     letter = shown(admin, letter_id)
     assert (letter["state"], letter["deaths"]) == ("dead", 2)

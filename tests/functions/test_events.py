@@ -94,7 +94,7 @@ def _fill(user_id: str, newest: int) -> None:
 
 @contextmanager
 def _newest(user_id: str, seq: int) -> Generator[None]:
-    """Say for a while that so many events there are: to append them would take seconds."""
+    """Pretend that a log has so many events: to append them would take seconds."""
     set_seq = STREAMS.update().where(STREAMS.c.user_id == user_id)
     with transaction(A_CAUSE) as tx:
         before = events.newest_seq(tx, user_id)

@@ -72,16 +72,16 @@ class Case:
 
     @property
     def is_read(self) -> bool:
-        """Whether it changes nothing of what a user has."""
+        """Whether it changes no resource of a user."""
         return self.endpoint.is_safe or self.endpoint.permission is Permission.TASKS_READ
 
     @property
     def creates(self) -> bool:
-        """Whether what it changes was not there before."""
+        """Whether it creates the resource that it answers."""
         return HTTPStatus.CREATED in {answer.status for answer in self.endpoint.answers}
 
     def path(self, of: UserResources | None = None, *, user_id: str = "{user_id}") -> str:
-        """Return its path, about what is of somebody, else about what is nobody's.
+        """Return its path, with the ids of the given resources or else with unknown ids.
 
         `{user_id}` is left for the client to fill in.
         """
@@ -92,12 +92,12 @@ class Case:
         return _filled(self.route.paths()[-1], of.ids if of else {})
 
     def __str__(self) -> str:
-        """Return what its test is called."""
+        """Return the name of its test."""
         return f"{self.route.method} {self.route.template}"
 
 
 def _filled(template: str, ids: Mapping[str, object]) -> str:
-    """Put the ids into a path; one that is missing is nobody's."""
+    """Put the ids into a path; a missing one is replaced by an unknown id."""
     return re.sub(r"\{(\w+)\}", lambda found: str(ids.get(found[1]) or uuid.uuid4()), template)
 
 
@@ -111,8 +111,8 @@ CASES = [
 ]
 
 
-def each(*wanted: Callable[[Case], bool]) -> pytest.MarkDecorator:
-    """Run a test for every route that is all of what is wanted."""
+def each_route(*wanted: Callable[[Case], bool]) -> pytest.MarkDecorator:
+    """Run a test for every route that all of `wanted` hold for."""
     cases = [case for case in CASES if all(is_so(case) for is_so in wanted)]
     assert cases
     return pytest.mark.parametrize("case", cases, ids=str)
@@ -144,13 +144,13 @@ def is_admin(case: Case) -> bool:
 
 @dataclass(frozen=True)
 class Senders:
-    """Who sends what is refused anyway; one of each for all tests."""
+    """A user and an administrator whose requests are all refused, shared by all tests."""
 
     user: SignedIn
     administrator: SignedIn
 
     def of(self, case: Case) -> SignedIn:
-        """Return one who may."""
+        """Return the sender who may call the route."""
         return self.administrator if case.is_admin else self.user
 
 
@@ -185,14 +185,14 @@ def _send_raw(case: Case, senders: Senders, raw: bytes, **headers: str) -> TestR
 # Who may
 
 
-@each(is_private)
+@each_route(is_private)
 def test_a_stranger_is_told_to_sign_in(case: Case) -> None:
     answer = _send_valid(case, None, case.path())
 
     assert_refused(answer, 401, "no-token")
 
 
-@each(is_private, has_a_user)
+@each_route(is_private, has_a_user)
 def test_the_path_of_another_account_is_refused_whether_or_not_it_exists(
     case: Case, user: SignedIn, other: SignedIn
 ) -> None:
@@ -207,7 +207,7 @@ def test_the_path_of_another_account_is_refused_whether_or_not_it_exists(
     assert state_of(other.user_id) == before
 
 
-@each(is_private, has_a_user)
+@each_route(is_private, has_a_user)
 def test_the_path_of_another_account_is_refused_before_anything_is_read(
     case: Case, user: SignedIn, other: SignedIn
 ) -> None:
@@ -218,7 +218,7 @@ def test_the_path_of_another_account_is_refused_before_anything_is_read(
     assert_refused(answer, 403, "not-your-account")
 
 
-@each(has_a_user, has_an_id)
+@each_route(has_a_user, has_an_id)
 @pytest.mark.parametrize("is_deleted", [False, True], ids=["live", "deleted"])
 def test_resources_of_another_account_are_not_found(
     case: Case, user: SignedIn, other: SignedIn, *, is_deleted: bool
@@ -242,7 +242,7 @@ def test_resources_of_another_account_are_not_found(
     assert len(log_of(user.user_id)) == 1
 
 
-@each(has_a_user, has_an_id)
+@each_route(has_a_user, has_an_id)
 @pytest.mark.parametrize("condition", ["If-Match", "If-None-Match"])
 def test_a_condition_does_not_tell_that_anothers_resource_exists(
     case: Case, user: SignedIn, other: SignedIn, condition: str
@@ -260,7 +260,7 @@ def test_a_condition_does_not_tell_that_anothers_resource_exists(
 
 
 def _assert_not_there(case: Case, answer: TestResponse) -> dict[str, Any]:
-    """Check that an answer is what the function declares to say where there is nothing."""
+    """Check that an answer is the one that the function declares for an unknown resource."""
     refused = assert_refused(answer, 404)
     told = [kind for kind, errors in case.endpoint.problems.items() if errors]
     assert refused["type"].removeprefix("urn:taskflow:problem:") in {
@@ -273,7 +273,7 @@ def changes_what_is_there(case: Case) -> bool:
     return not (case.is_read or case.creates)
 
 
-@each(has_a_user, changes_what_is_there)
+@each_route(has_a_user, changes_what_is_there)
 @pytest.mark.parametrize(
     "condition",
     [{"If-Match": '"999"'}, {"If-None-Match": "*"}],
@@ -309,7 +309,7 @@ def test_no_list_shows_resources_of_another_user(user: SignedIn, other: SignedIn
         assert other.user_id not in answer.text
 
 
-@each(is_admin)
+@each_route(is_admin)
 def test_functions_for_administrators_are_refused_to_other_users(
     case: Case, user: SignedIn
 ) -> None:
@@ -322,7 +322,7 @@ def test_functions_for_administrators_are_refused_to_other_users(
     assert state_of(user.user_id) == before
 
 
-@each(is_admin)
+@each_route(is_admin)
 def test_no_other_roles_claim_makes_an_administrator(case: Case, senders: Senders) -> None:
     for roles in (None, [], ["Admin"], "admin", {"admin": True}, [["admin"]]):
         impostor = with_token(senders.user, a_token(senders.user.user_id, roles=roles))
@@ -332,7 +332,7 @@ def test_no_other_roles_claim_makes_an_administrator(case: Case, senders: Sender
         assert_refused(answer, 403)
 
 
-@each(is_private, asks_for_permission)
+@each_route(is_private, asks_for_permission)
 def test_a_token_without_the_permission_is_refused(case: Case, user: SignedIn) -> None:
     powerless = with_token(user, a_token(user.user_id, roles=["user", "admin"], permissions=[]))
 
@@ -342,7 +342,7 @@ def test_a_token_without_the_permission_is_refused(case: Case, user: SignedIn) -
     assert re.search(r"(tasks|audit|events):(read|write|replay)", problem["detail"])
 
 
-@each(has_a_user)
+@each_route(has_a_user)
 def test_a_token_that_may_only_read_changes_nothing(case: Case, user: SignedIn) -> None:
     mine = stored_resources(user.user_id)
     reader = with_token(user, a_token(user.user_id, permissions=["tasks:read", "made:up"]))
@@ -358,7 +358,7 @@ def test_a_token_that_may_only_read_changes_nothing(case: Case, user: SignedIn) 
     assert log_of(user.user_id) == events_before
 
 
-@each(has_a_user)
+@each_route(has_a_user)
 def test_the_short_path_is_the_same_endpoint(case: Case, user: SignedIn) -> None:
     mine = stored_resources(user.user_id)
     others = mine if case.is_read else stored_resources(user.user_id)
@@ -391,7 +391,7 @@ def _answers_of_all_kinds(
     ]
 
 
-@each()
+@each_route()
 def test_the_correlation_id_and_trace_of_a_request_come_back(case: Case, senders: Senders) -> None:
     given = {"X-Correlation-ID": "a-request-of-mine", "traceparent": A_TRACE}
 
@@ -402,7 +402,7 @@ def test_the_correlation_id_and_trace_of_a_request_come_back(case: Case, senders
         assert answer.headers["traceparent"] == A_TRACE
 
 
-@each()
+@each_route()
 def test_a_request_without_correlation_id_and_trace_is_given_its_own(
     case: Case, senders: Senders
 ) -> None:
@@ -424,7 +424,7 @@ WRONG_TRACES = [
 ]
 
 
-@each()
+@each_route()
 def test_a_wrong_correlation_id_or_trace_is_replaced(case: Case, senders: Senders) -> None:
     for given in WRONG_TRACES:
         answer = _send(case, senders.of(case), case.path() + "?surprise=1", headers=given)
@@ -466,7 +466,7 @@ NOT_JSON = [
 ]
 
 
-@each(takes_body)
+@each_route(takes_body)
 def test_every_function_that_takes_a_body_shows_bodies_that_it_takes(case: Case) -> None:
     assert case.endpoint.body is not None
     assert case.endpoint.examples
@@ -474,7 +474,7 @@ def test_every_function_that_takes_a_body_shows_bodies_that_it_takes(case: Case)
         case.endpoint.body.model_validate(example)
 
 
-@each(takes_body)
+@each_route(takes_body)
 def test_a_body_that_is_not_json_is_bad_syntax(case: Case, senders: Senders) -> None:
     for raw in NOT_JSON:
         answer = _send_raw(case, senders, raw)
@@ -485,7 +485,7 @@ def test_a_body_that_is_not_json_is_bad_syntax(case: Case, senders: Senders) -> 
             assert_refused(answer, 400, "not-json")
 
 
-@each(takes_body)
+@each_route(takes_body)
 def test_json_that_is_no_object_is_invalid_content(case: Case, senders: Senders) -> None:
     for raw in (b"[]", b'"text"', b"1", b"true", b"null", b'[{"title": "x"}]'):
         answer = _send_raw(case, senders, raw)
@@ -494,7 +494,7 @@ def test_json_that_is_no_object_is_invalid_content(case: Case, senders: Senders)
         assert problem["errors"][0]["detail"] == "must be a JSON object"
 
 
-@each(takes_body)
+@each_route(takes_body)
 def test_an_unknown_field_is_invalid_content(case: Case, senders: Senders) -> None:
     unknown = ["surprise", "__class__", "model_config", "Title", "a/b~c", "", "\0", "ü" * 1000]
 
@@ -507,7 +507,7 @@ def test_an_unknown_field_is_invalid_content(case: Case, senders: Senders) -> No
         assert named[pointer] == "is not a known field"
 
 
-@each(takes_body)
+@each_route(takes_body)
 def test_the_first_of_many_wrong_fields_are_named_and_the_others_counted(
     case: Case, senders: Senders
 ) -> None:
@@ -525,7 +525,7 @@ def test_the_first_of_many_wrong_fields_are_named_and_the_others_counted(
     assert max(len(of_many.data), len(of_long.data)) < 8 * 1024
 
 
-@each(takes_body)
+@each_route(takes_body)
 def test_a_field_whose_name_utf_8_cannot_write_is_invalid_content(
     case: Case, senders: Senders
 ) -> None:
@@ -534,7 +534,7 @@ def test_a_field_whose_name_utf_8_cannot_write_is_invalid_content(
     assert_refused(answer, 422, "invalid-content")
 
 
-@each(takes_body)
+@each_route(takes_body)
 def test_json_that_would_take_long_to_read_is_refused_unread(case: Case, senders: Senders) -> None:
     lists = b"[" + b",".join([b"[]"] * (VALUES_MAX // 2 + 1)) + b"]"
     fields = json.dumps({f"{number:x}": 1 for number in range(VALUES_MAX + 1)})
@@ -545,7 +545,7 @@ def test_json_that_would_take_long_to_read_is_refused_unread(case: Case, senders
             assert "too many digits" in refused["detail"] or "values" in refused["detail"]
 
 
-@each(takes_body)
+@each_route(takes_body)
 def test_the_characters_of_a_json_text_do_not_count_as_values_or_digits(
     case: Case, senders: Senders
 ) -> None:
@@ -555,7 +555,7 @@ def test_the_characters_of_a_json_text_do_not_count_as_values_or_digits(
         assert_refused(_send_raw(case, senders, raw), 422, "invalid-content")
 
 
-@each(takes_body)
+@each_route(takes_body)
 def test_a_compressed_body_is_refused(case: Case, senders: Senders) -> None:
     compressed = gzip.compress(b"{}")
 
@@ -566,7 +566,7 @@ def test_a_compressed_body_is_refused(case: Case, senders: Senders) -> None:
     assert_refused(plain, 422, "invalid-content")
 
 
-@each(takes_body)
+@each_route(takes_body)
 def test_another_media_type_is_refused(case: Case, senders: Senders) -> None:
     for media_type in ("text/plain", "application/x-www-form-urlencoded", "text/json", "", "x"):
         answer = _send_raw(case, senders, b"{}", **{"Content-Type": media_type})
@@ -574,7 +574,7 @@ def test_another_media_type_is_refused(case: Case, senders: Senders) -> None:
         assert_refused(answer, 415, "not-json")
 
 
-@each()
+@each_route()
 def test_another_json_media_type_is_refused_for_a_merge(case: Case, senders: Senders) -> None:
     for media_type in ("application/json-patch+json", "application/x+json", "+json"):
         answer = _send_raw(case, senders, b"{}", **{"Content-Type": media_type})
@@ -586,7 +586,7 @@ def test_another_json_media_type_is_refused_for_a_merge(case: Case, senders: Sen
             assert answer.headers["Accept-Patch"] == types
 
 
-@each(takes_body)
+@each_route(takes_body)
 def test_json_is_accepted_everywhere_and_a_merge_patch_by_put_and_patch(
     case: Case, senders: Senders
 ) -> None:
@@ -603,7 +603,7 @@ def takes_no_body(case: Case) -> bool:
     return not case.takes_body
 
 
-@each(takes_no_body)
+@each_route(takes_no_body)
 def test_an_unexpected_body_is_checked_as_any_other(case: Case, senders: Senders) -> None:
     of_another_type = _send_raw(case, senders, b"{}", **{"Content-Type": "text/plain"})
     assert_refused(of_another_type, 415, "not-json")
@@ -612,14 +612,14 @@ def test_an_unexpected_body_is_checked_as_any_other(case: Case, senders: Senders
     assert_invalid(_send_raw(case, senders, b'{"completed": false}'), "/completed")
 
 
-@each(takes_no_body)
+@each_route(takes_no_body)
 def test_an_unexpected_empty_object_counts_as_no_body(case: Case, user: SignedIn) -> None:
     answer = _send(case, user, data=b"{}", headers=JSON_TYPE)
 
     assert answer.status_code not in {400, 415, 422}, answer.text
 
 
-@each()
+@each_route()
 def test_a_query_that_is_not_utf_8_is_bad_syntax(case: Case, senders: Senders) -> None:
     for query in ("q=%ff", "q=%C3", "%ED%A0%80=1", "cursor=a%80"):
         answer = _send(case, senders.of(case), f"{case.path()}?{query}")
@@ -627,7 +627,7 @@ def test_a_query_that_is_not_utf_8_is_bad_syntax(case: Case, senders: Senders) -
         assert_refused(answer, 400, "not-utf-8")
 
 
-@each(has_a_user)
+@each_route(has_a_user)
 def test_a_path_that_is_not_utf_8_is_bad_syntax(case: Case, senders: Senders) -> None:
     # As a server hands on a%ffb; Werkzeug's client would make U+FFFD of it.
     as_sent = {"PATH_INFO": case.path(user_id="a\xffb")}
@@ -637,7 +637,7 @@ def test_a_path_that_is_not_utf_8_is_bad_syntax(case: Case, senders: Senders) ->
     assert_refused(answer, 400, "not-utf-8")
 
 
-@each()
+@each_route()
 def test_a_body_over_the_limit_is_too_large(case: Case, senders: Senders) -> None:
     for length in (case.endpoint.body_max_bytes + 1, 5 * 1024 * 1024):
         answer = _send_raw(case, senders, b" " * length)
@@ -645,7 +645,7 @@ def test_a_body_over_the_limit_is_too_large(case: Case, senders: Senders) -> Non
         assert_refused(answer, 413, "body-too-large")
 
 
-@each()
+@each_route()
 def test_a_body_over_the_limit_that_comes_in_chunks_is_too_large(
     case: Case, senders: Senders
 ) -> None:
@@ -662,7 +662,7 @@ def test_a_body_over_the_limit_that_comes_in_chunks_is_too_large(
     assert_refused(answer, 413, "body-too-large")
 
 
-@each(takes_body)
+@each_route(takes_body)
 def test_a_body_at_the_limit_is_read(case: Case, senders: Senders) -> None:
     answer = _send_raw(case, senders, b'{"surprise": 1}'.ljust(case.endpoint.body_max_bytes))
 
@@ -671,7 +671,7 @@ def test_a_body_at_the_limit_is_read(case: Case, senders: Senders) -> None:
     assert case.endpoint.body_max_bytes == most
 
 
-@each(takes_body)
+@each_route(takes_body)
 def test_a_body_that_comes_in_chunks_is_read(case: Case, senders: Senders) -> None:
     answer = _send(
         case,
@@ -684,7 +684,7 @@ def test_a_body_that_comes_in_chunks_is_read(case: Case, senders: Senders) -> No
     assert_refused(answer, 422, "invalid-content")
 
 
-@each(takes_body)
+@each_route(takes_body)
 def test_a_body_shorter_than_its_content_length_is_refused_as_cut_off(
     case: Case, senders: Senders
 ) -> None:
@@ -704,7 +704,7 @@ def test_a_body_shorter_than_its_content_length_is_refused_as_cut_off(
 
 
 class _Failing(io.RawIOBase):
-    """A body of which the server can read nothing."""
+    """A body whose reading fails."""
 
     def __init__(self, error: Exception) -> None:
         self._error = error
@@ -716,7 +716,7 @@ class _Failing(io.RawIOBase):
         raise self._error
 
 
-@each(takes_body)
+@each_route(takes_body)
 @pytest.mark.parametrize(
     ("error", "status", "slug"),
     [
@@ -744,7 +744,7 @@ def test_a_body_that_the_server_cannot_read_is_refused(
     assert_refused(answer, status, slug)
 
 
-@each()
+@each_route()
 def test_an_unknown_query_parameter_is_invalid_content(case: Case, senders: Senders) -> None:
     answer = _send(case, senders.of(case), case.path() + "?surprise=1&limit=0")
 
@@ -752,7 +752,7 @@ def test_an_unknown_query_parameter_is_invalid_content(case: Case, senders: Send
     assert "/surprise" in {error["pointer"] for error in problem["errors"]}
 
 
-@each(takes_body)
+@each_route(takes_body)
 def test_a_null_character_or_half_a_surrogate_pair_is_invalid_content(
     case: Case, senders: Senders
 ) -> None:
@@ -766,7 +766,7 @@ def test_a_null_character_or_half_a_surrogate_pair_is_invalid_content(
             assert_invalid(answer, f"/{name}")
 
 
-@each(has_an_id)
+@each_route(has_an_id)
 def test_a_path_with_a_malformed_id_is_not_found(case: Case, senders: Senders) -> None:
     for wrong_id in ("1", "not-an-id", "%00", "%F0%9F%A6%89", "..", "0" * 500):
         path = re.sub(r"\{(?!user_id)\w+\}", wrong_id, case.route.template)
@@ -776,7 +776,7 @@ def test_a_path_with_a_malformed_id_is_not_found(case: Case, senders: Senders) -
         assert_refused(answer, 404, "no-such-path")
 
 
-@each(has_a_user)
+@each_route(has_a_user)
 def test_a_bad_idempotency_key_is_refused(case: Case, user: SignedIn) -> None:
     mine = stored_resources(user.user_id)
     before = state_of(user.user_id)
@@ -857,7 +857,7 @@ def test_a_function_serves_no_path_but_its_own(function: Function) -> None:
     assert_refused(answer, 404, "no-such-path")
 
 
-@each()
+@each_route()
 def test_a_method_that_no_function_takes_is_refused_with_the_allowed_ones(
     case: Case, user: SignedIn
 ) -> None:
@@ -871,7 +871,7 @@ def test_a_method_that_no_function_takes_is_refused_with_the_allowed_ones(
     assert set(allowed) - {"HEAD", "OPTIONS"} == taken
 
 
-@each(has_a_user, lambda case: case.route.method == "GET")
+@each_route(has_a_user, lambda case: case.route.method == "GET")
 def test_head_is_answered_as_get_without_the_body(case: Case, user: SignedIn) -> None:
     path = case.path(stored_resources(user.user_id))
 
@@ -883,7 +883,7 @@ def test_head_is_answered_as_get_without_the_body(case: Case, user: SignedIn) ->
         assert head.headers.get(name) == get.headers.get(name)
 
 
-@each()
+@each_route()
 def test_a_preflight_request_of_a_browser_is_answered(case: Case) -> None:
     with changed_settings(cors_origins=("https://app.example",)):
         answer = Api().request(
@@ -904,7 +904,7 @@ def test_a_preflight_request_of_a_browser_is_answered(case: Case) -> None:
     assert {"authorization", "content-type", "if-match", "idempotency-key"} <= allowed
 
 
-@each()
+@each_route()
 def test_a_page_of_a_configured_origin_may_read_every_answer(case: Case, senders: Senders) -> None:
     origin = {"Origin": "https://app.example"}
 
@@ -920,7 +920,7 @@ def test_a_page_of_a_configured_origin_may_read_every_answer(case: Case, senders
         assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
-@each()
+@each_route()
 def test_a_page_of_another_origin_may_read_no_answer(case: Case, senders: Senders) -> None:
     origin = {"Origin": "https://evil.example"}
 
@@ -957,7 +957,7 @@ def test_an_origin_is_compared_as_a_whole(
 # Limits and logs
 
 
-@each(is_private)
+@each_route(is_private)
 def test_a_user_who_asks_too_often_is_told_when_to_come_back(
     case: Case, senders: Senders, other: SignedIn
 ) -> None:
@@ -974,7 +974,7 @@ def test_a_user_who_asks_too_often_is_told_when_to_come_back(
     assert of_another.status_code == 200
 
 
-@each(lambda case: not is_private(case))
+@each_route(lambda case: not is_private(case))
 def test_an_address_that_signs_in_too_often_is_told_when_to_come_back(case: Case) -> None:
     with changed_settings(rate_limit_auth_per_min=2):
         answers = [_send(case, None, json={"surprise": 1}) for _ in range(3)]
@@ -989,7 +989,7 @@ def test_an_address_that_signs_in_too_often_is_told_when_to_come_back(case: Case
     assert spoofed.status_code == 429
 
 
-@each()
+@each_route()
 def test_logs_hold_no_token_no_password_and_no_body(
     case: Case, user: SignedIn, senders: Senders, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -65,14 +65,14 @@ each_cron = pytest.mark.parametrize("name", [cron.name for cron in CRONS])
 
 @pytest.fixture(scope="module", autouse=True)
 def _own_database(database: EmbeddedPostgres) -> Generator[None]:
-    """Have nobody else write, so that all of the database can be compared."""
+    """Use a database without other writers, so that all of it can be compared."""
     with a_database(database):
         yield
 
 
 @pytest.fixture(scope="module")
 def log(_own_database: None) -> list[Event]:
-    """Return events of every type there is, from a life that had them all."""
+    """Return events of every type, from the history of a user that has them all."""
     user = a_user()
     api = Api(user)
     path = f"/api/tasks/{content(api.post('/api/tasks', {'title': 'Buy milk'}))['id']}"
@@ -93,7 +93,7 @@ def log(_own_database: None) -> list[Event]:
 
 
 def _recur_and_remind(api: Api) -> None:
-    """Have all that time brings: series that go on, reminders that come, and the inbox."""
+    """Have occurrences created, reminders sent and notifications read."""
     recurrence = {"recurrence_rule": "FREQ=DAILY", "mode": "after_completion"}
     due = {"due_date": "2126-05-01T09:00:00Z", "reminders": [{"before_due": "PT1H"}]}
     task = content(api.post("/api/tasks", {"title": "Water", "recurrence": recurrence, **due}))
@@ -117,7 +117,7 @@ def _recur_and_remind(api: Api) -> None:
 
 @pytest.fixture
 def fresh(log: list[Event]) -> list[Event]:
-    """Return events like those of the log, of a user whose none was delivered anywhere."""
+    """Return events like those of the log, of a user without any delivery."""
     del log
     user = a_user()
     recurrence = {"recurrence_rule": "FREQ=DAILY", "mode": "after_completion"}
@@ -301,8 +301,8 @@ def _sent(app: "WSGIApplication", body: IO[bytes], **environ: object) -> Respons
     return Response.from_app(app, {**builder.get_environ(), "wsgi.input": body, **environ})
 
 
-def _both(name: str) -> "list[WSGIApplication]":
-    """Return a subscriber as the cluster calls it, and as it is called past its app."""
+def _with_and_without_app(name: str) -> "list[WSGIApplication]":
+    """Return a subscriber with its app, as the cluster calls it, and without."""
     [app] = [function.app for function in all_functions() if function.name == name]
     return [app, SUBSCRIBERS[name].serve]
 
@@ -311,7 +311,7 @@ def _both(name: str) -> "list[WSGIApplication]":
 def test_a_body_over_the_limit_is_refused_unread_and_leaves_no_trace(name: str) -> None:
     before = snapshot()
 
-    for app in _both(name):
+    for app in _with_and_without_app(name):
         body = io.BytesIO(b"x" * 20)
         for length in (BODY_MAX_BYTES + 2, 20_000_000, 10**17):
             answer = _sent(app, body, CONTENT_LENGTH=str(length))
@@ -328,7 +328,7 @@ def test_a_body_over_the_limit_is_refused_unread_and_leaves_no_trace(name: str) 
 def test_a_body_in_chunks_is_read_up_to_the_limit(name: str) -> None:
     before = snapshot()
 
-    for app in _both(name):
+    for app in _with_and_without_app(name):
         body = io.BytesIO(b"x" * 3 * BODY_MAX_BYTES)
         answer = _sent(app, body, **IN_CHUNKS)
 
@@ -342,7 +342,7 @@ def test_a_body_in_chunks_is_read_up_to_the_limit(name: str) -> None:
 def test_a_body_that_is_cut_off_is_refused_and_leaves_no_trace(name: str) -> None:
     before = snapshot()
 
-    for app in _both(name):
+    for app in _with_and_without_app(name):
         assert _sent(app, io.BytesIO(b"x" * 20), CONTENT_LENGTH="21").status_code == 400
 
     assert_nothing_changed(before)
@@ -356,7 +356,7 @@ def test_an_event_in_chunks_is_taken(consumer: Consumer, fresh: list[Event]) -> 
         for name, value in headers_of(attributes_of(event)).items()
     }
 
-    for app in _both(consumer.name):
+    for app in _with_and_without_app(consumer.name):
         body = io.BytesIO(event.record_json().encode())
         answer = _sent(app, body, **named, **IN_CHUNKS)
         assert (answer.status_code, answer.data) == (204, b"")

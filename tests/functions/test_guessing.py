@@ -52,7 +52,7 @@ def _statuses(email: str, password: str, address: str, times: int) -> list[int]:
 
 
 def _guess(email: str, *places: str) -> None:
-    """Guess once from each place, without the price of the hashes."""
+    """Guess once from each address, without the cost of the hashes."""
     now = clock.now()
     with transaction(A_CAUSE) as tx:
         account, _ = account_store.find(tx, email) or (None, None)

@@ -27,7 +27,7 @@ from tests.support.delivery.subscribers import tick
 
 @pytest.fixture
 def user(database: EmbeddedPostgres) -> Generator[SignedIn]:
-    """Return a user of a database of their own: what others left takes a part of each run."""
+    """Return a user in a database of their own: rows of other users take a part of each run."""
     with a_database(database):
         yield a_user()
 

@@ -50,7 +50,7 @@ def _own_database(database: EmbeddedPostgres) -> Generator[None]:
 
 @contextmanager
 def consumers(folder: Path, **starts: str) -> Generator[None]:
-    """Have there be just these consumers: for each entry point, where it starts."""
+    """Replace all consumers by these: for each entry point, where it starts."""
     functions = folder / "-".join(["functions", *starts])
     for entry_point, where in starts.items():
         source = functions / entry_point.replace("_", "-") / "main.py"
@@ -62,7 +62,7 @@ def consumers(folder: Path, **starts: str) -> Generator[None]:
 
 @pytest.fixture
 def one_consumer(tmp_path: Path, _own_database: None) -> Generator[None]:
-    """Have there be a consumer alone, which is to have everything."""
+    """Replace all consumers by one that starts at the beginning."""
     with consumers(tmp_path, send_mail="beginning"):
         yield
 
@@ -80,8 +80,8 @@ def reconciled_position(consumer: str = CONSUMER) -> int:
         return consumer_store.lock_reconciled_position(tx, consumer)
 
 
-def later(set_clock: SetClock, by: timedelta) -> None:
-    """Have a run after some time."""
+def run_after(set_clock: SetClock, by: timedelta) -> None:
+    """Set the clock forward and run."""
     set_clock(clock.now() + by)
     assert_taken(tick("reconcile-consumers"))
 
@@ -120,7 +120,7 @@ def test_no_event_from_while_a_consumer_was_removed_is_asked_for(
     with consumers(tmp_path, another="now"):
         assert_taken(tick("reconcile-consumers"))
         a_stored_task(user.user_id)
-        later(set_clock, consumer_store.REMOVED_AFTER)
+        run_after(set_clock, consumer_store.REMOVED_AFTER)
 
     with consumers(tmp_path, send_mail="now"):
         assert_taken(tick("reconcile-consumers"))
@@ -160,7 +160,7 @@ def test_a_transaction_that_never_ends_holds_up_no_event_for_ever(set_clock: Set
         a_stored_task(other.user_id)
         reconcile(set_clock)
 
-        later(set_clock, SETTLED_AFTER)
+        run_after(set_clock, SETTLED_AFTER)
 
         assert asked_again() == [(other.user_id, 2)]
         endless.connection.rollback()
@@ -196,7 +196,7 @@ def test_events_older_than_the_kept_claims_are_not_asked_for(
 
 @pytest.fixture
 def long_shifts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have each run go on until there is no more to do."""
+    """Have each run go on until nothing is left to do."""
 
     def never(shift: Shift) -> bool:
         del shift
@@ -268,7 +268,7 @@ def test_marks_are_deleted_as_the_log_is_reconciled(set_clock: SetClock) -> None
     user = a_user()
     for _ in range(20):
         a_stored_task(user.user_id)
-        later(set_clock, timedelta(minutes=5))
+        run_after(set_clock, timedelta(minutes=5))
 
     with transaction(A_CAUSE) as tx:
         marks = tx.connection.execute(select(LOG_MARKS)).all()

@@ -148,7 +148,7 @@ def test_a_password_hashed_before_nfc_is_right_and_is_hashed_anew() -> None:
 
 @pytest.fixture
 def api(user: SignedIn) -> Api:
-    """Return a client of a user of their own."""
+    """Return a client of a new user."""
     return Api(user)
 
 

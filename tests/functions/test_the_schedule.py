@@ -48,14 +48,14 @@ Looks = Callable[[int], None]
 
 @pytest.fixture(autouse=True, scope="module")
 def own_database(database: EmbeddedPostgres) -> Generator[str]:
-    """Have nothing due that is not of these tests."""
+    """Use a database in which only these tests have due items."""
     with a_database(database) as url:
         yield url
 
 
 @pytest.fixture(autouse=True)
 def _own_time(own_database: str) -> Generator[None]:
-    """Leave nothing that will be due to the next test."""
+    """End all series and cancel all reminders after a test."""
     del own_database
     yield
     with transaction(A_CAUSE) as tx:
@@ -87,7 +87,7 @@ def api(user: SignedIn, travel: Travel) -> Api:
 
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
-    """Return what has a run look for what is due so many times."""
+    """Return what sets how many times a run looks for due items."""
 
     def set_to(number: int) -> None:
         left = iter(range(number - 1, 0, -1))

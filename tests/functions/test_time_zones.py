@@ -32,14 +32,14 @@ pytestmark = pytest.mark.usefixtures("short_shifts")
 
 @pytest.fixture(autouse=True)
 def _own_database(database: EmbeddedPostgres) -> Generator[None]:
-    """Have nothing else due."""
+    """Use a database in which only these tests have due items."""
     with a_database(database):
         yield
 
 
 @pytest.fixture
 def pass_until(set_clock: Callable[[datetime], None]) -> Callable[[datetime], None]:
-    """Return what lets time pass, with a tick whenever something is due."""
+    """Return what sets the clock forward, with a tick whenever an item is due."""
 
     def to(end: datetime) -> None:
         while (at := _next_due()) is not None and at <= end:

@@ -94,7 +94,7 @@ def _settle(system: System, quiet_per_s: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one attack came to."""
+    """The measurements of one attack."""
 
     name: str
     outcome: Outcome
@@ -104,7 +104,7 @@ class Row:
     largest_mb: Mapping[str, float]
 
     def show(self, everything: Samples, quiet: Samples) -> None:
-        """Print it, beside what the second user waited for in the quiet."""
+        """Print the row, beside the times of the second user without an attack."""
         meanwhile = everything.between(self.outcome.began_s, self.until_s)
         waits: list[str] = []
         times: list[str] = []
@@ -252,7 +252,7 @@ def test_all_attacks_at_once_leave_an_ordinary_load_served(system: System) -> No
 
 
 def _check_the_log() -> None:
-    """Check that nobody's stream has a gap or a broken link, and that nothing was given up."""
+    """Check that no stream has a gap or a broken link, and that no event was given up."""
     counts = select(EVENTS.c.user_id, func.count(), func.max(EVENTS.c.seq)).group_by(
         EVENTS.c.user_id
     )

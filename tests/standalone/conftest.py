@@ -19,7 +19,7 @@ CHECK_S = 0.05
 
 @pytest.fixture(scope="module")
 def own_database(database: EmbeddedPostgres) -> Generator[str]:
-    """Make a database that only this module's tests know the one of this process."""
+    """Connect this process to a database for the tests of this module alone."""
     with a_database(database) as url:
         yield url
 
@@ -32,7 +32,7 @@ def subscriber() -> ScriptedSubscriber:
 
 @pytest.fixture
 def socket_path(tmp_path: Path) -> Path:
-    """Name a socket at which nobody listens yet."""
+    """Name a socket that has no listener yet."""
     return tmp_path / "subscribers.sock"
 
 
@@ -45,6 +45,6 @@ def served(subscriber: ScriptedSubscriber, socket_path: Path) -> Generator[Path]
 
 @pytest.fixture
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten the constants that retries and looks at the log wait by."""
+    """Shorten the pauses between retries and between looks at the log."""
     monkeypatch.setattr("taskflow.eventing.bindings.knative.BACKOFF_DELAY", BACKOFF_DELAY)
     monkeypatch.setattr("taskflow.standalone.database_queue.CHECK_S", CHECK_S)

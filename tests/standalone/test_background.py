@@ -39,7 +39,7 @@ CONSUMER = "record-audit-entry"
 
 
 class KillingConsumers:
-    """The real consumers; what they have done can be acted upon before they answer."""
+    """The real consumers, which kill given processes between an effect and its answer."""
 
     def __init__(self) -> None:
         self.done: list[str] = []
@@ -52,7 +52,7 @@ class KillingConsumers:
         self._app = DispatcherMiddleware(NotFound(), apps)
 
     def __call__(self, environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
-        """Have the effect, kill whoever waits for the answer, and answer."""
+        """Have the effect, kill the process that waits for the answer, and answer."""
         answer = list(self._app(environ, start))
         if environ["SCRIPT_NAME"] == f"/{CONSUMER}":
             self.done.append(environ["HTTP_CE_ID"])

@@ -21,7 +21,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def peer(folder: Path) -> Generator[socket.socket]:
-    """Listen as another process would."""
+    """Listen as another process does."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(str(folder / "1"))
         listening.settimeout(SOON_S)

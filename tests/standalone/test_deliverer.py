@@ -52,7 +52,7 @@ NEVER = [301, 400, 401, 403, 405, 410, 413, 415, 422]
 
 @pytest.fixture
 def consumer() -> str:
-    """Name a consumer that nothing has to be brought to yet."""
+    """Name a consumer to which no event has to be brought yet."""
     name = f"consumer-{uuid4().hex[:8]}"
     mark_up_to_date(name)
     return name
@@ -87,7 +87,7 @@ def failing(times: int, status: int = 503) -> Script:
 
 
 def to_the_consumer(answer: tuple[int, str]) -> Script:
-    """Make a script that answers every consumer so, and takes every dead letter."""
+    """Make a script that gives every consumer this answer, and takes every dead letter."""
     return lambda delivered: NO_CONTENT if delivered.subscriber == SINK else answer
 
 
@@ -463,7 +463,7 @@ def test_a_dead_letter_that_was_not_taken_before_a_stop_is_sent_after_it(
 def test_an_event_that_fails_while_all_is_down_has_its_effect_when_all_is_up_again(
     served: Path, subscriber: ScriptedSubscriber, consumer: str
 ) -> None:
-    """Consumers and sink run in one process, on one database: that both fail is no one's fault."""
+    """Consumers and the sink share a process and a database, so both fail together."""
     is_up = threading.Event()
     subscriber.script = lambda delivered: (
         NO_CONTENT if is_up.is_set() and delivered.subscriber == consumer else (503, "not now")

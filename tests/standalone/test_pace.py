@@ -20,11 +20,11 @@ STALLED_S = 0.2
 A_LARGE_ANSWER = b"x" * (100 * PIECE_BYTES)
 """More than a connection holds on its way."""
 
-Ends = tuple["socket.socket", "socket.socket"]
+ServerAndClient = tuple["socket.socket", "socket.socket"]
 
 
 @pytest.fixture
-def ends(monkeypatch: pytest.MonkeyPatch) -> Generator[Ends]:
+def server_and_client(monkeypatch: pytest.MonkeyPatch) -> Generator[ServerAndClient]:
     """Connect a server and a client."""
     monkeypatch.setattr(pace, "STALLED_S", STALLED_S)
     with socket.socket() as listener, socket.socket() as client:
@@ -43,8 +43,8 @@ def _read_to_the_end(connection: "socket.socket | Arriving") -> None:
         pass
 
 
-def test_an_answer_that_nobody_reads_is_given_up_and_forgotten(ends: Ends) -> None:
-    server, client = ends
+def test_an_unread_answer_is_given_up_and_forgotten(server_and_client: ServerAndClient) -> None:
+    server, client = server_and_client
 
     with pytest.raises(ConnectionResetError):
         Answering(server).sendall(A_LARGE_ANSWER)
@@ -55,8 +55,10 @@ def test_an_answer_that_nobody_reads_is_given_up_and_forgotten(ends: Ends) -> No
         _read_to_the_end(client)
 
 
-def test_an_answer_that_is_read_slowly_is_sent_however_long_it_takes(ends: Ends) -> None:
-    server, client = ends
+def test_an_answer_that_is_read_slowly_is_sent_however_long_it_takes(
+    server_and_client: ServerAndClient,
+) -> None:
+    server, client = server_and_client
     sending = gevent.spawn(Answering(server).sendall, A_LARGE_ANSWER)
 
     read = 0
@@ -68,15 +70,15 @@ def test_an_answer_that_is_read_slowly_is_sent_however_long_it_takes(ends: Ends)
     assert read == len(A_LARGE_ANSWER)
 
 
-def test_a_body_that_does_not_come_is_given_up(ends: Ends) -> None:
-    server, _ = ends
+def test_a_body_that_does_not_come_is_given_up(server_and_client: ServerAndClient) -> None:
+    server, _ = server_and_client
 
     with pytest.raises(TimeoutError):
         Arriving(server).recv(100)
 
 
-def test_a_body_that_comes_byte_by_byte_is_given_up(ends: Ends) -> None:
-    server, client = ends
+def test_a_body_that_comes_byte_by_byte_is_given_up(server_and_client: ServerAndClient) -> None:
+    server, client = server_and_client
     arriving = Arriving(server)
 
     def trickle() -> None:
@@ -90,8 +92,10 @@ def test_a_body_that_comes_byte_by_byte_is_given_up(ends: Ends) -> None:
     trickling.kill()
 
 
-def test_a_body_that_comes_slowly_is_read_however_long_it_takes(ends: Ends) -> None:
-    server, client = ends
+def test_a_body_that_comes_slowly_is_read_however_long_it_takes(
+    server_and_client: ServerAndClient,
+) -> None:
+    server, client = server_and_client
     arriving = Arriving(server)
 
     def bring() -> None:

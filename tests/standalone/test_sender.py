@@ -201,7 +201,7 @@ def test_a_malformed_answer_has_no_status(socket_path: Path, said: bytes) -> Non
 
 @contextmanager
 def _saying(said: bytes, path: Path) -> Generator[None]:
-    """Listen, say something to whoever comes, and hang up."""
+    """Listen, send bytes to each client, and hang up."""
 
     def listen() -> None:
         with suppress(OSError):

@@ -29,7 +29,7 @@ NOT_AT_ALL = timedelta()
 A_SECOND = timedelta(seconds=1)
 
 
-def _new() -> str:
+def _unique_key() -> str:
     """Return an email, or a network, that no other test has."""
     return f"{uuid4()}@example.com"
 
@@ -56,7 +56,7 @@ def _refused(account: str, network: str, after: timedelta = NOT_AT_ALL) -> int:
 
 
 def _at_once(work: Callable[[int], object], times: int) -> list[type[Exception] | None]:
-    """Do it so many times at once; return what each raised."""
+    """Call `one` many times at once; return what each call raised."""
 
     def one(number: int) -> type[Exception] | None:
         try:
@@ -70,7 +70,7 @@ def _at_once(work: Callable[[int], object], times: int) -> list[type[Exception] 
 
 
 def test_log_ins_are_tried_up_to_the_limit_of_failures_and_again_after_the_window() -> None:
-    email, network = _new(), _new()
+    email, network = _unique_key(), _unique_key()
     _fail(email, network, LOGIN_ATTEMPTS_MAX)
 
     wait_s = _refused(email, network, timedelta(minutes=5))
@@ -81,7 +81,7 @@ def test_log_ins_are_tried_up_to_the_limit_of_failures_and_again_after_the_windo
 
 
 def test_no_more_simultaneous_attempts_are_tried_than_may_fail() -> None:
-    email, network = _new(), _new()
+    email, network = _unique_key(), _unique_key()
 
     raised = _at_once(lambda _: _begin(email, network), 3 * LOGIN_ATTEMPTS_MAX)
 
@@ -90,7 +90,7 @@ def test_no_more_simultaneous_attempts_are_tried_than_may_fail() -> None:
 
 
 def test_a_waiting_attempt_is_tried_once_another_has_succeeded(user: SignedIn) -> None:
-    network = _new()
+    network = _unique_key()
     _fail(user.user_id, network, LOGIN_ATTEMPTS_MAX - 1)
     owners = _begin(user.user_id, network)
     with pytest.raises(AttemptsUndecided):
@@ -103,61 +103,63 @@ def test_a_waiting_attempt_is_tried_once_another_has_succeeded(user: SignedIn) -
 
 
 def test_one_network_leaves_an_account_open_to_all_others() -> None:
-    email, theirs = _new(), _new()
+    email, theirs = _unique_key(), _unique_key()
     _fail(email, theirs, LOGIN_ATTEMPTS_MAX)
 
     for _ in range(LOGIN_ATTEMPTS_ACCOUNT_MAX):
         _refused(email, theirs)
 
-    _begin(email, _new())
+    _begin(email, _unique_key())
 
 
 def test_many_networks_lock_an_account_for_networks_it_does_not_know(user: SignedIn) -> None:
-    home = _new()
+    home = _unique_key()
     _succeed(user, home)
     for _ in range(LOGIN_ATTEMPTS_ACCOUNT_MAX // LOGIN_ATTEMPTS_MAX):
-        _fail(user.user_id, _new(), LOGIN_ATTEMPTS_MAX)
+        _fail(user.user_id, _unique_key(), LOGIN_ATTEMPTS_MAX)
 
-    assert _refused(user.user_id, _new()) == LOGIN_ATTEMPTS_WINDOW.seconds
+    assert _refused(user.user_id, _unique_key()) == LOGIN_ATTEMPTS_WINDOW.seconds
     _succeed(user, home)
-    assert _refused(user.user_id, _new()) == LOGIN_ATTEMPTS_WINDOW.seconds, "not forgiven by that"
+    assert _refused(user.user_id, _unique_key()) == LOGIN_ATTEMPTS_WINDOW.seconds, (
+        "not forgiven by that"
+    )
 
 
 def test_a_failure_from_a_known_network_counts_for_that_network_alone(user: SignedIn) -> None:
-    home, elsewhere = _new(), _new()
+    home, elsewhere = _unique_key(), _unique_key()
     _succeed(user, home)
     _fail(user.user_id, home, LOGIN_ATTEMPTS_MAX)
     _refused(user.user_id, home)
 
     for _ in range(LOGIN_ATTEMPTS_ACCOUNT_MAX // LOGIN_ATTEMPTS_MAX):
-        _fail(user.user_id, _new(), LOGIN_ATTEMPTS_MAX)
-    _fail(_new(), elsewhere, LOGIN_ATTEMPTS_MAX)
-    _fail(_new(), home, LOGIN_ATTEMPTS_MAX)
+        _fail(user.user_id, _unique_key(), LOGIN_ATTEMPTS_MAX)
+    _fail(_unique_key(), elsewhere, LOGIN_ATTEMPTS_MAX)
+    _fail(_unique_key(), home, LOGIN_ATTEMPTS_MAX)
 
 
 def test_a_network_has_one_limit_of_failures_for_all_accounts(user: SignedIn) -> None:
-    network = _new()
+    network = _unique_key()
     _succeed(user, network)
     for _ in range(LOGIN_ATTEMPTS_NETWORK_MAX):
-        _fail(_new(), network)
+        _fail(_unique_key(), network)
 
-    assert _refused(_new(), network) == LOGIN_ATTEMPTS_WINDOW.seconds
+    assert _refused(_unique_key(), network) == LOGIN_ATTEMPTS_WINDOW.seconds
     _succeed(user, network)
-    assert _refused(_new(), network) == LOGIN_ATTEMPTS_WINDOW.seconds, "not forgiven by that"
+    assert _refused(_unique_key(), network) == LOGIN_ATTEMPTS_WINDOW.seconds, "not forgiven by that"
 
 
 def test_a_network_that_tries_random_emails_fills_a_bounded_number_of_rows() -> None:
-    network = _new()
+    network = _unique_key()
     before = _count(LOGIN_ATTEMPTS.name)
 
-    _at_once(lambda _: _fail(_new(), network), 3 * LOGIN_ATTEMPTS_NETWORK_MAX)
+    _at_once(lambda _: _fail(_unique_key(), network), 3 * LOGIN_ATTEMPTS_NETWORK_MAX)
 
     # For each email two, and one for the network.
     assert _count(LOGIN_ATTEMPTS.name) - before == 2 * LOGIN_ATTEMPTS_NETWORK_MAX + 1
 
 
 def test_simultaneous_attempts_on_the_same_accounts_and_networks_do_not_deadlock() -> None:
-    emails, networks = [_new() for _ in range(3)], [_new() for _ in range(3)]
+    emails, networks = [_unique_key() for _ in range(3)], [_unique_key() for _ in range(3)]
 
     raised = _at_once(lambda n: _fail(emails[n % 3], networks[n // 3 % 3]), 90)
 
@@ -166,7 +168,7 @@ def test_simultaneous_attempts_on_the_same_accounts_and_networks_do_not_deadlock
 
 
 def test_a_network_is_known_for_a_time_after_the_last_right_password(user: SignedIn) -> None:
-    home = _new()
+    home = _unique_key()
     _succeed(user, home)
     for number in range(LOGIN_ATTEMPTS_ACCOUNT_MAX // LOGIN_ATTEMPTS_MAX):
         network = f"{home} {number}"
@@ -179,7 +181,7 @@ def test_a_network_is_known_for_a_time_after_the_last_right_password(user: Signe
 
 
 def test_an_account_knows_its_latest_networks(user: SignedIn) -> None:
-    networks = [_new() for _ in range(LOGIN_PLACES_MAX + 2)]
+    networks = [_unique_key() for _ in range(LOGIN_PLACES_MAX + 2)]
     for number, network in enumerate([*networks[:-1], networks[0], networks[-1]]):
         _succeed(user, network, number * A_SECOND)
 
@@ -194,16 +196,16 @@ def test_an_account_knows_its_latest_networks(user: SignedIn) -> None:
 def test_a_network_that_one_account_knows_is_unknown_to_another(
     user: SignedIn, other: SignedIn
 ) -> None:
-    home = _new()
+    home = _unique_key()
     _succeed(user, home)
     for _ in range(LOGIN_ATTEMPTS_ACCOUNT_MAX // LOGIN_ATTEMPTS_MAX):
-        _fail(other.user_id, _new(), LOGIN_ATTEMPTS_MAX)
+        _fail(other.user_id, _unique_key(), LOGIN_ATTEMPTS_MAX)
 
     _refused(other.user_id, home)
 
 
 def test_a_clock_set_back_does_not_lengthen_the_wait() -> None:
-    email, network = _new(), _new()
+    email, network = _unique_key(), _unique_key()
     _fail(email, network, LOGIN_ATTEMPTS_MAX)
 
     assert _refused(email, network, -timedelta(days=1)) == LOGIN_ATTEMPTS_WINDOW.seconds
@@ -211,7 +213,7 @@ def test_a_clock_set_back_does_not_lengthen_the_wait() -> None:
 
 @pytest.mark.parametrize("table", ["login_attempts", "login_places"])
 def test_accounts_and_networks_are_stored_as_hashes_alone(user: SignedIn, table: str) -> None:
-    email, network = _new(), _new()
+    email, network = _unique_key(), _unique_key()
     _fail(email, network)
     _succeed(user, network)
 

@@ -33,13 +33,13 @@ def started(starts: Starts, *, now: datetime | None = None) -> Start:
 
 
 def behind() -> dict[str, int]:
-    """Return the users that the database queue has something of to bring, and since where."""
+    """Return the users with events that the database queue has to bring, and after which `seq`."""
     with transaction(A_CAUSE) as tx:
         return delivery_store.behind(tx, CONSUMER, limit=100)
 
 
 def from_before(start: Start, user: SignedIn) -> list[int]:
-    """Return the `seq` of the events that are from before a consumer began."""
+    """Return the `seq` of the events from before the start of a consumer."""
     logged = log_of(user.user_id)
     with transaction(A_CAUSE) as tx:
         found = events.up_to(tx, start.position, [(user.user_id, event.seq) for event in logged])
@@ -124,7 +124,7 @@ def test_an_event_with_an_older_timestamp_appended_after_the_start_comes_after_i
 
 
 def test_an_event_committed_late_stays_on_one_side_of_the_start() -> None:
-    """An event is before where one that was appended later was committed when it began."""
+    """An event is before the start if a later one was committed when the consumer began."""
     earlier, later, between = a_user(), a_user(), a_user()
     with transaction(A_CAUSE) as in_flight:
         events.append(in_flight, [a_settings_event(earlier.user_id, version=2, at=clock.now())])

@@ -335,7 +335,7 @@ def _a_due_task(due_in: timedelta = DAY, user_id: str = ME) -> Task:
     return a_task(user_id=user_id, due_date=rfc3339(A_TIME + due_in))
 
 
-def _at(task: Task, due_in: timedelta, **fields: Any) -> Reminder:  # noqa: ANN401 - what JSON may hold
+def _a_reminder_at(task: Task, due_in: timedelta, **fields: Any) -> Reminder:  # noqa: ANN401 - what JSON may hold
     """Make a reminder so long after A_TIME, which may be past."""
     fields["remind_at"] = rfc3339(A_TIME + due_in)
     return a_reminder(task, now=A_TIME - 999 * DAY, **fields)
@@ -368,7 +368,7 @@ def test_reminders_are_read_back_as_they_were_stored_and_changed() -> None:
 def test_a_reminder_is_locked_with_its_task_and_for_its_own_user_alone() -> None:
     task = _a_due_task()
     deleted, _ = tasks.delete(task, now=A_TIME)
-    reminder, removed = _at(task, HOUR), _at(task, 2 * HOUR)
+    reminder, removed = _a_reminder_at(task, HOUR), _a_reminder_at(task, 2 * HOUR)
     removed, _ = reminders.remove(removed, now=A_TIME)
     _store(deleted, reminder, removed)
 
@@ -382,7 +382,7 @@ def test_a_reminder_is_locked_with_its_task_and_for_its_own_user_alone() -> None
 
 def test_a_reminder_removed_during_the_wait_for_its_task_is_not_found() -> None:
     task = _a_due_task()
-    reminder = _at(task, HOUR)
+    reminder = _a_reminder_at(task, HOUR)
     _store(task, reminder)
     gone, _ = reminders.remove(reminder, now=A_TIME)
 
@@ -404,10 +404,10 @@ def _assert_someone_waits() -> None:
 
 def test_the_pending_list_has_the_scheduled_reminders_of_a_user_in_pages_by_time() -> None:
     task, other = _a_due_task(), _a_due_task(user_id=OTHER)
-    mine = [_at(task, hours * HOUR) for hours in (3, 1, 2, 1)]
-    sent = reminders.trigger(_at(task, HOUR), task, now=A_TIME).reminder
-    gone, _ = reminders.remove(_at(task, HOUR), now=A_TIME)
-    _store(task, other, *mine, sent, gone, _at(other, HOUR))
+    mine = [_a_reminder_at(task, hours * HOUR) for hours in (3, 1, 2, 1)]
+    sent = reminders.trigger(_a_reminder_at(task, HOUR), task, now=A_TIME).reminder
+    gone, _ = reminders.remove(_a_reminder_at(task, HOUR), now=A_TIME)
+    _store(task, other, *mine, sent, gone, _a_reminder_at(other, HOUR))
     wanted = sorted(mine, key=lambda one: (one.remind_at, one.id))
 
     found: list[Reminder] = []
@@ -427,9 +427,13 @@ def test_the_pending_list_has_the_scheduled_reminders_of_a_user_in_pages_by_time
 
 def test_reminders_are_due_at_their_time_with_their_tasks() -> None:
     one, two = _a_due_task(), _a_due_task(user_id=OTHER)
-    first, second, third = _at(one, HOUR), _at(two, 2 * HOUR), _at(one, 3 * HOUR)
-    sent = reminders.trigger(_at(one, HOUR), one, now=A_TIME).reminder
-    gone, _ = reminders.remove(_at(one, HOUR), now=A_TIME)
+    first, second, third = (
+        _a_reminder_at(one, HOUR),
+        _a_reminder_at(two, 2 * HOUR),
+        _a_reminder_at(one, 3 * HOUR),
+    )
+    sent = reminders.trigger(_a_reminder_at(one, HOUR), one, now=A_TIME).reminder
+    gone, _ = reminders.remove(_a_reminder_at(one, HOUR), now=A_TIME)
     _store(one, two, third, second, first, sent, gone)
 
     assert _due_reminders(A_TIME + HOUR - timedelta.resolution) == []
@@ -449,7 +453,10 @@ def _by_id(found: Sequence[tuple[Reminder, Task]]) -> dict[UUID, tuple[Reminder,
 
 def test_the_longest_due_reminder_comes_first() -> None:
     task = _a_due_task()
-    set_first, due_first = _at(task, 2 * HOUR), replace(_at(task, HOUR), created_at=A_TIME)
+    set_first, due_first = (
+        _a_reminder_at(task, 2 * HOUR),
+        replace(_a_reminder_at(task, HOUR), created_at=A_TIME),
+    )
     _store(task, set_first, due_first)
 
     found = _due_reminders(A_TIME + DAY)
@@ -461,8 +468,8 @@ def test_the_next_reminder_is_the_first_of_all_users() -> None:
     task, other = _a_due_task(), _a_due_task(user_id=OTHER)
     with transaction(A_CAUSE) as tx:
         nothing = reminder_store.next_due(tx)
-    sent = reminders.trigger(_at(task, HOUR), task, now=A_TIME).reminder
-    _store(task, other, _at(task, 3 * HOUR), _at(other, 2 * HOUR), sent)
+    sent = reminders.trigger(_a_reminder_at(task, HOUR), task, now=A_TIME).reminder
+    _store(task, other, _a_reminder_at(task, 3 * HOUR), _a_reminder_at(other, 2 * HOUR), sent)
 
     with transaction(A_CAUSE) as tx:
         assert (nothing, reminder_store.next_due(tx)) == (None, A_TIME + 2 * HOUR)
@@ -470,7 +477,7 @@ def test_the_next_reminder_is_the_first_of_all_users() -> None:
 
 def test_reminders_of_a_locked_task_are_passed_over() -> None:
     held, free = _a_due_task(), _a_due_task()
-    theirs, mine = _at(held, HOUR), _at(free, 2 * HOUR)
+    theirs, mine = _a_reminder_at(held, HOUR), _a_reminder_at(free, 2 * HOUR)
     _store(held, free, theirs, mine)
 
     with _held(held):
@@ -482,7 +489,7 @@ def test_reminders_of_a_locked_task_are_passed_over() -> None:
 
 def test_two_simultaneous_runs_never_take_the_same_reminder() -> None:
     stored = [_a_due_task() for _ in range(4)]
-    due = [_at(task, number * HOUR) for number, task in enumerate(stored)]
+    due = [_a_reminder_at(task, number * HOUR) for number, task in enumerate(stored)]
     _store(*stored, *due)
 
     with transaction(A_CAUSE) as tx, transaction(A_CAUSE) as other:
@@ -520,7 +527,7 @@ def test_a_reminder_in_change_is_not_taken_and_is_then_as_the_change_left_it(
     change: Change,
 ) -> None:
     task, other = _a_due_task(), _a_due_task()
-    reminder, untouched = a_reminder(task, before_due="PT1H"), _at(other, HOUR)
+    reminder, untouched = a_reminder(task, before_due="PT1H"), _a_reminder_at(other, HOUR)
     _store(task, other, reminder, untouched)
     now = A_TIME + DAY
 
@@ -550,7 +557,7 @@ def test_a_reminder_changed_between_the_read_and_the_lock_is_not_taken(
     change: Change, database: EmbeddedPostgres
 ) -> None:
     task, other = _a_due_task(), _a_due_task()
-    reminder, untouched = a_reminder(task, before_due="PT1H"), _at(other, HOUR)
+    reminder, untouched = a_reminder(task, before_due="PT1H"), _a_reminder_at(other, HOUR)
 
     def take(tx: Transaction) -> list[tuple[Reminder, Task]]:
         tx.connection.execute(text("SET LOCAL test.hold = 'yes'"))
@@ -574,7 +581,7 @@ def test_a_reminder_changed_between_the_read_and_the_lock_is_not_taken(
 
 def test_no_reminder_is_sent_twice_or_too_late_by_simultaneous_runs_and_completions() -> None:
     stored = [_a_due_task() for _ in range(40)]
-    due = {task.id: _at(task, HOUR) for task in stored}
+    due = {task.id: _a_reminder_at(task, HOUR) for task in stored}
     _store(*stored, *due.values())
     now, sent = A_TIME + DAY, list[UUID]()
 
@@ -681,7 +688,7 @@ def _a_notification(task: Task, reminder: Reminder, minutes: int = 0) -> Notific
 
 def test_the_inbox_is_newest_first_in_pages_and_can_leave_out_read_notifications() -> None:
     task, other = _a_due_task(), _a_due_task(user_id=OTHER)
-    mine, theirs = _at(task, HOUR), _at(other, HOUR)
+    mine, theirs = _a_reminder_at(task, HOUR), _a_reminder_at(other, HOUR)
     inbox = [_a_notification(task, mine, minutes) for minutes in (2, 1, 1, 0)]
     _store(task, other, mine, theirs, *inbox, _a_notification(other, theirs))
     with transaction(A_CAUSE) as tx:
@@ -704,7 +711,7 @@ def test_the_inbox_is_newest_first_in_pages_and_can_leave_out_read_notifications
 
 def test_a_notification_is_shown_to_its_own_user_alone() -> None:
     task = _a_due_task()
-    reminder = _at(task, HOUR)
+    reminder = _a_reminder_at(task, HOUR)
     notification = _a_notification(task, reminder)
     _store(task, reminder, notification)
 

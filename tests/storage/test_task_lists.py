@@ -89,7 +89,7 @@ FILTERS = {
 
 @pytest.fixture(scope="module", params=["analysed", "not analysed yet"])
 def filled(database: EmbeddedPostgres, request: pytest.FixtureRequest) -> Iterator[None]:
-    """Make a database in which a user has MANY tasks, as the planner knows or not."""
+    """Make a database in which a user has MANY tasks, with or without statistics."""
     with a_database(database):
         with transaction(A_CAUSE) as tx:
             tx.connection.execute(text(FILL), {"many": MANY, "now": A_TIME})
@@ -101,7 +101,7 @@ def filled(database: EmbeddedPostgres, request: pytest.FixtureRequest) -> Iterat
 
 @pytest.fixture
 def looking_at_few(monkeypatch: pytest.MonkeyPatch) -> int:
-    """Have lists look at a hundredth of the tasks; return the most that one may then read."""
+    """Have lists look at a hundredth of the tasks; return how many rows a page may then read."""
     monkeypatch.setattr(task_lists, "LOOKED_AT_FIRST", 100)
     monkeypatch.setattr(task_lists, "FEW", 200)
     monkeypatch.setattr(task_lists, "LOOKED_AT_MOST", 300)
@@ -206,7 +206,7 @@ def _of(user_id: str, wanted: TaskFilter, sort: str, after: Position | None) -> 
 
 
 def _some_of_each(user_id: str) -> list[Task]:
-    """Store tasks in whose sort keys and filters nothing goes together."""
+    """Store tasks whose sort keys and filters are independent of each other."""
     draw = Random(10)
     stored = [
         a_task(

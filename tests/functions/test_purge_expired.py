@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from taskflow import clock
 from taskflow.serving import tokens
 from taskflow.standalone.postgres import EmbeddedPostgres
-from taskflow.storage import attempt_store, idempotency_store, many, session_store, transaction
+from taskflow.storage import attempt_store, bulk, idempotency_store, session_store, transaction
 from taskflow.storage.session_store import Ticket
 from taskflow.storage.tables import (
     IDEMPOTENCY_KEYS,
@@ -35,7 +35,7 @@ def user(database: EmbeddedPostgres) -> Generator[SignedIn]:
 def test_the_expired_rows_of_users_who_never_come_back_are_deleted_in_parts(
     user: SignedIn, set_clock: Callable[[datetime], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(many, "DELETED_MAX", 2)
+    monkeypatch.setattr(bulk, "DELETE_BATCH_MAX", 2)
     now = clock.now()
     with transaction(A_CAUSE) as tx:
         for number in range(5):

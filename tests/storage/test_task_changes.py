@@ -131,7 +131,7 @@ def test_a_lead_time_is_stored_although_it_raises_no_version(user: SignedIn) -> 
 
 MODULES = sorted(Path(taskflow.storage.__file__).parent.glob("*.py"))
 WRITTEN = {"TASKS", "REMINDERS"}
-WRITING = {"insert", "update", "delete", "insert_json", "delete_some"}
+WRITING = {"insert", "update", "delete", "insert_json", "delete_batch"}
 WRITING_SQL = re.compile(
     rf"\b(insert\s+into|update|delete\s+from)\s+({'|'.join(WRITTEN)})\b", re.IGNORECASE
 )
@@ -169,7 +169,7 @@ def test_no_other_module_of_storage_writes_tasks_or_reminders(path: Path) -> Non
     [
         "TASKS.update().where(True)",
         "insert(REMINDERS)",
-        "many.update(tx, TASKS, rows)",
+        "bulk.update(tx, TASKS, rows)",
         "text('UPDATE tasks SET title = 1')",
     ],
 )

@@ -16,7 +16,7 @@ from taskflow.domain.accounts import (
     LOGIN_PLACES_MAX,
 )
 from taskflow.domain.errors import TooManyAttempts
-from taskflow.storage import many
+from taskflow.storage import bulk
 from taskflow.storage.tables import LOGIN_ATTEMPTS, LOGIN_PLACES
 from taskflow.storage.transactions import Transaction
 
@@ -125,13 +125,13 @@ def remember_place(tx: Transaction, user_id: str, network: str, *, now: datetime
 def forget_attempts(tx: Transaction, *, now: datetime) -> int:
     """Forget some attempts to log in that no longer count; return how many."""
     is_over = LOGIN_ATTEMPTS.c.window_started_at <= now - LOGIN_ATTEMPTS_WINDOW
-    return many.delete_some(tx, LOGIN_ATTEMPTS, is_over, by=LOGIN_ATTEMPTS.c.window_started_at)
+    return bulk.delete_batch(tx, LOGIN_ATTEMPTS, is_over, by=LOGIN_ATTEMPTS.c.window_started_at)
 
 
 def forget_places(tx: Transaction, *, now: datetime) -> int:
     """Forget some places from which nobody has logged in for long; return how many."""
     is_old = LOGIN_PLACES.c.last_right_at <= now - LOGIN_PLACE_LIFETIME
-    return many.delete_some(tx, LOGIN_PLACES, is_old, by=LOGIN_PLACES.c.last_right_at)
+    return bulk.delete_batch(tx, LOGIN_PLACES, is_old, by=LOGIN_PLACES.c.last_right_at)
 
 
 def _is_known(tx: Transaction, account: str, network: str, *, now: datetime) -> bool:

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, Text, Uuid, bindparam, cast, func, select
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
-from taskflow.storage import many
+from taskflow.storage import bulk
 from taskflow.storage.tables import CLAIMS, DEAD_LETTERS, EVENTS, REDELIVERIES
 from taskflow.storage.transactions import Transaction
 
@@ -47,7 +47,7 @@ def claim(
 
 def forget_old(tx: Transaction, *, now: datetime) -> int:
     """Forget some claims that no redelivery can ask for any more; return how many."""
-    return many.delete_some(tx, CLAIMS, CLAIMS.c.claimed_at <= now - KEPT, by=CLAIMS.c.claimed_at)
+    return bulk.delete_batch(tx, CLAIMS, CLAIMS.c.claimed_at <= now - KEPT, by=CLAIMS.c.claimed_at)
 
 
 def unclaimed(

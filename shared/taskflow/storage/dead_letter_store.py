@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from taskflow.domain.errors import DeadLetterNotFound
 from taskflow.domain.text import JsonObject
-from taskflow.storage import many
+from taskflow.storage import bulk
 from taskflow.storage.tables import DEAD_LETTERS
 from taskflow.storage.transactions import Transaction
 
@@ -59,7 +59,7 @@ def add(tx: Transaction, letter: DeadLetter) -> None:
         )
     )
     if letter.user_id is None:
-        many.delete_some(tx, DEAD_LETTERS, DEAD_LETTERS.c.id.in_(_surplus()))
+        bulk.delete_batch(tx, DEAD_LETTERS, DEAD_LETTERS.c.id.in_(_surplus()))
 
 
 def _surplus() -> Select[UUID]:
@@ -119,7 +119,7 @@ def list_of(
 
 def forget_old(tx: Transaction, *, now: datetime) -> int:
     """Forget some of what has lain here for longer than we promise; return how many."""
-    return many.delete_some(
+    return bulk.delete_batch(
         tx, DEAD_LETTERS, DEAD_LETTERS.c.received_at <= now - KEPT, by=DEAD_LETTERS.c.received_at
     )
 

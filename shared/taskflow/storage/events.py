@@ -33,7 +33,7 @@ from taskflow.domain.events import SCHEMA_VERSION, Cause, Event, NewEvent
 from taskflow.domain.identifiers import new_id
 from taskflow.domain.text import compact_json
 from taskflow.domain.times import rfc3339
-from taskflow.storage import many
+from taskflow.storage import bulk
 from taskflow.storage.tables import EVENTS, STREAMS
 from taskflow.storage.transactions import Transaction
 
@@ -225,15 +225,15 @@ def _append_many(tx: Transaction, appended: Sequence[Event]) -> None:
         heads[event.user_id] = (seq + 1, link)
         size = len(event.data_json.encode())
         values = {**_values(event), "seq": seq + 1, "hash": link, "data_bytes": size}
-        rows.append(f'{many.encode(values)[:-1]},"data":{event.data_json}}}')
-    many.update(
+        rows.append(f'{bulk.encode(values)[:-1]},"data":{event.data_json}}}')
+    bulk.update(
         tx,
         STREAMS,
         [{"user_id": user, "seq": seq, "hash": link} for user, (seq, link) in heads.items()],
         key="user_id",
     )
     # Spliced, for the log keeps the very text of `data` that was hashed.
-    many.insert_json(tx, EVENTS, _APPENDED, f"[{','.join(rows)}]")
+    bulk.insert_json(tx, EVENTS, _APPENDED, f"[{','.join(rows)}]")
     tx.appended.update({user: seq for user, (seq, _) in heads.items()})
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 
-from taskflow.storage import many
+from taskflow.storage import bulk
 from taskflow.storage.tables import IDEMPOTENCY_KEYS
 from taskflow.storage.transactions import Transaction, is_lock_timeout
 
@@ -79,7 +79,7 @@ def claim(
 
 def forget_old(tx: Transaction, *, now: datetime) -> int:
     """Forget some keys that are too old, whoever's they are; return how many."""
-    return many.delete_some(
+    return bulk.delete_batch(
         tx,
         IDEMPOTENCY_KEYS,
         IDEMPOTENCY_KEYS.c.created_at <= now - KEPT,

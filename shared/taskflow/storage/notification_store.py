@@ -9,19 +9,19 @@ from sqlalchemy import RowMapping, select, tuple_
 
 from taskflow.domain.errors import NotificationNotFound
 from taskflow.domain.notifications import Notification
-from taskflow.storage import many
+from taskflow.storage import bulk
 from taskflow.storage.tables import NOTIFICATIONS
 from taskflow.storage.transactions import Transaction
 
 
 def add_all(tx: Transaction, added: Sequence[Notification]) -> None:
     """Store new notifications."""
-    many.insert(tx, NOTIFICATIONS, [asdict(notification) for notification in added])
+    bulk.insert(tx, NOTIFICATIONS, [asdict(notification) for notification in added])
 
 
 def save(tx: Transaction, notification: Notification) -> None:
     """Store a notification over the one that this transaction locked."""
-    many.update(tx, NOTIFICATIONS, [asdict(notification)])
+    bulk.update(tx, NOTIFICATIONS, [asdict(notification)])
 
 
 def lock(tx: Transaction, user_id: str, notification_id: UUID) -> Notification:

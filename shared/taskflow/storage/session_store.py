@@ -13,7 +13,7 @@ from taskflow.domain.accounts import (
     TICKET_LIFETIME,
 )
 from taskflow.domain.identifiers import new_id
-from taskflow.storage import many
+from taskflow.storage import bulk
 from taskflow.storage.tables import REFRESH_TOKENS, SESSIONS, SOCKET_TICKETS
 from taskflow.storage.transactions import Transaction
 
@@ -155,7 +155,7 @@ def take_ticket(tx: Transaction, ticket: str, *, now: datetime) -> Ticket | None
 
 def forget_tokens(tx: Transaction, *, now: datetime) -> int:
     """Forget some refresh tokens that have expired; return how many."""
-    return many.delete_some(
+    return bulk.delete_batch(
         tx, REFRESH_TOKENS, REFRESH_TOKENS.c.expires_at <= now, by=REFRESH_TOKENS.c.expires_at
     )
 
@@ -166,12 +166,12 @@ def forget_sessions(tx: Transaction, *, now: datetime) -> int:
         REFRESH_TOKENS.c.session_id == SESSIONS.c.id
     )
     is_old = SESSIONS.c.created_at <= now - REFRESH_TOKEN_LIFETIME
-    return many.delete_some(tx, SESSIONS, is_old & ~has_tokens.exists(), by=SESSIONS.c.created_at)
+    return bulk.delete_batch(tx, SESSIONS, is_old & ~has_tokens.exists(), by=SESSIONS.c.created_at)
 
 
 def forget_tickets(tx: Transaction, *, now: datetime) -> int:
     """Forget some socket tickets that have expired; return how many."""
-    return many.delete_some(
+    return bulk.delete_batch(
         tx, SOCKET_TICKETS, SOCKET_TICKETS.c.expires_at <= now, by=SOCKET_TICKETS.c.expires_at
     )
 

@@ -10,7 +10,7 @@ from taskflow.domain.events import NewEvent
 from taskflow.domain.notifications import Notification
 from taskflow.domain.reminders import Reminder, concern, follow_all
 from taskflow.domain.tasks import Changed, Task
-from taskflow.storage import many, notification_store, reminder_store, task_store
+from taskflow.storage import bulk, notification_store, reminder_store, task_store
 from taskflow.storage.events import append
 from taskflow.storage.tables import REMINDERS, TASKS
 from taskflow.storage.transactions import Transaction
@@ -39,9 +39,9 @@ def save_all(
     the reminders that follow their tasks come after `events`.
     """
     changed = [(before, after) for before, after in tasks if before != after]
-    many.insert(tx, TASKS, [task_store.row_of(task) for task in new_tasks])
-    many.update(tx, TASKS, [task_store.row_of(after) for _, after in changed], version="version")
-    many.insert(tx, REMINDERS, [reminder_store.row_of(one) for one in new_reminders])
+    bulk.insert(tx, TASKS, [task_store.row_of(task) for task in new_tasks])
+    bulk.update(tx, TASKS, [task_store.row_of(after) for _, after in changed], version="version")
+    bulk.insert(tx, REMINDERS, [reminder_store.row_of(one) for one in new_reminders])
     _update_reminders(tx, reminders)
     followed = _follow(tx, changed)
     notification_store.add_all(tx, notifications)
@@ -60,4 +60,4 @@ def _follow(tx: Transaction, changed: Sequence[tuple[Task, Task]]) -> Sequence[N
 
 
 def _update_reminders(tx: Transaction, changed: Sequence[Reminder]) -> None:
-    many.update(tx, REMINDERS, [reminder_store.row_of(one) for one in changed])
+    bulk.update(tx, REMINDERS, [reminder_store.row_of(one) for one in changed])

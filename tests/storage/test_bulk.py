@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import DBAPIError
 
-from taskflow.storage import many, transaction
+from taskflow.storage import bulk, transaction
 from tests.support.data.accounts import A_CAUSE
 
 TABLE = Table(
@@ -80,12 +80,12 @@ def _a_row(**values: Any) -> dict[str, Any]:  # noqa: ANN401 - what a column may
 
 def _insert(*rows: dict[str, Any]) -> None:
     with transaction(A_CAUSE) as tx:
-        many.insert(tx, TABLE, rows)
+        bulk.insert(tx, TABLE, rows)
 
 
 def _update(*rows: dict[str, Any]) -> None:
     with transaction(A_CAUSE) as tx:
-        many.update(tx, TABLE, rows)
+        bulk.update(tx, TABLE, rows)
 
 
 def _stored() -> dict[UUID, dict[str, Any]]:
@@ -198,7 +198,7 @@ def test_rows_are_updated_by_another_key() -> None:
     _insert(row, other)
 
     with transaction(A_CAUSE) as tx:
-        many.update(tx, TABLE, [{"note": "a", "number": 5}], key="note")
+        bulk.update(tx, TABLE, [{"note": "a", "number": 5}], key="note")
 
     assert _stored() == _by_id([{**row, "number": 5}, other])
 
@@ -209,7 +209,7 @@ def test_a_row_that_has_a_higher_version_stays_as_it_is() -> None:
     changed = [{**row, "note": "changed", "number": 2} for row in rows]
 
     with transaction(A_CAUSE) as tx:
-        many.update(tx, TABLE, changed, version="number")
+        bulk.update(tx, TABLE, changed, version="number")
 
     assert _stored() == _by_id([*changed[:2], rows[2]])
 
@@ -228,13 +228,13 @@ def test_no_row_is_stored_when_one_of_them_is_refused() -> None:
 )
 def test_a_value_that_no_column_holds_is_refused(wrong: object) -> None:
     with pytest.raises(TypeError, match="is no value of a column"):
-        many.encode([{"a": wrong}])
+        bulk.encode([{"a": wrong}])
 
 
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf")], ids=repr)
 def test_a_value_that_json_cannot_hold_is_refused(wrong: float) -> None:
     with pytest.raises(ValueError, match="Out of range"):
-        many.encode([{"a": wrong}])
+        bulk.encode([{"a": wrong}])
 
 
 # PostgreSQL keeps no null characters, UTF-8 no lone surrogates; the domain refuses both.

@@ -1,4 +1,4 @@
-"""Many rows in one statement: written as JSON, and read by PostgreSQL as rows of the table.
+"""Bulk changes: many rows in one statement, passed as JSON, which PostgreSQL reads as rows.
 
 A statement for each row, or one with a parameter for each value, takes several times as long.
 """
@@ -26,8 +26,8 @@ from sqlalchemy import (
 from taskflow.domain.times import rfc3339
 from taskflow.storage.transactions import Transaction
 
-DELETED_MAX = 1_000
-"""So many in one transaction: what waits for it waits for some milliseconds."""
+DELETE_BATCH_MAX = 1_000
+"""Rows deleted in one transaction: another that waits for their locks waits some milliseconds."""
 
 Row = Mapping[str, Any]
 
@@ -51,26 +51,26 @@ def update(
     key: str = "id",
     version: str | None = None,
 ) -> None:
-    """Give the rows of these keys the other values; the rows all have the same columns.
+    """Update the rows with these keys to these values; all have the same columns.
 
-    Where a column is their `version`, a row that has a higher one already stays as it is.
+    With `version`, the name of a column, a stored row with a higher version is left as it is.
     """
     if rows:
         statement = _update(table.name, tuple(rows[0]), key, version)
         tx.connection.execute(statement, {"rows": encode(rows)})
 
 
-def delete_some(
+def delete_batch(
     tx: Transaction,
     table: Table,
     condition: ColumnElement[bool],
     *,
     by: ColumnElement[Any] | None = None,
 ) -> int:
-    """Delete rows of which this holds, at most DELETED_MAX; return how many.
+    """Delete at most DELETE_BATCH_MAX rows for which the condition holds; return how many.
 
-    In the order of `by`, if there are to be read no more than that of an index on it. What another
-    transaction holds locked is left to the next time.
+    In the order of `by`, so that an index on it need not be read further. Rows that another
+    transaction has locked are skipped.
     """
     place = literal_column("ctid", Text)
     found = (
@@ -78,7 +78,7 @@ def delete_some(
         .select_from(table)
         .where(condition)
         .order_by(by)
-        .limit(DELETED_MAX)
+        .limit(DELETE_BATCH_MAX)
         .with_for_update(skip_locked=True)
     )
     return tx.connection.execute(
@@ -94,11 +94,11 @@ def _insert(table: str, columns: Sequence[str]) -> TextClause:
 
 @lru_cache
 def _update(table: str, columns: Sequence[str], key: str, version: str | None) -> TextClause:
-    values = ", ".join(f"{name} = news.{name}" for name in columns if name != key)
-    older = "" if version is None else f" AND {table}.{version} <= news.{version}"
+    values = ", ".join(f"{name} = changed.{name}" for name in columns if name != key)
+    older = "" if version is None else f" AND {table}.{version} <= changed.{version}"
     return _statement(
-        f"UPDATE {table} SET {values} FROM {_rows(table)} AS news"  # noqa: S608 - as above
-        f" WHERE {table}.{key} = news.{key}{older}"
+        f"UPDATE {table} SET {values} FROM {_rows(table)} AS changed"  # noqa: S608 - as above
+        f" WHERE {table}.{key} = changed.{key}{older}"
     )
 
 

@@ -10,12 +10,12 @@ from taskflow.domain import recurring, reminders
 from taskflow.domain.events import Cause
 from taskflow.domain.reminders import Reminder
 from taskflow.domain.tasks import Task
-from taskflow.eventing import Due, Shift, cron_function
+from taskflow.eventing import DueQueue, Shift, cron_function
 from taskflow.storage import (
     DatabaseUnavailable,
     DueItem,
+    DueQuery,
     LockTimeout,
-    Look,
     Transaction,
     reminder_store,
     run,
@@ -26,14 +26,14 @@ from taskflow.storage import (
 LASTS_S = 75
 """Longer than its minute: runs overlap, and a lost tick leaves no gap."""
 
-LOOK_S, LOOK_MAX_S = 0.5, 5.0
-"""How often to look for what was committed meanwhile and is due soon, at least and at most. Where
-this function is notified of every commit, only a commit makes it look before the second."""
+PAUSE_MIN_S, PAUSE_MAX_S = 0.5, 5.0
+"""The shortest and the longest pause while nothing is due. An item that is committed meanwhile may
+be as late; where this process is notified of every commit, only as late as the shortest."""
 
 BUSY_S = 0.01
-"""How soon to look again, at first, at what another transaction holds."""
+"""How soon to try again, at first, items that another transaction has locked."""
 
-SERIES_TOGETHER, REMINDERS_TOGETHER = 50, 100
+SERIES_BATCH_MAX, REMINDERS_BATCH_MAX = 50, 100
 
 SPAWN_EVENTS_MAX, SPAWN_BYTES_MAX = 500, 2 * 1024 * 1024
 """Of one transaction: a tenth of a second, and a few times these bytes of memory."""
@@ -42,54 +42,54 @@ SPAWN_EVENTS_MAX, SPAWN_BYTES_MAX = 500, 2 * 1024 * 1024
 @cron_function(every_min=1)
 def run_schedule(cause: Cause) -> None:
     shift = Shift(LASTS_S)
-    due_series = Due(_lock_series, _spawn, together=SERIES_TOGETHER)
-    due_reminders = Due(_lock_reminders, _remind, together=REMINDERS_TOGETHER)
-    has_looked = False
+    series_queue = DueQueue(_lock_series, _spawn, batch_size=SERIES_BATCH_MAX)
+    reminder_queue = DueQueue(_lock_reminders, _remind, batch_size=REMINDERS_BATCH_MAX)
+    has_read = False
     pause_s = BUSY_S
     while True:
         try:
             to_spawn, to_remind = run(_next_due, cause)
-            has_looked = True
+            has_read = True
             now = clock.now()
-            taken = 0
+            processed = 0
             if to_remind is not None and to_remind <= now:
-                taken += due_reminders.take(cause)
+                processed += reminder_queue.process_batch(cause)
             if to_spawn is not None and to_spawn <= now:
-                taken += due_series.take(cause)
+                processed += series_queue.process_batch(cause)
         except (DatabaseUnavailable, LockTimeout):
-            if not has_looked:
+            if not has_read:
                 raise
-            taken, until_next_s = 0, LOOK_S
+            processed, until_next_s = 0, PAUSE_MIN_S
         else:
             until_next_s = _until_next_s(to_spawn, to_remind, now=now)
-            # What is due and could not be taken is held by another, or bad.
-            pause_s = BUSY_S if taken or until_next_s else min(2 * pause_s, LOOK_S)
+            # What is due and was not processed is locked by another, or has failed.
+            pause_s = BUSY_S if processed or until_next_s else min(2 * pause_s, PAUSE_MIN_S)
         if shift.is_over():
             return
-        if until_next_s and not taken:
-            shift.rest_until_commit(LOOK_S, until_next_s)
+        if until_next_s and not processed:
+            shift.rest_until_commit(PAUSE_MIN_S, until_next_s)
         else:
-            shift.rest(0.0 if taken else pause_s)
+            shift.rest(0.0 if processed else pause_s)
 
 
 def _until_next_s(*due: datetime | None, now: datetime) -> float:
-    """Return how long nothing is due, at most LOOK_MAX_S; 0 where something is."""
+    """Return how long nothing is due, at most PAUSE_MAX_S; 0 where something is."""
     waits_s = [(at - now).total_seconds() for at in due if at is not None]
-    return max(0.0, min([LOOK_MAX_S, *waits_s]))
+    return max(0.0, min([PAUSE_MAX_S, *waits_s]))
 
 
 def _next_due(tx: Transaction) -> tuple[datetime | None, datetime | None]:
     return task_store.next_due(tx), reminder_store.next_due(tx)
 
 
-def _lock_series(tx: Transaction, look: Look) -> Sequence[DueItem]:
-    return task_store.lock_due(tx, look, now=clock.now())
+def _lock_series(tx: Transaction, query: DueQuery) -> Sequence[DueItem]:
+    return task_store.lock_due(tx, query, now=clock.now())
 
 
 def _spawn(tx: Transaction, ids: Sequence[UUID]) -> None:
     now = clock.now()
     by_id = {task.id: task for task in task_store.with_ids(tx, ids)}
-    # As they were locked: the users' turns.
+    # In the order in which they were locked.
     series = [by_id[task_id] for task_id in ids]
     templates: dict[UUID, list[Reminder]] = defaultdict(list)
     for reminder in reminder_store.of_tasks(tx, ids):
@@ -146,8 +146,8 @@ def _within_bounds(
     return taken, limits
 
 
-def _lock_reminders(tx: Transaction, look: Look) -> Sequence[DueItem]:
-    return reminder_store.lock_due(tx, look, now=clock.now())
+def _lock_reminders(tx: Transaction, query: DueQuery) -> Sequence[DueItem]:
+    return reminder_store.lock_due(tx, query, now=clock.now())
 
 
 def _remind(tx: Transaction, ids: Sequence[UUID]) -> None:

@@ -20,7 +20,7 @@ from taskflow.domain.tasks import Task
 from taskflow.domain.times import rfc3339
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import (
-    Look,
+    DueQuery,
     Transaction,
     events,
     notification_store,
@@ -30,7 +30,7 @@ from taskflow.storage import (
     task_store,
     transaction,
 )
-from taskflow.storage.turns import TAKEN_BYTES
+from taskflow.storage.due_items import BATCH_MAX_BYTES
 from tests.support.data.accounts import A_CAUSE
 from tests.support.data.builders import A_TIME, a_recurring_task, a_reminder, a_task
 from tests.support.database.temporary import a_database
@@ -100,8 +100,8 @@ def _due(now: datetime, limit: int = 100, without: Sequence[UUID] = ()) -> list[
 def _take_series(
     tx: Transaction, *, now: datetime, limit: int, without: Sequence[UUID] = ()
 ) -> list[Task]:
-    look = Look(limit, frozenset(without))
-    ids = [item.id for item in task_store.lock_due(tx, look, now=now)]
+    query = DueQuery(limit, frozenset(without))
+    ids = [item.id for item in task_store.lock_due(tx, query, now=now)]
     found = {task.id: task for task in task_store.with_ids(tx, ids)}
     return [found[one] for one in ids]
 
@@ -116,8 +116,8 @@ def _due_reminders(
 def _take_reminders(
     tx: Transaction, *, now: datetime, limit: int, without: Sequence[UUID] = ()
 ) -> list[tuple[Reminder, Task]]:
-    look = Look(limit, frozenset(without))
-    ids = [item.id for item in reminder_store.lock_due(tx, look, now=now)]
+    query = DueQuery(limit, frozenset(without))
+    ids = [item.id for item in reminder_store.lock_due(tx, query, now=now)]
     return reminder_store.due(tx, ids, now=now)
 
 
@@ -638,7 +638,7 @@ def test_the_backlog_of_one_user_does_not_come_before_the_first_item_of_another(
     _store(*backlog, theirs, *late, soon)
 
     with transaction(A_CAUSE) as tx:
-        taken = reminder_store.lock_due(tx, Look(100), now=A_TIME + 3 * HOUR)
+        taken = reminder_store.lock_due(tx, DueQuery(100), now=A_TIME + 3 * HOUR)
 
     assert len(taken) == 100
     assert soon.id in [item.id for item in taken[:2]]
@@ -650,22 +650,22 @@ def test_a_user_in_the_middle_of_the_due_items_is_found_by_a_look_among_all() ->
 
     with transaction(A_CAUSE) as tx:
         among_all, at_the_ends = (
-            {item.user_id for item in task_store.lock_due(tx, look, now=A_TIME + 2 * DAY)}
-            for look in (Look(100), Look(100, among_all=False))
+            {item.user_id for item in task_store.lock_due(tx, query, now=A_TIME + 2 * DAY)}
+            for query in (DueQuery(100), DueQuery(100, all_users=False))
         )
 
     assert (among_all, at_the_ends) == ({ME, OTHER}, {ME})
 
 
 def test_one_look_takes_at_least_one_task_and_no_more_than_its_bytes() -> None:
-    _store(replace(_a_series(HOUR), description="x" * 2 * TAKEN_BYTES))
-    third = "x" * (TAKEN_BYTES // 3 - 100)
+    _store(replace(_a_series(HOUR), description="x" * 2 * BATCH_MAX_BYTES))
+    third = "x" * (BATCH_MAX_BYTES // 3 - 100)
     _store(*(replace(_a_series(), description=third) for _ in range(4)))
 
     with transaction(A_CAUSE) as tx:
-        first = task_store.lock_due(tx, Look(100), now=A_TIME + DAY)
+        first = task_store.lock_due(tx, DueQuery(100), now=A_TIME + DAY)
         without = frozenset({first[0].id})
-        then = task_store.lock_due(tx, Look(100, without), now=A_TIME + DAY)
+        then = task_store.lock_due(tx, DueQuery(100, without), now=A_TIME + DAY)
 
     assert [len(first), len(then)] == [1, 3]
 

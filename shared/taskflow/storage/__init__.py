@@ -1,5 +1,6 @@
 """PostgreSQL, the record: transactions, and for each noun plain functions that take one."""
 
+from taskflow.storage.due_items import DueItem, DueQuery, LockDueItems
 from taskflow.storage.transactions import (
     DatabaseUnavailable,
     LockTimeout,
@@ -13,14 +14,13 @@ from taskflow.storage.transactions import (
     transaction,
     wait_for_locks_at_most,
 )
-from taskflow.storage.turns import DueItem, Lock, Look
 
 __all__ = [
     "DatabaseUnavailable",
     "DueItem",
-    "Lock",
+    "DueQuery",
+    "LockDueItems",
     "LockTimeout",
-    "Look",
     "Transaction",
     "connections_max",
     "connections_of_one_user",

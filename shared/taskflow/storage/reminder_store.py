@@ -13,9 +13,9 @@ from taskflow.domain.reminders import Reminder, ReminderStatus
 from taskflow.domain.tasks import Task
 from taskflow.domain.times import DAY_S, Duration, kept_zone
 from taskflow.storage import task_store
+from taskflow.storage.due_items import DueItem, DueItems, DueQuery
 from taskflow.storage.tables import REMINDERS, TASKS, USERS
 from taskflow.storage.transactions import Transaction
-from taskflow.storage.turns import DueItem, Look, Turns
 
 PAGE_MAX = 1000
 """Of a user's reminders; a megabyte or two at their largest."""
@@ -29,7 +29,7 @@ _ALL = select(REMINDERS, USERS.c.timezone).outerjoin(USERS, USERS.c.id == REMIND
 _OF_TASKS = _ALL.where(
     REMINDERS.c.task_id == func.any(bindparam("task_ids", type_=ARRAY(TASKS.c.id.type)))
 ).order_by(REMINDERS.c.created_at, REMINDERS.c.id)
-_TURNS = Turns(REMINDERS.c.id, REMINDERS.c.task_id, REMINDERS.c.remind_at, _SCHEDULED)
+_DUE_ITEMS = DueItems(REMINDERS.c.id, REMINDERS.c.task_id, REMINDERS.c.remind_at, _SCHEDULED)
 _NEXT_DUE = select(func.min(REMINDERS.c.remind_at)).where(_SCHEDULED)
 
 # What has days lasts as long as one, and may be from before they were kept; the index knows these.
@@ -116,12 +116,12 @@ def pending(
     return [_reminder(row) for row in tx.connection.execute(query).mappings()]
 
 
-def lock_due(tx: Transaction, look: Look, *, now: datetime) -> list[DueItem]:
-    """Lock the tasks of reminders whose time has come by `now`, users taking turns.
+def lock_due(tx: Transaction, query: DueQuery, *, now: datetime) -> list[DueItem]:
+    """Lock the tasks of reminders that are due by `now`, in round-robin order of users.
 
-    Those whose task another transaction holds are passed over.
+    Reminders whose task another transaction has locked are skipped.
     """
-    return _TURNS.lock(tx, look, now=now)
+    return _DUE_ITEMS.lock(tx, query, now=now)
 
 
 def due(tx: Transaction, ids: Sequence[UUID], *, now: datetime) -> list[tuple[Reminder, Task]]:

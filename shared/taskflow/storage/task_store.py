@@ -18,9 +18,9 @@ from taskflow.domain.recurrence import Missed, Mode, Recurrence, Series, Skip
 from taskflow.domain.tasks import Priority, Status, Task
 from taskflow.domain.times import kept_zone, rfc3339
 from taskflow.storage.collation import sort_key
+from taskflow.storage.due_items import DueItem, DueItems, DueQuery
 from taskflow.storage.tables import TASKS
 from taskflow.storage.transactions import Transaction
-from taskflow.storage.turns import DueItem, Look, Turns
 
 PAGE_MAX = 1000
 """Of tasks of everybody; some megabytes at their largest."""
@@ -29,7 +29,7 @@ RANK = {priority: rank for rank, priority in enumerate(Priority, start=1)}
 _PRIORITY = {rank: priority for priority, rank in RANK.items()}
 
 # Made once, and given their values as parameters: building one costs as much as sending it.
-_TURNS = Turns(TASKS.c.id, TASKS.c.id, TASKS.c.spawn_at, TASKS.c.spawn_at.is_not(None))
+_DUE_ITEMS = DueItems(TASKS.c.id, TASKS.c.id, TASKS.c.spawn_at, TASKS.c.spawn_at.is_not(None))
 _NEXT_DUE = (
     select(TASKS.c.spawn_at)
     .where(TASKS.c.spawn_at.is_not(None))
@@ -75,12 +75,12 @@ def lock_recurring(tx: Transaction, user_id: str) -> list[Task]:
     return [task_of(row) for row in rows.mappings()]
 
 
-def lock_due(tx: Transaction, look: Look, *, now: datetime) -> list[DueItem]:
-    """Lock recurring tasks with an occurrence to create at `now`, users taking turns.
+def lock_due(tx: Transaction, query: DueQuery, *, now: datetime) -> list[DueItem]:
+    """Lock recurring tasks with an occurrence due by `now`, in round-robin order of users.
 
-    Those that another transaction holds are passed over.
+    Tasks that another transaction has locked are skipped.
     """
-    return _TURNS.lock(tx, look, now=now)
+    return _DUE_ITEMS.lock(tx, query, now=now)
 
 
 def next_due(tx: Transaction) -> datetime | None:

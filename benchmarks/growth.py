@@ -39,7 +39,9 @@ def main() -> None:
         postgres = EmbeddedPostgres(Path(folder) / "database", options=FAST)
         postgres.start()
         try:
-            config.use(Settings(environment="test", database_url=postgres.url, jwt_secret=SECRET))
+            config.settings.set(
+                Settings(environment="test", database_url=postgres.url, jwt_secret=SECRET)
+            )
             runner.apply()
             add_events(EVENTS, users=USERS, over=SPREAD_OVER, claimed_by=CONSUMER)
             for name, work in WORK.items():

@@ -78,7 +78,7 @@ def running(
             jwt_secret=SECRET,
             kafka_bootstrap_servers=servers,
         )
-        config.use(own)
+        config.settings.set(own)
         if kafka:
             topics.make()
         # As with a database of its own, which nobody else writes to.

@@ -21,7 +21,7 @@ from tests.support.kafka.topics import Topics
 from tests.support.processes.system import System
 
 # Functions check the settings as they are loaded, which may be before there is a database.
-config.use(Settings(environment="test"))
+config.settings.set(Settings(environment="test"))
 
 # Tests run on a throw-away database, whose data need not survive a power cut.
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -44,7 +44,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Generator[EmbeddedPost
     """Start a PostgreSQL with the tables, and make it the one of this process."""
     postgres = EmbeddedPostgres(tmp_path_factory.mktemp("database"), options=FAST)
     postgres.start()
-    config.use(
+    config.settings.set(
         Settings(
             environment="test",
             database_url=postgres.url,

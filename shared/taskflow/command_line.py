@@ -73,7 +73,7 @@ def _migrate(given: argparse.Namespace) -> None:
     from taskflow.standalone import supervisor
     from taskflow.storage.migrations import runner
 
-    config.use(supervisor.reach(config.read(defaults=config.LOCAL)))
+    config.settings.set(supervisor.reach(config.read(defaults=config.LOCAL)))
     logs.configure(config.settings().log_level)
     cause = Cause(correlation_id="taskflow migrate", traceparent="", actor="", origin="")
     with _problems_told():
@@ -87,7 +87,7 @@ def _migrate(given: argparse.Namespace) -> None:
 def _topics(given: argparse.Namespace) -> None:
     from taskflow.kafka import topics
 
-    config.use(config.read(defaults=config.LOCAL))
+    config.settings.set(config.read(defaults=config.LOCAL))
     with _problems_told():
         made = topics.make(
             partitions=given.partitions or topics.PARTITIONS,
@@ -103,7 +103,7 @@ def _replay(_given: argparse.Namespace) -> None:
     def progress(read: int, of: int) -> None:
         print(f"{read} of {of} records read", file=sys.stderr)
 
-    config.use(supervisor.reach(config.read(defaults=config.LOCAL)))
+    config.settings.set(supervisor.reach(config.read(defaults=config.LOCAL)))
     with _problems_told():
         found = compare_with_kafka(progress)
     print(
@@ -130,7 +130,7 @@ def _grant(given: argparse.Namespace) -> None:
     from taskflow.standalone import supervisor
     from taskflow.storage import account_store, transaction
 
-    config.use(supervisor.reach(config.read(defaults=config.LOCAL)))
+    config.settings.set(supervisor.reach(config.read(defaults=config.LOCAL)))
     try:
         canonical_email(given.email)
     except ValueError:

@@ -17,6 +17,8 @@ from pydantic import (
     model_validator,
 )
 
+from taskflow.process import resource
+
 METRICS_TOKEN_MIN_CHARS = 16
 JWT_SECRET_MIN_CHARS = 32
 """RFC 7518, 3.2: a key for HS256 is at least as long as its hash."""
@@ -234,15 +236,13 @@ def _sentence(location: tuple[int | str, ...], message: str) -> str:
     return f"{str(location[0]).upper()}: {text[0].lower()}{text[1:]}" if location else text
 
 
-_settings: Settings | None = None
-
-
+@resource(is_shared_by_forks=True)
 def settings() -> Settings:
-    """Return the settings of this process, read from its environment once."""
-    global _settings  # noqa: PLW0603 - the one set of settings of the process
-    if _settings is None:
-        _settings = read()
-    return _settings
+    """Return the settings of this process, read from its environment once.
+
+    `make up` and the tests settle some themselves, by `settings.set`.
+    """
+    return read()
 
 
 def check() -> None:
@@ -251,12 +251,6 @@ def check() -> None:
         settings()
     except InvalidSetting as error:
         raise SystemExit(str(error)) from None
-
-
-def use(settings: Settings) -> None:
-    """Make these the settings of this process: `make up` and the tests settle some themselves."""
-    global _settings  # noqa: PLW0603 - as above
-    _settings = settings
 
 
 def environment_of(settings: Settings, *, metrics_dir: Path) -> dict[str, str]:

@@ -1,24 +1,24 @@
 """Cron functions: what a tick says does not matter, and a shift ends in time."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from taskflow import clock
+from taskflow import clock, process
 from taskflow.domain.events import Cause
-from taskflow.eventing.cron import CommitCounter, CronFunction, Shift, commit_listener, end_shifts
+from taskflow.eventing.cron import CronFunction, Shift, commit_listener
 
 SOON_S = 10
 VERY_LONG_S = 1_000_000.0
 
 
 @pytest.fixture(autouse=True)
-def _own_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    # The process goes on after a test that ends its shifts.
-    monkeypatch.setattr("taskflow.eventing.cron._ending", threading.Event())
-    monkeypatch.setattr("taskflow.eventing.cron._commits", CommitCounter())
+def _own_process() -> Generator[None]:
+    # The process of the tests goes on after one that drains it.
+    with process.begun_anew():
+        yield
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_an_ending_process_ends_its_shifts_and_those_to_come() -> None:
     shifts = [Shift(VERY_LONG_S), Shift(VERY_LONG_S)]
     before = [shift.is_over() for shift in shifts]
 
-    end_shifts()
+    process.drain()
 
     after = [shift.is_over() for shift in (*shifts, Shift(VERY_LONG_S))]
     assert (before, after) == ([False, False], [True, True, True])
@@ -82,7 +82,7 @@ def test_the_end_of_a_process_ends_a_rest_until_a_commit() -> None:
 
     with ThreadPoolExecutor(1) as pool:
         resting = pool.submit(shift.rest_until_commit, 0.0, VERY_LONG_S)
-        end_shifts()
+        process.drain()
         resting.result(SOON_S)
 
 
@@ -106,7 +106,7 @@ def test_the_end_of_a_process_wakes_a_resting_shift() -> None:
     with ThreadPoolExecutor(1) as pool:
         rested = pool.submit(rest)
         assert resting.wait(SOON_S)
-        end_shifts()
+        process.drain()
         rested.result(SOON_S)
 
     assert shift.is_over()

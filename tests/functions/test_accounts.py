@@ -13,11 +13,12 @@ import pytest
 from werkzeug.test import TestResponse
 
 from taskflow import clock
-from taskflow.serving import ended_sessions, passwords
+from taskflow.serving import ended_sessions
 from tests.support.data.accounts import SignedIn
 from tests.support.data.builders import log_of
 from tests.support.events.explanation import assert_events_explain_the_change
 from tests.support.functions.client import Api, content
+from tests.support.functions.offloading import offloading_by
 from tests.support.functions.problems import assert_invalid, assert_refused, without_request
 from tests.support.settings import changed_settings
 
@@ -45,9 +46,8 @@ def hashings() -> Generator[list[object]]:
         made.append(work)
         return work()
 
-    passwords.run_aside(counted)
-    yield made
-    passwords.run_aside(lambda work: work())
+    with offloading_by(counted):
+        yield made
 
 
 def _register(email: str, **more: str) -> TestResponse:

@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy import text
 
 from taskflow.push import feed
-from taskflow.serving import ended_sessions, frame
+from taskflow.serving import ended_sessions
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import transaction
+from taskflow.storage.transactions import commit_listeners
 from tests.support.data.accounts import A_CAUSE, SignedIn, a_user
 from tests.support.data.builders import a_stored_task
 from tests.support.database.connection import database_at
@@ -122,19 +123,14 @@ def test_a_long_poll_whose_session_ends_meanwhile_gets_no_message(
         a_stored_task(signed_in["user"]["id"])
 
         assert_refused(waiting.result(SOON_S), 401, "invalid-token")
-    # What was counted here is not for the tests after this one.
-    frame.address_limit.cache_clear()
 
 
-def test_a_commit_without_a_notification_wakes_a_long_poll(
-    user: SignedIn, poll: Poll, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_commit_without_a_notification_wakes_a_long_poll(user: SignedIn, poll: Poll) -> None:
     waiting = poll(user, f"since=1&wait={LONG_S}")
     wait_for_waiting(1)
     # As another replica would: this process announces nothing.
-    monkeypatch.setattr("taskflow.storage.transactions._listeners", [])
-
-    a_stored_task(user.user_id)
+    with commit_listeners.replaced_by([]):
+        a_stored_task(user.user_id)
 
     assert seqs(waiting.result(SOON_S)) == [2]
 

@@ -13,6 +13,7 @@ from taskflow.config import Settings
 from taskflow.domain.accounts import PASSWORD_MAX_CHARS
 from taskflow.domain.tasks import SENT_TAGS_MAX, TAG_MAX_CHARS, TAGS_MAX
 from taskflow.serving import passwords
+from taskflow.standalone import supervisor
 from taskflow.storage import transaction
 from tests.support.data.accounts import A_CAUSE, SignedIn
 from tests.support.data.builders import a_stored_task
@@ -90,8 +91,8 @@ def test_an_odd_email_is_registered_or_refused_as_invalid(email: str) -> None:
         assert_invalid(_log_in(email), "/email")
 
 
-def _leave_as_they_are(_settings: Settings) -> None:
-    """Stand in for `config.use`: the test's settings stay."""
+def _the_tests_own(_read: Settings) -> Settings:
+    return config.settings()
 
 
 def test_an_administrator_is_named_by_any_spelling(
@@ -99,7 +100,7 @@ def test_an_administrator_is_named_by_any_spelling(
 ) -> None:
     mark = str(uuid4())
     assert _register(f"{mark}@b\u00fccher.example").status_code == 201
-    monkeypatch.setattr(config, "use", _leave_as_they_are)
+    monkeypatch.setattr(supervisor, "reach", _the_tests_own)
 
     status = command_line.main(["admin", "grant", f"{mark}@XN--bcher-kva.example"])
     wrong = command_line.main(["admin", "grant", "nobody"])

@@ -156,7 +156,7 @@ def test_a_long_poll_holds_no_turn(
 
 
 def test_a_refused_request_takes_a_turn_of_its_network(
-    monkeypatch: pytest.MonkeyPatch, user: SignedIn
+    user: SignedIn,
 ) -> None:
     taken: list[str] = []
 
@@ -165,16 +165,14 @@ def test_a_refused_request_takes_a_turn_of_its_network(
             super().take(name)
             taken.append(name)
 
-    noting = Noting(lambda: 1)
-    monkeypatch.setattr(serving_turns, "turns", lambda: noting)
-
-    Api().get("/api/tasks")
-    Api().get("/nowhere")
-    Api().get("/health")
-    Api().get("/health/liveness")
-    Api().post("/api/auth/login", {"email": 1})
-    Api(user).get("/api/tasks")
-    Api(user).get("/api/somebody/tasks")
+    with turns.replaced_by(Noting(lambda: 1)):
+        Api().get("/api/tasks")
+        Api().get("/nowhere")
+        Api().get("/health")
+        Api().get("/health/liveness")
+        Api().post("/api/auth/login", {"email": 1})
+        Api(user).get("/api/tasks")
+        Api(user).get("/api/somebody/tasks")
 
     network = "unknown"
     assert taken == [

@@ -109,7 +109,7 @@ def test_a_declaration_names_the_permission_the_parameters_and_the_body() -> Non
 
 def test_a_socket_is_declared_by_its_own_handler() -> None:
     assert (SOCKET.name, SOCKET.is_socket, SOCKET.query) == ("follow", True, PageQuery)
-    assert SOCKET.summary == "read from its handler, complete, and held against what it answers"
+    assert SOCKET.summary == "read from the handler, complete, and checked against the answers"
     assert (SOCKET.answers, SOCKET.body) == ((), None)
 
 

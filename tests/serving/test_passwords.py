@@ -2,19 +2,13 @@
 
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 
 import pytest
 
 from taskflow.serving import passwords
 from taskflow.serving.passwords import HASHES_AT_ONCE
-
-
-@pytest.fixture
-def run_here() -> Generator[None]:
-    """Put the runner back that hashes on the spot."""
-    yield
-    passwords.run_aside(lambda work: work())
+from tests.support.functions.offloading import offloading_by
 
 
 def _cpu_s(work: Callable[[], object]) -> float:
@@ -59,7 +53,6 @@ def test_an_unknown_account_costs_as_much_as_a_wrong_password() -> None:
     assert known_s / 3 < unknown_s < known_s * 3
 
 
-@pytest.mark.usefixtures("run_here")
 def test_no_more_passwords_are_hashed_at_once_than_memory_allows() -> None:
     hashed = passwords.hash_password("a long password")
     running, most, lock, full = 0, 0, threading.Lock(), threading.Event()
@@ -79,28 +72,26 @@ def test_no_more_passwords_are_hashed_at_once_than_memory_allows() -> None:
             with lock:
                 running -= 1
 
-    passwords.run_aside(counted)
     threads = [
         threading.Thread(target=passwords.is_right, args=(hashed, "wrong"))
         for _ in range(3 * HASHES_AT_ONCE)
     ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with offloading_by(counted):
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
 
     assert most == HASHES_AT_ONCE
 
 
-@pytest.mark.usefixtures("run_here")
 def test_a_failed_hash_frees_its_place() -> None:
     def failing(_work: Callable[[], object]) -> object:
         raise RuntimeError
 
-    passwords.run_aside(failing)
-    for _ in range(2 * HASHES_AT_ONCE):
-        with pytest.raises(RuntimeError):
-            passwords.hash_password("a long password")
+    with offloading_by(failing):
+        for _ in range(2 * HASHES_AT_ONCE):
+            with pytest.raises(RuntimeError):
+                passwords.hash_password("a long password")
 
-    passwords.run_aside(lambda work: work())
     assert passwords.hash_password("a long password")

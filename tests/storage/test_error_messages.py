@@ -20,8 +20,8 @@ from taskflow.storage import (
     run,
     state,
     transaction,
-    transactions,
 )
+from taskflow.storage.transactions import engine
 from tests.support.data.accounts import A_CAUSE
 
 SECRET = "a planted secret"
@@ -123,15 +123,14 @@ def test_a_statement_that_takes_too_long_is_an_outage_and_is_not_run_again() -> 
 
 
 def test_a_read_only_database_is_an_outage_and_is_reported(
-    database: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+    database: EmbeddedPostgres,
 ) -> None:
     read_only = driver.engine(
         database.url, startup_params={"default_transaction_read_only": "on"}, poolclass=NullPool
     )
     assert state() == "ok"
-    monkeypatch.setattr(transactions, "_engine", read_only)
+    with engine.replaced_by(read_only):
+        with pytest.raises(DatabaseUnavailable), transaction(A_CAUSE) as tx:
+            tx.connection.execute(text("DELETE FROM claims"))
 
-    with pytest.raises(DatabaseUnavailable), transaction(A_CAUSE) as tx:
-        tx.connection.execute(text("DELETE FROM claims"))
-
-    assert state() == "read-only"
+        assert state() == "read-only"

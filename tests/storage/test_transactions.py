@@ -25,7 +25,7 @@ from taskflow.storage import (
     state,
     transaction,
 )
-from taskflow.storage.transactions import ATTEMPTS, engine
+from taskflow.storage.transactions import ATTEMPTS, commit_listeners, engine
 from tests.support.data.accounts import A_CAUSE, SignedIn
 from tests.support.database.commit_proxy import losing_the_answer_to_commits
 from tests.support.database.connection import database_at
@@ -34,6 +34,13 @@ WAIT_S = 10
 ZONES = ("UTC", "Europe/Berlin")
 
 pytestmark = pytest.mark.usefixtures("database")
+
+
+@pytest.fixture
+def no_listeners() -> Generator[None]:
+    """Begin with nobody who is called after a commit."""
+    with commit_listeners.renewed():
+        yield
 
 
 @pytest.fixture
@@ -184,11 +191,10 @@ def test_a_commit_whose_answer_is_lost_is_never_run_again(
     with (
         losing_the_answer_to_commits(database.url, tmp_path) as url,
         database_at(url),
-        pytest.MonkeyPatch.context() as patch,
+        commit_listeners.replaced_by([heard.append]),
+        pytest.raises(DatabaseUnavailable),
     ):
-        patch.setattr("taskflow.storage.transactions._listeners", [heard.append])
-        with pytest.raises(DatabaseUnavailable):
-            run(work, A_CAUSE)
+        run(work, A_CAUSE)
 
     assert tried == 1
     assert heard == []
@@ -234,11 +240,9 @@ def test_the_loss_of_all_connections_does_not_hurt_the_next_transactions(
 
     with database_at(database.url, pool_size=5):
         five = five_at_once()
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("taskflow.storage.transactions._engine", None)
+        with engine.renewed():
             for pid in five:
                 _terminate(pid)
-            engine().dispose()
 
         five_at_once()
 
@@ -318,12 +322,12 @@ def test_every_connection_has_its_time_limits() -> None:
     assert found == [["10s"], ["30s"], ["30s"]]
 
 
+@pytest.mark.usefixtures("no_listeners")
 def test_listeners_hear_of_appended_events_only_after_their_commit(
-    user: SignedIn, other: SignedIn, monkeypatch: pytest.MonkeyPatch
+    user: SignedIn, other: SignedIn
 ) -> None:
     heard: list[dict[str, int]] = []
     seen_by_listener: list[int] = []
-    monkeypatch.setattr("taskflow.storage.transactions._listeners", [])
 
     def listen(newest: Mapping[str, int]) -> None:
         heard.append(dict(newest))
@@ -343,11 +347,11 @@ def test_listeners_hear_of_appended_events_only_after_their_commit(
     assert seen_by_listener == [3, 4]
 
 
+@pytest.mark.usefixtures("no_listeners")
 def test_listeners_do_not_hear_of_rollbacks_and_of_transactions_without_events(
-    user: SignedIn, monkeypatch: pytest.MonkeyPatch
+    user: SignedIn,
 ) -> None:
     heard: list[object] = []
-    monkeypatch.setattr("taskflow.storage.transactions._listeners", [])
     on_commit(heard.append)
 
     def fail(tx: Transaction) -> None:

@@ -5,22 +5,23 @@ from contextlib import contextmanager
 from typing import Any
 
 from taskflow import config
+from taskflow.config import Settings
 from taskflow.serving import frame
 
 
 @contextmanager
-def changed_settings(**changes: Any) -> Generator[None]:  # noqa: ANN401 - what a setting may be
-    """Run the block with some settings changed; rate limits start afresh, before it and after."""
-    before = config.settings()
-    config.use(before.model_copy(update=changes))
-    _forget_limits()
-    try:
+def settled(settings: Settings) -> Generator[None]:
+    """Run the block with these settings, and rate limits that begin with it."""
+    with (
+        config.settings.replaced_by(settings),
+        frame.user_limit.renewed(),
+        frame.address_limit.renewed(),
+    ):
         yield
-    finally:
-        config.use(before)
-        _forget_limits()
 
 
-def _forget_limits() -> None:
-    frame.user_limit.cache_clear()
-    frame.address_limit.cache_clear()
+@contextmanager
+def changed_settings(**changes: Any) -> Generator[None]:  # noqa: ANN401 - what a setting may be
+    """Run the block with some settings changed, and rate limits that begin with it."""
+    with settled(config.settings().model_copy(update=changes)):
+        yield

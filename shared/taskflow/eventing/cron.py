@@ -8,12 +8,11 @@ from flask import Request, Response
 from taskflow import clock
 from taskflow.domain.events import Cause
 from taskflow.eventing.frame import Subscriber, name_of
+from taskflow.process import draining, resource
 
 TICK_TYPE = "dev.knative.sources.ping"
 
 Handler = Callable[[Cause], None]
-
-_ending = threading.Event()
 
 
 class CommitCounter:
@@ -23,6 +22,7 @@ class CommitCounter:
     """
 
     def __init__(self) -> None:
+        """Begin at 0, notified of this process's own commits alone."""
         self.counts_all = False
         self._count = 0
         self._one_more = threading.Condition()
@@ -43,24 +43,27 @@ class CommitCounter:
             self._one_more.wait_for(lambda: self._count > count, max(0.0, timeout_s))
 
 
-_commits = CommitCounter()
+@resource(drain=CommitCounter.add)
+def commits() -> CommitCounter:
+    """Return the count of the commits that this process is notified of."""
+    return CommitCounter()
 
 
 class Shift:
-    """How long one run of a cron function goes on: for its time, or until its process ends."""
+    """How long one run of a cron function goes on: for its time, or until its process is to end."""
 
     def __init__(self, lasts_s: float) -> None:
         """Begin a shift of so many seconds."""
         self._ends_s = clock.monotonic_s() + lasts_s
-        self._commits_seen = _commits.count()
+        self._commits_seen = commits().count()
 
     def is_over(self) -> bool:
         """Say whether to begin nothing more."""
-        return _ending.is_set() or clock.monotonic_s() >= self._ends_s
+        return draining().is_set() or clock.monotonic_s() >= self._ends_s
 
     def rest(self, seconds: float) -> None:
         """Wait, but not beyond the end of the shift."""
-        _ending.wait(max(0.0, min(seconds, self._ends_s - clock.monotonic_s())))
+        draining().wait(max(0.0, min(seconds, self._ends_s - clock.monotonic_s())))
 
     def rest_until_commit(self, least_s: float, most_s: float) -> None:
         """Wait for so long at least, and then for a commit since the last such rest ended.
@@ -69,10 +72,10 @@ class Shift:
         for `least_s`.
         """
         self.rest(min(least_s, most_s))
-        if _commits.counts_all and not _ending.is_set():
+        if commits().counts_all and not draining().is_set():
             left_s = min(most_s - least_s, self._ends_s - clock.monotonic_s())
-            _commits.wait_beyond(self._commits_seen, left_s)
-        self._commits_seen = _commits.count()
+            commits().wait_beyond(self._commits_seen, left_s)
+        self._commits_seen = commits().count()
 
 
 def commit_listener(*, notified_of_all: bool = True) -> Callable[[object], None]:
@@ -80,14 +83,8 @@ def commit_listener(*, notified_of_all: bool = True) -> Callable[[object], None]
 
     Where it is not called for every commit (`notified_of_all`), shifts do not wait for one.
     """
-    _commits.counts_all = notified_of_all
-    return lambda _commit: _commits.add()
-
-
-def end_shifts() -> None:
-    """Have every run in this process finish what it has begun, and return: the process ends."""
-    _ending.set()
-    _commits.add()
+    commits().counts_all = notified_of_all
+    return lambda _commit: commits().add()
 
 
 class CronFunction(Subscriber):

@@ -16,6 +16,7 @@ from taskflow.domain.errors import DomainError
 from taskflow.eventing.bindings import Outcome, Reply, knative
 from taskflow.eventing.envelope import MalformedEvent
 from taskflow.kafka.publisher import publish_after_commit
+from taskflow.process import at_start
 from taskflow.serving import health
 from taskflow.serving.body import leave_rest, read_bytes
 from taskflow.serving.frame import EXTENSION
@@ -121,7 +122,7 @@ class Subscriber:
         vars(function)[_DECLARATION] = self
         if flask.has_app_context():
             config.check()
-            publish_after_commit()
+            at_start(publish_after_commit)
             flask.current_app.extensions[EXTENSION] = self
         return function
 

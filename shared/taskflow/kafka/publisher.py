@@ -10,14 +10,13 @@ never 4 before 3.
 It never blocks in librdkafka, and so runs on gevent as well as on threads.
 """
 
-import atexit
 import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import cache, partial
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -26,6 +25,7 @@ from taskflow import clock, config, metrics
 from taskflow.domain.events import Cause, Event
 from taskflow.kafka import client, topics
 from taskflow.kafka.records import headers_of
+from taskflow.process import resource
 from taskflow.storage import (
     DatabaseUnavailable,
     LockTimeout,
@@ -304,16 +304,14 @@ def _behind() -> dict[str, int]:
     return run(lambda tx: publication_store.behind(tx, limit=USERS_MAX), _CAUSE)
 
 
-@cache
+@resource(close=Publisher.stop)
 def publisher() -> Publisher:
     """Return this process's publisher."""
-    made = Publisher()
-    atexit.register(made.stop)
-    return made
+    return Publisher()
 
 
-@cache
 def publish_after_commit() -> None:
     """Have this process publish what it commits, if there is a Kafka and nobody else does it."""
     if client.is_configured() and config.settings().publish_after_commit:
-        on_commit(publisher().notify_and_start)
+        # Made at the first commit, it is closed before the engine that it works with.
+        on_commit(lambda newest: publisher().notify_and_start(newest))

@@ -19,7 +19,7 @@ from taskflow.domain.events import Event
 from taskflow.domain.text import compact_json
 from taskflow.domain.times import rfc3339
 from taskflow.push.websocket import abort, can_send, is_stuck, text_frame, whole_sends
-from taskflow.serving.ended_sessions import has_ended
+from taskflow.serving.ended_sessions import ended_sessions
 
 QUEUE_MAX_MESSAGES = 1000
 QUEUE_MAX_BYTES = 4 * 1024 * 1024
@@ -136,7 +136,7 @@ class Connection:
 
     def close_if_ended(self) -> None:
         """Have the socket closed where its session has ended, from any thread."""
-        if has_ended(self._session_id):
+        if self._session_id in ended_sessions():
             self.close_soon(CloseCode.BAD_TOKEN)
 
     def abort_if_stuck(self) -> None:

@@ -25,11 +25,11 @@ from taskflow.domain.events import Cause, Event
 from taskflow.domain.resume import resume
 from taskflow.push.connection import Connection
 from taskflow.push.websocket import text_frame
-from taskflow.serving import ended_sessions
+from taskflow.serving.ended_sessions import LOOK_EVERY_S, ended_sessions
 from taskflow.storage import DatabaseUnavailable, Transaction, events, run, snapshot
 
 CHECK_S = 1.0
-QUIET_AFTER_S = ended_sessions.LOOK_EVERY_S + 2 * CHECK_S
+QUIET_AFTER_S = LOOK_EVERY_S + 2 * CHECK_S
 """When nothing was committed for so long, all has been compared since the last commit."""
 
 RETRY_S = 0.2
@@ -445,7 +445,7 @@ class Feed:
         try:
             is_quiet = self._is_quiet()
             if not is_quiet:
-                ended_sessions.look()
+                ended_sessions().look()
         finally:
             with self._lock:
                 user_ids = list(self._channels)

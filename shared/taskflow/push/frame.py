@@ -24,9 +24,10 @@ from taskflow.push.websocket import (
     is_broken_upgrade,
     prepare,
 )
-from taskflow.serving import ended_sessions, tracing, turns
+from taskflow.serving import tracing, turns
 from taskflow.serving.body import Query
 from taskflow.serving.caller import Caller
+from taskflow.serving.ended_sessions import ended_sessions
 from taskflow.serving.endpoint import Endpoint
 from taskflow.serving.frame import Frame, address_limit, install, limited
 from taskflow.serving.problems import UPGRADE_NEEDED, Problem
@@ -208,8 +209,8 @@ def _caller_of_ticket(ticket: str) -> Caller:
     if found is None:
         address_limit().wait_s(_guesser())
         raise _Refused(CloseCode.BAD_TOKEN)
-    ended_sessions.look()
-    if ended_sessions.has_ended(found.session_id):
+    ended_sessions().look()
+    if found.session_id in ended_sessions():
         raise _Refused(CloseCode.BAD_TOKEN)
     return Caller(
         found.user_id,

@@ -18,6 +18,7 @@ from dataclasses import replace
 from taskflow.kafka.reader import TopicsReader
 from taskflow.kafka.records import Record, header, message_in, sequence_in
 from taskflow.kafka.topics import event_topics
+from taskflow.process import concurrency
 from taskflow.push.feed import Feed, KafkaEvent
 
 READ_MAX = 1000
@@ -26,9 +27,6 @@ WAITING_MAX_BYTES = 8 * 1024 * 1024
 
 READ_S = 1.0
 RETRY_S = 2.0
-
-StartThread = Callable[[Callable[[], None]], object]
-"""Runs a function on a thread that may block."""
 
 _log = logging.getLogger(__name__)
 
@@ -63,11 +61,8 @@ class Queue:
         return item
 
 
-def start_reading(feed: Feed, start_thread: StartThread) -> None:
-    """Read the topics from now on, and give the feed the events of its users.
-
-    `start_thread` starts a thread of the operating system, whatever `threading` stands for here.
-    """
+def start_reading(feed: Feed) -> None:
+    """Read the topics from now on, and give the feed the events of its users."""
     queue = Queue()
     wake_receiver, wake_sender = socket.socketpair()
     wake_sender.settimeout(0)
@@ -88,7 +83,7 @@ def start_reading(feed: Feed, start_thread: StartThread) -> None:
                     feed.receive(item)
 
     threading.Thread(target=feed_on, name="kafka-feed", daemon=True).start()
-    start_thread(lambda: _read_on(feed, enqueue))
+    concurrency().start_thread(lambda: _read_on(feed, enqueue))
 
 
 def _read_on(feed: Feed, enqueue: Callable[[list[KafkaEvent] | str], None]) -> None:

@@ -6,7 +6,8 @@ from datetime import datetime
 from flask import Request
 
 from taskflow.domain.accounts import Permission
-from taskflow.serving import ended_sessions, tokens
+from taskflow.serving import tokens
+from taskflow.serving.ended_sessions import ended_sessions
 from taskflow.serving.problems import (
     INVALID_TOKEN,
     MISSING_PERMISSION,
@@ -71,8 +72,8 @@ def authenticate(request: Request) -> Caller:
 
 
 def _check_session(session_id: str | None) -> None:
-    ended_sessions.look()
-    if ended_sessions.has_ended(session_id):
+    ended_sessions().look()
+    if session_id in ended_sessions():
         message = "The session of this token has ended."
         raise tokens.InvalidToken(message)
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from taskflow import clock, config
 from taskflow.domain.events import Cause
+from taskflow.process import resource
 from taskflow.storage import DatabaseUnavailable, LockTimeout, run, session_store
 
 LOOK_EVERY_S = 2.0
@@ -18,31 +19,41 @@ KEPT_BEYOND = timedelta(minutes=1)
 _CAUSE = Cause(correlation_id="sessions", traceparent="", actor="", origin="")
 
 _log = logging.getLogger(__name__)
-_lock = threading.Lock()
-_looked_s = -math.inf
-_ended: frozenset[str] = frozenset()
 
 
-def look() -> None:
-    """Read which sessions have ended, unless that was done just now.
+class EndedSessions:
+    """What a process knows of the sessions that have ended."""
 
-    While the database is away, what was read last holds.
-    """
-    global _looked_s, _ended  # noqa: PLW0603 - what this process knows
-    with _lock:
-        now_s = clock.monotonic_s()
-        if now_s < _looked_s + LOOK_EVERY_S:
-            return
-        # Others go on with what is known meanwhile.
-        _looked_s = now_s
-    lifetime = timedelta(seconds=config.settings().access_token_lifetime_s)
-    since = clock.now() - lifetime - KEPT_BEYOND
-    try:
-        _ended = run(lambda tx: session_store.ended_since(tx, since), _CAUSE)
-    except (DatabaseUnavailable, LockTimeout):
-        _log.warning("which sessions have ended can't be read; trying again")
+    def __init__(self) -> None:
+        """Know of none, and read which have ended at the first look."""
+        self._lock = threading.Lock()
+        self._looked_s = -math.inf
+        self._ended: frozenset[str] = frozenset()
+
+    def look(self) -> None:
+        """Read which sessions have ended, unless that was done just now.
+
+        While the database is away, what was read last holds.
+        """
+        with self._lock:
+            now_s = clock.monotonic_s()
+            if now_s < self._looked_s + LOOK_EVERY_S:
+                return
+            # Others go on with what is known meanwhile.
+            self._looked_s = now_s
+        lifetime = timedelta(seconds=config.settings().access_token_lifetime_s)
+        since = clock.now() - lifetime - KEPT_BEYOND
+        try:
+            self._ended = run(lambda tx: session_store.ended_since(tx, since), _CAUSE)
+        except (DatabaseUnavailable, LockTimeout):
+            _log.warning("which sessions have ended can't be read; trying again")
+
+    def __contains__(self, session_id: str | None) -> bool:
+        """Say whether a session had ended at the latest look."""
+        return session_id in self._ended
 
 
-def has_ended(session_id: str | None) -> bool:
-    """Say whether a session had ended when that was last read."""
-    return session_id in _ended
+@resource()
+def ended_sessions() -> EndedSessions:
+    """Return what this process knows of the sessions that have ended."""
+    return EndedSessions()

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache, wraps
+from functools import wraps
 from http import HTTPMethod, HTTPStatus
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -23,6 +23,7 @@ from taskflow.domain.accounts import Permission
 from taskflow.domain.errors import DomainError
 from taskflow.domain.events import Cause
 from taskflow.kafka.publisher import publish_after_commit
+from taskflow.process import at_start, resource
 from taskflow.serving import browser, health, idempotency, problems, tracing, turns
 from taskflow.serving.body import (
     EmptyObject,
@@ -60,7 +61,7 @@ SIBLING_METHODS = "taskflow.methods"
 _log = logging.getLogger(__name__)
 
 
-@cache
+@resource(is_shared_by_forks=True)
 def user_limit() -> RateLimiter:
     """Return the limit of each user's requests."""
     settings = config.settings()
@@ -69,7 +70,7 @@ def user_limit() -> RateLimiter:
     )
 
 
-@cache
+@resource(is_shared_by_forks=True)
 def address_limit() -> RateLimiter:
     """Return the limit of each client address's requests to `/api/auth`, and of wrong tickets."""
     per_min = config.settings().rate_limit_auth_per_min
@@ -336,7 +337,7 @@ def install(frame: Frame, handler: Callable[..., object]) -> Callable[[Request],
     # functions-framework executes a function's module inside the context of its app.
     if flask.has_app_context():
         config.check()
-        publish_after_commit()
+        at_start(publish_after_commit)
         flask.current_app.extensions[EXTENSION] = frame
     return function
 

@@ -14,6 +14,7 @@ from flask import Request, Response
 
 from taskflow import clock, config, metrics, storage
 from taskflow.domain.text import compact_json
+from taskflow.process import resource
 from taskflow.serving import problems
 from taskflow.serving.problems import NO_METRICS, NO_TOKEN, Problem
 
@@ -45,8 +46,14 @@ class Kept(Generic[T]):
             return found
 
 
-_database = Kept(storage.state)
-_exposition = Kept(metrics.exposition)
+@resource()
+def _database() -> Kept[str]:
+    return Kept(storage.state)
+
+
+@resource()
+def _exposition() -> Kept[bytes]:
+    return Kept(metrics.exposition)
 
 
 def answer(request: Request) -> Response:
@@ -55,7 +62,7 @@ def answer(request: Request) -> Response:
         return _metrics(request)
     if request.path == LIVENESS:
         return _state("ok")
-    database = _database.get()
+    database = _database().get()
     status = "ok" if database == "ok" else "unavailable"
     return _state(status, {"database": database})
 
@@ -79,4 +86,4 @@ def _metrics(request: Request) -> Response:
         if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), expected):
             detail = "Send the token of the metrics: Authorization: Bearer <token>."
             return problems.answer(Problem(NO_TOKEN, detail), instance=request.path)
-    return Response(_exposition.get(), content_type=metrics.CONTENT_TYPE)
+    return Response(_exposition().get(), content_type=metrics.CONTENT_TYPE)

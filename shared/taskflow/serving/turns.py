@@ -14,9 +14,9 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import cache
 
 from taskflow import clock
+from taskflow.process import concurrency, resource
 from taskflow.serving.problems import UNAVAILABLE, Problem
 from taskflow.storage import connections_of_one_user
 
@@ -242,10 +242,10 @@ class Turn:
             self._go_on()
 
     def _go_on(self) -> None:
-        self._since_s = _cpu_s()
+        self._since_s = concurrency().cpu_s()
 
     def _count(self) -> None:
-        self._used_s += _cpu_s() - self._since_s
+        self._used_s += concurrency().cpu_s() - self._since_s
 
     @contextmanager
     def set_aside(self) -> Generator[None]:
@@ -258,23 +258,21 @@ class Turn:
 
 
 _mine: ContextVar[Turn | None] = ContextVar("turn", default=None)
-_pacing: Pacing | None = None
-_cpu_s: Callable[[], float] = time.thread_time
 
 
-def pace(cpu_s: Callable[[], float]) -> None:
-    """Have the turns pace who uses much; before a server forks, and the first is taken.
+@resource(is_shared_by_forks=True)
+def pacing() -> Pacing:
+    """Return what has the turns pace who uses much, once a server has called for it.
 
-    `cpu_s` returns the CPU time, in seconds, of what calls it: of a thread, or of a greenlet.
+    Called for before the server forks, it goes by the requests of all its processes.
     """
-    global _pacing, _cpu_s
-    _pacing, _cpu_s = Pacing(), cpu_s
+    return Pacing()
 
 
-@cache
+@resource()
 def turns() -> Turns:
     """Return the turns of this process: of one user, as many at once as may have connections."""
-    return Turns(connections_of_one_user, _pacing)
+    return Turns(connections_of_one_user, pacing.if_made())
 
 
 @contextmanager

@@ -214,7 +214,7 @@ class _System:
         self._children: list[_Child] = []
 
     def start(self, stopping: threading.Event) -> None:
-        config.use(self.settings)
+        config.settings.set(self.settings)
         logs.configure(self.settings.log_level)
         folder = make_meeting_folder(self.settings.taskflow_data_dir)
         # It loads the functions while the database starts.

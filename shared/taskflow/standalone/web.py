@@ -10,7 +10,6 @@ from collections.abc import Callable  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
-import gevent  # noqa: E402
 from gunicorn.app.base import BaseApplication  # noqa: E402
 from gunicorn.glogging import Logger  # noqa: E402
 from werkzeug.exceptions import NotFound  # noqa: E402
@@ -20,12 +19,12 @@ from taskflow import config, logs, metrics  # noqa: E402
 from taskflow.config import InvalidSetting  # noqa: E402
 from taskflow.eventing import cron  # noqa: E402
 from taskflow.eventing.frame import Subscriber  # noqa: E402
+from taskflow.process import concurrency  # noqa: E402
 from taskflow.push import feed  # noqa: E402
-from taskflow.push.process_feed import start_real_threads_by  # noqa: E402
-from taskflow.serving import frame, passwords, turns  # noqa: E402
-from taskflow.standalone import greenlet_cpu  # noqa: E402
+from taskflow.serving import frame, turns  # noqa: E402
 from taskflow.standalone.commit_broadcast import CommitBroadcast  # noqa: E402
 from taskflow.standalone.discovery import discover  # noqa: E402
+from taskflow.standalone.greenlets import Greenlets  # noqa: E402
 from taskflow.standalone.processes import (  # noqa: E402
     COMMITS_FOLDER,
     CONSUMERS_SOCKET,
@@ -45,8 +44,6 @@ GRACEFUL_S = 10
 HUNG_AFTER_S = 60
 
 API, CONSUMERS = "api", "consumers"
-
-start_new_thread: Callable[..., int] = monkey.get_original("_thread", "start_new_thread")
 
 
 class _Logger(Logger):
@@ -108,12 +105,10 @@ def _api(folder: Path) -> _Server:
     # Made before the fork, they count for all workers together.
     frame.user_limit()
     frame.address_limit()
-    turns.pace(greenlet_cpu.used_s)
+    turns.pacing()
 
     def worker_started(_worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
-        greenlet_cpu.start()
-        passwords.run_aside(gevent.get_hub().threadpool.apply)
-        start_real_threads_by(lambda work: start_new_thread(work, ()))
+        concurrency.set(Greenlets())
         on_commit(CommitBroadcast(folder / COMMITS_FOLDER, feed().notify).notify)
 
     return _Server(router, f"{settings.host}:{settings.port}", worker_started)

@@ -13,8 +13,7 @@ from gunicorn.http.errors import ParseException
 from gunicorn.util import close_graceful
 from gunicorn.workers.ggevent import GeventWorker
 
-from taskflow.eventing import cron
-from taskflow.push import process_feed
+from taskflow import process
 from taskflow.serving import problems
 from taskflow.serving.body import BODY_MAX_BYTES
 from taskflow.serving.tracing import network_of
@@ -101,8 +100,7 @@ class Worker(GeventWorker):
         close_graceful(client, LINGER_S, LINGER_MAX_BYTES)
 
     def _let_go(self) -> None:
-        cron.end_shifts()
-        process_feed.drain()
+        process.drain()
         for client in list(self._idle):
             _hang_up(client)
 

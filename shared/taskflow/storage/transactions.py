@@ -1,7 +1,6 @@
 """Transactions: one connection, one cause, and a word to whoever listens once it has committed."""
 
 import random
-import threading
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from taskflow import config
 from taskflow.domain.events import Cause
+from taskflow.process import resource
 from taskflow.storage import driver
 
 ATTEMPTS = 3
@@ -77,35 +77,34 @@ class Transaction:
     appended: dict[str, int] = field(default_factory=dict[str, int])
 
 
-_listeners: list[Listener] = []
-_engine: Engine | None = None
-_engine_lock = threading.Lock()
+@resource()
+def commit_listeners() -> list[Listener]:
+    """Return who is called after each commit of this process."""
+    return []
 
 
 def on_commit(listener: Listener) -> None:
     """Call `listener` after each commit that appended events, with the newest `seq` of each user.
 
-    It runs in the thread that committed and must neither block nor raise.
+    It runs in the thread that committed and must neither block nor raise. A process that is forked
+    off this one does not call it.
     """
-    _listeners.append(listener)
+    commit_listeners().append(listener)
 
 
+@resource(close=Engine.dispose)
 def engine() -> Engine:
-    """Return this process's engine; made at first use, for a server forks after the import."""
-    global _engine  # noqa: PLW0603 - the one engine of the process
-    with _engine_lock:
-        if _engine is None:
-            settings = config.settings()
-            if settings.database_url is None:
-                message = "DATABASE_URL: is needed to reach PostgreSQL"
-                raise config.InvalidSetting(message)
-            try:
-                _engine = _connected_by(settings.database_url, settings.database_pool_size)
-            except ValueError:
-                # What it says may hold the password.
-                message = "DATABASE_URL: is not like postgresql://user:password@host/taskflow"
-                raise config.InvalidSetting(message) from None
-        return _engine
+    """Return this process's engine. Raises InvalidSetting."""
+    settings = config.settings()
+    if settings.database_url is None:
+        message = "DATABASE_URL: is needed to reach PostgreSQL"
+        raise config.InvalidSetting(message)
+    try:
+        return _connected_by(settings.database_url, settings.database_pool_size)
+    except ValueError:
+        # What it says may hold the password.
+        message = "DATABASE_URL: is not like postgresql://user:password@host/taskflow"
+        raise config.InvalidSetting(message) from None
 
 
 def _connected_by(url: str, pool_size: int) -> Engine:
@@ -205,7 +204,7 @@ def connections_max() -> int:
 
 def _announce(tx: Transaction) -> None:
     if tx.appended:
-        for listener in _listeners:
+        for listener in commit_listeners():
             listener(tx.appended)
 
 

@@ -3,12 +3,11 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 
-import pytest
-
 from taskflow.config import Settings
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import transactions
 from tests.support.processes.system import System
+from tests.support.settings import settled
 
 
 @contextmanager
@@ -27,10 +26,5 @@ def database_at(url: str, *, pool_size: int = 10) -> Generator[None]:
         database_pool_size=pool_size,
         jwt_secret="a secret for tests, and for nothing else at all",
     )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("taskflow.config._settings", settings)
-        patch.setattr("taskflow.storage.transactions._engine", None)
-        try:
-            yield
-        finally:
-            transactions.engine().dispose()
+    with settled(settings), transactions.engine.renewed():
+        yield

@@ -11,7 +11,7 @@ import gevent
 import gevent.event
 import greenlet
 
-from taskflow.standalone import greenlet_cpu
+from taskflow.standalone.greenlets import Greenlets
 
 BUSY_S = 0.05
 
@@ -24,21 +24,21 @@ def _burn(seconds: float) -> None:
 
 def _used_by_each() -> tuple[float, float]:
     """Have one greenlet wait while another works; return what each has used."""
-    greenlet_cpu.start()
+    greenlets = Greenlets()
     used: dict[str, float] = {}
     has_worked = gevent.event.Event()
 
     def wait() -> None:
-        before_s = greenlet_cpu.used_s()
+        before_s = greenlets.cpu_s()
         has_worked.wait()
-        used["waits"] = greenlet_cpu.used_s() - before_s
+        used["waits"] = greenlets.cpu_s() - before_s
 
     def work() -> None:
-        before_s = greenlet_cpu.used_s()
+        before_s = greenlets.cpu_s()
         _burn(BUSY_S)
         gevent.sleep(0)
         _burn(BUSY_S)
-        used["works"] = greenlet_cpu.used_s() - before_s
+        used["works"] = greenlets.cpu_s() - before_s
         has_worked.set()
 
     gevent.joinall([gevent.spawn(wait), gevent.spawn(work)], raise_error=True)

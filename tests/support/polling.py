@@ -1,4 +1,4 @@
-"""Waiting for what must become true soon: retried to a deadline, never a sleep that guesses."""
+"""Polling a check until it holds, up to a deadline, instead of sleeping for a guessed time."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ PAUSE_S = 0.01
 
 
 def eventually(check: Callable[[], T], *, within_s: float = 10) -> T:
-    """Return what `check` returns once it raises no AssertionError; after `within_s`, its last."""
+    """Return the result of `check` once it passes; raise its last error after `within_s`."""
     deadline_s = time.monotonic() + within_s
     while True:
         try:

@@ -33,7 +33,7 @@ class SignedIn:
 
 
 def a_user(*, timezone: str = "UTC", roles: tuple[Role, ...] = (Role.USER,)) -> SignedIn:
-    """Open an account nobody else uses; its stream holds one event, `user.registered`."""
+    """Open a new account; its stream holds one event, `user.registered`."""
     email = f"{uuid4()}@example.com"
     registration = Registration(email=email, password="a long password", timezone=timezone)
     now = clock.now()

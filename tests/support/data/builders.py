@@ -24,7 +24,7 @@ def a_draft(**fields: Any) -> TaskDraft:  # noqa: ANN401 - what JSON may hold
 
 
 def a_task(*, user_id: str = "somebody", now: datetime = A_TIME, **fields: Any) -> Task:  # noqa: ANN401 - as above
-    """Make a task that is nowhere stored."""
+    """Make a task that is not stored."""
     task, _ = tasks.create(a_draft(**fields), user_id=user_id, now=now)
     return task
 
@@ -43,7 +43,7 @@ def a_recurring_task(
     user_id: str = "somebody",
     **series: Any,  # noqa: ANN401 - as above
 ) -> Task:
-    """Make a task that recurs from `now` on and is nowhere stored; its user lives in `zone`."""
+    """Make a task that recurs from `now` on and is not stored; its user lives in `zone`."""
     task = a_task(user_id=user_id, now=now)
     task, _ = recurring.set_recurrence(task, a_series(rule, **series), zone, lead=lead, now=now)
     return task
@@ -56,7 +56,7 @@ def a_reminder(
     now: datetime = A_TIME,
     **fields: Any,  # noqa: ANN401 - as above
 ) -> Reminder:
-    """Make a reminder of a task, which is nowhere stored; its user lives in `zone`."""
+    """Make a reminder that is not stored; its user lives in `zone`."""
     return reminders.add(task, ReminderDraft.model_validate(fields), [], zone, now=now).reminder
 
 
@@ -92,7 +92,7 @@ def append(*happened: NewEvent) -> None:
 
 
 def json_data(event: NewEvent) -> dict[str, Any]:
-    """Return the data of an event that is not stored yet, as they come out of JSON."""
+    """Return the data of an event that is not stored yet, as read back from JSON."""
     return json.loads(compact_json(event.data))
 
 

@@ -254,7 +254,7 @@ def steps_of(candidate: Candidate, way: str) -> int:
 
 
 def cpu_ms_of(candidate: Candidate, way: str) -> float:
-    """Measure one answer about a new rule: the least of some, which nothing disturbed."""
+    """Measure the CPU time of one answer about a new rule: the least of several runs."""
 
     def once() -> int:
         _forget()
@@ -298,7 +298,7 @@ def changed(candidate: Candidate, rng: Random) -> Candidate:
 def climb(
     rng: Random, cost: Callable[[Candidate, str], float], *, changes: int
 ) -> tuple[Candidate, str]:
-    """Make a random rule worse, change by change; return it with the way in which it is worst."""
+    """Make a random rule worse, change by change; return the rule and its worst question."""
     worst = a_candidate(rng)
     most, way = max((cost(worst, way), way) for way in WAYS)
     for _ in range(changes):

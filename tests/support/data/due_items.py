@@ -73,7 +73,7 @@ def _store(made: Sequence[Created]) -> None:
 
 
 def check_all_is_audited() -> None:
-    """Check that the consumer has come to the end of the log."""
+    """Check that every event has an audit entry."""
     with transaction(A_CAUSE) as tx:
         missing = tx.connection.execute(
             select(
@@ -95,7 +95,7 @@ def check_all_are_carried_out(kind: str, number: int) -> None:
 
 
 def lateness_s(kind: str) -> list[float]:
-    """Return how late each was, in seconds, by the log: the shortest first."""
+    """Return the lateness of each due item in seconds, by the log, the shortest first."""
     at = EVENTS.c.data[("remind_at" if kind == "reminders" else "occurrence_at")].as_string()
     wanted = (
         EVENTS.c.event_type == "reminder.triggered"

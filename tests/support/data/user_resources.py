@@ -15,7 +15,7 @@ from tests.support.data.accounts import A_CAUSE
 
 @dataclass(frozen=True)
 class UserResources:
-    """A recurring task, with a reminder that came and so a notification."""
+    """A recurring task, a reminder that was sent, and its notification."""
 
     task: Task
     reminder_id: UUID
@@ -23,7 +23,7 @@ class UserResources:
 
     @property
     def ids(self) -> dict[str, object]:
-        """What to put into a path for each parameter that names one of them."""
+        """The id for each parameter of a path that names one of the resources."""
         return {
             "task_id": self.task.id,
             "reminder_id": self.reminder_id,
@@ -32,7 +32,7 @@ class UserResources:
 
 
 def stored_resources(user_id: str, *, title: str = "Buy milk") -> UserResources:
-    """Store one of each for a user, and a reminder that is still to come."""
+    """Store the resources of a user, and a second reminder that is still to come."""
     now = clock.now()
     came = {"remind_at": rfc3339(now - timedelta(hours=1)), "message": title}
     to_come = {"before_due": "PT1H", "message": title}

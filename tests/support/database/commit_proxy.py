@@ -13,7 +13,7 @@ CHUNK_BYTES = 65_536
 
 @contextmanager
 def losing_the_answer_to_commits(url: str, folder: Path) -> Generator[str]:
-    """Yield the URL of a proxy that passes all on, and hangs up when the server has committed."""
+    """Yield the URL of a proxy that relays all bytes, but hangs up after each commit."""
     there = str(make_url(url).query["unix_sock"])
     here = folder / "proxy"
     listener = socket.socket(socket.AF_UNIX)

@@ -12,14 +12,14 @@ from tests.support.settings import settled
 
 @contextmanager
 def database_of(system: System) -> Generator[None]:
-    """Make the database of a running system this process's own, for the length of the block."""
+    """Connect the stores to the database of a running system, for the length of the block."""
     with database_at(EmbeddedPostgres(system.data_dir).url):
         yield
 
 
 @contextmanager
 def database_at(url: str, *, pool_size: int = 10) -> Generator[None]:
-    """Make another database this process's own, for the length of the block."""
+    """Connect the stores to the database at a URL, for the length of the block."""
     settings = Settings(
         environment="test",
         database_url=url,

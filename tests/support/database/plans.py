@@ -10,32 +10,32 @@ Plan = dict[str, Any]
 
 
 class Reads:
-    """What the statements of a block have read."""
+    """The rows and scans of the statements of a block."""
 
     def __init__(self) -> None:
         self._plans: list[Plan] = []
 
     def add(self, plan: Plan) -> None:
-        """Count what a plan has read, and all that it is made of."""
+        """Add a plan with all its parts."""
         self._plans.append(plan)
         for each in plan.get("Plans", ()):
             self.add(each)
 
     @property
     def rows(self) -> int:
-        """How many rows of tables, or entries of indexes in their place, were looked at."""
+        """The number of rows read from tables, or of entries from indexes in their place."""
         return sum(_rows(plan) for plan in self._plans if "Relation Name" in plan)
 
     @property
     def scans(self) -> list[str]:
-        """How tables were read, such as `Index Scan of claims`; each way once, in order."""
+        """The scans of tables, such as `Index Scan of claims`; each kind once, in order."""
         named = [plan for plan in self._plans if "Relation Name" in plan]
         return list(dict.fromkeys(f"{one['Node Type']} of {one['Relation Name']}" for one in named))
 
 
 @contextmanager
 def counted_reads(engine: Engine) -> Generator[Reads]:
-    """Have each SELECT of the block run a second time, by EXPLAIN, and count what that reads."""
+    """Run each SELECT of the block a second time, by EXPLAIN, and count the rows that it reads."""
     reads = Reads()
 
     def explain(connection: Any, _: object, statement: str, values: Any, *__: object) -> None:  # noqa: ANN401 - as SQLAlchemy has it

@@ -23,6 +23,6 @@ def snapshot() -> Snapshot:
 
 
 def assert_nothing_changed(before: Snapshot) -> None:
-    """Check that every table holds what it held."""
+    """Check that every table holds the same rows as before."""
     after = snapshot()
     assert {name: rows for name, rows in after.items() if rows != before[name]} == {}

@@ -7,7 +7,7 @@ from tests.support.data.accounts import A_CAUSE
 
 
 def tamper(statement: str, **values: object) -> None:
-    """Run a statement as the superuser can: past the triggers that refuse it to everyone."""
+    """Run a statement as a superuser, past the triggers that refuse changes."""
     with transaction(A_CAUSE) as tx:
         tx.connection.execute(text("SET LOCAL session_replication_role = replica"))
         changed = tx.connection.execute(text(statement), values)

@@ -14,7 +14,7 @@ from tests.support.database.connection import database_at
 
 @contextmanager
 def a_database(server: EmbeddedPostgres) -> Generator[str]:
-    """Make a new database with the tables the one of this process, for the length of the block."""
+    """Connect the stores to a new database with the tables, for the length of the block."""
     name = f"test_{uuid4().hex}"
     url = make_url(server.url).set(database=name).render_as_string(hide_password=False)
     admin = driver.engine(server.url, isolation_level="AUTOCOMMIT")

@@ -32,7 +32,7 @@ class RunningDeliverers:
     threads: Sequence[threading.Thread]
 
     def stop(self) -> None:
-        """Tell them to stop, and wait for them."""
+        """Stop all deliverers, and wait for their threads."""
         for deliverer in self.deliverers:
             deliverer.stop()
         for thread in self.threads:
@@ -48,7 +48,7 @@ def delivering(
     types: Collection[str] = ALL_TYPES,
     sink: str = SINK,
 ) -> Generator[RunningDeliverers]:
-    """Deliver to a consumer behind a socket, for the length of the block; by default as queued."""
+    """Deliver to a consumer behind a socket during the block, by default from the queue."""
     queued: Sequence[Source] = (DatabaseQueue(consumer, types), Redeliveries(consumer))
     post = Sender(socket)
     deliverers = [Deliverer(consumer, sink, source, post) for source in sources or queued]
@@ -63,7 +63,7 @@ def delivering(
 
 
 def mark_up_to_date(consumer: str) -> None:
-    """Have it that a consumer was brought all there is so far."""
+    """Record that a consumer was brought all events so far."""
     everything = select(literal(consumer), STREAMS.c.user_id, STREAMS.c.seq)
     with transaction(A_CAUSE) as tx:
         tx.connection.execute(
@@ -85,13 +85,13 @@ def progress_of(consumer: str, user_id: str) -> int:
 
 
 def attempts(consumer: str, outcome: str) -> float:
-    """Return how many of a consumer's deliveries ended so."""
+    """Return how many deliveries of a consumer had this outcome."""
     labels = {"consumer": consumer, "outcome": outcome}
     return REGISTRY.get_sample_value("taskflow_deliveries_total", labels) or 0
 
 
 def wait_for_attempts(consumer: str, outcome: str, count: int) -> None:
-    """Wait until so many of a consumer's deliveries have ended so."""
+    """Wait until `count` deliveries of a consumer have had this outcome."""
 
     def check() -> None:
         assert attempts(consumer, outcome) >= count

@@ -1,4 +1,4 @@
-"""A subscriber on a Unix socket, as the deliverer meets it: it answers as a test says."""
+"""A subscriber on a Unix socket whose answers are scripted by a test."""
 
 import json
 import socket
@@ -25,7 +25,7 @@ NO_CONTENT = (204, "")
 
 @dataclass(frozen=True)
 class Delivered:
-    """One request that came: for whom, and what."""
+    """One received delivery: its subscriber, attributes, body and time."""
 
     subscriber: str
     attributes: dict[str, str]
@@ -39,12 +39,12 @@ class Delivered:
 
     @property
     def user_id(self) -> str:
-        """Whose event it is."""
+        """The user of the event."""
         return self.event["user_id"]
 
     @property
     def seq(self) -> int:
-        """Its place in the user's stream."""
+        """The place of the event in the stream of its user."""
         return self.event["seq"]
 
 
@@ -57,7 +57,7 @@ Script = Callable[[Delivered], tuple[int, str]]
 
 
 class ScriptedSubscriber:
-    """Subscribers that answer as the script says, by default that all is done, and remember."""
+    """Subscribers that record deliveries and answer by a script, by default with success."""
 
     def __init__(self, script: Script = lambda _: NO_CONTENT) -> None:
         self.script: Script = script
@@ -65,7 +65,7 @@ class ScriptedSubscriber:
         self._lock = threading.Lock()
 
     def received(self, subscriber: str, *user_ids: str) -> list[Delivered]:
-        """Return what came for a subscriber: all of it, or what is of these users."""
+        """Return the deliveries to a subscriber, of all users or of these."""
         with self._lock:
             found = [one for one in self._received if one.subscriber == subscriber]
         return [one for one in found if not user_ids or one.user_id in user_ids]
@@ -75,7 +75,7 @@ class ScriptedSubscriber:
         return [one.seq for one in self.received(subscriber, user_id)]
 
     def answer(self, delivered: Delivered) -> tuple[int, str]:
-        """Remember a delivery and answer it. Raises HangUp."""
+        """Record a delivery and answer it. Raises HangUp."""
         with self._lock:
             self._received.append(delivered)
         return self.script(delivered)
@@ -111,7 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(encoded)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-        """Say nothing: what came is what the test looks at."""
+        """Log nothing: tests look at the recorded deliveries."""
 
 
 class _Listener(ThreadingMixIn, UnixStreamServer):
@@ -133,7 +133,7 @@ class _Listener(ThreadingMixIn, UnixStreamServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: a peer that is killed, or does not wait, is what the tests are about."""
+        """Log nothing: peers that are killed or do not wait are part of the tests."""
 
 
 @contextmanager
@@ -149,10 +149,10 @@ def listening(scripted: ScriptedSubscriber, path: Path) -> Generator[None]:
 
 class _Quiet(WSGIRequestHandler):
     def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's name
-        """Say nothing: what came is what the test looks at."""
+        """Log nothing: tests look at the recorded deliveries."""
 
     def handle(self) -> None:
-        """Handle requests until the peer has gone; that is nobody's mistake here."""
+        """Handle requests until the peer has gone, which is no error here."""
         try:
             super().handle()
         except OSError:

@@ -46,7 +46,7 @@ def post(subscriber: str, attributes: Mapping[str, str], body: bytes) -> TestRes
 
 
 def tick(subscriber: str) -> TestResponse:
-    """Wake a cron function."""
+    """Wake a cron function by a tick."""
     attributes = {
         "specversion": "1.0",
         "id": "a-tick",
@@ -57,21 +57,21 @@ def tick(subscriber: str) -> TestResponse:
 
 
 def reconcile(set_clock: Callable[[datetime], None]) -> None:
-    """Have what is in the log, and was claimed by nobody for long enough, asked for again."""
+    """Have the events of the log that no consumer has claimed in time asked for again."""
     assert_taken(tick("reconcile-consumers"))
     set_clock(clock.now() + timedelta(minutes=6))
     assert_taken(tick("reconcile-consumers"))
 
 
 def assert_taken(answer: TestResponse) -> None:
-    """Check that a delivery was answered so that no source takes it for anything but success."""
+    """Check that the answer to a delivery means success to every source."""
     assert answer.status_code == 204, answer.text
     assert answer.data == b""
     assert not [name for name in answer.headers.keys() if name.lower().startswith("ce-")]  # noqa: SIM118 - pairs
 
 
 def assert_refused_for_good(answer: TestResponse) -> None:
-    """Check that a delivery was answered so that it goes to the dead letters at once."""
+    """Check that the answer to a delivery sends it to the dead letters at once."""
     assert answer.status_code == 400
     assert answer.text
     assert "Traceback" not in answer.text

@@ -9,7 +9,7 @@ from taskflow.domain.events import EVENT_TYPES, EventType
 
 
 def assert_declared(event_type: str, data_json: str) -> None:
-    """Check that data are of the model that the type declares: all its fields and no other."""
+    """Check that event data have exactly the fields of the model of their type."""
     _model_of(EventType(event_type)).validate_json(data_json, strict=True, extra="forbid")
 
 

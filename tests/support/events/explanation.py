@@ -44,7 +44,7 @@ def state_of(user_id: str) -> State:
 
 
 def fold(state: State, happened: Sequence[Event]) -> State:
-    """Apply events to a state, by what they say and nothing else.
+    """Apply events to a state, by their data alone.
 
     Each must carry on from the version before, and its `changes` must be the whole difference.
     """
@@ -91,7 +91,7 @@ def _check_changes(before: dict[str, Any], after: dict[str, Any], changes: dict[
 
 @contextmanager
 def assert_events_explain_the_change(user_id: str) -> Generator[list[Event]]:
-    """Check that what the block changed of a user is just what its new events say.
+    """Check that the new events of a user tell exactly the changes that the block made.
 
     Yields the list that holds the new events once the block is over.
     """

@@ -16,7 +16,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 class UserHistory:
-    """A user with all that belongs to them; their events in order, and the tasks as they end."""
+    """A user with all their resources: the events in order, and the final tasks."""
 
     def __init__(self, user_id: str | None = None, *, now: datetime = A_TIME) -> None:
         """Open the account, whose id may be given."""

@@ -29,7 +29,7 @@ FOLDER = ROOT / "tests" / "domain" / "old_events"
 
 @dataclass(frozen=True)
 class OldEvents:
-    """What one file holds; `written_on` is its day."""
+    """The events and tasks of one file; `written_on` is its day."""
 
     written_on: str
     events: Sequence[Mapping[str, Any]]
@@ -49,7 +49,7 @@ class OldEvents:
 
 
 def old_events() -> Sequence[OldEvents]:
-    """Return what all files hold, the oldest first."""
+    """Return the events of all files, the oldest first."""
     return [
         OldEvents(path.stem, **json.loads(path.read_text())) for path in sorted(FOLDER.iterdir())
     ]

@@ -40,7 +40,7 @@ def _declarations() -> Declarations:
 
 
 class Api:
-    """Sends requests to the functions as one user, or as a stranger.
+    """Sends requests to the functions as one user, or without a token.
 
     Each answer is held against what its endpoint declares.
     """

@@ -18,7 +18,7 @@ from taskflow.serving.problems import ProblemKind
 from taskflow.serving.routes import url_map
 
 OF_NOBODY = (problems.NO_SUCH_PATH, problems.NOT_UTF_8, problems.UNAVAILABLE)
-"""What is answered where there is no endpoint."""
+"""The problems that are answered where there is no endpoint."""
 
 _SLUG_PREFIX = "urn:taskflow:problem:"
 
@@ -47,7 +47,7 @@ class Declarations:
         self._map = _map_of(endpoints)
 
     def check(self, answer: Response, *, method: str, path: str) -> None:
-        """Check the answer to a request; AssertionError says what of it is not declared."""
+        """Check the answer to a request; an AssertionError names the undeclared part."""
         if path in health.PATHS:
             return
         try:
@@ -62,7 +62,7 @@ class Declarations:
 
 
 def check(answer: Response, endpoint: Endpoint, *, method: str) -> None:
-    """Check the answer of an endpoint; AssertionError says what of it is not declared."""
+    """Check the answer of an endpoint; an AssertionError names the undeclared part."""
     if answer.status_code >= HTTPStatus.BAD_REQUEST:
         check_problem(answer, endpoint.problems, has_body=method != "HEAD")
         return
@@ -102,7 +102,7 @@ def _check_body(answer: Response, kind: AnswerKind, name: str) -> None:
 
 
 def _as(kind: Any, answer: Response) -> Any:  # noqa: ANN401 - a type that pydantic reads
-    """Read the body as what is declared; what is not declared would be left out."""
+    """Read the body as the declared type, which would leave out undeclared fields."""
     read = _adapter(kind).validate_json(answer.get_data(), strict=True)
     sent = json.loads(answer.get_data())
     assert read == sent, f"{sent} holds more than {kind} declares"

@@ -1,4 +1,4 @@
-"""The assertions about refusals: problems as RFC 9457 has them, and nothing told needlessly."""
+"""Assertions about refusals: problems of RFC 9457, without internal details."""
 
 from http import HTTPStatus
 from typing import Any
@@ -11,7 +11,7 @@ MEMBERS = {"type", "title", "status", "detail", "instance", "correlation_id"}
 
 
 def assert_refused(answer: Response, status: int, slug: str | None = None) -> dict[str, Any]:
-    """Check that the answer is a problem with this status, and of this kind; return it."""
+    """Check that the answer is a problem of this status and kind; return the problem."""
     text = answer.get_data(as_text=True)
     assert answer.status_code == status, text
     assert answer.mimetype == "application/problem+json"
@@ -41,7 +41,7 @@ def assert_invalid(answer: Response, *pointers: str) -> dict[str, Any]:
 
 
 def without_request(problem: dict[str, Any]) -> dict[str, Any]:
-    """Return what of a problem does not come from the request itself."""
+    """Return the members of a problem that do not depend on the request."""
     return {
         name: value for name, value in problem.items() if name not in {"instance", "correlation_id"}
     }

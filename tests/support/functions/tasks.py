@@ -1,4 +1,4 @@
-"""Tasks as a client makes them, and what the log says has happened to them."""
+"""Tasks as a client creates and reads them, and their events in the log."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ def created(api: Api, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - what J
 
 
 def shown(api: Api, task_id: object) -> dict[str, Any]:
-    """Return a task as it stands."""
+    """Return a task as the API shows it now."""
     answer = api.get(f"/api/tasks/{task_id}")
     assert answer.status_code == 200, answer.text
     return content(answer)
@@ -51,7 +51,7 @@ def types_of(happened: Iterable[Event]) -> list[str]:
 
 
 def data_of(event: Event) -> dict[str, Any]:
-    """Return what an event says."""
+    """Return the data of an event."""
     return json.loads(event.data_json)
 
 

@@ -72,13 +72,13 @@ class BrokerDidNotStart(Exception):
 
 @dataclass(frozen=True)
 class ExternalBroker:
-    """A broker that runs already, which KAFKA_BOOTSTRAP_SERVERS names."""
+    """A running broker, which KAFKA_BOOTSTRAP_SERVERS names."""
 
     bootstrap_servers: str
 
 
 def external_broker() -> ExternalBroker | None:
-    """Return the broker that the environment names, if it names one."""
+    """Return the broker that KAFKA_BOOTSTRAP_SERVERS names, if it is set."""
     named = config.environment().get("KAFKA_BOOTSTRAP_SERVERS", "").strip()
     return ExternalBroker(named) if named else None
 
@@ -102,32 +102,32 @@ class Broker:
 
     @property
     def bootstrap_servers(self) -> str:
-        """Where it takes clients that need not say who they are."""
+        """The address for clients without authentication."""
         return self._listeners["PLAINTEXT"]
 
     @property
     def sasl_bootstrap_servers(self) -> str:
-        """Where it takes `USER` with `PASSWORD`, without TLS (SASL_PLAINTEXT)."""
+        """The address for `USER` with `PASSWORD`, without TLS (SASL_PLAINTEXT)."""
         return self._listeners["SASL_PLAINTEXT"]
 
     @property
     def tls_bootstrap_servers(self) -> str:
-        """Where it takes `USER` with `PASSWORD` over TLS (SASL_SSL)."""
+        """The address for `USER` with `PASSWORD` over TLS (SASL_SSL)."""
         return self._listeners["SASL_SSL"]
 
     @property
     def ca_file(self) -> Path:
-        """The certificate that its clients over TLS have to trust."""
+        """The certificate that clients over TLS have to trust."""
         return self._folder / "certificate.pem"
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
-        """Its process."""
+        """The process of the broker."""
         assert self._process is not None
         return self._process
 
     def start(self) -> None:
-        """Start it, on new data where there are none; return when it answers.
+        """Start the broker, on new data if there are none; return when it answers.
 
         Raises CannotProvide or BrokerDidNotStart.
         """
@@ -144,23 +144,23 @@ class Broker:
             time.sleep(POLL_S)
 
     def stop(self) -> None:
-        """Stop it in an orderly way; harmless when it is down already."""
+        """Stop the broker in an orderly way; harmless when it is down already."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it with SIGKILL; harmless when it is down already."""
+        """End the broker with SIGKILL; harmless when it is down already."""
         self._end(signal.SIGKILL)
 
     def pause(self) -> None:
-        """Freeze it: it keeps its connections and answers nothing."""
+        """Freeze the broker: it keeps its connections and answers nothing."""
         self.process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on after a pause."""
+        """Let the broker go on after a pause."""
         self.process.send_signal(signal.SIGCONT)
 
     def wipe(self) -> None:
-        """Have it lose all its data: topics, messages, groups; it must be down."""
+        """Delete all data of the broker, which must be down: topics, messages, groups."""
         assert self._process is None, "it runs"
         shutil.rmtree(self._data, ignore_errors=True)
 
@@ -247,7 +247,7 @@ class Broker:
 
 
 def quiet_settings(bootstrap_servers: str, **options: Any) -> dict[str, Any]:  # noqa: ANN401 - librdkafka's own
-    """Return the settings of a client that says nothing on stderr about a broker that is away."""
+    """Return the settings of a client that does not log to stderr that a broker is away."""
     return {
         "bootstrap.servers": bootstrap_servers,
         "log_level": 0,

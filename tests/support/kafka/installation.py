@@ -22,11 +22,11 @@ NEEDED = (
 
 
 class CannotProvide(Exception):
-    """There is no Kafka to start; the message says what to install, or what the installer said."""
+    """No Kafka can be started; the message says what to install, or what the installer said."""
 
 
 def provide() -> Path:
-    """Return the folder of the jars; what it takes is resolved, and installed by root on Debian.
+    """Return the folder of the jars; fetch them, and on Debian as root install Java and Maven.
 
     Raises CannotProvide.
     """

@@ -1,4 +1,4 @@
-"""A broker that goes away at random and comes back, and what it holds in the end."""
+"""Random outages of a broker, and the check of its topics after them."""
 
 import json
 import random
@@ -17,7 +17,7 @@ ENDED_WITHIN_S = 120
 
 @dataclass
 class Outages:
-    """Pauses, kills and restarts of a broker, from when they are entered to when they are left.
+    """Pauses, kills and restarts of a broker for the length of a block.
 
     Between two of them the broker runs for a time out of `up_s`; each lasts for one out of
     `down_s`, or as long as a start takes.

@@ -11,7 +11,7 @@ from tests.support.settings import changed_settings
 
 @dataclass(frozen=True)
 class KafkaSettings:
-    """Where the Kafka is, and what the topics and the groups are called in it."""
+    """The address of a Kafka, and the names of the topics and groups in it."""
 
     bootstrap_servers: str
     tasks: str
@@ -20,7 +20,7 @@ class KafkaSettings:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment variables that say so to a system."""
+        """The environment variables by which a system reads the settings."""
         return {
             "KAFKA_BOOTSTRAP_SERVERS": self.bootstrap_servers,
             "KAFKA_GROUP_PREFIX": self.tasks,
@@ -31,7 +31,7 @@ class KafkaSettings:
 
 
 def kafka_settings(topics: Topics, bootstrap_servers: str, *, partitions: int = 6) -> KafkaSettings:
-    """Create three topics that nobody else has."""
+    """Create three new topics, and return the settings that name them."""
     # What a test about a poison message may write.
     settings = {"max.message.bytes": str(4 * 1024 * 1024)}
     names = [
@@ -43,7 +43,7 @@ def kafka_settings(topics: Topics, bootstrap_servers: str, *, partitions: int = 
 
 @contextmanager
 def using(kafka: KafkaSettings) -> Generator[None]:
-    """Use it in this process, for the length of the block."""
+    """Apply the settings to this process, for the length of the block."""
     given = config.read({**kafka.environment, "ENVIRONMENT": "test"})
     names = (
         "kafka_bootstrap_servers",

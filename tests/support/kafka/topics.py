@@ -1,4 +1,4 @@
-"""Topics of a test's own, and all that a topic holds."""
+"""Topics of a test's own, and the messages of a topic."""
 
 # The admin package's stub exports little by name, and types its futures no further.
 # pyright: reportPrivateImportUsage=false, reportUnknownMemberType=false
@@ -22,7 +22,7 @@ POLL_S = 0.1
 
 
 class Topics:
-    """Creates topics under names that nobody else has, and deletes them in the end."""
+    """Creates topics with unique names, and deletes them in the end."""
 
     def __init__(self, bootstrap_servers: str) -> None:
         self._admin = AdminClient(quiet_settings(bootstrap_servers))
@@ -58,7 +58,7 @@ class Topics:
         _wait(self._admin.create_partitions([kafka_admin.NewPartitions(name, count)]))
 
     def delete_all(self) -> None:
-        """Delete what was created."""
+        """Delete all created topics."""
         delete(self._admin, *self._created)
         self._created.clear()
 
@@ -66,7 +66,7 @@ class Topics:
 def create(
     admin: AdminClient, name: str, *, partitions: int = 1, settings: Mapping[str, str] | None = None
 ) -> None:
-    """Create a topic under just this name, and wait until it is there."""
+    """Create a topic with exactly this name, and wait until it exists."""
     topic = NewTopic(
         name, num_partitions=partitions, replication_factor=1, config=dict(settings or {})
     )
@@ -74,7 +74,7 @@ def create(
 
 
 def delete(admin: AdminClient, *names: str) -> None:
-    """Delete topics with all they hold, and wait until the broker knows them no more."""
+    """Delete topics, and wait until the broker no longer lists them."""
     if not names:
         return
     _wait(admin.delete_topics([*names], operation_timeout=DONE_WITHIN_S))

@@ -79,7 +79,7 @@ class Target:
 
 @dataclass(slots=True)
 class Outcome:
-    """What an attack came to for the one who made it; times are of the wall clock."""
+    """The measurements of an attack by its attacker; times are of the wall clock."""
 
     answers: Counter[str] = field(default_factory=Counter[str])
     """By status, or what became of a connection."""
@@ -90,19 +90,19 @@ class Outcome:
     ended_s: float = 0.0
     notes: dict[str, float] = field(default_factory=dict[str, float])
 
-    def took(self, asked: Answer) -> Answer:
+    def count(self, answer: Answer) -> Answer:
         """Count an answer."""
-        self.answers[asked.status] += 1
-        self.largest_bytes = max(self.largest_bytes, len(asked.body))
-        self.slowest_s = max(self.slowest_s, asked.took_s)
-        return asked
+        self.answers[answer.status] += 1
+        self.largest_bytes = max(self.largest_bytes, len(answer.body))
+        self.slowest_s = max(self.slowest_s, answer.took_s)
+        return answer
 
 
 Attack = Callable[[Target], Outcome]
 
 
 def measured(attack: Attack, target: Target) -> Outcome:
-    """Run an attack, and say when it began and ended and what it cost this process."""
+    """Run an attack, and measure its begin, its end and the CPU time of this process."""
     began_s, cpu_s = clock.now().timestamp(), time.process_time()
     outcome = attack(target)
     outcome.began_s, outcome.ended_s = began_s, clock.now().timestamp()
@@ -111,7 +111,7 @@ def measured(attack: Attack, target: Target) -> Outcome:
 
 
 def repeated(targets: Mapping[str, Target], lasts_s: float, rest_s: float) -> dict[str, Outcome]:
-    """Run all attacks at once, each over and over with a rest in between, for so long."""
+    """Run all attacks at once and repeatedly, with a rest in between, for a given time."""
     deadline_s, cpu_s = time.monotonic() + lasts_s, time.process_time()
     found = {name: Outcome() for name in targets}
 
@@ -135,7 +135,7 @@ def repeated(targets: Mapping[str, Target], lasts_s: float, rest_s: float) -> di
 
 
 def nothing_but_cpu(target: Target) -> Outcome:
-    """Keep every core busy, without a word to the system."""
+    """Keep every core busy, without a request to the system."""
     del target
     program = f"import time\nend = time.monotonic() + {FLOOD_S}\nwhile time.monotonic() < end: pass"
     busy = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(2)]
@@ -153,7 +153,7 @@ def long_lead(target: Target) -> Outcome:
 
 
 def long_lead_and_text(target: Target) -> Outcome:
-    """Create four such series that each carry 40 KB."""
+    """Create four series with such a lead time and 40 KB of text each."""
     return _series(target, number=4, description=LONG_TEXT)
 
 
@@ -168,7 +168,7 @@ def _series(target: Target, *, number: int, description: str) -> Outcome:
     outcome = Outcome()
     with _client(target) as client:
         for _ in range(number):
-            outcome.took(client.ask("POST", "/api/tasks", task))
+            outcome.count(client.ask("POST", "/api/tasks", task))
     return outcome
 
 
@@ -193,7 +193,7 @@ def worst_rules(target: Target) -> Outcome:
     def preview() -> None:
         with _client(target) as client:
             for wanted in previews * 10:
-                outcome.took(client.ask("POST", "/api/recurrence/preview", wanted))
+                outcome.count(client.ask("POST", "/api/recurrence/preview", wanted))
 
     _at_once([preview] * 6)
     return outcome
@@ -211,11 +211,11 @@ def big_log(target: Target) -> Outcome:
             task = client.ask("POST", "/api/tasks", {"title": "Long"}).json
             for number in range(CHANGES):
                 change = {"description": f"{number} {LONG_TEXT}"}
-                outcome.took(client.ask("PATCH", f"/api/tasks/{task['id']}", change))
+                outcome.count(client.ask("PATCH", f"/api/tasks/{task['id']}", change))
         outcome.largest_bytes = 0
         since, pages, items = 0, 0, -1
         while items:
-            page = outcome.took(client.ask("GET", f"/api/events?since={since}&limit=200"))
+            page = outcome.count(client.ask("GET", f"/api/events?since={since}&limit=200"))
             items, since, pages = len(page.json["items"]), page.json["seq"], pages + 1
         outcome.notes["pages"] = pages
     return outcome
@@ -268,7 +268,7 @@ def slow_bodies(target: Target) -> Outcome:
                 status = answer.split(b" ")[1].decode() if answer else "closed"
             except TimeoutError:
                 status = "kept"
-            outcome.took(Answer(status, b"", time.monotonic() - began_s))
+            outcome.count(Answer(status, b"", time.monotonic() - began_s))
 
     _at_once([announce] * 20)
     return outcome
@@ -287,7 +287,7 @@ def many_fields(target: Target) -> Outcome:
     def send() -> None:
         with _client(target, anonymous=True) as client:
             for _ in range(4):
-                outcome.took(client.ask("POST", "/api/auth/login", body))
+                outcome.count(client.ask("POST", "/api/auth/login", body))
 
     _at_once([send] * 3)
     return outcome
@@ -315,7 +315,7 @@ def _flood(target: Target, path: str, headers: Mapping[str, str] | None = None) 
     def ask() -> None:
         client = PlainHttp(target.port, headers, address=ATTACKER)
         while time.monotonic() < deadline_s:
-            outcome.took(client.ask("GET", path))
+            outcome.count(client.ask("GET", path))
         client.close()
 
     _at_once([ask] * 8)
@@ -336,7 +336,7 @@ def flood_of_bad_tickets(target: Target) -> Outcome:
             with _connected(target) as one:
                 one.settimeout(HELD_MAX_S)
                 one.sendall("\r\n".join(lines).encode())
-                outcome.took(Answer(_close_code(one), b"", time.monotonic() - began_s))
+                outcome.count(Answer(_close_code(one), b"", time.monotonic() - began_s))
 
     _at_once([open_sockets] * 8)
     outcome.notes["a second"] = round(sum(outcome.answers.values()) / FLOOD_S)
@@ -392,7 +392,7 @@ def _sent_raw(target: Target, request: bytes) -> Outcome:
                     status = type(error).__name__
                 else:
                     status = answer[9:12].decode() or "closed"
-            outcome.took(Answer(status, answer, time.monotonic() - began_s))
+            outcome.count(Answer(status, answer, time.monotonic() - began_s))
 
     _at_once([send] * 4)
     return outcome
@@ -407,7 +407,7 @@ def empty_lists(target: Target) -> Outcome:
     def send() -> None:
         with _client(target) as client:
             while time.monotonic() < deadline_s:
-                outcome.took(client.ask("POST", "/api/tasks", body))
+                outcome.count(client.ask("POST", "/api/tasks", body))
 
     _at_once([send] * 4)
     return outcome
@@ -452,7 +452,7 @@ def one_task_at_once(target: Target) -> Outcome:
     def change(number: int) -> None:
         with _client(target) as client:
             path = f"/api/tasks/{task['id']}"
-            outcome.took(client.ask("PATCH", path, {"title": f"Wanted {number}"}))
+            outcome.count(client.ask("PATCH", path, {"title": f"Wanted {number}"}))
 
     _at_once([lambda number=number: change(number) for number in range(300)])
     return outcome
@@ -464,7 +464,7 @@ def filtered_lists(target: Target) -> Outcome:
 
     def ask(number: int) -> None:
         with _client(target) as client:
-            outcome.took(client.ask("GET", f"/api/tasks?{FILTERS[number % len(FILTERS)]}"))
+            outcome.count(client.ask("GET", f"/api/tasks?{FILTERS[number % len(FILTERS)]}"))
 
     _at_once([lambda number=number: ask(number) for number in range(120)])
     return outcome
@@ -480,16 +480,16 @@ def wrong_passwords(target: Target) -> Outcome:
     def log_in(address: str, password: str) -> Answer:
         client = PlainHttp(target.port, address=address)
         credentials = {"email": target.account.email, "password": password}
-        asked = client.ask("POST", "/api/auth/login", credentials)
+        answer = client.ask("POST", "/api/auth/login", credentials)
         client.close()
-        return asked
+        return answer
 
     log_in(OWNER, PASSWORD)
     for number in range(10):
-        outcome.took(log_in(ATTACKER, f"{PASSWORD} {number}"))
+        outcome.count(log_in(ATTACKER, f"{PASSWORD} {number}"))
     for address, who in ((OWNER, "the owner"), (STRANGER, "the owner elsewhere")):
-        asked = log_in(address, PASSWORD)
-        outcome.answers[f"{asked.status} for {who}"] += 1
+        answer = log_in(address, PASSWORD)
+        outcome.answers[f"{answer.status} for {who}"] += 1
     return outcome
 
 

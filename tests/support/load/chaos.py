@@ -44,7 +44,7 @@ VICTIMS: Sequence[Find] = (api_workers, api_master, consumers_workers, delivery)
 
 @dataclass(frozen=True)
 class ChaosRun:
-    """How many users, which kills after how many seconds each, and what becomes of Kafka."""
+    """A load of `users` with kills, each after a number of seconds, and outages of Kafka."""
 
     users: int
     kills: Sequence[tuple[float, Find]]
@@ -52,7 +52,7 @@ class ChaosRun:
     figures: dict[str, object] = field(default_factory=dict[str, object])
 
     def run(self, system: System, rng: random.Random) -> None:
-        """Put a running system through it, and check that every promise was kept."""
+        """Run the load and the kills on a system, and check that no write was lost or doubled."""
         with database_of(system):
             users = [a_user() for _ in range(self.users)]
             administrator = an_administrator()

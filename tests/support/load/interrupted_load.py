@@ -38,7 +38,7 @@ TASKS_MAX = 30
 
 @dataclass
 class Write:
-    """A request that changes something: what it wanted, and what its sender was told in the end."""
+    """A request that changes a task, and the answer that its sender got in the end."""
 
     kind: str
     method: str
@@ -53,7 +53,7 @@ class Write:
 
     @property
     def is_acknowledged(self) -> bool:
-        """Say whether its sender was told that it took effect."""
+        """Say whether the sender was told that the write took effect."""
         return self.status is not None
 
 
@@ -85,7 +85,7 @@ class Writer:
         self._thread.start()
 
     def join(self) -> None:
-        """Wait until it has had its last answer."""
+        """Wait until the writer has had its last answer."""
         self._thread.join(timeout=RUNNING_WITHIN_S)
         assert not self._thread.is_alive(), f"{self._name} is stuck"
 
@@ -164,7 +164,7 @@ class Writer:
 
 @dataclass
 class LoadReport:
-    """What came of a load: everything that was sent, and what it is counted as."""
+    """The counts of a load by what became of its requests, and the times of restarts."""
 
     counts: Counter[str] = field(default_factory=Counter[str])
     restarts_s: list[float] = field(default_factory=list[float])
@@ -183,7 +183,7 @@ class Load:
     """Writers and followers of several users on one system, and the means to interrupt them."""
 
     def __init__(self, system: System, *, seed: int, pause_s: float = 0.0) -> None:
-        """Prepare it; each writer rests for `pause_s` after an answer."""
+        """Prepare the load; each writer rests for `pause_s` after an answer."""
         self.system = system
         self._pause_s = pause_s
         self.random = random.Random(seed)
@@ -195,7 +195,7 @@ class Load:
 
     @contextmanager
     def on(self) -> Generator[None]:
-        """Keep the load on for the length of the block, and then let all have their answers."""
+        """Keep the load on for the length of the block, and then wait for all answers."""
         with ExitStack() as stack:
             users = [a_new_user(self.system) for _ in range(USERS)]
             self._followers = [stack.enter_context(Follower(self.system, user)) for user in users]
@@ -234,7 +234,7 @@ class Load:
         self.report.counts["  with PostgreSQL"] += with_postgresql
 
     def _settle(self) -> None:
-        """Hold what was told to the clients against the log, the tables and the sockets."""
+        """Compare the answers that clients got with the log, the tables and the sockets."""
         counts = self.report.counts
         for follower in self._followers:
             user_id = follower.user.user_id
@@ -281,7 +281,7 @@ def check_each_took_effect_once(writes: Sequence[Write], log: Sequence[Event]) -
 
 
 def _marker(event: Event) -> str | None:
-    """Return what says which write an event comes from, where one event alone can tell."""
+    """Return the marker of the write that an event comes from, if it can be told."""
     data = json.loads(event.data_json)
     match event.event_type:
         case "task.created":

@@ -49,7 +49,7 @@ class Race:
         self._users = [a_new_user(system) for _ in range(USERS)]
 
     def run(self, tasks: int, *, due_in_s: float) -> None:
-        """Create so many tasks that are due together, and change each twice around that time.
+        """Create tasks that are due together, and change each twice around that time.
 
         They are due in `due_in_s`, or later where a busy machine takes longer to create them.
         """
@@ -77,7 +77,7 @@ class Race:
             due_in_s *= 2
 
     def check(self) -> None:
-        """Wait until nothing is due any more, and check what the log says."""
+        """Wait until no reminder is due any more, and check the log."""
         with database_of(self._system):
             eventually(_check_nothing_is_due, within_s=SETTLED_WITHIN_S)
             for user in self._users:

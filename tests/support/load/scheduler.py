@@ -1,6 +1,6 @@
 """A scheduler in a process of its own, on simulated time: run as `python -m …`, and killed at will.
 
-Its time is what a file says, which whoever started it moves on.
+It reads its time from a file, which the process that started it updates.
 """
 
 import struct

@@ -28,7 +28,7 @@ ENDED_WITHIN_S = 180
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Something that was waited for: what, from when on (of the wall clock), and how long.
+    """One wait of the user: its kind, its begin (of the wall clock), and its length.
 
     A reminder is waited for from when it is due; one that never came took infinitely long.
     """
@@ -41,16 +41,16 @@ class Sample:
 
 @dataclass(frozen=True)
 class Samples:
-    """All that one user waited for."""
+    """All waits of one user."""
 
     all: Sequence[Sample] = field(default_factory=list[Sample])
 
     def between(self, began_s: float, ended_s: float) -> "Samples":
-        """Return what was begun, or due, between two times."""
+        """Return the waits that began between two times."""
         return Samples([one for one in self.all if began_s <= one.at_s < ended_s])
 
     def took_s(self, what: str) -> list[float]:
-        """Return how long each took, the shortest first."""
+        """Return the length of each wait, the shortest first."""
         return sorted(one.took_s for one in self.all if one.what == what)
 
     def statuses(self) -> set[str]:
@@ -85,7 +85,7 @@ class SecondUser:
         self._process.join(ENDED_WITHIN_S)
 
 
-class _Act:
+class _Activity:
     def __init__(self, port: int, account: SignedIn) -> None:
         self.samples: list[Sample] = []
         self.waits_from_s: dict[str, float] = {}
@@ -114,9 +114,9 @@ class _Act:
         self, client: PlainHttp, what: str, method: str, path: str, body: object = None
     ) -> str | None:
         at_s = clock.now().timestamp()
-        asked = client.ask(method, path, body)
-        self.samples.append(Sample(what, at_s, asked.took_s, asked.status))
-        return asked.json["id"] if asked.status == "201" else None
+        answer = client.ask(method, path, body)
+        self.samples.append(Sample(what, at_s, answer.took_s, answer.status))
+        return answer.json["id"] if answer.status == "201" else None
 
     def listen(self) -> None:
         with connect(
@@ -141,15 +141,15 @@ class _Act:
 
 
 def _act(port: int, account: SignedIn, connection: Connection) -> None:
-    act = _Act(port, account)
-    listener = threading.Thread(target=act.listen, daemon=True)
+    activity = _Activity(port, account)
+    listener = threading.Thread(target=activity.listen, daemon=True)
     listener.start()
-    act.listens.wait()
-    worker = threading.Thread(target=act.work, daemon=True)
+    activity.listens.wait()
+    worker = threading.Thread(target=activity.work, daemon=True)
     worker.start()
     connection.send("listening")
     connection.recv()
-    act.stopping.set()
+    activity.stopping.set()
     worker.join()
     listener.join(ENDED_WITHIN_S / 2)
-    connection.send([*act.samples, *act.reminders()])
+    connection.send([*activity.samples, *activity.reminders()])

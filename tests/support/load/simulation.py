@@ -61,7 +61,7 @@ SetTime = Callable[[datetime], None]
 
 
 class Simulation:
-    """Users with series, and schedulers; time passes as it is told to."""
+    """Users with series, and schedulers, on simulated time."""
 
     def __init__(
         self, url: str, folder: Path, start: datetime, set_time: SetTime, *, seed: int
@@ -122,7 +122,7 @@ class Simulation:
                 scheduler.wait()
 
     def pass_until(self, end: datetime, *, kills: float = 0.0) -> None:
-        """Move from one thing that is due to the next; `kills` is how likely each step has one."""
+        """Move from one due item to the next; `kills` is the probability of a kill at each step."""
         while self.now < end:
             late = timedelta(seconds=self._random.uniform(0, LATE_MAX.total_seconds()))
             following = min(self._next_due() or end, end)
@@ -135,7 +135,7 @@ class Simulation:
                 self._complete_one()
 
     def fail_for(self, length: timedelta) -> None:
-        """Let time pass with nobody there, and then wait until all that is left is made up for."""
+        """Let time pass without a schedule, and then wait until all due items are carried out."""
         went = self.now
         self._move_to(went + length)
         self.outages.append((went, self.now))

@@ -21,7 +21,7 @@ ENDED_WITHIN_S = 20
 
 
 class SocketClient:
-    """One client: what it has heard, and how it fared."""
+    """One client: the `seq` of its messages, and its connections."""
 
     def __init__(self, user: SignedIn) -> None:
         self.user = user
@@ -34,7 +34,7 @@ class SocketClient:
 
     @property
     def seq(self) -> int:
-        """The `seq` up to which it has everything."""
+        """The `seq` up to which the client has every message."""
         return self.seqs[-1] if self.seqs else 0
 
 
@@ -57,7 +57,7 @@ class SocketClients:
         assert not self._thread.is_alive()
 
     def wait_until_connected(self, times: int = 1, *, within_s: float) -> None:
-        """Wait until each was connected so often."""
+        """Wait until each client was connected `times` times."""
 
         def check() -> None:
             assert all(client.connected >= times for client in self.all)

@@ -1,4 +1,4 @@
-"""Writers that create tasks of many users as fast as they are let, until each is acknowledged."""
+"""Writers that create tasks of many users, each sent again until it is acknowledged."""
 
 import random
 import threading
@@ -19,7 +19,7 @@ ENDED_WITHIN_S = 120
 
 
 class TaskWriters:
-    """So many threads, each with one request at a time, for a user chosen at random."""
+    """Threads that each send one request at a time, for a user chosen at random."""
 
     def __init__(
         self, system: System, users: Sequence[SignedIn], *, threads: int, pause_s: float = 0.0

@@ -13,7 +13,7 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of a request: its status, or the name of what went wrong; and what was read."""
+    """The answer to a request: its status or the name of the error, and its body."""
 
     status: str
     body: bytes
@@ -31,7 +31,7 @@ class PlainHttp:
     def __init__(
         self, port: int, headers: Mapping[str, str] | None = None, *, address: str = HOST
     ) -> None:
-        """Prepare it; `address` is where the connection comes from, one of the loopback's."""
+        """Prepare the client; `address` is the loopback address that the connection comes from."""
         self._headers = {"Content-Type": "application/json", **(headers or {})}
         self._connection = http.client.HTTPConnection(
             HOST, port, timeout=ANSWERED_WITHIN_S, source_address=(address, 0)

@@ -15,12 +15,12 @@ Intercept = Callable[[bytes], bytes | None]
 
 
 def nothing(_: bytes) -> bytes | None:
-    """Let everything through."""
+    """Let every request through."""
     return None
 
 
 def hang_up(_: bytes) -> bytes | None:
-    """Close every connection without a word."""
+    """Close every connection without an answer."""
     return b""
 
 
@@ -49,11 +49,11 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The URL at which the proxy listens."""
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def cut(self) -> int:
-        """Cut every connection that there is; return how many."""
+        """Cut every open connection; return their number."""
         with self._lock:
             cut = list(self._open)
         for one in cut:
@@ -62,7 +62,7 @@ class Proxy:
         return len(cut) // 2
 
     def close(self) -> None:
-        """End it."""
+        """End the proxy."""
         self._listener.shutdown(socket.SHUT_RDWR)
         self._thread.join()
         self._listener.close()

@@ -1,4 +1,4 @@
-"""Sockets to a running system: one that is looked at by a test, and one that resumes by itself."""
+"""Sockets to a running system: one that a test reads, and one that resumes by itself."""
 
 import json
 import threading
@@ -30,7 +30,7 @@ def opened(
     subprotocols: Sequence[str] = (SUBPROTOCOL,),
     **query: object,
 ) -> Generator[ClientConnection]:
-    """Open a socket below `/ws`, as a stranger unless `headers` say otherwise.
+    """Open a socket below `/ws`, without a token unless `headers` have one.
 
     A parameter of the query that is None is left out, and one that is a list is repeated.
     """
@@ -91,7 +91,7 @@ def close_code(socket: ClientConnection, *, within_s: float = HEARD_WITHIN_S) ->
 
 
 class Follower:
-    """A client of one user that is connected as often as it can be, and resumes where it was."""
+    """A client of one user that connects again after each cut, and resumes where it was."""
 
     def __init__(self, system: System, user: SignedIn) -> None:
         self.user = user
@@ -116,7 +116,7 @@ class Follower:
         return self.messages[-1]["seq"] if self.messages else 0
 
     def wait_for(self, seq: int, *, within_s: float) -> None:
-        """Wait until it has come as far as this `seq`."""
+        """Wait until the follower has the message with this `seq`."""
 
         def check() -> None:
             assert self.seq >= seq, f"{self.user.user_id} has heard {self.seq} of {seq}"

@@ -14,7 +14,7 @@ from taskflow.push.websocket import SUBPROTOCOL, WholeSends, abort, bound
 
 @dataclass
 class WebSocketPair:
-    """The two ends."""
+    """The server's end and the client's end of one connection."""
 
     server: Server
     client: ClientConnection
@@ -22,7 +22,7 @@ class WebSocketPair:
 
 @contextmanager
 def a_websocket_pair(*, buffer_bytes: int | None = None) -> Generator[WebSocketPair]:
-    """Connect a client to a server; with small buffers, little is on the way between them."""
+    """Connect a client to a server; `buffer_bytes` bounds the bytes in flight between them."""
     with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as far:
         if buffer_bytes is not None:
             far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)

@@ -20,10 +20,10 @@ STOPPED_WITHIN_S = 30
 
 
 class System:
-    """A TaskFlow that runs on a data folder of its own and can be stopped, killed and restarted."""
+    """A TaskFlow with a data folder of its own, which can be stopped, killed and restarted."""
 
     def __init__(self, data_dir: Path, **settings: str) -> None:
-        """Prepare it; `settings` are environment variables."""
+        """Prepare the system; `settings` are environment variables."""
         self.port = a_free_port()
         self.data_dir = data_dir
         self.log = data_dir.with_suffix(".log")
@@ -32,27 +32,27 @@ class System:
 
     @property
     def url(self) -> str:
-        """Where it serves HTTP."""
+        """The URL of the HTTP server."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def ws_url(self) -> str:
-        """Where it takes sockets."""
+        """The URL for sockets."""
         return f"ws://127.0.0.1:{self.port}/ws"
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
-        """Its first process."""
+        """The first process of the system."""
         assert self._process is not None
         return self._process
 
     def start(self) -> None:
-        """Start it and wait until it is ready."""
+        """Start the system and wait until it is ready."""
         self.spawn()
         eventually(self._check_ready, within_s=STARTED_WITHIN_S)
 
     def spawn(self) -> None:
-        """Start it and wait for nothing."""
+        """Start the system without waiting."""
         own = {
             "TASKFLOW_DATA_DIR": str(self.data_dir),
             "PORT": str(self.port),
@@ -76,12 +76,12 @@ class System:
             )
 
     def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> int:
-        """Stop it in an orderly way; return its exit status."""
+        """Stop the system in an orderly way; return its exit status."""
         self.process.send_signal(with_signal)
         return self.process.wait(timeout=STOPPED_WITHIN_S)
 
     def processes(self) -> list[psutil.Process]:
-        """Return all that still runs of it: its session, and the PostgreSQL on its data."""
+        """Return all its running processes: its session, and the PostgreSQL on its data."""
         return [found for found in psutil.process_iter() if self._owns(found)]
 
     def _owns(self, found: psutil.Process) -> bool:

@@ -37,7 +37,7 @@ class Memory:
         self._thread.join()
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Forget the largest values so far."""
         self.largest_mb = dict.fromkeys(ROLES, 0.0)
 
     def _look(self) -> None:

@@ -32,7 +32,7 @@ def add_reminder(
     added = reminders.add(task, draft, others, zone, now=now)
     if not added.happened:
         return Ok(reminders.represent(added.reminder))
-    led = recurring.lead_by(task, reminders.lead_of([*others, added.reminder]), now=now)
+    led = recurring.set_lead_time(task, reminders.lead_time_of([*others, added.reminder]), now=now)
     fired = [] if added.notification is None else [added.notification]
     task_changes.save_all(
         tx,

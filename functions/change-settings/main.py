@@ -31,21 +31,21 @@ def change_settings(
     if changed.timezone == account.timezone:
         events.append(tx, happened)
     else:
-        _move(tx, changed, happened, now=now)
+        _change_zone(tx, changed, happened, now=now)
     return Ok(accounts.represent_settings(changed))
 
 
-def _move(
+def _change_zone(
     tx: Transaction, account: Account, happened: Sequence[NewEvent], *, now: datetime
 ) -> None:
-    """Have what follows its user go on in their new zone; `happened` is what says that they moved.
+    """Move the user's series and relative reminders to their new zone; append `happened` first.
 
     The account is locked, and stored with the zone.
     """
     series = task_store.lock_recurring(tx, account.id)
-    moved = [recurring.follow_zone(task, account.timezone, now=now) for task in series]
+    moved = [recurring.change_zone(task, account.timezone, now=now) for task in series]
     to_come = reminder_store.lock_with_days(tx, account.id)
-    changed, of_reminders = reminders.follow_zone_all(to_come, now=now)
+    changed, of_reminders = reminders.change_zone_all(to_come, now=now)
     task_changes.save_all(
         tx,
         tasks=[(before, after) for before, (after, _) in zip(series, moved, strict=True)],

@@ -19,6 +19,6 @@ def remove_reminder(caller: Caller, reminder_id: UUID, tx: Transaction) -> NoCon
     now = clock.now()
     removed, happened = reminders.remove(reminder, now=now)
     others = [one for one in reminder_store.of_task(tx, task.id) if one.id != reminder_id]
-    led = recurring.lead_by(task, reminders.lead_of(others), now=now)
+    led = recurring.set_lead_time(task, reminders.lead_time_of(others), now=now)
     task_changes.save_all(tx, tasks=[(task, led)], reminders=[removed], events=[happened])
     return NoContent()

@@ -133,7 +133,7 @@ def _within_bounds(
     events_left, bytes_left = SPAWN_EVENTS_MAX, SPAWN_BYTES_MAX
     for task in series:
         its_events = 2 + sum(one.is_relative for one in templates[task.id])
-        its_bytes = recurring.bytes_of_occurrence(task, templates[task.id])
+        its_bytes = recurring.occurrence_size_bytes(task, templates[task.id])
         fitting = min(events_left // its_events, bytes_left // its_bytes, recurring.SPAWNED_MAX)
         limit = fitting if taken else max(1, fitting)
         if limit <= 0:

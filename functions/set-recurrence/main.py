@@ -27,7 +27,7 @@ def set_recurrence(
     zone = account_store.zone_of(tx, caller.user_id)
     task = task_store.lock(tx, caller.user_id, task_id)
     conditions.check(task)
-    lead = reminders.lead_of(reminder_store.of_task(tx, task_id))
+    lead = reminders.lead_time_of(reminder_store.of_task(tx, task_id))
     changed = task_changes.save(
         tx, task, recurring.set_recurrence(task, draft, zone, lead=lead, now=clock.now())
     )

@@ -24,7 +24,7 @@ def spawn_next_occurrence(delivered: DeliveredEvent, tx: Transaction) -> None:
 
 
 def _spawn(tx: Transaction, user_id: str, task_id: UUID, completed_id: UUID) -> bool:
-    """Create what follows in one series; say whether there is one that follows."""
+    """Create the occurrence after the completed one in a series; say whether it exists now."""
     try:
         task = task_store.lock(tx, user_id, task_id)
         completed = task_store.get(tx, user_id, completed_id)

@@ -64,11 +64,11 @@ def _words(error: BaseException) -> str:
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """Return an exception after what caused it, as Python shows them."""
     shown: list[BaseException] = []
-    following: BaseException | None = error
-    while following is not None and following not in shown:
-        shown.append(following)
-        hidden = following.__suppress_context__
-        following = following.__cause__ or (None if hidden else following.__context__)
+    current: BaseException | None = error
+    while current is not None and current not in shown:
+        shown.append(current)
+        hidden = current.__suppress_context__
+        current = current.__cause__ or (None if hidden else current.__context__)
     return reversed(shown)
 
 

@@ -580,14 +580,14 @@ def test_only_a_completed_task_whose_series_follows_completions_makes_the_next_o
 def test_a_series_in_a_zone_of_its_own_does_not_follow_its_users_move() -> None:
     task = a_recurring_task(zone="Europe/Berlin", timezone="Europe/Berlin")
 
-    assert recurring.follow_zone(task, "Asia/Tokyo", now=A_TIME) == (task, [])
+    assert recurring.change_zone(task, "Asia/Tokyo", now=A_TIME) == (task, [])
 
 
 def test_a_move_to_the_same_zone_changes_nothing() -> None:
     task = a_recurring_task(zone="Europe/Berlin")
 
-    assert recurring.follow_zone(task, "Europe/Berlin", now=A_TIME) == (task, [])
-    assert recurring.follow_zone(a_task(), "Europe/Berlin", now=A_TIME)[1] == []
+    assert recurring.change_zone(task, "Europe/Berlin", now=A_TIME) == (task, [])
+    assert recurring.change_zone(a_task(), "Europe/Berlin", now=A_TIME)[1] == []
 
 
 @pytest.mark.parametrize(
@@ -604,7 +604,7 @@ def test_a_series_goes_on_at_its_wall_time_in_the_new_zone(zone: str, following:
     now = A_TIME + DAY + MINUTE
     task = _spawn(task, now).task
 
-    moved, [event] = recurring.follow_zone(task, zone, now=now)
+    moved, [event] = recurring.change_zone(task, zone, now=now)
 
     assert moved.next_occurrence == _utc(following)
     assert (event.event_type.value, event.version) == ("recurrence.set", task.version + 1)
@@ -616,7 +616,7 @@ def test_a_series_goes_on_at_its_wall_time_in_the_new_zone(zone: str, following:
 def test_a_move_of_a_series_without_a_next_time_appends_no_event(fields: dict[str, Any]) -> None:
     task = a_recurring_task(zone="Europe/Berlin", **fields)
 
-    moved, happened = recurring.follow_zone(task, "Asia/Tokyo", now=A_TIME)
+    moved, happened = recurring.change_zone(task, "Asia/Tokyo", now=A_TIME)
 
     assert happened == []
     assert moved == replace(task, recurrence=replace(_recurrence_of(task), zone="Asia/Tokyo"))
@@ -626,7 +626,7 @@ def test_an_ended_series_goes_on_in_the_new_zone_when_its_task_is_restored() -> 
     task = a_recurring_task(zone="Europe/Berlin")
     deleted, _ = tasks.delete(task, now=A_TIME)
 
-    moved, _ = recurring.follow_zone(deleted, "Asia/Tokyo", now=A_TIME)
+    moved, _ = recurring.change_zone(deleted, "Asia/Tokyo", now=A_TIME)
     restored, _ = tasks.restore(moved, now=A_TIME + 5 * DAY)
 
     assert restored.next_occurrence == _utc("2026-03-07T01:00")
@@ -637,7 +637,7 @@ def test_a_due_occurrence_that_was_not_made_yet_is_made_after_a_move() -> None:
     task = a_recurring_task(zone="Europe/Berlin")
     now = A_TIME + DAY + timedelta(seconds=1)
 
-    moved, _ = recurring.follow_zone(task, "Asia/Tokyo", now=now)
+    moved, _ = recurring.change_zone(task, "Asia/Tokyo", now=now)
 
     [first, *_] = _spawn(moved, now).occurrences
     assert first.occurrence_at is not None
@@ -741,7 +741,7 @@ def test_a_series_repeats_no_day_and_loses_none_when_its_user_moves(seed: int) -
         if rng.random() < 0.4:
             zone = rng.choice(HOMES)
             moves.append((now, zone))
-            task, _ = recurring.follow_zone(task, zone, now=now)
+            task, _ = recurring.change_zone(task, zone, now=now)
 
     wanted = _days_of(series, until=made[-1])
     assert made == sorted({*made}), "a day came twice"

@@ -60,11 +60,11 @@ def _wrong(task: Task, **fields: Any) -> list[str]:  # noqa: ANN401 - as above
     return [error.pointer for error in refused.value.errors]
 
 
-def _following(
+def _rescheduled(
     before: Task, after: Task, reminder: Reminder, *, now: datetime = A_TIME
 ) -> tuple[Reminder, list[str]]:
     """Return what a task's change makes of its one reminder, and the types of the events."""
-    changed, happened = reminders.follow(before, after, [reminder], now=now)
+    changed, happened = reminders.reschedule(before, after, [reminder], now=now)
     assert len(changed) == len(happened)
     return (changed[0] if changed else reminder), _types(happened)
 
@@ -255,10 +255,10 @@ def test_the_lead_time_is_that_of_the_earliest_remaining_relative_reminder() -> 
     at_due, an_hour, a_day = (a_reminder(task, before_due=text) for text in ("PT0S", "PT1H", "P1D"))
     gone, _ = reminders.remove(a_day, now=A_TIME)
 
-    assert reminders.lead_of([]) == reminders.lead_of([absolute, at_due]) == timedelta(0)
+    assert reminders.lead_time_of([]) == reminders.lead_time_of([absolute, at_due]) == timedelta(0)
     # A day may be as long as that.
-    assert reminders.lead_of([absolute, an_hour, a_day, at_due]) == DAY + 3 * HOUR
-    assert reminders.lead_of([an_hour, gone]) == HOUR
+    assert reminders.lead_time_of([absolute, an_hour, a_day, at_due]) == DAY + 3 * HOUR
+    assert reminders.lead_time_of([an_hour, gone]) == HOUR
 
 
 # What the task's changes do
@@ -270,8 +270,8 @@ def test_completing_a_task_cancels_its_coming_reminders_and_reopening_brings_the
     completed, _ = tasks.set_completed(task, True, now=A_TIME)  # noqa: FBT003 - the domain's own
     reopened, _ = tasks.set_completed(completed, False, now=A_TIME)  # noqa: FBT003 - as above
 
-    cancelled, gone = _following(task, completed, reminder)
-    armed, back = _following(completed, reopened, cancelled)
+    cancelled, gone = _rescheduled(task, completed, reminder)
+    armed, back = _rescheduled(completed, reopened, cancelled)
 
     assert (cancelled.status, gone) == (ReminderStatus.CANCELLED, ["reminder.cancelled"])
     assert (armed.status, back) == (ReminderStatus.SCHEDULED, ["reminder.scheduled"])
@@ -284,11 +284,11 @@ def test_a_reminder_whose_time_passed_while_its_task_was_closed_is_not_scheduled
 ) -> None:
     task = _due_task()
     deleted, _ = tasks.delete(task, now=A_TIME)
-    cancelled, _ = _following(task, deleted, a_reminder(task, **fields))
+    cancelled, _ = _rescheduled(task, deleted, a_reminder(task, **fields))
     late = DUE - DAY
 
-    at_its_time, happened = _following(deleted, task, cancelled, now=late)
-    just_before, _ = _following(deleted, task, cancelled, now=late - timedelta.resolution)
+    at_its_time, happened = _rescheduled(deleted, task, cancelled, now=late)
+    just_before, _ = _rescheduled(deleted, task, cancelled, now=late - timedelta.resolution)
 
     assert (at_its_time, happened) == (cancelled, [])
     assert just_before.status is ReminderStatus.SCHEDULED
@@ -301,10 +301,10 @@ def test_a_change_from_one_closed_state_to_another_leaves_reminders_alone(
     task = _due_task()
     closed, _ = tasks.update(task, TaskChanges.model_validate(close), now=A_TIME)
     deleted, _ = tasks.delete(closed, now=A_TIME)
-    cancelled, _ = _following(task, closed, a_reminder(task, before_due="P1D"))
+    cancelled, _ = _rescheduled(task, closed, a_reminder(task, before_due="P1D"))
 
-    assert _following(closed, deleted, cancelled) == (cancelled, [])
-    assert not reminders.concern(closed, deleted)
+    assert _rescheduled(closed, deleted, cancelled) == (cancelled, [])
+    assert not reminders.are_affected(closed, deleted)
 
 
 def test_changes_of_several_tasks_move_the_reminders_of_each_task_by_its_own_change() -> None:
@@ -314,12 +314,12 @@ def test_changes_of_several_tasks_move_the_reminders_of_each_task_by_its_own_cha
     renamed = tasks.update(same, TaskChanges(title="x"), now=A_TIME)[0]
     one, two, three = (a_reminder(task, before_due="P1D") for task in (moving, closing, same))
 
-    changed, happened = reminders.follow_all(
+    changed, happened = reminders.reschedule_all(
         [(moving, moved), (closing, closed), (same, renamed)], [three, two, one]
     )
 
-    later, [rescheduled] = reminders.follow(moving, moved, [one], now=A_TIME + HOUR)
-    cancelled, [ended] = reminders.follow(closing, closed, [two], now=A_TIME)
+    later, [rescheduled] = reminders.reschedule(moving, moved, [one], now=A_TIME + HOUR)
+    cancelled, [ended] = reminders.reschedule(closing, closed, [two], now=A_TIME)
     assert changed == [*later, *cancelled]
     assert happened == [rescheduled, ended]
     assert [event.timestamp for event in happened] == [A_TIME + HOUR, A_TIME]
@@ -330,7 +330,7 @@ def test_relative_reminders_move_with_the_due_date() -> None:
     moved, _ = tasks.set_due_date(task, DUE + 3 * DAY, now=A_TIME)
     relative, absolute = a_reminder(task, before_due="P1D"), a_reminder(task, remind_at=IN_AN_HOUR)
 
-    changed, [event] = reminders.follow(task, moved, [absolute, relative], now=A_TIME)
+    changed, [event] = reminders.reschedule(task, moved, [absolute, relative], now=A_TIME)
 
     [after] = changed
     assert after.remind_at == DUE + 2 * DAY
@@ -345,13 +345,13 @@ def test_clearing_the_due_date_cancels_relative_reminders_and_a_new_date_brings_
     cleared, _ = tasks.set_due_date(task, None, now=A_TIME)
     again, _ = tasks.set_due_date(cleared, DUE + 5 * DAY, now=A_TIME)
 
-    cancelled, gone = _following(task, cleared, a_reminder(task, before_due="P1D"))
-    back, scheduled = _following(cleared, again, cancelled)
+    cancelled, gone = _rescheduled(task, cleared, a_reminder(task, before_due="P1D"))
+    back, scheduled = _rescheduled(cleared, again, cancelled)
     absolute = a_reminder(task, remind_at=IN_AN_HOUR)
 
     assert (cancelled.status, gone) == (ReminderStatus.CANCELLED, ["reminder.cancelled"])
     assert (back.remind_at, scheduled) == (DUE + 4 * DAY, ["reminder.scheduled"])
-    assert _following(task, cleared, absolute) == (absolute, [])
+    assert _rescheduled(task, cleared, absolute) == (absolute, [])
 
 
 def test_a_sent_reminder_comes_again_only_when_its_due_date_moves_later() -> None:
@@ -361,20 +361,20 @@ def test_a_sent_reminder_comes_again_only_when_its_due_date_moves_later() -> Non
     sooner, _ = tasks.set_due_date(task, DUE - HOUR, now=A_TIME)
     closed, _ = tasks.set_completed(task, True, now=A_TIME)  # noqa: FBT003 - the domain's own
 
-    again, happened = _following(task, later, sent, now=DUE - DAY)
+    again, happened = _rescheduled(task, later, sent, now=DUE - DAY)
 
     assert (again.status, again.remind_at) == (ReminderStatus.SCHEDULED, DUE + 2 * DAY)
     assert happened == ["reminder.rescheduled"]
-    assert _following(task, sooner, sent, now=DUE - DAY) == (sent, [])
-    assert _following(task, closed, sent, now=DUE - DAY) == (sent, [])
-    assert _following(closed, task, sent, now=A_TIME) == (sent, [])
+    assert _rescheduled(task, sooner, sent, now=DUE - DAY) == (sent, [])
+    assert _rescheduled(task, closed, sent, now=DUE - DAY) == (sent, [])
+    assert _rescheduled(closed, task, sent, now=A_TIME) == (sent, [])
 
 
 def test_a_due_date_that_is_moved_close_leaves_a_reminder_that_is_due_at_once() -> None:
     task = _due_task()
     moved, _ = tasks.set_due_date(task, A_TIME + HOUR, now=A_TIME)
 
-    overdue, happened = _following(task, moved, a_reminder(task, before_due="P1D"))
+    overdue, happened = _rescheduled(task, moved, a_reminder(task, before_due="P1D"))
 
     assert (overdue.status, overdue.remind_at) == (
         ReminderStatus.SCHEDULED,
@@ -388,10 +388,10 @@ def test_a_due_date_moved_while_the_task_was_closed_counts_when_it_is_open_again
     closed, _ = tasks.set_completed(task, True, now=A_TIME)  # noqa: FBT003 - the domain's own
     moved, _ = tasks.set_due_date(closed, DUE + 3 * DAY, now=A_TIME)
     reopened, _ = tasks.set_completed(moved, False, now=A_TIME)  # noqa: FBT003 - as above
-    cancelled, _ = _following(task, closed, a_reminder(task, before_due="P1D"))
+    cancelled, _ = _rescheduled(task, closed, a_reminder(task, before_due="P1D"))
 
-    meanwhile, happened = _following(closed, moved, cancelled)
-    back, _ = _following(moved, reopened, meanwhile)
+    meanwhile, happened = _rescheduled(closed, moved, cancelled)
+    back, _ = _rescheduled(moved, reopened, meanwhile)
 
     assert meanwhile.status is ReminderStatus.CANCELLED
     assert happened == ["reminder.rescheduled"]
@@ -407,7 +407,7 @@ def test_a_due_date_at_the_first_or_last_time_does_not_break_its_reminders(
     task = _due_task(A_TIME + 400 * DAY)
     moved, _ = tasks.set_due_date(task, datetime.fromisoformat(due), now=A_TIME)
 
-    changed, happened = reminders.follow(
+    changed, happened = reminders.reschedule(
         task, moved, [a_reminder(task, zone=zone, before_due=before_due)], now=A_TIME
     )
 
@@ -423,8 +423,8 @@ def test_a_moved_due_date_moves_its_reminder_across_a_change_of_clocks() -> None
     task = _due_task(SPRING - 3 * DAY)
     moved, _ = tasks.set_due_date(task, SPRING, now=A_TIME)
 
-    by_days, _ = _following(task, moved, a_reminder(task, zone=BERLIN, before_due="P1D"))
-    by_hours, _ = _following(task, moved, a_reminder(task, zone=BERLIN, before_due="PT24H"))
+    by_days, _ = _rescheduled(task, moved, a_reminder(task, zone=BERLIN, before_due="P1D"))
+    by_hours, _ = _rescheduled(task, moved, a_reminder(task, zone=BERLIN, before_due="PT24H"))
 
     assert by_days.remind_at == SPRING - 23 * HOUR
     assert by_hours.remind_at == SPRING - 24 * HOUR
@@ -437,7 +437,7 @@ def test_a_new_zone_moves_a_reminder_where_the_clocks_change_otherwise() -> None
     snoozed, _ = reminders.snooze(days, task, Snooze(until=SPRING - HOUR), now=A_TIME)
 
     moved, *others = (
-        reminders.follow_zone(replace(one, zone=BERLIN), task.due_date, now=A_TIME)
+        reminders.change_zone(replace(one, zone=BERLIN), task.due_date, now=A_TIME)
         for one in (days, hours, absolute, snoozed)
     )
 
@@ -449,10 +449,10 @@ def test_a_new_zone_moves_a_reminder_where_the_clocks_change_otherwise() -> None
         "remind_at": {"old": rfc3339(SPRING - DAY), "new": rfc3339(SPRING - 23 * HOUR)}
     }
     assert others == [None, None, None]
-    assert reminders.follow_zone_all(
+    assert reminders.change_zone_all(
         [(replace(one, zone=BERLIN), task.due_date) for one in (hours, days, snoozed)], now=A_TIME
     ) == ([after], [event])
-    assert reminders.follow_zone(replace(days, zone="Asia/Kolkata"), SPRING, now=A_TIME) is None
+    assert reminders.change_zone(replace(days, zone="Asia/Kolkata"), SPRING, now=A_TIME) is None
 
 
 # Snoozing, taking away
@@ -482,9 +482,9 @@ def test_a_snoozed_reminder_stays_snoozed_until_the_due_date_moves() -> None:
         a_reminder(task, before_due="P1D"), task, Snooze(until=DUE - HOUR), now=A_TIME
     )
 
-    cancelled, _ = _following(task, closed, snoozed)
-    back, _ = _following(closed, task, cancelled)
-    taken_along, _ = _following(task, moved, snoozed)
+    cancelled, _ = _rescheduled(task, closed, snoozed)
+    back, _ = _rescheduled(closed, task, cancelled)
+    taken_along, _ = _rescheduled(task, moved, snoozed)
 
     assert (back.remind_at, back.is_snoozed) == (DUE - HOUR, True)
     assert (taken_along.remind_at, taken_along.is_snoozed) == (DUE, False)
@@ -498,8 +498,8 @@ def test_a_snoozed_reminder_without_its_due_date_does_not_come_back_with_its_tas
         a_reminder(task, before_due="P1D"), task, Snooze(until=DUE - HOUR), now=A_TIME
     )
 
-    cancelled, gone = _following(task, cleared, snoozed)
-    reopened, back = _following(closed, cleared, cancelled)
+    cancelled, gone = _rescheduled(task, cleared, snoozed)
+    reopened, back = _rescheduled(closed, cleared, cancelled)
 
     assert (cancelled.status, gone) == (ReminderStatus.CANCELLED, ["reminder.cancelled"])
     assert (reopened, back) == (cancelled, [])
@@ -533,7 +533,7 @@ def test_a_removed_reminder_never_comes_back() -> None:
 
     assert (gone.status, gone.is_relative) == (ReminderStatus.CANCELLED, False)
     assert (event.event_type.value, event.version) == ("reminder.cancelled", 2)
-    assert _following(closed, task, gone) == _following(task, moved, gone) == (gone, [])
+    assert _rescheduled(closed, task, gone) == _rescheduled(task, moved, gone) == (gone, [])
 
 
 # Copies
@@ -626,9 +626,9 @@ def _change(change: Callable[[Task, datetime], tasks.Changed]) -> Step:
         before = world.task
         world.task, _ = change(before, world.now)
         known = list(world.reminders.values())
-        changed, happened = reminders.follow(before, world.task, known, now=world.now)
+        changed, happened = reminders.reschedule(before, world.task, known, now=world.now)
         assert len(changed) == len(happened)
-        assert not changed or reminders.concern(before, world.task)
+        assert not changed or reminders.are_affected(before, world.task)
         assert not [one.id for one in changed if world.reminders[one.id].is_removed]
         world.apply(changed, happened)
 

@@ -49,7 +49,7 @@ def _as_a_series(step: str, task: Task, now: datetime) -> Changed:
     if step == "recur":
         return recurring.set_recurrence(task, a_series(), "UTC", lead=timedelta(0), now=now)
     if step == "travel":
-        return recurring.follow_zone(task, "Asia/Tokyo", now=now)
+        return recurring.change_zone(task, "Asia/Tokyo", now=now)
     due = recurring.due_times(task, now=now)
     spawned = recurring.spawn_due(task, due, [], existing=(), now=now)
     # The occurrences are tasks of their own.

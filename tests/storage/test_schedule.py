@@ -190,7 +190,7 @@ def test_a_new_lead_time_is_kept_and_moves_the_time_of_creation_by_as_much() -> 
 
     with transaction(A_CAUSE) as tx:
         for each in (task, plain):
-            task_changes.save(tx, each, (recurring.lead_by(each, 2 * HOUR, now=A_TIME), []))
+            task_changes.save(tx, each, (recurring.set_lead_time(each, 2 * HOUR, now=A_TIME), []))
 
     [due] = _due(A_TIME + DAY - 2 * HOUR)
     assert due.recurrence is not None
@@ -504,13 +504,13 @@ def test_two_simultaneous_runs_never_take_the_same_reminder() -> None:
 
 def _complete(task: Task, reminder: Reminder) -> tuple[Task, Reminder]:
     completed, _ = tasks.set_completed(task, True, now=A_TIME)  # noqa: FBT003 - the domain's own
-    [cancelled], _ = reminders.follow(task, completed, [reminder], now=A_TIME)
+    [cancelled], _ = reminders.reschedule(task, completed, [reminder], now=A_TIME)
     return completed, cancelled
 
 
 def _move(task: Task, reminder: Reminder) -> tuple[Task, Reminder]:
     moved, _ = tasks.set_due_date(task, A_TIME + 9 * DAY, now=A_TIME)
-    [later], _ = reminders.follow(task, moved, [reminder], now=A_TIME)
+    [later], _ = reminders.reschedule(task, moved, [reminder], now=A_TIME)
     return moved, later
 
 

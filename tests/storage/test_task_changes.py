@@ -79,7 +79,7 @@ def test_a_due_date_moves_the_reminders_whose_events_come_after_those_of_the_tas
 
     with transaction(A_CAUSE) as tx:
         assert task_store.get(tx, user.user_id, task.id) == after == moved[0]
-    followed, _ = reminders.follow(task, after, [reminder], now=A_TIME)
+    followed, _ = reminders.reschedule(task, after, [reminder], now=A_TIME)
     assert [_reminder_of(task)] == followed
     assert _types(user)[1:] == ["task.due_date_changed", "reminder.rescheduled"]
 
@@ -121,7 +121,7 @@ def test_a_lead_time_is_stored_although_it_raises_no_version(user: SignedIn) -> 
         task_changes.save_all(tx, new_tasks=[task], events=[])
 
     with transaction(A_CAUSE) as tx:
-        led = task_changes.save(tx, task, (recurring.lead_by(task, HOUR, now=A_TIME), []))
+        led = task_changes.save(tx, task, (recurring.set_lead_time(task, HOUR, now=A_TIME), []))
 
     with transaction(A_CAUSE) as tx:
         assert task_store.get(tx, user.user_id, task.id) == led != task

@@ -78,7 +78,7 @@ def create(draft: NewTask, *, user_id: str, user_zone: str, now: datetime) -> Cr
         if one.notification is not None:
             notifications.append(one.notification)
     if draft.series is not None:
-        lead = reminders.lead_of(added)
+        lead = reminders.lead_time_of(added)
         task, set_ = recurring.set_recurrence(task, draft.series, user_zone, lead=lead, now=now)
         happened += set_
     return Created(task, added, notifications, [*happened, *of_reminders])

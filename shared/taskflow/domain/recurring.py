@@ -129,11 +129,11 @@ def represent(task: Task) -> SeriesRepresentation:
     """Return the series of a task. Raises NoRecurrence."""
     if task.recurrence is None:
         raise NoRecurrence
-    following = task.next_occurrence
+    next_at = task.next_occurrence
     return {
         "task_id": str(task.id),
         **_represent(task.recurrence),
-        "next_occurrence": following and rfc3339(following),
+        "next_occurrence": next_at and rfc3339(next_at),
     }
 
 
@@ -148,7 +148,7 @@ def represent_preview(
 def set_recurrence(
     task: Task, draft: RecurrenceDraft, user_zone: str, *, lead: timedelta, now: datetime
 ) -> Changed:
-    """Make a task recur, or otherwise than before; nothing is made up for.
+    """Make a task recur, or change how it does; no past occurrence is made.
 
     `lead` is how long before its due date the task has its first reminder.
     """
@@ -161,8 +161,8 @@ def set_recurrence(
         if replace(present, made=0, led_since=now) in (wanted, again):
             return task, []
     recurs = replace(task, recurrence=wanted).recurs
-    following = wanted.first_after(now) if recurs else None
-    return _set(task, {"recurrence": wanted, "next_occurrence": following}, now=now)
+    next_at = wanted.first_after(now) if recurs else None
+    return _set(task, {"recurrence": wanted, "next_occurrence": next_at}, now=now)
 
 
 def remove_recurrence(task: Task, *, now: datetime) -> Changed:
@@ -172,11 +172,11 @@ def remove_recurrence(task: Task, *, now: datetime) -> Changed:
     return tasks.recorded(EventType.RECURRENCE_REMOVED, task, {"recurrence": None}, now=now)
 
 
-def follow_zone(task: Task, zone: str, *, now: datetime) -> Changed:
-    """Have a series that follows its user go on in their new zone.
+def change_zone(task: Task, zone: str, *, now: datetime) -> Changed:
+    """Move a series without a zone of its own to its user's new zone.
 
-    What was made keeps its place among the occurrences: a move to the west makes none again. An
-    event says so where one is still to come.
+    Occurrences that exist keep their place in the series: a move to the west makes none again. An
+    event records the move where an occurrence is still to come.
     """
     recurrence = task.recurrence
     if recurrence is None or recurrence.series.timezone is not None or recurrence.zone == zone:
@@ -188,13 +188,13 @@ def follow_zone(task: Task, zone: str, *, now: datetime) -> Changed:
     place = in_new_zone(task.next_occurrence, old=recurrence.zone, new=zone) - _HALF_A_DAY
     # What is due is still to be made; what only the move has put into the past is not.
     is_due = task.next_occurrence <= now
-    following = moved.first_after(place if is_due else max(now, place))
-    return _set(task, {"recurrence": moved, "next_occurrence": following}, now=now)
+    next_at = moved.first_after(place if is_due else max(now, place))
+    return _set(task, {"recurrence": moved, "next_occurrence": next_at}, now=now)
 
 
 @dataclass(frozen=True, slots=True)
 class Spawned:
-    """What a series has made: itself as it goes on, the occurrences, and their reminders."""
+    """The new occurrences of a series, their reminders, and the recurring task after them."""
 
     task: Task
     occurrences: Sequence[Task]
@@ -202,8 +202,8 @@ class Spawned:
     happened: Sequence[NewEvent]
 
 
-def lead_by(task: Task, lead: timedelta, *, now: datetime) -> Task:
-    """Have a recurring task's occurrences created so long before their time from now on."""
+def set_lead_time(task: Task, lead: timedelta, *, now: datetime) -> Task:
+    """Have a recurring task's occurrences created `lead` before their time from now on."""
     present = task.recurrence
     if present is None or present.lead == lead:
         return task
@@ -211,8 +211,8 @@ def lead_by(task: Task, lead: timedelta, *, now: datetime) -> Task:
     return replace(task, recurrence=replace(present, lead=lead, led_since=since))
 
 
-def bytes_of_occurrence(task: Task, reminders: Sequence[Reminder]) -> int:
-    """Return about how much one occurrence of a series writes: its rows and its events."""
+def occurrence_size_bytes(task: Task, reminders: Sequence[Reminder]) -> int:
+    """Return about how many bytes of rows and events one occurrence of a series writes."""
     each = len(compact_json(tasks.represent(task)).encode())
     messages = sum(len((one.message or "").encode()) for one in reminders if one.is_relative)
     return 3 * each + 2 * messages
@@ -220,13 +220,13 @@ def bytes_of_occurrence(task: Task, reminders: Sequence[Reminder]) -> int:
 
 def due_times(task: Task, *, now: datetime, limit: int = SPAWNED_MAX) -> Sequence[datetime]:
     """Return the times of the occurrences that are to be made now, at most `limit`."""
-    recurrence, following = task.recurrence, task.next_occurrence
-    if recurrence is None or following is None or not task.recurs:
+    recurrence, next_at = task.recurrence, task.next_occurrence
+    if recurrence is None or next_at is None or not task.recurs:
         return []
     return due_occurrences(
         recurrence.series,
         recurrence.zone,
-        since=following - MICROSECOND,
+        since=next_at - MICROSECOND,
         now=now,
         until=recurrence.made_until(now),
         limit=limit,
@@ -242,24 +242,24 @@ def spawn_due(
     now: datetime,
     limit: int = SPAWNED_MAX,
 ) -> Spawned:
-    """Make the occurrences of a series whose time has come, but those that `existing` says are.
+    """Make the occurrences of a series at the `due` times, less the `existing` ones.
 
-    `due` is what `due_times` said for the same `limit`; `reminders` are the recurring task's own,
-    of which the relative ones are copied, but for a time that was past when they were set.
+    `due` are the `due_times` for the same `limit`; `reminders` are the recurring task's own, of
+    which the relative ones are copied, unless their time was past when they were set.
     """
-    recurrence, following = task.recurrence, task.next_occurrence
-    if recurrence is None or following is None or following > recurrence.made_until(now):
+    recurrence, next_at = task.recurrence, task.next_occurrence
+    if recurrence is None or next_at is None or next_at > recurrence.made_until(now):
         return Spawned(task, [], [], [])
     # Where all that is due was taken, go on after it: what was dropped as missed stays dropped.
     end = due[-1] if len(due) == limit else recurrence.made_until(now)
-    following = recurrence.first_after(end)
+    next_at = recurrence.first_after(end)
     wanted = [at for at in due if at not in existing]
-    made = _Making(reminders, now)
+    made = _Spawning(reminders, now)
     for number, at in enumerate(wanted, start=1):
-        then = following if number == len(wanted) else wanted[number]
-        task = made.occurrence(task, at, following=then)
+        at_after = next_at if number == len(wanted) else wanted[number]
+        task = made.occurrence(task, at, next_at=at_after)
     if not wanted:
-        task, skipped = _set(task, {"next_occurrence": following}, now=now)
+        task, skipped = _set(task, {"next_occurrence": next_at}, now=now)
         made.happened += skipped
     return Spawned(task, made.occurrences, made.reminders, made.happened)
 
@@ -267,7 +267,7 @@ def spawn_due(
 def spawn_after(
     task: Task, completed: Task, reminders: Sequence[Reminder], *, now: datetime
 ) -> Spawned:
-    """Make the one occurrence that follows the completion of another, or of the task itself."""
+    """Make the occurrence after the `completed` one, which may be the recurring task itself."""
     recurrence, completed_at = task.recurrence, completed.completed_at
     nothing = Spawned(task, [], [], [])
     if recurrence is None or not task.recurs or completed_at is None:
@@ -286,14 +286,14 @@ def spawn_after(
     )
     if at is None:
         return nothing
-    made = _Making(reminders, now)
+    made = _Spawning(reminders, now)
     task = replace(task, recurrence=replace(recurrence, made=recurrence.made + 1))
-    task = made.occurrence(task, at, following=None, predecessor_id=completed.id)
+    task = made.occurrence(task, at, next_at=None, predecessor_id=completed.id)
     return Spawned(task, made.occurrences, made.reminders, made.happened)
 
 
-class _Making:
-    """What is being made out of one recurring task."""
+class _Spawning:
+    """Makes occurrences of one recurring task, and collects their reminders and events."""
 
     def __init__(self, reminders: Sequence[Reminder], now: datetime) -> None:
         self._templates = [one for one in reminders if one.is_relative]
@@ -307,10 +307,10 @@ class _Making:
         task: Task,
         at: datetime,
         *,
-        following: datetime | None,
+        next_at: datetime | None,
         predecessor_id: UUID | None = None,
     ) -> Task:
-        """Make one; return the recurring task as it goes on."""
+        """Make the occurrence at `at`; return the recurring task with its `next_at`."""
         now = self._now
         since = task.recurrence and task.recurrence.led_since
         occurrence = Task(
@@ -340,7 +340,7 @@ class _Making:
                 continue
             self.reminders.append(reminder)
             self.happened.append(happened)
-        task, data = tasks.changed(task, {"next_occurrence": following}, now=now)
+        task, data = tasks.changed(task, {"next_occurrence": next_at}, now=now)
         spawned: OccurrenceSpawned = {
             **data,
             "occurrence": {"id": str(occurrence.id), "occurrence_at": rfc3339(at)},

@@ -197,34 +197,34 @@ def add(
     return Added(fired.reminder, fired.notification, [happened, *fired.happened])
 
 
-def follow(
+def reschedule(
     before: Task, after: Task, reminders: Sequence[Reminder], *, now: datetime
 ) -> tuple[Sequence[Reminder], Sequence[NewEvent]]:
-    """Return what a task's change does to its reminders: those that differ, and the events.
+    """Return the reminders that a task's change changes, as they are after it, and the events.
 
-    A task that is closed has none to come; one that is open again has those again whose time is
-    still to come. A due date takes with it what is relative to it.
+    Closing a task cancels its scheduled reminders; opening it schedules those again whose time is
+    still to come. Reminders relative to the due date move with it.
     """
     is_moved = before.due_date != after.due_date
     changed: list[Reminder] = []
     happened: list[NewEvent] = []
     for reminder in reminders:
-        followed = _followed(reminder, after, is_moved=is_moved, now=now)
-        if followed is not None:
-            event_type, one = followed
-            one, happened_to_it = _recorded(event_type, reminder, one, now=now)
+        rescheduled = _rescheduled(reminder, after, is_moved=is_moved, now=now)
+        if rescheduled is not None:
+            event_type, one = rescheduled
+            one, event = _recorded(event_type, reminder, one, now=now)
             changed.append(one)
-            happened.append(happened_to_it)
+            happened.append(event)
     return changed, happened
 
 
-def follow_all(
+def reschedule_all(
     changes: Iterable[tuple[Task, Task]], reminders: Iterable[Reminder]
 ) -> tuple[Sequence[Reminder], Sequence[NewEvent]]:
-    """Return what changes of several tasks do to their reminders, as `follow` does for one.
+    """Return the reminders that changes of several tasks change, and the events, as `reschedule`.
 
-    A change is the task before and after, as of the `updated_at` after it; `reminders` are all
-    that these tasks have.
+    Each change is the task before and after; its time is the `updated_at` of the latter.
+    `reminders` are all reminders of these tasks.
     """
     by_task: dict[UUID, list[Reminder]] = defaultdict(list)
     for reminder in reminders:
@@ -233,16 +233,16 @@ def follow_all(
     happened: list[NewEvent] = []
     for before, after in changes:
         its_reminders = by_task[after.id]
-        its_changed, its_events = follow(before, after, its_reminders, now=after.updated_at)
+        its_changed, its_events = reschedule(before, after, its_reminders, now=after.updated_at)
         changed += its_changed
         happened += its_events
     return changed, happened
 
 
-def follow_zone(
+def change_zone(
     reminder: Reminder, due_date: datetime | None, *, now: datetime
 ) -> tuple[Reminder, NewEvent] | None:
-    """Return what its user's new zone makes of a reminder that is to come, if anything."""
+    """Return a reminder moved to its user's new zone and the event, or None if its time stays."""
     if reminder.before_due is None or due_date is None or reminder.is_snoozed:
         return None
     at = _before(due_date, reminder.before_due, reminder.zone)
@@ -252,20 +252,20 @@ def follow_zone(
     return _recorded(EventType.REMINDER_RESCHEDULED, reminder, after, now=now)
 
 
-def follow_zone_all(
+def change_zone_all(
     reminders: Iterable[tuple[Reminder, datetime | None]], *, now: datetime
 ) -> tuple[Sequence[Reminder], Sequence[NewEvent]]:
-    """Return what their user's new zone makes of reminders: those that differ, and the events.
+    """Return the reminders that their user's new zone moves, and the events.
 
-    Each comes with its task's due date.
+    Each of `reminders` comes with its task's due date.
     """
-    found = [follow_zone(reminder, due_date, now=now) for reminder, due_date in reminders]
+    found = [change_zone(reminder, due_date, now=now) for reminder, due_date in reminders]
     moved = [each for each in found if each is not None]
     return [reminder for reminder, _ in moved], [event for _, event in moved]
 
 
-def concern(before: Task, after: Task) -> bool:
-    """Say whether a task's change can do anything to its reminders."""
+def are_affected(before: Task, after: Task) -> bool:
+    """Say whether a task's change can change its reminders."""
     return (before.due_date, before.is_open) != (after.due_date, after.is_open)
 
 
@@ -321,7 +321,7 @@ def trigger(reminder: Reminder, task: Task, *, now: datetime) -> Triggered:
     return Triggered(sent, notification, [triggered, created, delivered])
 
 
-def lead_of(reminders: Sequence[Reminder]) -> timedelta:
+def lead_time_of(reminders: Sequence[Reminder]) -> timedelta:
     """Return how long before its due date the first of a task's relative reminders may come."""
     leads = [one.before_due.longest for one in reminders if one.is_relative and one.before_due]
     return max(leads, default=timedelta(0))
@@ -338,10 +338,10 @@ def _before(due_date: datetime, before_due: Duration, zone: str) -> datetime:
     return before_due.before(max(due_date, _EARLIEST_DUE), zone)
 
 
-def _followed(
+def _rescheduled(
     reminder: Reminder, task: Task, *, is_moved: bool, now: datetime
 ) -> tuple[EventType, Reminder] | None:
-    """Return what becomes of a reminder, if it is something else than before."""
+    """Return the type of the event and the reminder after its task's change; None if unchanged."""
     if reminder.is_removed:
         return None
     before_due, due_date = reminder.before_due, task.due_date

@@ -90,8 +90,8 @@ class GroupCommit(Generic[Item, Result]):
 
     def _hand_over(self) -> None:
         with self._lock:
-            following = self._waiting.popleft() if self._waiting else None
-            self._is_led = following is not None
-        if following is not None:
-            following.leads = True
-            following.woken.set()
+            successor = self._waiting.popleft() if self._waiting else None
+            self._is_led = successor is not None
+        if successor is not None:
+            successor.leads = True
+            successor.woken.set()

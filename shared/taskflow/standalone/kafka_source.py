@@ -73,13 +73,13 @@ class _Partition:
             self._settled.add(of_lane.popleft())
         if not of_lane:
             self._of_lane.pop(lane, None)
-        following = None
+        next_offset = None
         while self._unsettled and self._unsettled[0][0] in self._settled:
             settled, size_bytes = self._unsettled.popleft()
             self._settled.discard(settled)
             self.unsettled_bytes -= size_bytes
-            following = settled + 1
-        return following
+            next_offset = settled + 1
+        return next_offset
 
 
 class KafkaSource:
@@ -133,9 +133,9 @@ class KafkaSource:
             if partition is None:
                 # It was given up; whoever has it now delivers this again.
                 return
-            following = partition.settle(delivery.lane, delivery.place)
-            if following is not None:
-                self._settled[place] = following
+            next_offset = partition.settle(delivery.lane, delivery.place)
+            if next_offset is not None:
+                self._settled[place] = next_offset
 
     def wait(self, timeout_s: float) -> None:
         """Wait until something has been read."""

@@ -1,14 +1,14 @@
 """Changes of tasks: the one way to write tasks and reminders, with the events that record it.
 
-What a task's change does to its reminders goes with it. Whoever changes a task, or a reminder of
-it, holds the task's lock.
+A change of a task reschedules its reminders in the same transaction. Whoever changes a task, or a
+reminder of it, holds the task's lock.
 """
 
 from collections.abc import Sequence
 
 from taskflow.domain.events import NewEvent
 from taskflow.domain.notifications import Notification
-from taskflow.domain.reminders import Reminder, concern, follow_all
+from taskflow.domain.reminders import Reminder, are_affected, reschedule_all
 from taskflow.domain.tasks import Changed, Task
 from taskflow.storage import bulk, notification_store, reminder_store, task_store
 from taskflow.storage.events import append
@@ -17,7 +17,7 @@ from taskflow.storage.transactions import Transaction
 
 
 def save(tx: Transaction, before: Task, changed: Changed) -> Task:
-    """Write what became of a task that this transaction locked; return it as it is now."""
+    """Write a change of a task that this transaction has locked; return the task after it."""
     after, happened = changed
     save_all(tx, tasks=[(before, after)], events=happened)
     return after
@@ -33,28 +33,28 @@ def save_all(
     new_reminders: Sequence[Reminder] = (),
     notifications: Sequence[Notification] = (),
 ) -> None:
-    """Write what became of tasks and reminders whose tasks this transaction locked.
+    """Write changes of tasks that this transaction has locked, and of their reminders.
 
-    Each of `tasks` is one before and after; where they are equal, it is not written. The events of
-    the reminders that follow their tasks come after `events`.
+    Each of `tasks` is a task before and after; equal ones are not written. The events of reminders
+    that are rescheduled with their tasks come after `events`.
     """
     changed = [(before, after) for before, after in tasks if before != after]
     bulk.insert(tx, TASKS, [task_store.row_of(task) for task in new_tasks])
     bulk.update(tx, TASKS, [task_store.row_of(after) for _, after in changed], version="version")
     bulk.insert(tx, REMINDERS, [reminder_store.row_of(one) for one in new_reminders])
     _update_reminders(tx, reminders)
-    followed = _follow(tx, changed)
+    rescheduled = _reschedule(tx, changed)
     notification_store.add_all(tx, notifications)
-    append(tx, [*events, *followed])
+    append(tx, [*events, *rescheduled])
 
 
-def _follow(tx: Transaction, changed: Sequence[tuple[Task, Task]]) -> Sequence[NewEvent]:
-    """Have the reminders of changed tasks follow them; return the events."""
-    concerning = [each for each in changed if concern(*each)]
-    if not concerning:
+def _reschedule(tx: Transaction, changed: Sequence[tuple[Task, Task]]) -> Sequence[NewEvent]:
+    """Reschedule the reminders of changed tasks; return the events."""
+    affecting = [each for each in changed if are_affected(*each)]
+    if not affecting:
         return []
-    found = reminder_store.of_tasks(tx, [after.id for _, after in concerning])
-    moved, happened = follow_all(concerning, found)
+    found = reminder_store.of_tasks(tx, [after.id for _, after in affecting])
+    moved, happened = reschedule_all(affecting, found)
     _update_reminders(tx, moved)
     return happened
 

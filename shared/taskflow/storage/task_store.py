@@ -148,7 +148,7 @@ def _one(tx: Transaction, user_id: str, task_id: UUID, *, lock: bool, deleted: b
 
 def row_of(task: Task) -> dict[str, Any]:
     """Return the row of the table that holds a task."""
-    recurrence, following = task.recurrence, task.next_occurrence
+    recurrence, next_at = task.recurrence, task.next_occurrence
     return {
         "id": task.id,
         "user_id": task.user_id,
@@ -166,8 +166,8 @@ def row_of(task: Task) -> dict[str, Any]:
         "version": task.version,
         "deleted_at": task.deleted_at,
         "recurrence": recurrence and _as_json(recurrence),
-        "next_occurrence": following,
-        "spawn_at": recurrence.made_at(following) if recurrence and following else None,
+        "next_occurrence": next_at,
+        "spawn_at": recurrence.made_at(next_at) if recurrence and next_at else None,
         "recurring_task_id": task.recurring_task_id,
         "occurrence_at": task.occurrence_at,
         "predecessor_id": task.predecessor_id,

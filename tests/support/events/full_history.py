@@ -107,7 +107,7 @@ class UserHistory:
         for completed in (True, False):
             before = task
             task, happened = tasks.set_completed(task, completed=completed, now=self._tick())
-            [reminder], of_reminder = reminders.follow(before, task, [reminder], now=self.now)
+            [reminder], of_reminder = reminders.reschedule(before, task, [reminder], now=self.now)
             self.happened += [*happened, *of_reminder]
         self.now = reminder.remind_at + timedelta(seconds=1.5)
         fired = reminders.trigger(reminder, task, now=self.now)

@@ -25,11 +25,10 @@ from taskflow.storage.transactions import LOCK_TIMEOUT_MS
 from tests.support.data.accounts import A_CAUSE, a_user
 from tests.support.data.builders import a_stored_task, log_of
 from tests.support.database.commit_proxy import losing_the_answer_to_commits
-from tests.support.database.connection import database_at
+from tests.support.database.connection import NOWHERE, database_at
 from tests.support.database.temporary import a_database
 from tests.support.polling import eventually
 
-NOWHERE = "postgresql+pg8000://postgres@/taskflow?unix_sock=/nowhere/at/all"
 SOON_S = 10
 
 
@@ -84,7 +83,7 @@ class Scene:
         answer = self._pool.submit(self.deliver, event)
 
         def check() -> None:
-            assert self.consumer.group_commit.waiting == number
+            assert self.consumer.group_commit().waiting == number
 
         eventually(check)
         return answer

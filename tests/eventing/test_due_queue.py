@@ -25,11 +25,10 @@ from taskflow.storage import (
 )
 from tests.support.data.accounts import A_CAUSE
 from tests.support.data.builders import A_TIME, a_recurring_task
-from tests.support.database.connection import database_at
+from tests.support.database.connection import NOWHERE, database_at
 from tests.support.database.temporary import a_database
 
 NOW: datetime = A_TIME + timedelta(days=2)
-NOWHERE = "postgresql+pg8000://postgres@/taskflow?unix_sock=/nowhere/at/all"
 BATCH_SIZE = 4
 WAIT_S = 10
 

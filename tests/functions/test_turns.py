@@ -179,7 +179,7 @@ def test_a_refused_request_takes_a_turn_of_its_network(
         network,
         network,
         network,
-        f"liveness {network}",
+        f"probes {network}",
         network,
         user.user_id,
         user.user_id,

@@ -7,8 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from taskflow import clock
+from taskflow.process import draining
+from taskflow.serving import health
 from taskflow.serving.health import KEPT_S, Kept
-from tests.support.functions.client import Api
+from tests.support.database.connection import NOWHERE, database_at
+from tests.support.functions.client import Api, content
 from tests.support.functions.problems import assert_refused
 from tests.support.settings import changed_settings
 
@@ -74,6 +77,29 @@ def test_a_health_check_that_fails_is_not_kept() -> None:
         kept.get()
 
     assert kept.get() == 7
+
+
+def test_without_its_database_a_function_is_live_and_ready_and_not_healthy() -> None:
+    paths = ("/health/liveness", "/health/readiness", "/health")
+    with database_at(NOWHERE), health.database.renewed():
+        answers = [Api().get(path) for path in paths]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 503]
+    assert content(answers[2]) == {
+        "status": "unavailable",
+        "parts": {"database": "unreachable"},
+    }
+
+
+def test_a_process_that_is_to_end_is_live_and_not_ready() -> None:
+    is_to_end = threading.Event()
+    is_to_end.set()
+    with draining.replaced_by(is_to_end):
+        statuses = [
+            Api().get(path).status_code for path in ("/health/liveness", "/health/readiness")
+        ]
+
+    assert statuses == [200, 503]
 
 
 @pytest.mark.parametrize("environment", ["local", "test", "production"])

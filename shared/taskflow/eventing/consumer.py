@@ -12,6 +12,7 @@ from taskflow.eventing import envelope
 from taskflow.eventing.envelope import DeliveredEvent
 from taskflow.eventing.frame import Subscriber, name_of
 from taskflow.eventing.group_commit import GroupCommit
+from taskflow.process import Resource
 from taskflow.storage import (
     Transaction,
     claims,
@@ -58,7 +59,7 @@ class Consumer(Subscriber):
         self.starts: Starts = starts
         self._start: Start | None = None
         self._handler = handler
-        self.group_commit = GroupCommit(self._share)
+        self.group_commit = Resource(lambda: GroupCommit(self._share))
 
     def receive(self, attributes: dict[str, str], body: bytes) -> str:
         """Have the effect, unless the event is of another type or was claimed before."""
@@ -71,7 +72,7 @@ class Consumer(Subscriber):
             actor=self.name,
             origin="consumer",
         )
-        return self.group_commit.do(_Claimant(event, cause))
+        return self.group_commit().do(_Claimant(event, cause))
 
     def _share(self, claimants: Sequence[_Claimant]) -> Sequence[str]:
         cause = claimants[0].cause

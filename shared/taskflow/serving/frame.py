@@ -186,8 +186,8 @@ class Frame:
     def _answer(self, request: Request, network: Network, cause: Cause, turn: Turn) -> Response:
         if request.path in health.PATHS:
             # A process that is busy, or waits for the database, lives all the same.
-            if request.path == health.LIVENESS:
-                turn.whose = f"liveness {network}"
+            if request.path in health.OF_THE_PROCESS:
+                turn.whose = f"probes {network}"
             turn.take()
             return health.answer(request)
         check_encoding(request)

@@ -14,12 +14,16 @@ from flask import Request, Response
 
 from taskflow import clock, config, metrics, storage
 from taskflow.domain.text import compact_json
-from taskflow.process import resource
+from taskflow.process import draining, resource
 from taskflow.serving import problems
 from taskflow.serving.problems import NO_METRICS, NO_TOKEN, Problem
 
-LIVENESS = "/health/liveness"
-PATHS = frozenset({"/health", LIVENESS, "/health/readiness", "/metrics"})
+LIVENESS, READINESS = "/health/liveness", "/health/readiness"
+OF_THE_PROCESS = frozenset({LIVENESS, READINESS})
+"""These ask nothing that processes share: or one outage of the database would make all unready, and
+requests would wait for one that is ready, where each can answer 503 with `Retry-After` at once."""
+
+PATHS = frozenset({"/health", "/metrics"}) | OF_THE_PROCESS
 
 KEPT_S = 1.0
 
@@ -47,24 +51,31 @@ class Kept(Generic[T]):
 
 
 @resource()
-def _database() -> Kept[str]:
+def database() -> Kept[str]:
+    """Return how the database is, as it was found at most KEPT_S ago."""
     return Kept(storage.state)
 
 
 @resource()
-def _exposition() -> Kept[bytes]:
+def exposition() -> Kept[bytes]:
+    """Return the metrics, as they were collected at most KEPT_S ago."""
     return Kept(metrics.exposition)
 
 
 def answer(request: Request) -> Response:
-    """Answer one of PATHS; liveness asks only whether we run, not whether the database does."""
+    """Answer one of PATHS.
+
+    Liveness is that we run; readiness that we can serve, as we can until we are to end: the
+    settings were checked when the function was loaded. `/health` says how the database is.
+    """
     if request.path == "/metrics":
         return _metrics(request)
     if request.path == LIVENESS:
         return _state("ok")
-    database = _database().get()
-    status = "ok" if database == "ok" else "unavailable"
-    return _state(status, {"database": database})
+    if request.path == READINESS:
+        return _state("unavailable" if draining().is_set() else "ok")
+    state = database().get()
+    return _state("ok" if state == "ok" else "unavailable", {"database": state})
 
 
 def _state(status: str, parts: Mapping[str, str] | None = None) -> Response:
@@ -86,4 +97,4 @@ def _metrics(request: Request) -> Response:
         if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), expected):
             detail = "Send the token of the metrics: Authorization: Bearer <token>."
             return problems.answer(Problem(NO_TOKEN, detail), instance=request.path)
-    return Response(_exposition().get(), content_type=metrics.CONTENT_TYPE)
+    return Response(exposition().get(), content_type=metrics.CONTENT_TYPE)

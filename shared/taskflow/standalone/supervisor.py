@@ -261,7 +261,7 @@ class _System:
             self._database.stop()
 
     def _is_ready(self) -> bool:
-        url = f"http://{_reachable(self.settings)}/health/readiness"
+        url = f"http://{_reachable(self.settings)}/health"
         try:
             with urllib.request.urlopen(url, timeout=1):
                 return True

@@ -26,15 +26,16 @@ def add_events(number: int, *, users: int = 100, over: timedelta, claimed_by: st
             "consumer": claimed_by,
         }
         with transaction(A_CAUSE) as tx:
+            tx.connection.execute(_NO_TIMEOUT)
             for statement in (_EVENTS, _CLAIMS):
                 tx.connection.execute(statement, values)
     with transaction(A_CAUSE) as tx:
-        # Of ten million events these two read all.
-        tx.connection.execute(text("SET LOCAL statement_timeout = 0"))
+        tx.connection.execute(_NO_TIMEOUT)
         tx.connection.execute(_STREAMS, {"users": users})
         tx.connection.execute(text("ANALYZE events, claims, streams"))
 
 
+_NO_TIMEOUT = text("SET LOCAL statement_timeout = 0")
 _MADE = """
 SELECT n, 'made-' || mod(n, :users) AS user_id, (n - 1) / :users + 1 AS seq,
     CAST(md5(n::text) AS uuid) AS event_id,

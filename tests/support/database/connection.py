@@ -9,6 +9,9 @@ from taskflow.storage import transactions
 from tests.support.processes.system import System
 from tests.support.settings import settled
 
+NOWHERE = "postgresql+pg8000://postgres@/taskflow?unix_sock=/nowhere/at/all"
+"""A database that can't be reached, which is known at once."""
+
 
 @contextmanager
 def database_of(system: System) -> Generator[None]:

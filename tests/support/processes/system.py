@@ -112,7 +112,7 @@ class System:
     def _check_ready(self) -> None:
         assert self.process.poll() is None, f"it ended:\n{self.log.read_text()[-4000:]}"
         try:
-            answer = requests.get(f"{self.url}/health/readiness", timeout=2)
+            answer = requests.get(f"{self.url}/health", timeout=2)
         except requests.ConnectionError as error:
             raise AssertionError(self.log.read_text()[-4000:]) from error
         assert answer.status_code == 200, answer.text

@@ -23,8 +23,8 @@ def log_in(credentials: Credentials, network: Network, cause: Cause) -> SignedIn
 
     def begin(tx: Transaction) -> tuple[Account | None, str | None, Attempt]:
         account, password_hash = account_store.find(tx, credentials.email) or (None, None)
-        whose = email if account is None else account.id
-        return account, password_hash, attempt_store.begin(tx, whose, network, now=now)
+        account_key = email if account is None else account.id
+        return account, password_hash, attempt_store.begin(tx, account_key, network, now=now)
 
     account, password_hash, attempt = attempts.begin(begin, cause)
     is_right = passwords.is_right(password_hash, password)
@@ -34,12 +34,12 @@ def log_in(credentials: Credentials, network: Network, cause: Cause) -> SignedIn
         is_right = passwords.is_right(password_hash, credentials.password)
         new_hash = passwords.hash_password(password) if is_right else None
     if not is_right or account is None:
-        run(lambda tx: attempt_store.was_wrong(tx, attempt), cause)
+        run(lambda tx: attempt_store.record_failure(tx, attempt), cause)
         raise InvalidCredentials
     of_account, refresh_token = account, tokens.new_secret()
 
     def sign_in(tx: Transaction) -> Session:
-        attempt_store.was_right(tx, attempt, of_account.id, network, now=now)
+        attempt_store.record_success(tx, attempt, of_account.id, network, now=now)
         if new_hash is not None:
             account_store.set_password(tx, of_account.id, new_hash)
         return session_store.open_session(tx, of_account.id, refresh_token, now=now)

@@ -54,10 +54,10 @@ def _go_on(tx: Transaction, consumer: Consumer, end: int) -> bool:
     """Reconcile some more of the log with a consumer's claims; say whether that is not the end."""
     now = clock.now()
     begin = consumer_store.lock_reconciled_position(tx, consumer.name)
-    if begin >= end or delivery_store.is_asked_much(tx, consumer.name, most=ASKED_MAX):
+    if begin >= end or delivery_store.has_many_redeliveries(tx, consumer.name, most=ASKED_MAX):
         return False
     reached = events.position_behind(tx, begin, to=end, limit=LOOKED_AT_MAX)
     overdue = claims.unclaimed(tx, consumer.name, consumer.types, after=begin, to=reached, now=now)
-    delivery_store.ask_again(tx, consumer.name, overdue, now=now)
+    delivery_store.request_redeliveries(tx, consumer.name, overdue, now=now)
     consumer_store.set_reconciled_position(tx, consumer.name, reached)
     return reached < end

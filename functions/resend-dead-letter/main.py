@@ -22,6 +22,6 @@ def resend_dead_letter(letter_id: UUID, tx: Transaction) -> Accepted[DeadLetterS
         raise NotAnEventOfOurs
     event = events.get(tx, letter.user_id, letter.seq, event_id=UUID(letter.event_id))
     wanted = [(event.user_id, event.seq)]
-    delivery_store.ask_again(tx, letter.consumer, wanted, now=clock.now())
+    delivery_store.request_redeliveries(tx, letter.consumer, wanted, now=clock.now())
     dead_letter_store.set_state(tx, letter_id, "resent")
     return Accepted(summary(dead_letter_store.get(tx, letter_id)))

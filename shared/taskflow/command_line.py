@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
 def _up(_given: argparse.Namespace) -> None:
     from taskflow.standalone import supervisor
 
-    with _problems_told():
+    with _exit_on_problems():
         supervisor.up(config.read(defaults=config.LOCAL))
 
 
@@ -76,7 +76,7 @@ def _migrate(given: argparse.Namespace) -> None:
     config.settings.set(supervisor.reach(config.read(defaults=config.LOCAL)))
     logs.configure(config.settings().log_level)
     cause = Cause(correlation_id="taskflow migrate", traceparent="", actor="", origin="")
-    with _problems_told():
+    with _exit_on_problems():
         applied = runner.apply(given.phase)
         if given.phase != "after-deploy":
             # Consumers that come with the deploy begin before it, and so miss nothing after it.
@@ -88,7 +88,7 @@ def _topics(given: argparse.Namespace) -> None:
     from taskflow.kafka import topics
 
     config.settings.set(config.read(defaults=config.LOCAL))
-    with _problems_told():
+    with _exit_on_problems():
         made = topics.make(
             partitions=given.partitions or topics.PARTITIONS,
             replication_factor=given.replication_factor,
@@ -104,7 +104,7 @@ def _replay(_given: argparse.Namespace) -> None:
         print(f"{read} of {of} records read", file=sys.stderr)
 
     config.settings.set(supervisor.reach(config.read(defaults=config.LOCAL)))
-    with _problems_told():
+    with _exit_on_problems():
         found = compare_with_kafka(progress)
     print(
         f"{found.records} records, {found.doubled} of them doubled, {found.unreadable} unreadable;"
@@ -136,13 +136,13 @@ def _grant(given: argparse.Namespace) -> None:
     except ValueError:
         raise InvalidSetting(f"{given.email!r} is not an email address") from None
     cause = Cause(correlation_id="taskflow admin grant", traceparent="", actor="", origin="")
-    with _problems_told(), transaction(cause) as tx:
+    with _exit_on_problems(), transaction(cause) as tx:
         account_store.grant(tx, given.email, [Role.USER, Role.ADMIN])
     print(f"{given.email} is an administrator from the next log-in or refresh on.")
 
 
 @contextlib.contextmanager
-def _problems_told() -> Generator[None]:
+def _exit_on_problems() -> Generator[None]:
     """End with a sentence where what is in the way is not the code's fault."""
     from taskflow.standalone import supervisor
 

@@ -102,7 +102,7 @@ class Scene:
 @pytest.fixture
 def starting_now(_own_database: None, monkeypatch: pytest.MonkeyPatch) -> Generator[Scene]:
     """Prepare a consumer that begins when it is brought its first event."""
-    monkeypatch.setattr("taskflow.eventing.group_commit.PATIENCE_S", SOON_S)
+    monkeypatch.setattr("taskflow.eventing.group_commit.WAIT_MAX_S", SOON_S)
     made = Scene(starts="now")
     yield made
     made.close()
@@ -116,7 +116,7 @@ def _own_database(database: EmbeddedPostgres) -> Generator[None]:
 
 @pytest.fixture
 def scene(_own_database: None, monkeypatch: pytest.MonkeyPatch) -> Generator[Scene]:
-    monkeypatch.setattr("taskflow.eventing.group_commit.PATIENCE_S", SOON_S)
+    monkeypatch.setattr("taskflow.eventing.group_commit.WAIT_MAX_S", SOON_S)
     made = Scene()
     yield made
     made.close()

@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from taskflow.eventing.group_commit import TOGETHER_MAX, GroupCommit
+from taskflow.eventing.group_commit import BATCH_MAX, GroupCommit
 from tests.support.polling import eventually
 
 SOON_S = 10
@@ -20,7 +20,7 @@ class GroupWork:
         self.held: threading.Event | None = None
         self.bad: set[int] = set()
         self.group_commit = GroupCommit(self._work)
-        self._pool = ThreadPoolExecutor(2 * TOGETHER_MAX)
+        self._pool = ThreadPoolExecutor(2 * BATCH_MAX)
 
     def _work(self, items: Sequence[int]) -> Sequence[str]:
         self.done.append(list(items))
@@ -65,7 +65,7 @@ class GroupWork:
 
 @pytest.fixture
 def group_work(monkeypatch: pytest.MonkeyPatch) -> Generator[GroupWork]:
-    monkeypatch.setattr("taskflow.eventing.group_commit.PATIENCE_S", SOON_S)
+    monkeypatch.setattr("taskflow.eventing.group_commit.WAIT_MAX_S", SOON_S)
     made = GroupWork()
     yield made
     made.close()
@@ -90,13 +90,13 @@ def test_requests_during_a_commit_are_served_together_in_the_order_they_came(
 
 def test_no_more_requests_are_served_together_than_the_limit(group_work: GroupWork) -> None:
     first = group_work.hold_up()
-    others = group_work.ask(range(1, TOGETHER_MAX + 6))
+    others = group_work.ask(range(1, BATCH_MAX + 6))
     group_work.release()
 
     assert [one.result() for one in (first, *others)] == [
-        str(item) for item in range(TOGETHER_MAX + 6)
+        str(item) for item in range(BATCH_MAX + 6)
     ]
-    assert [len(items) for items in group_work.done] == [1, TOGETHER_MAX, 5]
+    assert [len(items) for items in group_work.done] == [1, BATCH_MAX, 5]
 
 
 def test_each_request_of_a_failed_group_is_served_alone(group_work: GroupWork) -> None:
@@ -131,7 +131,7 @@ def test_a_request_that_has_waited_too_long_is_served_alone(
     group_work: GroupWork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = group_work.hold_up()
-    monkeypatch.setattr("taskflow.eventing.group_commit.PATIENCE_S", 0.01)
+    monkeypatch.setattr("taskflow.eventing.group_commit.WAIT_MAX_S", 0.01)
 
     assert [group_work.group_commit.do(item) for item in (1, 2)] == ["1", "2"]
     assert not first.done()

@@ -388,7 +388,7 @@ def _forget(user_id: str) -> None:
 
 def asked_again() -> list[tuple[str, int]]:
     with transaction(A_CAUSE) as tx:
-        found = delivery_store.asked_again(tx, CONSUMER, limit=1000)
+        found = delivery_store.redeliveries(tx, CONSUMER, limit=1000)
     return [(event.user_id, event.seq) for event in found]
 
 

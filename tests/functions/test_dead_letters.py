@@ -94,7 +94,7 @@ def shown(admin: Api, letter_id: str) -> dict[str, Any]:
 
 def asked_again(consumer: str = CONSUMER) -> list[tuple[str, int]]:
     with transaction(A_CAUSE) as tx:
-        found = delivery_store.asked_again(tx, consumer, limit=1000)
+        found = delivery_store.redeliveries(tx, consumer, limit=1000)
     return [(event.user_id, event.seq) for event in found]
 
 

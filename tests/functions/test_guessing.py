@@ -58,7 +58,7 @@ def _guess(email: str, *places: str) -> None:
         account, _ = account_store.find(tx, email) or (None, None)
         whose = account.id if account else email
         for place in places:
-            attempt_store.was_wrong(tx, attempt_store.begin(tx, whose, place, now=now))
+            attempt_store.record_failure(tx, attempt_store.begin(tx, whose, place, now=now))
 
 
 def _guess_from_everywhere(email: str) -> None:

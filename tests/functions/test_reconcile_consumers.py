@@ -172,7 +172,7 @@ def test_a_reconciled_event_is_not_read_again(set_clock: SetClock) -> None:
     a_stored_task(user.user_id)
     reconcile(set_clock)
     with transaction(A_CAUSE) as tx:
-        delivery_store.brought_again(tx, CONSUMER, user.user_id, 2)
+        delivery_store.remove_redelivery(tx, CONSUMER, user.user_id, 2)
 
     reconcile(set_clock)
 

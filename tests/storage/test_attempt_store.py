@@ -41,12 +41,15 @@ def _begin(account: str, network: str, after: timedelta = NOT_AT_ALL) -> Attempt
 def _fail(account: str, network: str, times: int = 1) -> None:
     for _ in range(times):
         attempt = _begin(account, network)
-        run(lambda tx, of=attempt: attempt_store.was_wrong(tx, of), A_CAUSE)
+        run(lambda tx, of=attempt: attempt_store.record_failure(tx, of), A_CAUSE)
 
 
 def _succeed(user: SignedIn, network: str, after: timedelta = NOT_AT_ALL) -> None:
     attempt, now = _begin(user.user_id, network, after), A_TIME + after
-    run(lambda tx: attempt_store.was_right(tx, attempt, user.user_id, network, now=now), A_CAUSE)
+    run(
+        lambda tx: attempt_store.record_success(tx, attempt, user.user_id, network, now=now),
+        A_CAUSE,
+    )
 
 
 def _refused(account: str, network: str, after: timedelta = NOT_AT_ALL) -> int:
@@ -96,7 +99,10 @@ def test_a_waiting_attempt_is_tried_once_another_has_succeeded(user: SignedIn) -
     with pytest.raises(AttemptsUndecided):
         _begin(user.user_id, network)
 
-    run(lambda tx: attempt_store.was_right(tx, owners, user.user_id, network, now=A_TIME), A_CAUSE)
+    run(
+        lambda tx: attempt_store.record_success(tx, owners, user.user_id, network, now=A_TIME),
+        A_CAUSE,
+    )
 
     _fail(user.user_id, network, LOGIN_ATTEMPTS_MAX)
     assert _refused(user.user_id, network) == LOGIN_ATTEMPTS_WINDOW.seconds
@@ -174,7 +180,7 @@ def test_a_network_is_known_for_a_time_after_the_last_right_password(user: Signe
         network = f"{home} {number}"
         for _ in range(LOGIN_ATTEMPTS_MAX):
             attempt = _begin(user.user_id, network, LOGIN_PLACE_LIFETIME - A_SECOND)
-            run(lambda tx, of=attempt: attempt_store.was_wrong(tx, of), A_CAUSE)
+            run(lambda tx, of=attempt: attempt_store.record_failure(tx, of), A_CAUSE)
 
     _begin(user.user_id, home, LOGIN_PLACE_LIFETIME - A_SECOND)
     _refused(user.user_id, home, LOGIN_PLACE_LIFETIME)

@@ -121,7 +121,7 @@ class Stream:
                 socket.close()
             try:
                 for text in socket:
-                    yield from self._heard(json.loads(text))
+                    yield from self._received(json.loads(text))
                 self._closed(socket.close_code, socket.close_reason)
             except ConnectionClosed as error:
                 code = error.rcvd.code if error.rcvd else None
@@ -135,7 +135,7 @@ class Stream:
         elif code is not None and 4400 <= code < 4429:  # noqa: PLR2004 - our codes for "you are wrong"
             raise StreamRefused(reason)
 
-    def _heard(self, message: dict[str, Any]) -> Generator[Message | Sync]:
+    def _received(self, message: dict[str, Any]) -> Generator[Message | Sync]:
         self._failures = 0
         if message["type"] == "task.sync":
             resync = bool(message["data"]["resync"])
@@ -158,11 +158,11 @@ class Stream:
             if answer.status_code == NOT_ALLOWED:
                 raise StreamRefused(answer.text)
             answer.raise_for_status()
-            told = answer.json()
-            if first or told["resync"]:
-                data = {"resync": told["resync"]}
-                yield from self._heard({"type": "task.sync", "seq": told["seq"], "data": data})
-            for item in told["items"]:
-                yield from self._heard(item)
+            page = answer.json()
+            if first or page["resync"]:
+                data = {"resync": page["resync"]}
+                yield from self._received({"type": "task.sync", "seq": page["seq"], "data": data})
+            for item in page["items"]:
+                yield from self._received(item)
             if self._stopping.is_set():
                 return

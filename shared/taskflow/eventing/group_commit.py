@@ -1,4 +1,4 @@
-"""GroupCommit: what is asked for at the same time is done in one go, by the first who asked."""
+"""GroupCommit: does the work of concurrent requests together, on the thread of the first."""
 
 import logging
 import threading
@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-TOGETHER_MAX = 32
-"""As many as a consumer's pod is given at once (`concurrency` in func.yaml)."""
+BATCH_MAX = 32
+"""As many as a consumer's pod is sent at once (`concurrency` in func.yaml)."""
 
-PATIENCE_S = 1.0
-"""Who has waited this long for others goes alone: they may be waiting for a lock."""
+WAIT_MAX_S = 1.0
+"""A request that has waited this long goes alone: the batch before it may be waiting for a lock."""
 
 _log = logging.getLogger(__name__)
 
@@ -20,78 +20,82 @@ Result = TypeVar("Result")
 
 
 @dataclass(slots=True, eq=False)
-class _Waiting(Generic[Item, Result]):
+class _Request(Generic[Item, Result]):
     item: Item
     results: list[Result] = field(default_factory=list[Result])
     woken: threading.Event = field(default_factory=threading.Event)
-    leads: bool = False
+    is_leader: bool = False
 
 
 class GroupCommit(Generic[Item, Result]):
-    """Does the work of all who ask while it is being done for others in one go, as the next.
+    """Does work in batches: the requests that come while one batch is worked on form the next.
 
-    Who asks while nobody else does is served at once. Where work for several fails, each of them
-    does its own, in its own thread, so that nobody has another's error.
+    A request that comes while there is no batch is served at once. Where the work for a batch
+    fails, each of its requests is worked on alone, on its own thread, so that none gets the error
+    of another.
     """
 
     def __init__(self, work: Callable[[Sequence[Item]], Sequence[Result]]) -> None:
-        """Share `work`, which returns a result for each item, and changes nothing if it raises."""
+        """Do `work`, which returns a result for each item, and changes nothing if it raises."""
         self._work = work
         self._lock = threading.Lock()
-        self._waiting: deque[_Waiting[Item, Result]] = deque()
-        self._is_led = False
+        self._waiting: deque[_Request[Item, Result]] = deque()
+        self._has_leader = False
 
     @property
     def waiting(self) -> int:
-        """How many wait for those before them to be done."""
+        """The number of requests that wait for the batch before them."""
         return len(self._waiting)
 
     def do(self, item: Item) -> Result:
-        """Do the work for an item, alone or with others; raise what it raises alone."""
-        mine = _Waiting[Item, Result](item)
-        with self._lock:
-            mine.leads = not self._is_led
-            if mine.leads:
-                self._is_led = True
-            else:
-                self._waiting.append(mine)
-        if not mine.leads:
-            self._wait(mine)
-        if mine.leads:
-            self._lead(mine)
-        return mine.results[0] if mine.results else self._work([item])[0]
+        """Do the work for an item, alone or in a batch, and return its result.
 
-    def _wait(self, mine: _Waiting[Item, Result]) -> None:
-        if mine.woken.wait(PATIENCE_S):
+        Raises what the work for this item alone raises.
+        """
+        request = _Request[Item, Result](item)
+        with self._lock:
+            request.is_leader = not self._has_leader
+            if request.is_leader:
+                self._has_leader = True
+            else:
+                self._waiting.append(request)
+        if not request.is_leader:
+            self._wait(request)
+        if request.is_leader:
+            self._lead(request)
+        return request.results[0] if request.results else self._work([item])[0]
+
+    def _wait(self, request: _Request[Item, Result]) -> None:
+        if request.woken.wait(WAIT_MAX_S):
             return
         with self._lock:
-            if mine in self._waiting:
-                self._waiting.remove(mine)
+            if request in self._waiting:
+                self._waiting.remove(request)
                 return
-        mine.woken.wait()
+        request.woken.wait()
 
-    def _lead(self, mine: _Waiting[Item, Result]) -> None:
+    def _lead(self, request: _Request[Item, Result]) -> None:
         with self._lock:
-            count = min(len(self._waiting), TOGETHER_MAX - 1)
+            count = min(len(self._waiting), BATCH_MAX - 1)
             others = [self._waiting.popleft() for _ in range(count)]
-        together = [mine, *others]
+        batch = [request, *others]
         try:
-            results = self._work([one.item for one in together])
-            for one, result in zip(together, results, strict=True):
+            results = self._work([one.item for one in batch])
+            for one, result in zip(batch, results, strict=True):
                 one.results.append(result)
         except Exception:
             if not others:
                 raise
-            _log.debug("%d go alone, for together they failed", len(together), exc_info=True)
+            _log.debug("%d go alone, for together they failed", len(batch), exc_info=True)
         finally:
-            self._hand_over()
+            self._appoint_successor()
             for one in others:
                 one.woken.set()
 
-    def _hand_over(self) -> None:
+    def _appoint_successor(self) -> None:
         with self._lock:
             successor = self._waiting.popleft() if self._waiting else None
-            self._is_led = successor is not None
+            self._has_leader = successor is not None
         if successor is not None:
-            successor.leads = True
+            successor.is_leader = True
             successor.woken.set()

@@ -24,7 +24,7 @@ class _Reader:
     def __init__(self, consumer: "Consumer") -> None:
         self._consumer = consumer
         self._code: int | None = None
-        self._dead: str | None = None
+        self._fatal_error: str | None = None
         self.trouble: str | None = None
         """What reading met, until something is read again; the first of errors of one kind."""
 
@@ -39,22 +39,22 @@ class _Reader:
             for message in (first, *self._consumer.consume(most - 1, timeout=0)):
                 error = message.error()
                 if error is not None:
-                    self._heard(error)
+                    self._on_error(error)
                 else:
                     found.append(_record(message))
                     self._code = self.trouble = None
-        if self._dead is not None:
-            raise client.BrokerUnavailable(f"Kafka: {self._dead}")
+        if self._fatal_error is not None:
+            raise client.BrokerUnavailable(f"Kafka: {self._fatal_error}")
         return found
 
-    def _heard(self, error: "KafkaError") -> None:
+    def _on_error(self, error: "KafkaError") -> None:
         from confluent_kafka import KafkaError
 
         code = error.code()
         # `fatal()` is not true of all that is. Our own commit, kept while the broker was away, may
         # be what fences us.
         if error.fatal() or code in {KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID}:  # noqa: SLF001 - librdkafka's own codes are named so
-            self._dead = error.str()
+            self._fatal_error = error.str()
         # That all are down says no more than what each said of itself.
         elif code not in {KafkaError._ALL_BROKERS_DOWN, self._code}:  # noqa: SLF001 - as above
             self._code, self.trouble = code, error.str()
@@ -95,7 +95,7 @@ class GroupReader(_Reader):
             "fetch.min.bytes": 64 * 1024,
             "fetch.wait.max.ms": 50,
         }
-        super().__init__(client.consumer(self._heard, options))
+        super().__init__(client.consumer(self._on_error, options))
 
         def on_revoke(_consumer: "Consumer", partitions: "list[TopicPartition]") -> None:
             revoked([(each.topic, each.partition) for each in partitions])
@@ -112,7 +112,7 @@ class GroupReader(_Reader):
                     places = _from(consumer, partitions, since)
             except client.BrokerUnavailable as error:
                 # Raised here it would come out of `close`, too.
-                self._dead = str(error).removeprefix("Kafka: ")
+                self._fatal_error = str(error).removeprefix("Kafka: ")
             consumer.assign(places)
 
         self._consumer.subscribe(
@@ -152,7 +152,7 @@ class TopicsReader(_Reader):
             "group.id": f"{config.settings().kafka_group_prefix}.no-group",
             "auto.offset.reset": "earliest" if start == "beginning" else "latest",
         }
-        super().__init__(client.consumer(self._heard, options))
+        super().__init__(client.consumer(self._on_error, options))
         self._topics = topics
         self._start = start
         self._places: list[Place] = []

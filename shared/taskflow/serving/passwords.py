@@ -29,7 +29,7 @@ def hash_password(password: str) -> str:
 def is_right(password_hash: str | None, password: str) -> bool:
     """Say whether the password is the one hashed; None, for no account, costs the same time."""
     with _slots():
-        matches = concurrency().offload(lambda: _verify(password_hash or _nobodys_hash(), password))
+        matches = concurrency().offload(lambda: _verify(password_hash or _dummy_hash(), password))
     return matches and password_hash is not None
 
 
@@ -41,5 +41,5 @@ def _verify(password_hash: str, password: str) -> bool:
 
 
 @cache
-def _nobodys_hash() -> str:
+def _dummy_hash() -> str:
     return _hasher.hash("nobody has this password")

@@ -54,7 +54,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda _number, _frame: stopping.set())
     wait_for_go()
     starts = _start(stopping)
-    post = Sender(folder / CONSUMERS_SOCKET)
+    send = Sender(folder / CONSUMERS_SOCKET)
     tick = Sender(folder / CONSUMERS_SOCKET, TICK_TIMEOUT)
     sources: list[tuple[Consumer, Source]] = [
         (consumer, Redeliveries(consumer.name)) for consumer in consumers
@@ -78,7 +78,7 @@ def main() -> None:
             for queue in queues.values():
                 queue.notify(newest)
 
-    work += [Deliverer(consumer.name, sink.name, source, post) for consumer, source in sources]
+    work += [Deliverer(consumer.name, sink.name, source, send) for consumer, source in sources]
     CommitBroadcast(folder / COMMITS_FOLDER, notify)
     threads = [threading.Thread(target=each.run) for each in work]
     for thread in threads:

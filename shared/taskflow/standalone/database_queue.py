@@ -176,16 +176,20 @@ class Redeliveries:
         if clock.monotonic_s() < self._checked_s + CHECK_S:
             return ()
         most = lanes_max + len(busy)
-        asked = run(lambda tx: delivery_store.asked_again(tx, self._consumer, limit=most), _CAUSE)
+        asked = run(lambda tx: delivery_store.redeliveries(tx, self._consumer, limit=most), _CAUSE)
         deliveries = [delivery_of(event, lane=f"{event.user_id}:{event.seq}") for event in asked]
         if len(asked) < most:
             self._checked_s = clock.monotonic_s()
         return [delivery for delivery in deliveries if delivery.lane not in busy]
 
     def settle(self, delivery: Delivery) -> None:
-        """Strike what has been brought."""
+        """Remove the request for a redelivery that was made."""
         user_id, _, seq = delivery.lane.rpartition(":")
-        run(lambda tx: delivery_store.brought_again(tx, self._consumer, user_id, int(seq)), _CAUSE)
+        place = user_id, int(seq)
+        run(
+            lambda tx: delivery_store.remove_redelivery(tx, self._consumer, *place),
+            _CAUSE,
+        )
 
     def wait(self, timeout_s: float) -> None:
         """Wait until it is time to look again."""

@@ -73,7 +73,7 @@ class Source(Protocol):
         ...
 
 
-Post = Callable[[str, dict[str, str], bytes], Answer]
+Send = Callable[[str, dict[str, str], bytes], Answer]
 """Sends attributes and body to the subscriber of this name; returns its answer."""
 
 
@@ -96,12 +96,12 @@ class _Retry:
 class Deliverer:
     """Brings one consumer its events."""
 
-    def __init__(self, consumer: str, sink: str, source: Source, post: Post) -> None:
-        """Deliver to `consumer` from `source`, what fails to `sink`, both by `post`."""
+    def __init__(self, consumer: str, sink: str, source: Source, send: Send) -> None:
+        """Deliver to `consumer` from `source`, what fails to `sink`, both by `send`."""
         self._consumer = consumer
         self._sink = sink
         self._source = source
-        self._post = post
+        self._send = send
         self._lanes: dict[str, _Lane] = {}
         self._retries: list[_Retry] = []
         self._numbers = itertools.count()
@@ -110,7 +110,7 @@ class Deliverer:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix=consumer)
 
     def run(self) -> None:
-        """Deliver until told to stop."""
+        """Deliver until `stop` is called."""
         while not self._stopping:
             try:
                 fetched = self._start_lanes()
@@ -197,7 +197,7 @@ class Deliverer:
         lane.attempt += 1
         failed = lane.refused
         if failed is None:
-            failed = self._post(self._consumer, delivery.attributes, delivery.body)
+            failed = self._send(self._consumer, delivery.attributes, delivery.body)
             metrics.DELIVERIES.labels(self._consumer, failed.outcome.value).inc()
             if failed.outcome is Outcome.DONE:
                 return None
@@ -208,7 +208,7 @@ class Deliverer:
         attributes = {**delivery.attributes, **failure_attributes(self._consumer, failed)}
         # What is larger is no event of ours, and would be refused there too, for ever.
         body = delivery.body[:BODY_MAX_BYTES]
-        taken = self._post(self._sink, attributes, body).outcome is Outcome.DONE
+        taken = self._send(self._sink, attributes, body).outcome is Outcome.DONE
         _log.warning(
             "%s: %s %s the dead letters after %d attempts: %s",
             self._consumer,

@@ -102,7 +102,7 @@ class KafkaSource:
         self._name = consumer.name
         self._member = member
         self._topics = [name_of(topic) for topic in consumer.topics]
-        self._said: str | None = None
+        self._warned: str | None = None
         self._reader = self._join()
         # A daemon: a broker that stands still may hold it for minutes.
         self._thread = threading.Thread(
@@ -189,12 +189,12 @@ class KafkaSource:
             if clock.monotonic_s() >= committed_s + COMMIT_S:
                 committed_s = clock.monotonic_s()
                 self._commit(wait=False)
-            self._say(self._reader.trouble)
+            self._warn_once(self._reader.trouble)
 
-    def _say(self, trouble: str | None) -> None:
-        if trouble is not None and trouble != self._said:
+    def _warn_once(self, trouble: str | None) -> None:
+        if trouble is not None and trouble != self._warned:
             _log.warning("%s: Kafka: %s", self._name, trouble)
-        self._said = trouble
+        self._warned = trouble
 
     def _hold_back(self) -> None:
         with self._lock:

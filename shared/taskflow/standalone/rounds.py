@@ -31,16 +31,16 @@ class Rounds:
         if queue is None and self._may(address):
             return
         queue = self._waiting.setdefault(address, deque())
-        mine = Event()
-        queue.append(mine)
+        may_begin = Event()
+        queue.append(may_begin)
         try:
-            if queue[0] is not mine:
-                mine.wait()
+            if queue[0] is not may_begin:
+                may_begin.wait()
             while not self._may(address):
                 gevent.sleep(_A_ROUND_S)
         finally:
             # Where it is ended while it waits, it may be anywhere in the queue.
-            queue.remove(mine)
+            queue.remove(may_begin)
             if queue:
                 queue[0].set()
             else:

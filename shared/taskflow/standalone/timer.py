@@ -11,7 +11,7 @@ from taskflow.domain.times import EPOCH, rfc3339
 from taskflow.eventing.bindings import Outcome
 from taskflow.eventing.bindings.knative import RETRIES, Answer, backoff
 from taskflow.eventing.cron import TICK_TYPE, CronFunction
-from taskflow.standalone.deliverer import Post
+from taskflow.standalone.deliverer import Send
 
 MINUTE = timedelta(minutes=1)
 
@@ -21,14 +21,14 @@ _log = logging.getLogger(__name__)
 class Timer:
     """Posts a tick to each cron function at the full minutes it asks for."""
 
-    def __init__(self, functions: Sequence[CronFunction], post: Post) -> None:
-        """Wake `functions` by `post`."""
+    def __init__(self, functions: Sequence[CronFunction], send: Send) -> None:
+        """Wake `functions` by `send`."""
         self._functions = functions
-        self._post = post
+        self._send = send
         self._stopping = threading.Event()
 
     def run(self) -> None:
-        """Tick until told to stop; once at the start, for what came due while nothing ran."""
+        """Tick until `stop` is called; once at the start, for what came due while nothing ran."""
         due = list(self._functions)
         while True:
             for function in due:
@@ -57,7 +57,7 @@ class Timer:
         }
         answer = Answer(None, "")
         for attempt in range(1, RETRIES + 1):
-            answer = self._post(function.name, attributes, b"")
+            answer = self._send(function.name, attributes, b"")
             if answer.outcome is not Outcome.AGAIN:
                 break
             if self._stopping.wait(backoff(attempt).total_seconds()):

@@ -1,4 +1,4 @@
-"""Attempts to log in, in PostgreSQL: how many were wrong, and from where they were right."""
+"""Attempts to log in, in PostgreSQL: how many failed, and from which networks any succeeded."""
 
 import hashlib
 from dataclasses import dataclass
@@ -22,14 +22,15 @@ from taskflow.storage.transactions import Transaction
 
 
 class AttemptsUndecided(Exception):
-    """So many attempts are being looked at that, were all of them wrong, this one was too many."""
+    """So many attempts are undecided that, if all of them failed, this one would exceed a limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An attempt that has begun: the counters that it counts on.
+    """An attempt that has begun, by the keys of the counters in which it counts.
 
-    `own` is that of the account from this network; the others are of all who do not know it.
+    `own` is the counter of the account from this network; `others` count attempts from networks
+    from which the account was never logged in to: those of the account, and of the network.
     """
 
     own: bytes
@@ -39,10 +40,10 @@ class Attempt:
 def begin(tx: Transaction, account: str, network: str, *, now: datetime) -> Attempt:
     """Count an attempt as undecided, before its password is looked at.
 
-    So of many attempts at once no more than the limits are heard, and those that are right cost
-    nothing. `account` is the id of one, or an email that nobody has, which is treated alike. Raises
-    TooManyAttempts; and AttemptsUndecided where it is to be tried again once others are decided.
-    Both leave nothing counted if the transaction ends with them.
+    So of many attempts at once no more than the limits are verified, and those that succeed cost
+    nothing. `account` is an account's id, or an email without an account, which is treated alike.
+    Raises TooManyAttempts; and AttemptsUndecided where the attempt is to be begun again once others
+    are decided. Both leave nothing counted if the transaction ends with them.
     """
     attempt = Attempt(_hash("account and network", account, network), ())
     limits = {attempt.own: LOGIN_ATTEMPTS_MAX}
@@ -83,24 +84,25 @@ def begin(tx: Transaction, account: str, network: str, *, now: datetime) -> Atte
     return attempt
 
 
-def was_wrong(tx: Transaction, attempt: Attempt) -> None:
+def record_failure(tx: Transaction, attempt: Attempt) -> None:
     """Count an attempt as failed."""
     _decide(tx, attempt, is_right=False)
 
 
-def was_right(
+def record_success(
     tx: Transaction, attempt: Attempt, user_id: str, network: str, *, now: datetime
 ) -> None:
-    """Forgive the account its failures from this network, and know the network from now on.
+    """Reset the account's failures from this network, and remember the network as known.
 
-    What others guessed stays counted; an account has LOGIN_PLACES_MAX places, the latest.
+    Failures from other networks stay counted. Of an account the last LOGIN_PLACES_MAX networks are
+    remembered.
     """
     _decide(tx, attempt, is_right=True)
     remember_place(tx, user_id, network, now=now)
 
 
 def remember_place(tx: Transaction, user_id: str, network: str, *, now: datetime) -> None:
-    """Know from now on that the password of this account was right from this network."""
+    """Remember that this account was logged in to from this network."""
     tx.connection.execute(
         insert(LOGIN_PLACES)
         .values(user_id=user_id, place_hash=_hash(user_id, network), last_right_at=now)
@@ -123,13 +125,13 @@ def remember_place(tx: Transaction, user_id: str, network: str, *, now: datetime
 
 
 def forget_attempts(tx: Transaction, *, now: datetime) -> int:
-    """Forget some attempts to log in that no longer count; return how many."""
+    """Delete a batch of counters whose window has ended; return how many."""
     is_over = LOGIN_ATTEMPTS.c.window_started_at <= now - LOGIN_ATTEMPTS_WINDOW
     return bulk.delete_batch(tx, LOGIN_ATTEMPTS, is_over, by=LOGIN_ATTEMPTS.c.window_started_at)
 
 
 def forget_places(tx: Transaction, *, now: datetime) -> int:
-    """Forget some places from which nobody has logged in for long; return how many."""
+    """Delete a batch of networks from which nobody has logged in for long; return how many."""
     is_old = LOGIN_PLACES.c.last_right_at <= now - LOGIN_PLACE_LIFETIME
     return bulk.delete_batch(tx, LOGIN_PLACES, is_old, by=LOGIN_PLACES.c.last_right_at)
 

@@ -1,4 +1,4 @@
-"""The database queue: what each consumer was brought of each user, and what it needs again.
+"""The database queue: how far each consumer was brought each user's events, and redeliveries.
 
 Each consumer has its own progress, so that one that fails does not hold up another.
 """
@@ -43,7 +43,7 @@ _ADVANCE = _NEW.on_conflict_do_update(
     where=DELIVERIES.c.seq < _NEW.excluded.seq,
 )
 
-_ASK_AGAIN = (
+_REQUEST = (
     insert(REDELIVERIES)
     .from_select(
         ["consumer", "user_id", "seq", "requested_at"],
@@ -61,7 +61,7 @@ _ASK_AGAIN = (
 def behind(
     tx: Transaction, consumer: str, *, user_ids: Sequence[str] | None = None, limit: int
 ) -> dict[str, int]:
-    """Return users with events that the consumer was not brought, and how far it was.
+    """Return users with events that the consumer lacks, each with the last `seq` that it has.
 
     Of all users, or of `user_ids` alone; at most `limit`.
     """
@@ -74,7 +74,7 @@ def behind(
 
 
 def advance(tx: Transaction, consumer: str, reached: Mapping[str, int]) -> None:
-    """Record up to which `seq` the consumer was brought each user's events; never goes back."""
+    """Record up to which `seq` the consumer has each user's events; a lower one changes nothing."""
     users = sorted(reached)
     tx.connection.execute(
         _ADVANCE,
@@ -82,26 +82,26 @@ def advance(tx: Transaction, consumer: str, reached: Mapping[str, int]) -> None:
     )
 
 
-def ask_again(
-    tx: Transaction, consumer: str, wanted: Sequence[tuple[str, int]], *, now: datetime
+def request_redeliveries(
+    tx: Transaction, consumer: str, places: Sequence[tuple[str, int]], *, now: datetime
 ) -> None:
-    """Have events, each as (user id, seq), brought to the consumer again."""
-    if wanted:
-        users, seqs = zip(*wanted, strict=True)
+    """Request that events, each given as (user id, seq), are delivered to the consumer again."""
+    if places:
+        users, seqs = zip(*places, strict=True)
         tx.connection.execute(
-            _ASK_AGAIN, {"consumer": consumer, "users": users, "seqs": seqs, "now": now}
+            _REQUEST, {"consumer": consumer, "users": users, "seqs": seqs, "now": now}
         )
 
 
-def is_asked_much(tx: Transaction, consumer: str, *, most: int) -> bool:
-    """Say whether `most` events or more wait to be brought to the consumer again."""
+def has_many_redeliveries(tx: Transaction, consumer: str, *, most: int) -> bool:
+    """Say whether `most` events or more wait to be delivered to the consumer again."""
     waiting = select(REDELIVERIES.c.seq).where(REDELIVERIES.c.consumer == consumer).limit(most)
     count = select(func.count()).select_from(waiting.subquery())
     return tx.connection.execute(count).scalar_one() >= most
 
 
-def asked_again(tx: Transaction, consumer: str, *, limit: int) -> list[Event]:
-    """Return events that the consumer is to be brought again."""
+def redeliveries(tx: Transaction, consumer: str, *, limit: int) -> list[Event]:
+    """Return at most `limit` events that are to be delivered to the consumer again."""
     query = select(*events.COLUMNS).join(
         REDELIVERIES,
         and_(
@@ -113,8 +113,8 @@ def asked_again(tx: Transaction, consumer: str, *, limit: int) -> list[Event]:
     return events.read(tx, query, limit)
 
 
-def brought_again(tx: Transaction, consumer: str, user_id: str, seq: int) -> None:
-    """Record that an event that was asked for again has been brought."""
+def remove_redelivery(tx: Transaction, consumer: str, user_id: str, seq: int) -> None:
+    """Record that an event was delivered again as requested."""
     tx.connection.execute(
         REDELIVERIES.delete().where(
             REDELIVERIES.c.consumer == consumer,

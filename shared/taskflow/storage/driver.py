@@ -141,10 +141,10 @@ class Connection(pg8000.Connection):
         """Keep what PostgreSQL says, less the values that it quotes: errors are logged."""
         super().handle_ERROR_RESPONSE(data, context)
         error: Any = context.error
-        told = {key: words for key, words in error.args[0].items() if key in TELLING_FIELDS}
-        if told.get("C", "").startswith(DATA_EXCEPTION):
-            told["M"] = _QUOTED.sub('"…"', told.get("M", ""))
-        error.args = (told,)
+        fields = {key: words for key, words in error.args[0].items() if key in TELLING_FIELDS}
+        if fields.get("C", "").startswith(DATA_EXCEPTION):
+            fields["M"] = _QUOTED.sub('"…"', fields.get("M", ""))
+        error.args = (fields,)
 
     def cursor(self) -> "Cursor":
         """Return a cursor, as DB-API has it."""

@@ -332,8 +332,8 @@ class _Plan:
             yield select(tagged.cte("tagged").prefix_with("MATERIALIZED"))
         if self.recurring:
             recurring = TASKS.c.recurrence.is_not(None)
-            mine = TASKS.c.user_id == bindparam("user")
-            yield select(TASKS).where(mine, recurring).order_by(TASKS.c.id)
+            by_user = TASKS.c.user_id == bindparam("user")
+            yield select(TASKS).where(by_user, recurring).order_by(TASKS.c.id)
         for by, is_wanted in (
             ("due_date", self.is_after or self.is_before),
             ("priority", self.ranks),

@@ -62,7 +62,7 @@ def _words(error: BaseException) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Return an exception after what caused it, as Python shows them."""
+    """Yield the causes of an exception and then the exception, as Python shows them."""
     shown: list[BaseException] = []
     current: BaseException | None = error
     while current is not None and current not in shown:

@@ -42,14 +42,14 @@ class NewTask(TaskDraft):
 
     @property
     def series(self) -> RecurrenceDraft | None:
-        """Return what is asked for of a series, if anything is."""
+        """Return the series that the request asks for, or None."""
         if self.recurrence is None and self.recurrence_rule is not None:
             return RecurrenceDraft(recurrence_rule=self.recurrence_rule)
         return self.recurrence
 
     @property
     def needs_zone(self) -> bool:
-        """Say whether the user's zone has a say in what is created."""
+        """Say whether creating this depends on the user's zone."""
         return bool(self.series or self.reminders)
 
 

@@ -259,7 +259,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewEvent:
-    """What has happened, as the domain says it; the log gives it its `seq` and its place."""
+    """An event as the domain makes it; the log adds its `seq` and its hash."""
 
     event_type: EventType
     user_id: str

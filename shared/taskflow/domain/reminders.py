@@ -120,7 +120,7 @@ class Reminder:
 
     @property
     def is_relative(self) -> bool:
-        """Say whether it moves with the task's due date, and is copied to occurrences."""
+        """Whether the reminder moves with its task's due date, and is copied to occurrences."""
         return self.before_due is not None and not self.is_removed
 
     @property
@@ -136,7 +136,7 @@ class Reminder:
 
 @dataclass(frozen=True, slots=True)
 class Triggered:
-    """What a reminder whose time has come makes: itself afterwards, and what its user gets."""
+    """A reminder that has been sent, its notification, and the events of both."""
 
     reminder: Reminder
     notification: Notification
@@ -272,7 +272,7 @@ def are_affected(before: Task, after: Task) -> bool:
 def snooze(
     reminder: Reminder, task: Task, wanted: Snooze, *, now: datetime
 ) -> tuple[Reminder, Sequence[NewEvent]]:
-    """Remind again later; at the same time as before is no change.
+    """Move a reminder to a later time; the time that it has already is no change.
 
     Raises InvalidContent for a time past, and TaskIsClosed.
     """
@@ -328,7 +328,7 @@ def lead_time_of(reminders: Sequence[Reminder]) -> timedelta:
 
 
 def _is_same(other: Reminder, reminder: Reminder) -> bool:
-    """Say whether a new reminder is one that is there: `P1D` and `PT24H` part with the due date."""
+    """Say whether two reminders are the same: `P1D` and `PT24H` part when the due date moves."""
     lengths = {one.before_due for one in (other, reminder)} - {None}
     will_part = len(lengths) > 1 and not other.is_snoozed
     return other.remind_at == reminder.remind_at and not will_part

@@ -63,7 +63,7 @@ class Replay:
 
 
 def differing_fields(rebuilt: TaskState, live: Task) -> list[str]:
-    """Name the fields in which a rebuilt task is not as the live one."""
+    """Return the names of the fields in which a rebuilt task differs from the live one."""
     there: JsonObject = {
         **tasks.represent(live),
         DELETED_AT: None if live.deleted_at is None else rfc3339(live.deleted_at),

@@ -201,7 +201,7 @@ class Task:
 
     @property
     def recurs(self) -> bool:
-        """Say whether occurrences are to be made: completing it does not end a series."""
+        """Whether occurrences are to be made; completing the task does not end its series."""
         is_kept = self.deleted_at is None and self.status is not Status.CANCELLED
         return self.recurrence is not None and is_kept
 
@@ -309,7 +309,7 @@ def set_due_date(task: Task, due_date: datetime | None, *, now: datetime) -> Cha
 
 
 def delete(task: Task, *, now: datetime) -> Changed:
-    """Put the task away; it can be restored."""
+    """Mark a task as deleted; it can be restored."""
     return recorded(EventType.TASK_DELETED, task, {"deleted_at": now}, now=now)
 
 
@@ -408,7 +408,7 @@ def _changed(event_type: ChangeType, task: Task, fields: JsonObject, *, now: dat
 
 
 def recorded(event_type: ChangeType, task: Task, fields: JsonObject, *, now: datetime) -> Changed:
-    """Give fields of a task new values, with the event that says so.
+    """Return a task with new values of fields, and the event that records them.
 
     Where that makes its series begin or end, the next occurrence follows.
     """
@@ -417,7 +417,7 @@ def recorded(event_type: ChangeType, task: Task, fields: JsonObject, *, now: dat
 
 
 def changed(task: Task, fields: JsonObject, *, now: datetime) -> tuple[Task, TaskChanged]:
-    """Give fields of a task new values as `recorded` does; return what its event will say too."""
+    """Return a task with new values of fields, as `recorded` does, and the data of its event."""
     after = replace(task, **fields, updated_at=now, version=task.version + 1)
     if after.recurs != task.recurs and "next_occurrence" not in fields:
         # A series that goes on does so from now: nothing is made up for.

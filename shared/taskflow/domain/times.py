@@ -113,12 +113,12 @@ class Duration:
 
     @property
     def nominal_s(self) -> int:
-        """How many seconds it lasts where no clock changes."""
+        """The seconds that the duration lasts where no clock changes."""
         return self.days * DAY_S + self.seconds
 
     @property
     def longest(self) -> timedelta:
-        """How long it lasts at most, in whatever zone."""
+        """How long the duration lasts at most, in any zone."""
         nominal = timedelta(seconds=self.nominal_s)
         return nominal + _CLOCKS_GO_BACK_MAX if self.days else nominal
 

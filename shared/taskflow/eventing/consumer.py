@@ -52,7 +52,7 @@ class Consumer(Subscriber):
         *,
         starts: Starts,
     ) -> None:
-        """Take what `event_function` says."""
+        """Make the consumer that `event_function` declares."""
         super().__init__(name_of(handler))
         self.topics = topics
         self.types = frozenset(event_type.value for event_type in types)
@@ -62,7 +62,7 @@ class Consumer(Subscriber):
         self.group_commit = Resource(lambda: GroupCommit(self._share))
 
     def receive(self, attributes: dict[str, str], body: bytes) -> str:
-        """Have the effect, unless the event is of another type or was claimed before."""
+        """Handle the event, unless its type is not taken or the event was claimed before."""
         event = envelope.read(attributes, body)
         if event.event_type not in self.types:
             return "not-taken"

@@ -53,12 +53,12 @@ class Shift:
     """How long one run of a cron function goes on: for its time, or until its process is to end."""
 
     def __init__(self, lasts_s: float) -> None:
-        """Begin a shift of so many seconds."""
+        """Begin a shift of `lasts_s` seconds."""
         self._ends_s = clock.monotonic_s() + lasts_s
         self._commits_seen = commits().count()
 
     def is_over(self) -> bool:
-        """Say whether to begin nothing more."""
+        """Say whether the run is to begin no more work."""
         return draining().is_set() or clock.monotonic_s() >= self._ends_s
 
     def rest(self, seconds: float) -> None:
@@ -66,7 +66,7 @@ class Shift:
         draining().wait(max(0.0, min(seconds, self._ends_s - clock.monotonic_s())))
 
     def rest_until_commit(self, least_s: float, most_s: float) -> None:
-        """Wait for so long at least, and then for a commit since the last such rest ended.
+        """Wait `least_s`, and then for a commit since the last such rest ended, `most_s` in all.
 
         Not beyond the end of the shift; where this process is not notified of every commit, only
         for `least_s`.
@@ -93,13 +93,13 @@ class CronFunction(Subscriber):
     kind = "cron"
 
     def __init__(self, handler: Handler, every_min: int) -> None:
-        """Take what `cron_function` says."""
+        """Make the cron function that `cron_function` declares."""
         super().__init__(name_of(handler))
         self.every_min = every_min
         self._handler = handler
 
     def receive(self, attributes: dict[str, str], body: bytes) -> str:
-        """Do what is due, whatever the tick says."""
+        """Run the handler, whatever the data of the tick."""
         del body
         tick = attributes.get("id", "tick")[:100]
         self._handler(Cause(correlation_id=tick, traceparent="", actor=self.name, origin="cron"))

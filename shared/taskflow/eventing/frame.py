@@ -49,11 +49,11 @@ class Subscriber:
     kind: ClassVar[str]
 
     def __init__(self, name: str) -> None:
-        """Name it after its function's folder."""
+        """Name the subscriber after its function's folder."""
         self.name = name
 
     def receive(self, attributes: dict[str, str], body: bytes) -> str:
-        """Do the work of one delivery and say what came of it; raise what went wrong."""
+        """Process one delivery and return its outcome; raise its error."""
         raise NotImplementedError
 
     def answer(self, request: Request) -> Response:

@@ -23,7 +23,7 @@ def declared() -> Mapping[str, Consumer]:
 
 
 def start_all(cause: Cause) -> Mapping[str, Start]:
-    """Have every consumer begin, if it has not before; return where each of them does."""
+    """Record where each consumer begins, unless that is recorded; return it by consumer."""
     return {
         name: run(
             lambda tx, one=one: consumer_store.start(tx, one.name, one.starts, now=clock.now()),

@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 class EndedSessions:
-    """What a process knows of the sessions that have ended."""
+    """The ids of ended sessions, as far as this process has read them."""
 
     def __init__(self) -> None:
         """Know of none, and read which have ended at the first look."""

@@ -201,12 +201,12 @@ class Endpoint:
 
     @cached_property
     def shows_tags(self) -> bool:
-        """Say whether what it is about has an entity tag, which conditions are held against."""
+        """Whether the resource has an entity tag, with which conditions are compared."""
         return Conditions in self.parameters.values()
 
     @cached_property
     def stores_answers(self) -> bool:
-        """Say whether a second request with the same Idempotency-Key gets the first one's answer.
+        """Whether a second request with the same Idempotency-Key gets the first one's answer.
 
         Not where that holds a secret, which is not to be stored.
         """
@@ -215,7 +215,7 @@ class Endpoint:
 
     @cached_property
     def takes_conditions(self) -> bool:
-        """Say whether it heeds If-Match and If-None-Match (RFC 9110, 13)."""
+        """Whether the endpoint heeds If-Match and If-None-Match (RFC 9110, 13)."""
         changes = any(answer.status != HTTPStatus.CREATED for answer in self.answers)
         is_undone = self.transaction is not None and not self.is_safe and changes
         return self.shows_tags or is_undone
@@ -295,7 +295,7 @@ def _signature(handler: Handler) -> tuple[Mapping[str, Any], Any]:
 
 
 def _summary(function: Callable[..., object]) -> str:
-    """Return what the docstring of a function's module says after what wakes it."""
+    """Return the part of the docstring of a function's module that comes after its route."""
     docstring = " ".join((getattr(function, "__globals__", {}).get("__doc__") or "").split())
     return docstring.partition(": ")[2].rstrip(".")
 

@@ -34,7 +34,7 @@ def key_of(request: Request) -> str | None:
 
 
 def once(tx: Transaction, key: str, fingerprint: bytes, work: Callable[[], Response]) -> Response:
-    """Do the work and store its 2xx answer under the key, or give the answer stored before.
+    """Do the work and store its 2xx answer under the key, or return the answer stored before.
 
     A repeat that comes while the first still runs waits for it. Raises Problem 409 where that
     takes too long, 422 where the key was used for another request.

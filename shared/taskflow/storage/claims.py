@@ -46,7 +46,7 @@ def claim(
 
 
 def forget_old(tx: Transaction, *, now: datetime) -> int:
-    """Forget some claims that no redelivery can ask for any more; return how many."""
+    """Delete a batch of claims that no redelivery can need any more; return how many."""
     return bulk.delete_batch(tx, CLAIMS, CLAIMS.c.claimed_at <= now - KEPT, by=CLAIMS.c.claimed_at)
 
 

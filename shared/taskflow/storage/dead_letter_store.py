@@ -90,7 +90,7 @@ def lock(tx: Transaction, letter_id: UUID) -> DeadLetter:
 
 
 def set_state(tx: Transaction, letter_id: UUID, state: str) -> None:
-    """Say what became of a dead letter: `resent` or `discarded`."""
+    """Record that a dead letter was `resent` or `discarded`."""
     tx.connection.execute(
         DEAD_LETTERS.update().where(DEAD_LETTERS.c.id == letter_id).values(state=state)
     )
@@ -118,7 +118,7 @@ def list_of(
 
 
 def forget_old(tx: Transaction, *, now: datetime) -> int:
-    """Forget some of what has lain here for longer than we promise; return how many."""
+    """Delete a batch of dead letters that are kept as long as promised; return how many."""
     return bulk.delete_batch(
         tx, DEAD_LETTERS, DEAD_LETTERS.c.received_at <= now - KEPT, by=DEAD_LETTERS.c.received_at
     )

@@ -78,7 +78,7 @@ def claim(
 
 
 def forget_old(tx: Transaction, *, now: datetime) -> int:
-    """Forget some keys that are too old, whoever's they are; return how many."""
+    """Delete a batch of expired keys of all users; return how many."""
     return bulk.delete_batch(
         tx,
         IDEMPOTENCY_KEYS,

@@ -154,7 +154,7 @@ def take_ticket(tx: Transaction, ticket: str, *, now: datetime) -> Ticket | None
 
 
 def forget_tokens(tx: Transaction, *, now: datetime) -> int:
-    """Forget some refresh tokens that have expired; return how many."""
+    """Delete a batch of expired refresh tokens; return how many."""
     return bulk.delete_batch(
         tx, REFRESH_TOKENS, REFRESH_TOKENS.c.expires_at <= now, by=REFRESH_TOKENS.c.expires_at
     )
@@ -170,7 +170,7 @@ def forget_sessions(tx: Transaction, *, now: datetime) -> int:
 
 
 def forget_tickets(tx: Transaction, *, now: datetime) -> int:
-    """Forget some socket tickets that have expired; return how many."""
+    """Delete a batch of expired socket tickets; return how many."""
     return bulk.delete_batch(
         tx, SOCKET_TICKETS, SOCKET_TICKETS.c.expires_at <= now, by=SOCKET_TICKETS.c.expires_at
     )

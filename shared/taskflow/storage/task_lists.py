@@ -167,7 +167,7 @@ def _rows(tx: Transaction, query: Tasks, values: Mapping[str, Any]) -> list[tupl
 
 @dataclass(frozen=True, slots=True)
 class _Selection:
-    """What one filter leaves over: how many there are, and those of them that are wanted."""
+    """The tasks that pass one filter: their number, and those of them that pass all filters."""
 
     count: Select[int]
     rows: Tasks

@@ -1,4 +1,4 @@
-"""Transactions: one connection, one cause, and a word to whoever listens once it has committed."""
+"""Transactions: one connection and one cause each; listeners are notified of the commit."""
 
 import random
 import time

@@ -1,4 +1,4 @@
-"""How events come to a function, and how it says what became of them: one module per transport."""
+"""How a function reads deliveries and answers them: one module for each transport."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

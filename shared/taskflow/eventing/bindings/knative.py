@@ -105,7 +105,7 @@ ERROR_MAX_BYTES = 1024
 
 
 def failure_attributes(consumer: str, answer: Answer) -> dict[str, str]:
-    """Return what a source adds to an event that this consumer's last answer made a dead letter."""
+    """Return the attributes that a source adds to a dead letter, from the last answer."""
     return {
         ERROR_DESTINATION: f"http://{consumer}/",
         ERROR_CODE: str(answer.status or ""),

@@ -14,7 +14,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 .DELETE_ON_ERROR:
 # Two targets must not install into .venv at the same time.
 .NOTPARALLEL:
-.PHONY: help up test check soak bench docs format lock clean kafka
+.PHONY: help up test check soak bench docs format lock clean kafka pgbouncer
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,7 +23,7 @@ help: ## Say what can be made
 up: .venv/runtime.stamp ## Run all of TaskFlow on this machine, until Ctrl-C
 	@.venv/bin/taskflow up
 
-test: .venv/dev.stamp kafka ## Run the tests
+test: .venv/dev.stamp kafka pgbouncer ## Run the tests
 	@.venv/bin/pytest -n auto --dist loadfile
 
 check: .venv/dev.stamp ## Check format, style, types and who imports what
@@ -38,6 +38,10 @@ soak: .venv/dev.stamp kafka ## Run the long tests under load
 # Has what the tests' broker takes: a Java and, in a cache, Kafka's jars.
 kafka: .venv/dev.stamp
 	@.venv/bin/python -m tests.support.kafka.installation
+
+# Has the pooler that the tests start.
+pgbouncer: .venv/dev.stamp
+	@.venv/bin/python -m tests.support.database.pgbouncer
 
 bench: .venv/dev.stamp ## Measure
 	@.venv/bin/python -m benchmarks

@@ -14,6 +14,7 @@ from taskflow.eventing import Shift
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage.migrations import runner
 from tests.support.data.accounts import SignedIn, a_user
+from tests.support.database.pgbouncer import PgBouncer, a_pooler
 from tests.support.kafka import broker as brokers
 from tests.support.kafka.broker import Broker, ExternalBroker
 from tests.support.kafka.settings import KafkaSettings, kafka_settings, using
@@ -57,6 +58,13 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Generator[EmbeddedPost
     runner.apply()
     yield postgres
     postgres.stop()
+
+
+@pytest.fixture(scope="session")
+def pooler(database: EmbeddedPostgres) -> Generator[PgBouncer]:
+    """Start a pooler in front of the PostgreSQL of the run."""
+    with a_pooler(database) as started:
+        yield started
 
 
 @pytest.fixture

@@ -1,15 +1,14 @@
 """The jars of Apache Kafka: Maven resolves them once, and a cache keeps them between runs."""
 
 import hashlib
-import os
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from taskflow import config
+from tests.support.processes.debian_packages import CannotProvide, install, run
 
 POM = Path(__file__).with_name("pom.xml")
 JAVA_MIN = 17
@@ -19,10 +18,6 @@ NEEDED = (
     f" install them (on Debian and Ubuntu: apt-get install {' '.join(DEBIAN_PACKAGES.values())}),"
     " or name a running broker: KAFKA_BOOTSTRAP_SERVERS=host:port"
 )
-
-
-class CannotProvide(Exception):
-    """No Kafka can be started; the message says what to install, or what the installer said."""
 
 
 def provide() -> Path:
@@ -37,7 +32,10 @@ def provide() -> Path:
     if not folder.exists() and shutil.which("mvn") is None:
         missing.append("mvn")
     if missing:
-        _install([DEBIAN_PACKAGES[program] for program in missing])
+        packages = [DEBIAN_PACKAGES[program] for program in missing]
+        install(packages, purpose="the tests' Apache Kafka", needed=NEEDED)
+        if not _has_java():
+            raise CannotProvide(NEEDED)
     if not folder.exists():
         _resolve(folder)
     return folder
@@ -57,16 +55,6 @@ def _has_java() -> bool:
     return found is not None and int(found[1]) >= JAVA_MIN
 
 
-def _install(packages: Sequence[str]) -> None:
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise CannotProvide(NEEDED)
-    print(f"Installing {' and '.join(packages)} for the tests' Apache Kafka (once)", flush=True)
-    _run("apt-get", "update", "-qq")
-    _run("apt-get", "install", "-qq", "--yes", "--no-install-recommends", *packages)
-    if not _has_java():
-        raise CannotProvide(NEEDED)
-
-
 def _resolve(folder: Path) -> None:
     print("Fetching an Apache Kafka for the tests (once; about a minute)", flush=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -74,27 +62,14 @@ def _resolve(folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix="kafka-new-") as unfinished:
         jars = Path(unfinished) / "jars"
         options = ["--batch-mode", "--quiet", "--strict-checksums", "--file", str(POM)]
-        _run("mvn", *options, "dependency:copy-dependencies", f"-DoutputDirectory={jars}")
+        goal = "dependency:copy-dependencies"
+        run("mvn", *options, goal, f"-DoutputDirectory={jars}", needed=NEEDED)
         try:
             jars.rename(folder)
         except OSError:
             # Another run was there first, with the same.
             if not folder.exists():
                 raise
-
-
-def _run(*command: str) -> None:
-    ran = subprocess.run(
-        command,
-        env={**config.environment(), "DEBIAN_FRONTEND": "noninteractive"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    if ran.returncode != 0:
-        raise CannotProvide(f"{NEEDED}\n{command[0]} said:\n{ran.stdout}")
 
 
 if __name__ == "__main__":

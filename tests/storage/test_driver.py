@@ -6,9 +6,10 @@
 import io
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -32,6 +33,12 @@ FAILING = {
     "on a unique index": ("INSERT INTO scratch VALUES (%s)", (1,), "23505"),
     "without parameters": ("SELECT 1 / 0", (), "22012"),
 }
+
+
+PRIVATE_NAMES = (
+    "_client_encoding _in_transaction _sock _usock _backend_key_data py_types handle_messages"
+)
+SETTINGS = {"statement_timeout": "1234", "lock_timeout": "567"}
 
 
 class CountingSocket(socket.socket):
@@ -85,7 +92,7 @@ def _connect(server: EmbeddedPostgres, timeout_s: float | None = None) -> driver
 
 
 def _connect_counting(
-    server: EmbeddedPostgres, kind: type[pg8000.Connection]
+    server: EmbeddedPostgres, kind: Callable[..., pg8000.Connection]
 ) -> tuple[pg8000.Connection, CountingSocket]:
     counting = CountingSocket(socket.AF_UNIX)
     counting.connect(str(sqlalchemy.make_url(server.url).query["unix_sock"]))
@@ -136,7 +143,7 @@ def test_pg8000_still_has_the_private_names_that_the_driver_uses(
     missing = [
         f"{type(owner).__name__}.{name}"
         for owner, names in (
-            (connection, "_client_encoding _in_transaction _sock _usock py_types handle_messages"),
+            (connection, PRIVATE_NAMES),
             (cursor, "_c _context _row_iter _input_oids"),
             (Context(""), "rows error"),
         )
@@ -412,14 +419,47 @@ def test_an_isolation_level_holds_for_its_connection(engine: Engine) -> None:
     assert level == "serializable"
 
 
-def test_startup_settings_hold_for_every_connection(server: EmbeddedPostgres) -> None:
-    engine = driver.engine(server.url, startup_params={"statement_timeout": "1234"})
+@pytest.mark.parametrize(
+    ("first", "args"),
+    [("SELECT 1", ()), ("SELECT %s::integer", (1,)), ("COPY scratch TO STDOUT", None)],
+)
+def test_local_settings_hold_for_a_transaction_and_cost_no_round_trip(
+    server: EmbeddedPostgres, first: str, args: tuple[object, ...] | None
+) -> None:
+    connection, counting = _connect_counting(
+        server, partial(driver.Connection, local_settings=SETTINGS)
+    )
+    cursor = connection.cursor()
 
-    with engine.connect() as connection:
-        timeout = connection.execute(text("SHOW statement_timeout")).scalar_one()
+    if args is None:
+        cursor.execute(first, (), stream=io.BytesIO())
+    else:
+        cursor.execute(first, args)
+        assert counting.trips == 1
+    inside = [_shown(cursor, name) for name in SETTINGS]
+    connection.commit()
+    connection.autocommit = True
+    outside = [_shown(cursor, name) for name in SETTINGS]
 
-    assert timeout == "1234ms"
-    engine.dispose()
+    assert inside == ["1234ms", "567ms"]
+    assert outside == ["0", "0"]
+    connection.close()
+
+
+def test_a_local_setting_that_is_refused_refuses_the_transaction(server: EmbeddedPostgres) -> None:
+    connection, _ = _connect_counting(
+        server, partial(driver.Connection, local_settings={"lock_timeout": "soon"})
+    )
+
+    with pytest.raises(pg8000.ProgrammingError, match="22023"):
+        connection.cursor().execute("INSERT INTO scratch VALUES (%s)", (9,))
+
+    connection.close()
+
+
+def _shown(cursor: pg8000.Cursor, name: str) -> str:
+    cursor.execute(f"SHOW {name}")
+    return str(next(iter(cursor.fetchall()))[0])
 
 
 def test_rows_are_copied_in_and_out_by_a_stream(connection: driver.Connection) -> None:

@@ -126,7 +126,7 @@ def test_a_read_only_database_is_an_outage_and_is_reported(
     database: EmbeddedPostgres,
 ) -> None:
     read_only = driver.engine(
-        database.url, startup_params={"default_transaction_read_only": "on"}, poolclass=NullPool
+        database.url, local_settings={"transaction_read_only": "on"}, poolclass=NullPool
     )
     assert state() == "ok"
     with engine.replaced_by(read_only):

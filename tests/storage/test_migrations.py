@@ -295,7 +295,7 @@ def _assert_someone_waits_for(at_least_s: float) -> None:
 def _assert_a_migrator_has_waited_for(at_least_s: float) -> None:
     connected = _all(
         "SELECT extract(epoch FROM max(clock_timestamp() - backend_start)) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND query LIKE '%pg_try_advisory_lock%'"
+        " WHERE datname = current_database() AND query LIKE '%pg_try_advisory_xact_lock%'"
         " AND pid <> pg_backend_pid()"
     )
     assert connected != [None]

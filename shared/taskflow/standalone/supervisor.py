@@ -30,6 +30,7 @@ from taskflow.standalone.processes import (
 )
 from taskflow.storage import DatabaseUnavailable, LockTimeout, connections_max
 from taskflow.storage.migrations import runner
+from taskflow.storage.migrations.autocommit import NeedsDirectConnection
 from taskflow.storage.migrations.runner import MigrationOutOfPhase, SchemaIsNewer
 
 READY_WITHIN_S = 30
@@ -67,6 +68,7 @@ PROBLEMS = (
     LockTimeout,
     MigrationOutOfPhase,
     SchemaIsNewer,
+    NeedsDirectConnection,
     BrokerUnavailable,
     TopicsDiffer,
     KafkaStoppedAnswering,

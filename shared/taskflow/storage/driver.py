@@ -51,23 +51,28 @@ def _message(code: bytes, *parts: bytes) -> bytes:
 
 
 # The messages of PostgreSQL's "Message Formats"; b"\0" alone is the unnamed statement or portal.
-_BEGIN = "begin transaction;"
+_BEGIN = "begin transaction"
 _DESCRIBE_PORTAL = _message(b"D", b"P\0")
 _EXECUTE = _message(b"E", b"\0", _int32(0))
 _SYNC = _message(b"S")
 _NULL = _int32(-1)
-_BEGIN_FIRST = (
-    _message(b"P", b"\0", _BEGIN.encode(), b"\0", bytes(2)) + _message(b"B", bytes(8)) + _EXECUTE
-)
+
+
+def _unanswered(statement: str) -> bytes:
+    """Return the messages of a statement without parameters and rows."""
+    parse = _message(b"P", b"\0", statement.encode(), b"\0", bytes(2))
+    return parse + _message(b"B", bytes(8)) + _EXECUTE
 
 
 def engine(
     url: str,
     *,
-    startup_params: Mapping[str, str] | None = None,
+    local_settings: Mapping[str, str] | None = None,
     **options: Any,  # noqa: ANN401 SQLAlchemy's own, which it checks
 ) -> Engine:
-    """Make an engine on these connections; `startup_params` are PostgreSQL settings of each.
+    """Make an engine on these connections; `local_settings` are PostgreSQL's for each transaction.
+
+    They are not asked for as a connection starts: a pooler refuses to, or ignores it.
 
     Of libpq's parameters in the URL, `sslmode` is understood; `prefer` and `allow` as `disable`.
     Others, such as the `channel_binding` of some providers, are passed over. Raises ValueError for
@@ -84,7 +89,7 @@ def engine(
         # pg8000 refuses to connect with a parameter that it does not know.
         target.set(query={name: target.query[name] for name in PASSED_ON if name in target.query}),
         connect_args={
-            "startup_params": dict(startup_params or {}),
+            "local_settings": dict(local_settings or {}),
             # PostgreSQL has no TLS on Unix sockets: asking for it would be a trip for nothing.
             "ssl_context": False if "unix_sock" in target.query else _ssl_context(str(ssl_mode)),
         },
@@ -136,6 +141,30 @@ class Connection(pg8000.Connection):
     """
 
     _client_encoding: str
+    _backend_key_data: bytes
+
+    def __init__(
+        self,
+        *args: Any,  # noqa: ANN401 - pg8000's own
+        local_settings: Mapping[str, str] | None = None,
+        **options: Any,  # noqa: ANN401 - pg8000's own
+    ) -> None:
+        """Connect; `local_settings` are set as each transaction begins."""
+        settings = [
+            f"set local {name} = '{value}'" for name, value in (local_settings or {}).items()
+        ]
+        self._begin = ";".join((_BEGIN, *settings))
+        self._begin_first = b"".join(map(_unanswered, (_BEGIN, *settings)))
+        super().__init__(*args, **options)
+
+    @property
+    def started_with(self) -> int:
+        """The number of the process that PostgreSQL, or a pooler, named as the connection began."""
+        return int.from_bytes(self._backend_key_data[:4], "big")
+
+    def begin(self) -> None:
+        """Begin a transaction by itself."""
+        self.execute_simple(self._begin)
 
     def handle_ERROR_RESPONSE(self, data: bytes, context: Context) -> None:  # noqa: N802 - pg8000's name
         """Keep what PostgreSQL says, less the values that it quotes: errors are logged."""
@@ -176,11 +205,11 @@ class Connection(pg8000.Connection):
     def execute_first(self, statement: str, vals: Sequence[object], oids: Sequence[int]) -> Context:
         """Begin a transaction and run its first statement, which is skipped if BEGIN fails."""
         if vals:
-            messages = _BEGIN_FIRST + self._extended_query(statement, vals, oids)
+            messages = self._begin_first + self._extended_query(statement, vals, oids)
         else:
             # A simple query may be several statements. The price of sending BEGIN as one of
-            # them is that the position in a syntax error counts it.
-            messages = self._query(_BEGIN + statement)
+            # them is that the position in a syntax error counts it and the settings.
+            messages = self._query(f"{self._begin};{statement}")
         return self._exchange(statement, messages)
 
     def _query(self, statement: str) -> bytes:
@@ -239,11 +268,16 @@ class Cursor(pg8000.Cursor):
     ) -> "Cursor":
         """Run a statement, in a new transaction where none is open and autocommit is off."""
         connection = self._c
-        if connection is None or stream is not None:
+        if connection is None:
+            return super().execute(operation, args, stream)
+        begins = not (connection._in_transaction or connection.autocommit)  # noqa: SLF001 as pg8000
+        if stream is not None:
+            if begins:
+                connection.begin()
             return super().execute(operation, args, stream)
         try:
             statement = _numbered(operation) if args else operation
-            if not (connection._in_transaction or connection.autocommit):  # noqa: SLF001 as pg8000
+            if begins:
                 context = connection.execute_first(statement, args, self._input_oids)
             elif args:
                 context = connection.execute_unnamed(statement, args, self._input_oids)

@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, NullPool, text
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -49,6 +49,8 @@ _CONNECTIONS_MAX = text("""
         (SELECT nullif(datconnlimit, -1) FROM pg_database WHERE datname = current_database())
     )::int
 """)
+
+_BACKEND = text("SELECT pg_backend_pid()")
 
 _SNAPSHOT = text("SELECT CAST(pg_current_snapshot() AS text)")
 
@@ -95,30 +97,50 @@ def on_commit(listener: Listener) -> None:
 @resource(close=Engine.dispose)
 def engine() -> Engine:
     """Return this process's engine. Raises InvalidSetting."""
-    settings = config.settings()
-    if settings.database_url is None:
+    return _limited(
+        LOCK_TIMEOUT_MS,
+        STATEMENT_TIMEOUT_MS,
+        IDLE_IN_TRANSACTION_TIMEOUT_MS,
+        pool_size=config.settings().database_pool_size,
+        max_overflow=0,
+        pool_timeout=_POOL_TIMEOUT_S,
+    )
+
+
+@contextmanager
+def connection_apart(
+    *, lock_timeout_ms: int = 0, idle_in_transaction_timeout_ms: int = 0
+) -> Generator[Connection]:
+    """Open a connection for the block, beside the pool, whose statements may take any time.
+
+    A limit of 0 is none. Raises InvalidSetting, and DBAPIError of what happens in the block.
+    """
+    apart = _limited(lock_timeout_ms, 0, idle_in_transaction_timeout_ms, poolclass=NullPool)
+    try:
+        with apart.connect() as connection:
+            yield connection
+    finally:
+        apart.dispose()
+
+
+def _limited(lock_ms: int, statement_ms: int, idle_ms: int, **options: Any) -> Engine:  # noqa: ANN401 - SQLAlchemy's
+    """Make an engine whose transactions have these limits, 0 for none. Raises InvalidSetting."""
+    url = config.settings().database_url
+    if url is None:
         message = "DATABASE_URL: is needed to reach PostgreSQL"
         raise config.InvalidSetting(message)
+    limits_ms = {
+        "lock_timeout": lock_ms,
+        "statement_timeout": statement_ms,
+        "idle_in_transaction_session_timeout": idle_ms,
+    }
+    local_settings = {name: str(ms) for name, ms in limits_ms.items()}
     try:
-        return _connected_by(settings.database_url, settings.database_pool_size)
+        return driver.engine(url, local_settings=local_settings, **options)
     except ValueError:
         # What it says may hold the password.
         message = "DATABASE_URL: is not like postgresql://user:password@host/taskflow"
         raise config.InvalidSetting(message) from None
-
-
-def _connected_by(url: str, pool_size: int) -> Engine:
-    return driver.engine(
-        url,
-        startup_params={
-            "lock_timeout": str(LOCK_TIMEOUT_MS),
-            "statement_timeout": str(STATEMENT_TIMEOUT_MS),
-            "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_TIMEOUT_MS),
-        },
-        pool_size=pool_size,
-        max_overflow=0,
-        pool_timeout=_POOL_TIMEOUT_S,
-    )
 
 
 def connections_of_one_user() -> int:
@@ -200,6 +222,15 @@ def connections_max() -> int:
     """
     with translated(), engine().connect() as connection:
         return connection.execute(_CONNECTIONS_MAX).scalar_one()
+
+
+def is_pooled(connection: Connection) -> bool:
+    """Say whether a pooler is in between, or a proxy: not PostgreSQL itself has let us in.
+
+    It names a process of its own as a connection starts, to have a statement cancelled by.
+    """
+    driven = cast("driver.Connection", connection.connection.dbapi_connection)
+    return connection.execute(_BACKEND).scalar_one() != driven.started_with
 
 
 def _announce(tx: Transaction) -> None:

@@ -6,6 +6,8 @@ still runs (it adds); one marked `after-deploy` takes away what only the old cod
 
 import logging
 import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +18,12 @@ from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from taskflow.storage.transactions import engine, is_lock_timeout, translated
+from taskflow.storage.transactions import (
+    IDLE_IN_TRANSACTION_TIMEOUT_MS,
+    connection_apart,
+    is_lock_timeout,
+    translated,
+)
 
 Phase = Literal["before-deploy", "after-deploy"]
 
@@ -50,31 +57,37 @@ def apply(phase: Phase | None = None) -> list[str]:
     DatabaseUnavailable, LockTimeout.
     """
     applied: list[str] = []
-    with translated(), engine().connect() as connection:
-        # Another migrator, or a large table, may take longer than a request is allowed to.
-        connection.execute(text("SET lock_timeout = 0; SET statement_timeout = 0"))
-        _wait_for_others(connection)
-        try:
-            for script in _pending(connection, phase):
-                _apply_one(connection, script)
-                applied.append(script.revision)
-        finally:
-            connection.rollback()
-            # The connection goes back to the pool, and must not take these along.
-            connection.execute(text("RESET lock_timeout; RESET statement_timeout"))
-            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _ONE_MIGRATOR})
-            connection.commit()
+    with (
+        translated(),
+        _only_migrator() as check,
+        connection_apart(
+            lock_timeout_ms=LOCK_WAIT_MS,
+            idle_in_transaction_timeout_ms=IDLE_IN_TRANSACTION_TIMEOUT_MS,
+        ) as connection,
+    ):
+        for script in _pending(connection, phase):
+            check()
+            _apply_one(connection, script)
+            applied.append(script.revision)
     return applied
 
 
-def _wait_for_others(connection: Connection) -> None:
-    # Not in a statement that waits: its snapshot is what an index that is being made by the other
-    # migrator, CONCURRENTLY, would wait for in its turn.
-    acquire = text("SELECT pg_try_advisory_lock(:key)")
-    while not connection.execute(acquire, {"key": _ONE_MIGRATOR}).scalar_one():
-        connection.rollback()
-        time.sleep(_LOOK_S)
-    connection.commit()
+@contextmanager
+def _only_migrator() -> Generator[Callable[[], object]]:
+    """Wait until no other migrator is at work, and keep others waiting for the length of the block.
+
+    Yields what raises DBAPIError where that has been lost. The lock is that of a transaction on a
+    connection of its own: a session's would be lost, or left behind, where a pooler shares
+    connections between transactions. Between its statements it has no snapshot, which an index
+    that is made CONCURRENTLY would wait for.
+    """
+    with connection_apart() as holder:
+        # Not in a statement that waits, for that has a snapshot as long as it waits.
+        acquire = text("SELECT pg_try_advisory_xact_lock(:key)")
+        while not holder.execute(acquire, {"key": _ONE_MIGRATOR}).scalar_one():
+            holder.rollback()
+            time.sleep(_LOOK_S)
+        yield lambda: holder.execute(text("SELECT 1"))
 
 
 def _pending(connection: Connection, phase: Phase | None) -> list[Script]:
@@ -110,8 +123,6 @@ def _pending(connection: Connection, phase: Phase | None) -> list[Script]:
 
 def _apply_one(connection: Connection, script: Script) -> None:
     for attempt in range(1, ATTEMPTS + 1):
-        connection.execute(text(f"SET lock_timeout = {LOCK_WAIT_MS}"))
-        connection.commit()
         try:
             command.upgrade(_config(connection), script.revision)
         except DBAPIError as failed:

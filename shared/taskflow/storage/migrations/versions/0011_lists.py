@@ -4,6 +4,7 @@ from alembic import op
 from sqlalchemy import Connection, text
 
 from taskflow.storage.collation import sort_key
+from taskflow.storage.migrations.autocommit import commit
 
 revision = "0011_lists"
 down_revision = "0009_ended_sessions"
@@ -51,16 +52,15 @@ WHERE tasks.id = given.id AND tasks.title = given.title AND tasks.id BETWEEN :fi
 
 def upgrade() -> None:
     """Make the column, fill it, make the indexes; each step by itself, for all may take long."""
-    with op.get_context().autocommit_block():
-        op.execute("ALTER TABLE tasks ADD COLUMN IF NOT EXISTS title_key bytea NOT NULL DEFAULT ''")
-        _give_keys(op.get_bind())
-        for name, columns in INDEXES.items():
-            op.execute(
-                f"CREATE INDEX IF NOT EXISTS {name} ON tasks {columns} WHERE deleted_at IS NULL"
-            )
-        op.execute(TAGS)
-        op.execute(RECURRING)
-        op.execute("DROP INDEX IF EXISTS tasks_recurring")
+    op.execute("ALTER TABLE tasks ADD COLUMN IF NOT EXISTS title_key bytea NOT NULL DEFAULT ''")
+    commit()
+    _give_keys(op.get_bind())
+    for name, columns in INDEXES.items():
+        op.execute(f"CREATE INDEX IF NOT EXISTS {name} ON tasks {columns} WHERE deleted_at IS NULL")
+        commit()
+    for last in (TAGS, RECURRING, "DROP INDEX IF EXISTS tasks_recurring"):
+        op.execute(last)
+        commit()
 
 
 def _give_keys(connection: Connection) -> None:
@@ -70,4 +70,5 @@ def _give_keys(connection: Connection) -> None:
         keys = [sort_key(title).hex() for title in titles]
         values = {"ids": list(ids), "titles": list(titles), "keys": keys}
         connection.execute(GIVE_KEYS, {**values, "first": ids[0], "last": ids[-1]})
+        commit()
         after = ids[-1]

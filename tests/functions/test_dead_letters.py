@@ -2,7 +2,7 @@
 
 import json
 from base64 import b64encode
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,15 +12,16 @@ import pytest
 
 from taskflow import clock
 from taskflow.domain.cloudevents import attributes_of
-from taskflow.domain.events import Event
-from taskflow.domain.times import rfc3339
+from taskflow.domain.events import SCHEMA_VERSION, Event, EventType, NewEvent
+from taskflow.domain.times import parse_rfc3339, rfc3339
 from taskflow.serving.pages import write_cursor
 from taskflow.standalone.postgres import EmbeddedPostgres
-from taskflow.storage import dead_letter_store, delivery_store, transaction
+from taskflow.storage import dead_letter_store, delivery_store, events, transaction
 from tests.support.data.accounts import A_CAUSE, SignedIn, a_user, an_administrator
-from tests.support.data.builders import a_stored_task, log_of
+from tests.support.data.builders import a_stored_task, append, log_of
 from tests.support.database.temporary import a_database
 from tests.support.delivery.subscribers import SINK, assert_taken, client_of, post, reconcile, tick
+from tests.support.events.old_events import OldEvents, old_events
 from tests.support.functions.client import Api
 from tests.support.functions.problems import assert_invalid, assert_refused
 from tests.support.functions.tokens import a_token, with_token
@@ -496,6 +497,45 @@ def test_a_dead_letter_is_resent(user: SignedIn, admin: Api) -> None:
 
 def shown_summary(admin: Api, letter_id: str) -> dict[str, Any]:
     return {name: value for name, value in shown(admin, letter_id).items() if name in SUMMARY}
+
+
+@pytest.mark.parametrize("old", old_events(), ids=lambda old: old.written_on)
+def test_a_dead_letter_of_an_event_in_an_old_shape_is_resent(
+    user: SignedIn, admin: Api, old: OldEvents
+) -> None:
+    before = len(log_of(user.user_id))
+    append(*(_again(record, user.user_id) for record in old.events))
+    written = log_of(user.user_id)[before:]
+
+    for event in written:
+        give_up(event)
+        [letter] = listed(admin, "?limit=1")
+
+        assert (letter["user_id"], letter["seq"]) == (user.user_id, event.seq)
+        assert admin.post(f"{LETTERS}/{letter['id']}/resend").status_code == 202
+    mine = [seq for user_id, seq in asked_again() if user_id == user.user_id]
+    assert mine == [event.seq for event in written]
+
+
+def _again(record: Mapping[str, Any], user_id: str) -> NewEvent:
+    """Make an event of another user that says the same."""
+    return NewEvent(
+        event_type=EventType(record["event_type"]),
+        user_id=user_id,
+        aggregate_id=record["aggregate_id"],
+        version=record["version"],
+        timestamp=parse_rfc3339(record["timestamp"]),
+        data=record["data"],
+    )
+
+
+def test_a_dead_letter_of_an_event_in_a_newer_shape_is_resent(
+    user: SignedIn, admin: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
+    letter_id = a_letter(admin, user)
+
+    assert admin.post(f"{LETTERS}/{letter_id}/resend").status_code == 202
 
 
 def test_a_discarded_dead_letter_can_still_be_shown(user: SignedIn, admin: Api) -> None:

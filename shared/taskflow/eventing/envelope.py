@@ -19,10 +19,7 @@ class MalformedEvent(Exception):
 
 
 class DeliveredEvent(BaseModel):
-    """An event as a consumer is given it, its data in their present shape.
-
-    Fields that a newer version added are passed over.
-    """
+    """An event as it was delivered; fields that a newer version added are passed over."""
 
     model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
 
@@ -39,7 +36,21 @@ class DeliveredEvent(BaseModel):
 
 
 def read(attributes: Mapping[str, str], body: bytes) -> DeliveredEvent:
-    """Read an event that was delivered. Raises MalformedEvent."""
+    """Read an event as a consumer is given it, its data in their present shape.
+
+    Raises MalformedEvent.
+    """
+    event = as_written(attributes, body)
+    try:
+        data = upcast(event.event_type, event.schema_version, event.data)
+    except NewerSchemaVersion as error:
+        raise MalformedEvent(str(error)) from None
+    # Most have that shape already, and a copy would take half as long again as all the rest.
+    return event if data is event.data else event.model_copy(update={"data": data})
+
+
+def as_written(attributes: Mapping[str, str], body: bytes) -> DeliveredEvent:
+    """Read an event of any version, its data as they were written. Raises MalformedEvent."""
     for name in ("specversion", "id", "type", "source"):
         if not attributes.get(name):
             message = f"the attribute {name} is missing"
@@ -57,9 +68,4 @@ def read(attributes: Mapping[str, str], body: bytes) -> DeliveredEvent:
     if (str(event.event_id), event.event_type) != (attributes["id"], attributes["type"]):
         message = "the attributes id and type are not those of the body"
         raise MalformedEvent(message)
-    try:
-        data = upcast(event.event_type, event.schema_version, event.data)
-    except NewerSchemaVersion as error:
-        raise MalformedEvent(str(error)) from None
-    # Most have that shape already, and a copy would take half as long again as all the rest.
-    return event if data is event.data else event.model_copy(update={"data": data})
+    return event

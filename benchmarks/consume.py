@@ -17,7 +17,7 @@ from benchmarks.figures import show
 from benchmarks.rig import PARTS, Rig, running
 from taskflow import clock
 from taskflow.domain import tasks
-from taskflow.eventing import Shift
+from taskflow.eventing import CronRun
 from taskflow.kafka.publisher import Publisher
 from taskflow.standalone.postgres import BINARIES
 from taskflow.storage import task_changes, transaction
@@ -104,7 +104,7 @@ def _work_off(rig: Rig) -> tuple[float, Sequence[float]]:
         _append(users)
     if rig.broker is not None:
         publisher = Publisher()
-        publisher.sweep(Shift(WORKED_OFF_WITHIN_S).is_over)
+        publisher.sweep(CronRun(WORKED_OFF_WITHIN_S).is_over)
         publisher.stop()
     had = _entries()
 

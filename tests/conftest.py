@@ -10,7 +10,7 @@ import pytest
 
 from taskflow import clock, config
 from taskflow.config import Settings
-from taskflow.eventing import Shift
+from taskflow.eventing import CronRun
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage.migrations import runner
 from tests.support.data.accounts import SignedIn, a_user
@@ -86,14 +86,14 @@ def set_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
 
 
 @pytest.fixture
-def short_shifts(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have each run of a cron function take its due items once, and end."""
 
-    def at_once(shift: Shift) -> bool:
-        del shift
+    def at_once(cron_run: CronRun) -> bool:
+        del cron_run
         return True
 
-    monkeypatch.setattr(Shift, "is_over", at_once)
+    monkeypatch.setattr(CronRun, "is_over", at_once)
 
 
 @pytest.fixture(scope="module")

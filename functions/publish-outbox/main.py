@@ -1,7 +1,7 @@
 """Every minute: publish what was committed, and is being published by nobody."""
 
 from taskflow.domain.events import Cause
-from taskflow.eventing import Shift, cron_function
+from taskflow.eventing import CronRun, cron_function
 from taskflow.kafka import client
 from taskflow.kafka.publisher import publisher
 
@@ -13,4 +13,4 @@ LASTS_S = 75
 def publish_outbox(cause: Cause) -> None:
     del cause
     if client.is_configured():
-        publisher().sweep(Shift(LASTS_S).is_over)
+        publisher().sweep(CronRun(LASTS_S).is_over)

@@ -2,7 +2,7 @@
 
 from taskflow import clock
 from taskflow.domain.events import Cause
-from taskflow.eventing import Shift, cron_function
+from taskflow.eventing import CronRun, cron_function
 from taskflow.storage import (
     attempt_store,
     claims,
@@ -29,8 +29,8 @@ EXPIRED = (
 
 @cron_function(every_min=60)
 def purge_expired(cause: Cause) -> None:
-    shift = Shift(LASTS_S)
+    cron_run = CronRun(LASTS_S)
     for forget_some in EXPIRED:
         while run(lambda tx, forget=forget_some: forget(tx, now=clock.now()), cause):
-            if shift.is_over():
+            if cron_run.is_over():
                 break

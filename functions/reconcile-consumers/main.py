@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from taskflow import clock
 from taskflow.domain.events import Cause
-from taskflow.eventing import Consumer, Shift, cron_function, subscriptions
+from taskflow.eventing import Consumer, CronRun, cron_function, subscriptions
 from taskflow.storage import (
     Transaction,
     claims,
@@ -31,7 +31,7 @@ ASKED_MAX = 10_000
 
 @cron_function(every_min=5)
 def reconcile_consumers(cause: Cause) -> None:
-    shift = Shift(LASTS_S)
+    cron_run = CronRun(LASTS_S)
     consumers = subscriptions.declared()
     run(lambda tx: log_marks.mark(tx, now=clock.now()), cause)
     run(lambda tx: consumer_store.note_absent(tx, consumers, now=clock.now()), cause)
@@ -41,7 +41,7 @@ def reconcile_consumers(cause: Cause) -> None:
     while behind:
         # In turns, so that one with much to look at does not take the others' time.
         behind = [one for one in behind if run(lambda tx, one=one: _go_on(tx, one, end), cause)]
-        if shift.is_over():
+        if cron_run.is_over():
             return
 
 

@@ -10,7 +10,7 @@ from taskflow.domain import recurring, reminders
 from taskflow.domain.events import Cause
 from taskflow.domain.reminders import Reminder
 from taskflow.domain.tasks import Task
-from taskflow.eventing import DueQueue, Shift, cron_function
+from taskflow.eventing import CronRun, DueQueue, cron_function
 from taskflow.storage import (
     DatabaseUnavailable,
     DueItem,
@@ -41,7 +41,7 @@ SPAWN_EVENTS_MAX, SPAWN_BYTES_MAX = 500, 2 * 1024 * 1024
 
 @cron_function(every_min=1)
 def run_schedule(cause: Cause) -> None:
-    shift = Shift(LASTS_S)
+    cron_run = CronRun(LASTS_S)
     series_queue = DueQueue(_lock_series, _spawn, batch_size=SERIES_BATCH_MAX)
     reminder_queue = DueQueue(_lock_reminders, _remind, batch_size=REMINDERS_BATCH_MAX)
     has_read = False
@@ -64,12 +64,12 @@ def run_schedule(cause: Cause) -> None:
             until_next_s = _until_next_s(to_spawn, to_remind, now=now)
             # What is due and was not processed is locked by another, or has failed.
             pause_s = BUSY_S if processed or until_next_s else min(2 * pause_s, PAUSE_MIN_S)
-        if shift.is_over():
+        if cron_run.is_over():
             return
         if until_next_s and not processed:
-            shift.rest_until_commit(PAUSE_MIN_S, until_next_s)
+            cron_run.rest_until_commit(PAUSE_MIN_S, until_next_s)
         else:
-            shift.rest(0.0 if processed else pause_s)
+            cron_run.rest(0.0 if processed else pause_s)
 
 
 def _until_next_s(*due: datetime | None, now: datetime) -> float:

@@ -1,4 +1,4 @@
-"""Cron functions: what a tick says does not matter, and a shift ends in time."""
+"""Cron functions: what a tick says does not matter, and a run ends in time."""
 
 import threading
 from collections.abc import Callable, Generator
@@ -8,7 +8,7 @@ import pytest
 
 from taskflow import clock, process
 from taskflow.domain.events import Cause
-from taskflow.eventing.cron import CronFunction, Shift, commit_listener
+from taskflow.eventing.cron import CronFunction, CronRun, commit_listener
 
 SOON_S = 10
 VERY_LONG_S = 1_000_000.0
@@ -26,40 +26,40 @@ def set_monotonic_s(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return lambda at_s: monkeypatch.setattr(clock, "monotonic_s", lambda: at_s)
 
 
-def test_a_shift_ends_with_its_time(set_monotonic_s: Callable[[float], None]) -> None:
+def test_a_run_ends_with_its_time(set_monotonic_s: Callable[[float], None]) -> None:
     set_monotonic_s(1000)
-    shift = Shift(75)
+    cron_run = CronRun(75)
 
     over: list[bool] = []
     for at_s in (1000, 1074.9, 1075, 2000):
         set_monotonic_s(at_s)
-        over.append(shift.is_over())
+        over.append(cron_run.is_over())
 
     assert over == [False, False, True, True]
 
 
-def test_a_shift_of_no_time_is_over_at_once() -> None:
-    assert Shift(0).is_over()
+def test_a_run_of_no_time_is_over_at_once() -> None:
+    assert CronRun(0).is_over()
 
 
-def test_an_ending_process_ends_its_shifts_and_those_to_come() -> None:
-    shifts = [Shift(VERY_LONG_S), Shift(VERY_LONG_S)]
-    before = [shift.is_over() for shift in shifts]
+def test_an_ending_process_ends_its_runs_and_those_to_come() -> None:
+    cron_runs = [CronRun(VERY_LONG_S), CronRun(VERY_LONG_S)]
+    before = [cron_run.is_over() for cron_run in cron_runs]
 
     process.drain()
 
-    after = [shift.is_over() for shift in (*shifts, Shift(VERY_LONG_S))]
+    after = [cron_run.is_over() for cron_run in (*cron_runs, CronRun(VERY_LONG_S))]
     assert (before, after) == ([False, False], [True, True, True])
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0])
 def test_a_rest_of_no_time_returns_at_once(seconds: float) -> None:
-    Shift(VERY_LONG_S).rest(seconds)
+    CronRun(VERY_LONG_S).rest(seconds)
 
 
 def test_a_rest_until_a_commit_ends_with_the_commit_even_an_earlier_one() -> None:
     notify = commit_listener()
-    early, late = Shift(VERY_LONG_S), Shift(VERY_LONG_S)
+    early, late = CronRun(VERY_LONG_S), CronRun(VERY_LONG_S)
     notify({"somebody": 1})
 
     early.rest_until_commit(0.0, VERY_LONG_S)
@@ -73,35 +73,35 @@ def test_a_rest_until_a_commit_ends_with_the_commit_even_an_earlier_one() -> Non
 
 
 def test_a_rest_without_commit_notifications_lasts_its_whole_time() -> None:
-    Shift(VERY_LONG_S).rest_until_commit(0.0, VERY_LONG_S)
+    CronRun(VERY_LONG_S).rest_until_commit(0.0, VERY_LONG_S)
 
 
 def test_the_end_of_a_process_ends_a_rest_until_a_commit() -> None:
     commit_listener()
-    shift = Shift(VERY_LONG_S)
+    cron_run = CronRun(VERY_LONG_S)
 
     with ThreadPoolExecutor(1) as pool:
-        resting = pool.submit(shift.rest_until_commit, 0.0, VERY_LONG_S)
+        resting = pool.submit(cron_run.rest_until_commit, 0.0, VERY_LONG_S)
         process.drain()
         resting.result(SOON_S)
 
 
-def test_a_rest_does_not_last_beyond_the_shift(set_monotonic_s: Callable[[float], None]) -> None:
+def test_a_rest_does_not_last_beyond_the_run(set_monotonic_s: Callable[[float], None]) -> None:
     set_monotonic_s(1000)
-    shift = Shift(75)
+    cron_run = CronRun(75)
     set_monotonic_s(1075)
 
-    shift.rest(VERY_LONG_S)
+    cron_run.rest(VERY_LONG_S)
 
-    assert shift.is_over()
+    assert cron_run.is_over()
 
 
-def test_the_end_of_a_process_wakes_a_resting_shift() -> None:
-    shift, resting = Shift(VERY_LONG_S), threading.Event()
+def test_the_end_of_a_process_wakes_a_resting_run() -> None:
+    cron_run, resting = CronRun(VERY_LONG_S), threading.Event()
 
     def rest() -> None:
         resting.set()
-        shift.rest(VERY_LONG_S)
+        cron_run.rest(VERY_LONG_S)
 
     with ThreadPoolExecutor(1) as pool:
         rested = pool.submit(rest)
@@ -109,7 +109,7 @@ def test_the_end_of_a_process_wakes_a_resting_shift() -> None:
         process.drain()
         rested.result(SOON_S)
 
-    assert shift.is_over()
+    assert cron_run.is_over()
 
 
 @pytest.mark.parametrize(

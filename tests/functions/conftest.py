@@ -14,7 +14,7 @@ Travel = Callable[[SignedIn, datetime], Api]
 
 
 @pytest.fixture(autouse=True)
-def _short_shifts(short_shifts: None) -> None:
+def _short_runs(short_runs: None) -> None:
     """Have each run of a cron function end at once."""
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from taskflow import clock
 from taskflow.domain import tasks
 from taskflow.domain.events import NewEvent
-from taskflow.eventing import Shift
+from taskflow.eventing import CronRun
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import consumer_store, delivery_store, events, transaction
 from taskflow.storage.log_marks import SETTLED_AFTER
@@ -195,17 +195,17 @@ def test_events_older_than_the_kept_claims_are_not_asked_for(
 
 
 @pytest.fixture
-def long_shifts(monkeypatch: pytest.MonkeyPatch) -> None:
+def long_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have each run go on until nothing is left to do."""
 
-    def never(shift: Shift) -> bool:
-        del shift
+    def never(cron_run: CronRun) -> bool:
+        del cron_run
         return False
 
-    monkeypatch.setattr(Shift, "is_over", never)
+    monkeypatch.setattr(CronRun, "is_over", never)
 
 
-@pytest.mark.usefixtures("one_consumer", "long_shifts")
+@pytest.mark.usefixtures("one_consumer", "long_runs")
 def test_a_run_reads_the_new_events_and_not_the_whole_log(set_clock: SetClock) -> None:
     add_events(20_000, over=timedelta(days=80), claimed_by=CONSUMER)
     reconcile(set_clock)
@@ -243,7 +243,7 @@ def test_one_transaction_reads_a_part_and_the_next_run_goes_on(set_clock: SetClo
     assert asked_again() == []
 
 
-@pytest.mark.usefixtures("one_consumer", "long_shifts")
+@pytest.mark.usefixtures("one_consumer", "long_runs")
 def test_no_more_events_are_asked_for_while_many_wait_to_be_brought_again(
     set_clock: SetClock,
 ) -> None:

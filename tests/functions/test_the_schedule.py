@@ -12,7 +12,7 @@ from sqlalchemy import text
 from taskflow.domain.events import Event
 from taskflow.domain.recurrence import AHEAD_MAX
 from taskflow.domain.replay import Replay, differing_fields
-from taskflow.eventing import Shift
+from taskflow.eventing import CronRun
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import task_store, transaction
 from tests.functions.conftest import Travel
@@ -92,10 +92,10 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
     def set_to(number: int) -> None:
         left = iter(range(number - 1, 0, -1))
 
-        def is_over(_: Shift) -> bool:
+        def is_over(_: CronRun) -> bool:
             return not next(left, 0)
 
-        monkeypatch.setattr(Shift, "is_over", is_over)
+        monkeypatch.setattr(CronRun, "is_over", is_over)
 
     return set_to
 

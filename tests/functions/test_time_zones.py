@@ -27,7 +27,7 @@ UPDATE tasks SET recurrence =
     regexp_replace(recurrence::text, '"(UTC|Asia/Tokyo)"', '"' || :kept || '"', 'g')::json
 """
 
-pytestmark = pytest.mark.usefixtures("short_shifts")
+pytestmark = pytest.mark.usefixtures("short_runs")
 
 
 @pytest.fixture(autouse=True)

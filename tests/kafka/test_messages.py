@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 
 from taskflow.domain.events import EVENT_TYPES, Event
-from taskflow.eventing import Shift
+from taskflow.eventing import CronRun
 from taskflow.kafka.publisher import Publisher
 from taskflow.kafka.reader import TopicsReader
 from taskflow.kafka.records import header, message_in, sequence_in
@@ -28,7 +28,7 @@ def test_a_message_has_the_same_bytes_from_the_log_and_through_kafka(
         append(*a_full_history(user_id).happened[1:])
         log = log_of(user_id)
         publisher = Publisher()
-        publisher.sweep(Shift(WITHIN_S).is_over)
+        publisher.sweep(CronRun(WITHIN_S).is_over)
         publisher.stop()
 
         through_kafka = _messages_of(user_id, len(log))

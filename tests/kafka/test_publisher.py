@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from taskflow.domain.events import Event
-from taskflow.eventing import Shift
+from taskflow.eventing import CronRun
 from taskflow.kafka.publisher import Publisher
 from taskflow.kafka.topics import make
 from taskflow.storage import publication_store, transaction
@@ -118,7 +118,7 @@ def test_a_sweep_ends_when_all_events_are_published(
 ) -> None:
     publisher = Publisher()
 
-    publisher.sweep(Shift(SOON_S).is_over)
+    publisher.sweep(CronRun(SOON_S).is_over)
     publisher.stop()
 
     assert published(busy_user) == 10

@@ -9,7 +9,7 @@ from confluent_kafka import Producer
 from taskflow import clock, config
 from taskflow.domain import tasks
 from taskflow.domain.tasks import TaskChanges
-from taskflow.eventing import Shift
+from taskflow.eventing import CronRun
 from taskflow.kafka import replay as module
 from taskflow.kafka.publisher import Publisher
 from taskflow.kafka.replay import Comparison, compare_with_kafka
@@ -56,7 +56,7 @@ def user(kafka: KafkaSettings) -> SignedIn:
 
 def publish() -> None:
     publisher = Publisher()
-    publisher.sweep(Shift(WITHIN_S).is_over)
+    publisher.sweep(CronRun(WITHIN_S).is_over)
     publisher.stop()
 
 

@@ -12,7 +12,7 @@ from confluent_kafka import Producer
 
 from taskflow import clock
 from taskflow.domain.events import EventType
-from taskflow.eventing import Shift
+from taskflow.eventing import CronRun
 from taskflow.eventing.consumer import Consumer
 from taskflow.kafka.publisher import Publisher
 from taskflow.kafka.topics import REMINDERS_TOPIC, TASKS_TOPIC, name_of
@@ -61,7 +61,7 @@ def published(*users: SignedIn, tasks: int) -> None:
         for number in range(tasks):
             a_stored_task(user.user_id, title=str(number))
     publisher = Publisher()
-    publisher.sweep(Shift(SOON_S).is_over)
+    publisher.sweep(CronRun(SOON_S).is_over)
     publisher.stop()
 
 

@@ -49,26 +49,26 @@ def commits() -> CommitCounter:
     return CommitCounter()
 
 
-class Shift:
-    """How long one run of a cron function goes on: for its time, or until its process is to end."""
+class CronRun:
+    """One run of a cron function: it ends after its time, or when its process is to end."""
 
     def __init__(self, lasts_s: float) -> None:
-        """Begin a shift of `lasts_s` seconds."""
+        """Begin a run of `lasts_s` seconds."""
         self._ends_s = clock.monotonic_s() + lasts_s
         self._commits_seen = commits().count()
 
     def is_over(self) -> bool:
-        """Say whether the run is to begin no more work."""
+        """Say whether the run may begin no more work."""
         return draining().is_set() or clock.monotonic_s() >= self._ends_s
 
     def rest(self, seconds: float) -> None:
-        """Wait, but not beyond the end of the shift."""
+        """Wait, but not beyond the end of the run."""
         draining().wait(max(0.0, min(seconds, self._ends_s - clock.monotonic_s())))
 
     def rest_until_commit(self, least_s: float, most_s: float) -> None:
         """Wait `least_s`, and then for a commit since the last such rest ended, `most_s` in all.
 
-        Not beyond the end of the shift; where this process is not notified of every commit, only
+        Not beyond the end of the run; where this process is not notified of every commit, only
         for `least_s`.
         """
         self.rest(min(least_s, most_s))
@@ -79,9 +79,9 @@ class Shift:
 
 
 def commit_listener(*, notified_of_all: bool = True) -> Callable[[object], None]:
-    """Return the listener to call with each commit, so that shifts may rest until the next one.
+    """Return the listener to call with each commit, so that runs may rest until the next one.
 
-    Where it is not called for every commit (`notified_of_all`), shifts do not wait for one.
+    Where it is not called for every commit (`notified_of_all`), runs do not wait for one.
     """
     commits().counts_all = notified_of_all
     return lambda _commit: commits().add()

@@ -11,7 +11,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from taskflow import clock
-from taskflow.eventing import Shift
+from taskflow.eventing import CronRun
 from tests.support.delivery.subscribers import assert_taken, tick
 
 TIME = struct.Struct("!d")
@@ -23,12 +23,12 @@ def main(clock_file: Path) -> None:
     with clock_file.open("rb") as opened, mmap(opened.fileno(), 0, access=ACCESS_READ) as shared:
         clock.now = lambda: datetime.fromtimestamp(TIME.unpack(shared[: TIME.size])[0], UTC)
         # Simulated minutes pass in real milliseconds: nobody waits for them.
-        Shift.rest = _rest_a_little
+        CronRun.rest = _rest_a_little
         while True:
             assert_taken(tick("run-schedule"))
 
 
-def _rest_a_little(self: Shift, seconds: float) -> None:
+def _rest_a_little(self: CronRun, seconds: float) -> None:
     del self, seconds
     time.sleep(LOOK_S)
 

@@ -32,6 +32,12 @@ class Outer(TypedDict):
     added: Annotated[int | None, Default(None)]
 
 
+class Containers(TypedDict):
+    many: Annotated[list[Inner] | None, "metadata"]
+    by_name: dict[str, list[Inner]]
+    labels: Annotated[list[str], Default([])]
+
+
 @each_shape
 def test_the_tasks_of_old_events_replay_equal(old: OldEvents) -> None:
     assert old.tasks
@@ -90,6 +96,26 @@ def test_a_present_field_keeps_its_value_and_a_missing_field_gets_its_default() 
     assert data["inner"] == {"kept": 1}
 
 
+def test_every_model_in_a_list_or_by_a_name_gets_its_defaults() -> None:
+    data: JsonObject = {"many": [{}, {"added": ""}], "by_name": {"a": [{}]}, "labels": ["b"]}
+
+    found = with_defaults(data, Containers)
+
+    assert found == {
+        "many": [{"added": "later"}, {"added": ""}],
+        "by_name": {"a": [{"added": "later"}]},
+        "labels": ["b"],
+    }
+    assert with_defaults({**data, "many": None}, Containers)["many"] is None
+    assert data["many"] == [{}, {"added": ""}]
+
+
+def test_what_a_reader_adds_to_a_default_is_in_no_other_event() -> None:
+    with_defaults({}, Containers)["labels"].append("changed")
+
+    assert with_defaults({}, Containers) == {"labels": []}
+
+
 def test_each_version_before_the_present_one_has_an_upcaster() -> None:
     assert [*UPCASTERS] == [*range(1, SCHEMA_VERSION)]
 
@@ -104,9 +130,10 @@ def test_each_upcaster_takes_the_result_of_the_one_before(monkeypatch: pytest.Mo
     monkeypatch.setattr(upcasting, "SCHEMA_VERSION", 3)
     monkeypatch.setattr(upcasting, "UPCASTERS", {1: to_2, 2: to_3})
 
-    assert upcast("task.created", 1, {"title": "x"})["name"] == "task.created x"
-    assert upcast("task.created", 2, {"name": "y"}) == {"name": "task.created y"}
-    assert upcast("task.created", 3, {"name": "z"}) == {"name": "z"}
+    # Of a type without a model, so that no default is added.
+    assert upcast("a.type", 1, {"title": "x"}) == {"title": "x", "name": "a.type x"}
+    assert upcast("a.type", 2, {"name": "y"}) == {"name": "a.type y"}
+    assert upcast("a.type", 3, {"name": "z"}) == {"name": "z"}
 
 
 def test_an_event_of_a_newer_version_is_refused_with_a_sentence() -> None:
@@ -116,9 +143,11 @@ def test_an_event_of_a_newer_version_is_refused_with_a_sentence() -> None:
         Replay().apply(record)
 
 
-def test_data_of_a_type_of_newer_code_stay_as_they_are() -> None:
-    for event_type in ("project.created", "task.of_newer_code"):
-        assert upcast(event_type, 1, {"a": 1}) == {"a": 1}
+@pytest.mark.parametrize(
+    "noun", sorted({*(name.partition(".")[0] for name in EventType), "project"})
+)
+def test_data_of_a_type_of_newer_code_stay_as_they_are(noun: str) -> None:
+    assert upcast(f"{noun}.of_newer_code", 1, {"a": 1}) == {"a": 1}
 
 
 def test_a_field_of_newer_code_is_no_difference() -> None:

@@ -213,6 +213,12 @@ def declaration_of(event_type: str) -> Declaration | None:
     return alike and replace(alike, message=event_type)
 
 
+def data_model_of(event_type: str) -> type[EventData] | None:
+    """Return the model of the data of a type; None for one that this code does not know."""
+    known = _BY_NAME.get(event_type)
+    return known and known.data
+
+
 def is_of_task(event_type: str) -> bool:
     """Say whether the aggregate of such an event is a task, which its data then show."""
     declared = declaration_of(event_type)

@@ -6,12 +6,23 @@ docs/decisions/0015.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from functools import cache
-from typing import Annotated, Any, NotRequired, Required, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import (
+    Annotated,
+    Any,
+    NotRequired,
+    Required,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from typing_extensions import is_typeddict
 
-from taskflow.domain.events import SCHEMA_VERSION, declaration_of
+from taskflow.domain.events import SCHEMA_VERSION, data_model_of
 from taskflow.domain.representations import Default
 from taskflow.domain.text import JsonObject
 
@@ -36,41 +47,66 @@ class NewerSchemaVersion(Exception):
 def upcast(event_type: str, schema_version: int, data: JsonObject) -> JsonObject:
     """Return the data of an event as if the present version had written them.
 
-    What a newer version added is left in. Raises NewerSchemaVersion.
+    What newer code added is left in, and the data of a type that only newer code knows stay as they
+    are. Raises NewerSchemaVersion.
     """
     if schema_version > SCHEMA_VERSION:
         raise NewerSchemaVersion(schema_version)
     for version in range(schema_version, SCHEMA_VERSION):
         data = UPCASTERS[version](event_type, data)
-    declared = declaration_of(event_type)
-    return data if declared is None else with_defaults(data, declared.data)
+    model = data_model_of(event_type)
+    return data if model is None else with_defaults(data, model)
 
 
 def with_defaults(data: JsonObject, model: Any) -> JsonObject:  # noqa: ANN401 - a TypedDict
     """Return data with the fields that were added to their model since, at every depth."""
     defaults, nested = _later_fields(model)
-    found = {**defaults, **data} if defaults else data
-    for name, inner in nested.items():
-        if isinstance(found.get(name), dict):
-            found = {**found, name: with_defaults(found[name], inner)}
+    # Each has a list of its own, which whoever reads the event may change.
+    missing = {name: deepcopy(value) for name, value in defaults.items() if name not in data}
+    found = {**missing, **data} if missing else data
+    for name, hint in nested.items():
+        if name in data:
+            found = {**found, name: _filled(data[name], hint)}
     return found
+
+
+def _filled(value: Any, hint: Any) -> Any:  # noqa: ANN401 - JSON, and a type
+    """Return a value with the defaults of the models that its type is made of."""
+    declared, _ = _unwrapped(hint)
+    if is_typeddict(declared):
+        return with_defaults(value, declared) if isinstance(value, dict) else value
+    container, arguments = get_origin(declared), get_args(declared)
+    if container in {Union, UnionType}:
+        for argument in arguments:
+            value = _filled(value, argument)
+    elif container is list and isinstance(value, list):
+        return [_filled(one, arguments[0]) for one in value]
+    elif container is dict and isinstance(value, dict):
+        return {name: _filled(one, arguments[1]) for name, one in value.items()}
+    return value
 
 
 @cache
 def _later_fields(model: Any) -> tuple[JsonObject, Mapping[str, Any]]:  # noqa: ANN401 - as above
-    """Return the defaults of a model's fields, and the models within it that have some too."""
+    """Return the defaults of a model's fields, and the types of those that have some within."""
     defaults: JsonObject = {}
     nested: dict[str, Any] = {}
     for name, hint in get_type_hints(model, include_extras=True).items():
-        declared, metadata = _unwrapped(hint)
+        _, metadata = _unwrapped(hint)
         for default in metadata:
             if isinstance(default, Default):
                 defaults[name] = default.value
-        for one in (declared, *get_args(declared)):
-            inner, _ = _unwrapped(one)
-            if is_typeddict(inner) and any(_later_fields(inner)):
-                nested[name] = inner
+        if _has_later_fields(hint):
+            nested[name] = hint
     return defaults, nested
+
+
+def _has_later_fields(hint: Any) -> bool:  # noqa: ANN401 - a type
+    """Say whether there is a model with defaults anywhere in a type."""
+    declared, _ = _unwrapped(hint)
+    if is_typeddict(declared):
+        return any(_later_fields(declared))
+    return any(_has_later_fields(argument) for argument in get_args(declared))
 
 
 def _unwrapped(hint: Any) -> tuple[Any, Sequence[object]]:  # noqa: ANN401 - a type

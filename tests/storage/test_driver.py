@@ -5,6 +5,7 @@
 
 import io
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -25,6 +26,7 @@ from typing_extensions import Buffer
 
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import driver
+from tests.support.network import certificates
 
 FAILING = {
     "in its syntax": ("SELEC %s", (1,), "42601"),
@@ -494,6 +496,27 @@ def test_tls_is_used_only_where_the_url_asks_for_it(mode: str, *, asks: bool) ->
         connecting.join()
 
     assert (first[4:] == ssl_request) == asks
+
+
+def test_tls_names_the_server_by_which_a_provider_finds_the_database(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    certificates.write(certificate, key)
+    asked: list[str | None] = []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(key)
+    context.sni_callback = lambda _, name, __: asked.append(name)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        url = f"postgresql://me@localhost:{port}/any?sslmode=require&channel_binding=require"
+        connecting = threading.Thread(target=_try_to_connect, args=(driver.engine(url),))
+        connecting.start()
+        client, _ = listening.accept()
+        client.recv(8)
+        client.sendall(b"S")
+        context.wrap_socket(client, server_side=True).close()
+        connecting.join()
+
+    assert asked == ["localhost"]
 
 
 def _try_to_connect(engine: Engine) -> None:

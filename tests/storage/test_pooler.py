@@ -1,6 +1,7 @@
 """Behind a PgBouncer in transaction mode: limits, shared connections, outages, migrations."""
 
 import threading
+import time
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -209,6 +210,36 @@ def test_a_restart_of_the_pooler_is_an_outage_and_is_over_with_it(
         with ThreadPoolExecutor(4) as pool:
             assert all(pool.map(_any_backend, range(20)))
         assert state() == "ok"
+
+
+def test_a_server_that_is_away_behind_its_pooler_is_an_outage(tmp_path: Path) -> None:
+    server = EmbeddedPostgres(tmp_path)
+    server.start()
+    with a_pooler(server) as pooler, database_at(pooler.url(server.url)):
+        pooler.command("SET query_wait_timeout = '1'")
+        backend = run(_backend, A_CAUSE)
+        server.stop()
+        # The first to ask waits for as long as that; then PgBouncer knows.
+        assert state() == "unreachable"
+        began_s = time.monotonic()
+        for _ in range(10):
+            with pytest.raises(DatabaseUnavailable):
+                run(_backend, A_CAUSE)
+        refused_s = time.monotonic() - began_s
+        server.start()
+
+        assert eventually(_backend_again) != backend
+    server.stop()
+
+    assert refused_s < 10
+
+
+def _backend_again() -> int:
+    try:
+        return run(_backend, A_CAUSE)
+    except DatabaseUnavailable:
+        # PgBouncer asks again after server_login_retry.
+        raise AssertionError from None
 
 
 def test_a_restart_of_the_pooler_unnoticed_costs_no_request_its_answer(

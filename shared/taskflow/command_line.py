@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 from itertools import islice
 
 from taskflow import config, logs
-from taskflow.config import InvalidSetting
+from taskflow.config import FUNCTIONS_CONNECTIONS_MAX, InvalidSetting
 from taskflow.domain.accounts import Role, canonical_email
 from taskflow.domain.errors import DomainError
 from taskflow.domain.events import SCHEMA_VERSION, Cause
@@ -71,6 +71,7 @@ def _up(_given: argparse.Namespace) -> None:
 def _migrate(given: argparse.Namespace) -> None:
     from taskflow.eventing import subscriptions
     from taskflow.standalone import supervisor
+    from taskflow.storage import connections_max
     from taskflow.storage.migrations import runner
 
     config.settings.set(supervisor.reach(config.read(defaults=config.LOCAL)))
@@ -81,6 +82,15 @@ def _migrate(given: argparse.Namespace) -> None:
         if given.phase != "after-deploy":
             # Consumers that come with the deploy begin before it, and so miss nothing after it.
             subscriptions.start_all(cause)
+        # Locally one process group is all there is, and `taskflow up` checks it.
+        allowed = None if config.settings().environment == "local" else connections_max()
+    if allowed is not None and allowed < FUNCTIONS_CONNECTIONS_MAX:
+        print(
+            f"PostgreSQL allows {allowed} connections, and all functions together may hold"
+            f" {FUNCTIONS_CONNECTIONS_MAX}: raise max_connections (or the limit of the role or the"
+            " database), or put a pooler in front of it.",
+            file=sys.stderr,
+        )
     print("\n".join(applied) if applied else "Nothing is pending.")
 
 

@@ -19,6 +19,11 @@ from pydantic import (
 
 from taskflow.process import resource
 
+FUNCTIONS_CONNECTIONS_MAX = 600
+"""How many connections all functions hold at most, each in as many pods as it may have: the sum of
+max-scale times DATABASE_POOL_SIZE over their func.yaml, which a test adds up. What lets them all
+connect, PostgreSQL or a pooler in front of it, must allow so many."""
+
 METRICS_TOKEN_MIN_CHARS = 16
 JWT_SECRET_MIN_CHARS = 32
 """RFC 7518, 3.2: a key for HS256 is at least as long as its hash."""
@@ -58,8 +63,7 @@ class Settings(BaseModel):
     """`local` is what `make up` sets: it may make its own secret and serve cookies without TLS."""
     database_url: str | None = None
     database_pool_size: Annotated[int, Field(ge=1, le=100)] = 10
-    """Connections of one process. The sum over all functions of max-scale times this must stay
-    below PostgreSQL's max_connections."""
+    """Connections of one process; see FUNCTIONS_CONNECTIONS_MAX."""
     kafka_bootstrap_servers: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     """Without one, nothing is published, and the database queue delivers."""
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] | None = None

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
+from taskflow.config import FUNCTIONS_CONNECTIONS_MAX
 from taskflow.domain.errors import DomainError
+from taskflow.push.feed import READERS
 from taskflow.serving.endpoint import Endpoint
 from taskflow.serving.problems import PROBLEMS
 from taskflow.serving.routes import FIRST_WORDS
@@ -109,6 +111,29 @@ def test_the_deployment_has_the_settings_of_all_deployments(folder: Path) -> Non
         "liveness": "/health/liveness",
         "readiness": "/health/readiness",
     }
+
+
+def _connections(folder: Path) -> int:
+    """Return how many connections a function holds in as many pods as it may have."""
+    pods = _func_yaml(folder)["deploy"]["options"]["scale"]["max"]
+    return pods * int(_variables(folder)["DATABASE_POOL_SIZE"])
+
+
+def test_all_functions_together_hold_no_more_connections_than_is_said() -> None:
+    held = {folder.name: _connections(folder) for folder in FOLDERS}
+
+    assert min(held.values()) > 0
+    assert sum(held.values()) <= FUNCTIONS_CONNECTIONS_MAX, held
+
+
+@each_folder
+def test_a_pod_has_connections_for_three_users_and_for_the_readers_of_its_feed(
+    folder: Path,
+) -> None:
+    # One user's requests hold at most a third, and at least one.
+    least = READERS + 3 if folder.name == "sync-tasks" else 3
+
+    assert int(_variables(folder)["DATABASE_POOL_SIZE"]) >= least
 
 
 @each_folder

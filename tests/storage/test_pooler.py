@@ -307,9 +307,10 @@ def test_a_pooler_without_a_connection_to_spare_is_an_outage(
 def test_a_pooler_in_between_is_noticed(database: EmbeddedPostgres) -> None:
     with transaction(A_CAUSE) as tx:
         assert transactions.is_pooled(tx.connection)
+    assert connections_max() is None
     with database_at(database.url), transaction(A_CAUSE) as tx:
         assert not transactions.is_pooled(tx.connection)
-    assert connections_max() == 200 - 3
+        assert connections_max() == 200 - 3
 
 
 def test_a_password_and_tls_are_asked_for_by_the_pooler(database: EmbeddedPostgres) -> None:

@@ -317,7 +317,7 @@ def _connections_of(settings: Settings) -> int:
 
 def _check_connections(settings: Settings) -> None:
     needed, allowed = _connections_of(settings), connections_max()
-    if needed > allowed:
+    if allowed is not None and needed > allowed:
         message = (
             f"DATABASE_POOL_SIZE: {_pools(settings)} processes with "
             f"{settings.database_pool_size} connections each, for a WEB_CONCURRENCY of "

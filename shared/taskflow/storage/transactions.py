@@ -215,13 +215,13 @@ def state() -> Literal["ok", "read-only", "unreachable"]:
     return "read-only" if read_only == "on" else "ok"
 
 
-def connections_max() -> int:
+def connections_max() -> int | None:
     """Return how many connections PostgreSQL lets this role have to this database.
 
-    Raises DatabaseUnavailable. A pooler in between answers what PostgreSQL behind it allows.
+    None through a pooler, which has limits of its own. Raises DatabaseUnavailable.
     """
     with translated(), engine().connect() as connection:
-        return connection.execute(_CONNECTIONS_MAX).scalar_one()
+        return None if is_pooled(connection) else connection.execute(_CONNECTIONS_MAX).scalar_one()
 
 
 def is_pooled(connection: Connection) -> bool:

@@ -73,15 +73,16 @@ def with_defaults(data: JsonObject, model: Any) -> JsonObject:  # noqa: ANN401 -
 def _filled(value: Any, hint: Any) -> Any:  # noqa: ANN401 - JSON, and a type
     """Return a value with the defaults of the models that its type is made of."""
     declared, _ = _unwrapped(hint)
-    if is_typeddict(declared):
-        return with_defaults(value, declared) if isinstance(value, dict) else value
     container, arguments = get_origin(declared), get_args(declared)
+    is_object, is_array = isinstance(value, dict), isinstance(value, list)
+    if is_typeddict(declared) and is_object:
+        return with_defaults(value, declared)
     if container in {Union, UnionType}:
         for argument in arguments:
             value = _filled(value, argument)
-    elif container is list and isinstance(value, list):
+    elif container is list and is_array:
         return [_filled(one, arguments[0]) for one in value]
-    elif container is dict and isinstance(value, dict):
+    elif container is dict and is_object:
         return {name: _filled(one, arguments[1]) for name, one in value.items()}
     return value
 

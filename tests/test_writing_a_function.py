@@ -11,7 +11,7 @@ from werkzeug.test import Client
 from taskflow.domain.cloudevents import attributes_of
 from taskflow.domain.events import Event
 from taskflow.eventing.bindings.knative import headers_of
-from taskflow.standalone.discovery import Function, load
+from taskflow.server.loading import Function, load
 from taskflow.standalone.router import Router
 from tests.support.data.accounts import SignedIn
 from tests.support.data.builders import a_stored_task, log_of

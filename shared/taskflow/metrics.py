@@ -68,4 +68,5 @@ def exposition() -> bytes:
 
 def forget_process(pid: int) -> None:
     """Take the gauges of a process that has ended out of the sums; its counts stay."""
-    mark_process_dead(pid)
+    if config.shares_metrics():
+        mark_process_dead(pid)

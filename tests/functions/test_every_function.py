@@ -19,10 +19,10 @@ from werkzeug.test import Client, EnvironBuilder, TestResponse
 from taskflow.domain import tasks
 from taskflow.domain.accounts import PERMISSIONS_OF, Permission, Role
 from taskflow.domain.representations import TaskRepresentation
+from taskflow.server.loading import Function
 from taskflow.serving.body import BODY_MAX_BYTES, PUBLIC_BODY_MAX_BYTES, VALUES_MAX
 from taskflow.serving.endpoint import Endpoint
 from taskflow.serving.routes import Route
-from taskflow.standalone.discovery import Function
 from tests.support.data.accounts import SignedIn, a_user, an_administrator
 from tests.support.data.builders import log_of
 from tests.support.data.user_resources import UserResources, stored_resources

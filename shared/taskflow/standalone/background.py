@@ -17,10 +17,10 @@ from taskflow.eventing.cron import CronFunction
 from taskflow.eventing.dead_letter import DeadLetterSink
 from taskflow.kafka import client
 from taskflow.kafka.publisher import Publisher
+from taskflow.server.loading import discover
 from taskflow.standalone.commit_broadcast import CommitBroadcast
 from taskflow.standalone.database_queue import DatabaseQueue, Redeliveries
 from taskflow.standalone.deliverer import OUTAGE_PAUSE_S, Deliverer, Source
-from taskflow.standalone.discovery import discover
 from taskflow.standalone.kafka_source import KafkaSource
 from taskflow.standalone.processes import (
     COMMITS_FOLDER,

@@ -3,7 +3,6 @@
 import ctypes
 import hashlib
 import os
-import resource
 import shutil
 import signal
 import stat
@@ -18,7 +17,6 @@ CONSUMERS_SOCKET = "consumers.sock"
 COMMITS_FOLDER = "commits"
 METRICS_FOLDER = "metrics"
 GO = "go\n"
-FILES_MAX = 65_536
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -48,14 +46,6 @@ def end_with_parent(with_signal: signal.Signals) -> None:
     """Have the kernel send this process a signal when its parent ends; Linux only, else nothing."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(with_signal))
-
-
-def allow_many_sockets() -> None:
-    """Let this process and its children open as many files as the system lets them."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # macOS takes no limit at all for too much.
-    soft = FILES_MAX if hard == resource.RLIM_INFINITY else min(hard, FILES_MAX)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def wait_for_go() -> None:

@@ -7,10 +7,10 @@ from werkzeug.exceptions import NotFound
 from werkzeug.wsgi import get_path_info
 
 from taskflow.eventing.frame import Subscriber
+from taskflow.server.loading import Function
 from taskflow.serving.endpoint import Endpoint
 from taskflow.serving.frame import SIBLING_METHODS, Frame
 from taskflow.serving.routes import Route, url_map
-from taskflow.standalone.discovery import Function
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

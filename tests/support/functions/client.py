@@ -8,8 +8,8 @@ from werkzeug import Response
 from werkzeug.test import Client, TestResponse
 from werkzeug.wsgi import get_path_info
 
+from taskflow.server.loading import Function, discover
 from taskflow.serving.endpoint import Endpoint
-from taskflow.standalone.discovery import Function, discover
 from taskflow.standalone.router import Router
 from tests.support.data.accounts import SignedIn
 from tests.support.functions.declarations import Declarations

@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from urllib.parse import urlencode
 
 from websockets import ConnectionClosed, Subprotocol, WebSocketException
@@ -21,9 +21,18 @@ RECONNECT_PAUSE_S = 0.1
 Message = dict[str, Any]
 
 
+class SocketServer(Protocol):
+    """A server with sockets."""
+
+    @property
+    def ws_url(self) -> str:
+        """The URL for sockets."""
+        ...
+
+
 @contextmanager
 def opened(
-    system: System,
+    system: SocketServer,
     path: str = "",
     *,
     headers: Mapping[str, str] | None = None,
@@ -52,7 +61,7 @@ def opened(
 
 @contextmanager
 def following(
-    system: System, user: SignedIn, *, since: int | None = None
+    system: SocketServer, user: SignedIn, *, since: int | None = None
 ) -> Generator[ClientConnection]:
     """Open a socket of a user and read its first message."""
     with opened(system, headers=user.headers, since=since) as socket:

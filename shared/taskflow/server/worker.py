@@ -14,12 +14,12 @@ from gunicorn.util import close_graceful
 from gunicorn.workers.ggevent import GeventWorker
 
 from taskflow import process
+from taskflow.server import refusals
+from taskflow.server.pace import Answering, Arriving, Incoming
+from taskflow.server.rounds import Rounds
 from taskflow.serving import problems
 from taskflow.serving.body import BODY_MAX_BYTES
 from taskflow.serving.tracing import network_of
-from taskflow.standalone import refusals
-from taskflow.standalone.pace import Answering, Arriving, Incoming
-from taskflow.standalone.rounds import Rounds
 
 LINGER_S = 2.0
 LINGER_MAX_BYTES = 16 * 1024 * 1024

@@ -40,11 +40,22 @@ def discover(folder: Path) -> list[Function]:
 
 def load(source: Path) -> Function:
     """Load one function as the cluster does; its target is named after its folder."""
-    name = source.parent.name
-    made = create_app(target=name.replace("-", "_"), source=str(source), signature_type="http")
+    target = source.parent.name.replace("-", "_")
+    return _function(create_app(target=target, source=str(source), signature_type="http"))
+
+
+def load_target() -> Function:
+    """Load the function that FUNCTION_TARGET and FUNCTION_SOURCE name, as functions-framework does.
+
+    Raises functions_framework's MissingSourceException and its other errors.
+    """
+    return _function(create_app(signature_type="http"))
+
+
+def _function(made: object) -> Function:
     app = cast("Flask", made)
     served: Frame | Subscriber = app.extensions[EXTENSION]
     if isinstance(served, Subscriber):
-        return Function(name, app, served, served.serve)
+        return Function(served.name, app, served, served.serve)
     endpoint = served.endpoint
-    return Function(name, app, endpoint, app if endpoint.is_socket else served.serve)
+    return Function(endpoint.name, app, endpoint, app if endpoint.is_socket else served.serve)

@@ -14,8 +14,8 @@ import gevent
 from gunicorn.http.errors import LimitRequestHeaders, ParseException
 
 from taskflow import clock
+from taskflow.server.rounds import Rounds
 from taskflow.serving.body import BODY_MAX_BYTES
-from taskflow.standalone.rounds import Rounds
 
 STALLED_S = 30.0
 PIECE_BYTES = 32 * 1024

@@ -9,8 +9,8 @@ import gevent
 import pytest
 from gevent import socket
 
-from taskflow.standalone import pace
-from taskflow.standalone.pace import PIECE_BYTES, Answering, Arriving
+from taskflow.server import pace
+from taskflow.server.pace import PIECE_BYTES, Answering, Arriving
 
 PIECES = 50
 

@@ -11,7 +11,7 @@ import gevent
 import gevent.event
 import greenlet
 
-from taskflow.standalone.greenlets import Greenlets
+from taskflow.server.greenlets import Greenlets
 
 BUSY_S = 0.05
 

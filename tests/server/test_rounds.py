@@ -8,7 +8,7 @@ from collections import Counter
 
 import gevent
 
-from taskflow.standalone.rounds import Rounds
+from taskflow.server.rounds import Rounds
 
 HERE, THERE = "192.0.2.1", "192.0.2.2"
 

@@ -1,0 +1,101 @@
+"""gunicorn with our worker, and what it says in our log."""
+
+import resource
+from collections.abc import Callable
+from typing import Any
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.glogging import Logger
+
+from taskflow import metrics
+from taskflow.process import concurrency
+from taskflow.server.greenlets import Greenlets
+from taskflow.server.worker import Worker
+from taskflow.serving import frame, turns
+
+CONNECTIONS_MAX = 20_000
+KEEP_ALIVE_S = 75
+GRACEFUL_S = 10
+"""How long a stopping worker waits for the requests that it has begun."""
+
+HUNG_AFTER_S = 60
+FILES_MAX = 65_536
+
+
+class _Logger(Logger):
+    """gunicorn's own logger, but what it logs is written as everything else is."""
+
+    def setup(self, cfg: Any) -> None:  # noqa: ANN401 - gunicorn has no types
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
+
+
+class Server(BaseApplication):
+    """Serves a WSGI app at an address, from processes that it forks."""
+
+    def __init__(
+        self,
+        app: object,
+        address: str,
+        *,
+        workers: int | None = 1,
+        worker_started: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Prepare to serve at `address`, a host and port or `unix:` and a path, until SIGTERM.
+
+        Each of the `workers` calls `worker_started` before its first request; None are as many as
+        gunicorn takes to be right (WEB_CONCURRENCY, else one).
+        """
+        self._app = app
+        self._address = address
+        self._workers = workers
+        self._worker_started = worker_started
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Set what is not gunicorn's default."""
+        options: dict[str, Any] = {
+            "bind": self._address,
+            "workers": self._workers,
+            "worker_class": Worker,
+            "worker_connections": CONNECTIONS_MAX,
+            "keepalive": KEEP_ALIVE_S,
+            "graceful_timeout": GRACEFUL_S,
+            "timeout": HUNG_AFTER_S,
+            "loglevel": "warning",
+            "logger_class": _Logger,
+            # A client could set them by headers of these names: we have no mount point.
+            "forwarder_headers": "",
+            "post_worker_init": self._begin,
+            "child_exit": _forget_worker,
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def _begin(self, _worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
+        concurrency.set(Greenlets())
+        self._worker_started()
+
+    def load(self) -> Any:  # noqa: ANN401 - gunicorn's own type for a WSGI app is narrower
+        """Return the app."""
+        return self._app
+
+
+def allow_many_sockets() -> None:
+    """Let this process and its children open as many files as the system lets them."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # macOS takes no limit at all for too much.
+    soft = FILES_MAX if hard == resource.RLIM_INFINITY else min(hard, FILES_MAX)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def share_by_workers() -> None:
+    """Make what all workers share, in memory that is there before they are forked."""
+    frame.user_limit()
+    frame.address_limit()
+    turns.pacing()
+
+
+def _forget_worker(_server: object, worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
+    metrics.forget_process(worker.pid)

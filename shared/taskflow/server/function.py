@@ -1,0 +1,34 @@
+"""One function in a pod: `python -m taskflow.server.function`.
+
+FUNCTION_TARGET and FUNCTION_SOURCE name it, and functions-framework loads it; PORT is where it
+listens. What serves it is what serves all functions in `make up`: a thousand sockets need no thread
+each, and what one client does hurts no other.
+"""
+
+# ruff: noqa: E402 - everything after the patch, or it would keep what was not patched
+
+from taskflow.server.patching import patch_all
+
+patch_all()
+
+from taskflow import config, logs
+from taskflow.eventing.frame import Subscriber
+from taskflow.server.application import Server, allow_many_sockets, share_by_workers
+from taskflow.server.loading import load_target
+
+ALL_ADDRESSES = "0.0.0.0"  # noqa: S104 - a pod has its own
+
+
+def main() -> None:
+    """Load the function and serve it until SIGTERM; end with a sentence if a setting is invalid."""
+    config.check()
+    allow_many_sockets()
+    logs.configure(config.settings().log_level)
+    function = load_target()
+    if not isinstance(function.endpoint, Subscriber):
+        share_by_workers()
+    Server(function.serve, f"{ALL_ADDRESSES}:{config.settings().port}").run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,178 @@
+"""One function in a process of its own, as a pod runs it (D3, D7, L6, L7)."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Generator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import requests
+from websockets.sync.client import ClientConnection
+
+from taskflow import config
+from taskflow.domain.cloudevents import attributes_of
+from taskflow.domain.events import Event
+from taskflow.eventing.bindings.knative import headers_of
+from tests.support.data.accounts import SignedIn
+from tests.support.data.builders import a_stored_task, log_of
+from tests.support.database.connection import NOWHERE
+from tests.support.network.ports import a_free_port
+from tests.support.network.sockets import close_code, following, receive_up_to
+from tests.support.paths import ROOT
+from tests.support.polling import eventually
+
+STARTED_WITHIN_S = 60
+ENDED_WITHIN_S = 30
+SOCKETS = 100
+"""Far more than functions-framework's server has threads for."""
+
+
+class Pod:
+    """The server of one function."""
+
+    def __init__(self, function: str, log: Path, **variables: str) -> None:
+        """Start it on this process's database, with these environment variables besides."""
+        self.port = a_free_port()
+        self.log = log
+        settings = config.settings()
+        variables = {
+            **config.environment(),
+            "PORT": str(self.port),
+            "ENVIRONMENT": "test",
+            "DATABASE_URL": settings.database_url or "",
+            "DATABASE_POOL_SIZE": "5",
+            "JWT_SECRET": settings.jwt_secret or "",
+            "FUNCTION_TARGET": function.replace("-", "_"),
+            "FUNCTION_SOURCE": f"functions/{function}/main.py",
+            "FORWARDED_ALLOW_IPS": "",
+            **variables,
+        }
+        command = [sys.executable, "-m", "taskflow.server.function"]
+        with log.open("w") as output:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=variables, stdout=output, stderr=subprocess.STDOUT
+            )
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def ws_url(self) -> str:
+        """Where its sockets are, if it has any."""
+        return f"ws://127.0.0.1:{self.port}/ws"
+
+    def wait(self) -> None:
+        """Wait until it is ready."""
+
+        def check() -> None:
+            assert self.process.poll() is None, self.log.read_text()
+            try:
+                answer = requests.get(f"{self.url}/health/readiness", timeout=2)
+            except requests.RequestException as error:
+                raise AssertionError(self.log.read_text()) from error
+            assert answer.status_code == 200
+
+        eventually(check, within_s=STARTED_WITHIN_S)
+
+    def end(self) -> int:
+        """Tell it to end; return its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(ENDED_WITHIN_S)
+
+
+RunPod = Callable[..., Pod]
+
+
+@pytest.fixture
+def pod(database: object, tmp_path: Path) -> Generator[RunPod]:  # noqa: ARG001 - it must run
+    """Return what runs a function until the test ends."""
+    running: list[Pod] = []
+
+    def run(function: str, **variables: str) -> Pod:
+        made = Pod(function, tmp_path / f"{function}.log", **variables)
+        running.append(made)
+        made.wait()
+        return made
+
+    yield run
+    for each in running:
+        each.process.kill()
+        each.process.wait()
+
+
+def test_a_pod_serves_its_endpoint_and_ends_with_status_0(pod: RunPod, user: SignedIn) -> None:
+    creating = pod("create-task")
+
+    answer = requests.post(
+        f"{creating.url}/api/tasks", json={"title": "Buy milk"}, headers=user.headers, timeout=10
+    )
+    elsewhere = requests.get(f"{creating.url}/api/reminders/pending", timeout=10)
+
+    assert (answer.status_code, elsewhere.status_code) == (201, 404)
+    assert [event.event_type for event in log_of(user.user_id)][-1] == "task.created"
+    assert creating.end() == 0
+    assert "Traceback" not in creating.log.read_text()
+
+
+def test_a_pod_has_the_effect_of_a_delivered_event(pod: RunPod, user: SignedIn) -> None:
+    a_stored_task(user.user_id)
+    event: Event = log_of(user.user_id)[-1]
+    recording = pod("record-audit-entry")
+
+    answers = [
+        requests.post(
+            recording.url,
+            data=event.record_json().encode(),
+            headers=headers_of(attributes_of(event)),
+            timeout=10,
+        ).status_code
+        for _ in range(2)
+    ]
+
+    assert answers == [204, 204]
+    assert recording.end() == 0
+
+
+def test_a_pod_without_its_database_is_ready_and_answers_503_at_once(
+    pod: RunPod, user: SignedIn
+) -> None:
+    listing = pod("list-tasks", DATABASE_URL=NOWHERE)
+
+    answer = requests.get(f"{listing.url}/api/tasks", headers=user.headers, timeout=5)
+    health = requests.get(f"{listing.url}/health", timeout=5)
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert health.status_code == 503
+    assert requests.get(f"{listing.url}/health/readiness", timeout=5).status_code == 200
+
+
+def test_a_pod_with_an_invalid_setting_ends_with_a_sentence(tmp_path: Path) -> None:
+    refused = Pod("create-task", tmp_path / "log", JWT_SECRET="short")
+
+    assert refused.process.wait(STARTED_WITHIN_S) == 1
+    assert refused.log.read_text().startswith("JWT_SECRET: ")
+    assert "Traceback" not in refused.log.read_text()
+
+
+def test_many_sockets_in_a_pod_keep_no_probe_waiting_and_are_sent_away_at_its_end(
+    pod: RunPod, user: SignedIn
+) -> None:
+    syncing = pod("sync-tasks")
+    with ExitStack() as stack:
+        sockets: list[ClientConnection] = [
+            stack.enter_context(following(syncing, user)) for _ in range(SOCKETS)
+        ]
+        probe = requests.get(f"{syncing.url}/health/liveness", timeout=2)
+        a_stored_task(user.user_id)
+        heard = [receive_up_to(socket, 2)[-1]["type"] for socket in sockets]
+        syncing.process.send_signal(signal.SIGTERM)
+        codes = [close_code(socket) for socket in sockets]
+
+    assert probe.status_code == 200
+    assert heard == ["task.created"] * SOCKETS
+    assert codes == [1012] * SOCKETS
+    assert syncing.process.wait(ENDED_WITHIN_S) == 0

@@ -152,7 +152,7 @@ def test_a_long_poll_holds_no_turn(
 
     assert listed.status_code == 200
     assert statuses == {200}
-    assert turns().names == set()
+    assert turns().active_keys == set()
 
 
 def test_a_refused_request_takes_a_turn_of_its_network(
@@ -161,9 +161,9 @@ def test_a_refused_request_takes_a_turn_of_its_network(
     taken: list[str] = []
 
     class Noting(Turns):
-        def take(self, name: str) -> None:
-            super().take(name)
-            taken.append(name)
+        def take(self, key: str) -> None:
+            super().take(key)
+            taken.append(key)
 
     with turns.replaced_by(Noting(lambda: 1)):
         Api().get("/api/tasks")

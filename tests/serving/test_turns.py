@@ -60,7 +60,7 @@ def _check(is_so: Callable[[], bool]) -> None:
     assert is_so()
 
 
-def test_turns_come_in_the_order_of_asking_and_a_full_line_refuses_the_next(
+def test_turns_come_in_the_order_of_asking_and_a_full_queue_refuses_the_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "WAITING_MAX", 2)
@@ -77,7 +77,7 @@ def test_turns_come_in_the_order_of_asking_and_a_full_line_refuses_the_next(
     with ThreadPoolExecutor(3) as threads:
         for number in range(3):
             threads.submit(wait, number)
-            eventually(lambda: _check(lambda: turns.names == {ADA}))
+            eventually(lambda: _check(lambda: turns.active_keys == {ADA}))
             eventually(lambda n=number: _check(lambda: turns.waiting(ADA) == n))
         with pytest.raises(NoTurn):
             turns.take(ADA)
@@ -85,10 +85,10 @@ def test_turns_come_in_the_order_of_asking_and_a_full_line_refuses_the_next(
         may_end.set()
 
     assert done == [0, 1, 2]
-    assert (turns.names, turns.waiting(ADA)) == (set(), 0)
+    assert (turns.active_keys, turns.waiting(ADA)) == (set(), 0)
 
 
-def test_a_request_that_waited_in_vain_leaves_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_that_waited_in_vain_leaves_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TIMEOUT_S", 0.01)
     turns = Turns(lambda: 1)
     turns.take(ADA)
@@ -99,7 +99,7 @@ def test_a_request_that_waited_in_vain_leaves_the_line(monkeypatch: pytest.Monke
     assert turns.waiting(ADA) == 0
     turns.give_back(ADA, 0)
     _work(turns, ADA, 1)
-    assert turns.names == set()
+    assert turns.active_keys == set()
 
 
 def test_a_heavy_user_alone_is_not_slowed_down(simulated: Time) -> None:
@@ -195,19 +195,19 @@ def test_users_who_owe_no_time_are_forgotten(simulated: Time) -> None:
         _work(turns, str(number), 1, 0)
         simulated.now_s += 1
 
-    assert len(turns._lines) <= module._LINES_MAX  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - nothing else tells
+    assert len(turns._queues) <= module._QUEUES_MAX  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - nothing else tells
 
 
 def test_a_turn_that_is_set_aside_is_free_for_another_request_meanwhile() -> None:
     turns = Turns(lambda: 1)
-    mine, another = Turn(turns, ADA), Turn(turns, ADA)
-    mine.take()
+    one, another = Turn(turns, ADA), Turn(turns, ADA)
+    one.take()
 
-    with mine.set_aside():
+    with one.set_aside():
         another.take()
         another.give_back()
 
-    assert mine.is_taken
-    assert turns.names == {ADA}
-    mine.give_back()
-    assert turns.names == set()
+    assert one.is_taken
+    assert turns.active_keys == {ADA}
+    one.give_back()
+    assert turns.active_keys == set()

@@ -187,7 +187,7 @@ class Frame:
         if request.path in health.PATHS:
             # A process that is busy, or waits for the database, lives all the same.
             if request.path in health.OF_THE_PROCESS:
-                turn.whose = f"probes {network}"
+                turn.key = f"probes {network}"
             turn.take()
             return health.answer(request)
         check_encoding(request)
@@ -200,7 +200,7 @@ class Frame:
         caller: Caller | None = None
         if self.endpoint.asks_for_token:
             caller = authenticate(request)
-            turn.whose = caller.user_id
+            turn.key = caller.user_id
             self._admit(caller, parameters.pop(USER_ID, None))
             cause = replace(cause, actor=caller.user_id)
         given: dict[object, object] = {

@@ -1,7 +1,7 @@
 """Turns: how much of a process one user's requests may take, so that others' are answered too.
 
 Of one user a process answers a few requests at once; the others wait, in the order of asking, and
-hold nothing meanwhile. Who has not signed in takes turns with their network.
+hold nothing meanwhile. Requests without a user take turns by their network.
 """
 
 import math
@@ -33,7 +33,7 @@ REQUEST_S = 0.001
 """What a request costs beside its turn: the server reads it, and sends the answer."""
 
 CPU_BURST_S = 0.1
-"""How much CPU time they may use at once after a pause."""
+"""How much CPU time one user may use at once after a pause."""
 
 OWED_MAX_S = 2.0
 """How long one user is kept waiting at most for what they have used."""
@@ -41,11 +41,11 @@ OWED_MAX_S = 2.0
 OTHERS_WITHIN_S = 1.0
 """Others' requests come as long as the last of them was not longer ago."""
 
-_LINES_MAX = 1000
-"""How many users are remembered before those who owe nothing are looked for, and forgotten."""
+_QUEUES_MAX = 1000
+"""How many queues are kept before those of users who owe nothing are looked for, and dropped."""
 
-# Long enough for gevent to look at what has come before it goes on, which it does not for 0.
-_A_ROUND_S = 1e-9
+# Long enough for gevent to go round its loop before it goes on, which it does not for 0.
+_YIELD_S = 1e-9
 
 
 class NoTurn(Problem):
@@ -58,19 +58,19 @@ class NoTurn(Problem):
 
 
 @dataclass(slots=True)
-class _Line:
-    """One user's requests."""
+class _Queue:
+    """The requests of one user, or of one network."""
 
-    name: str
+    key: str
     answered: int = 0
     """How many have their turn."""
     waiting: deque[threading.Event] = field(default_factory=deque[threading.Event])
     paid_at_s: float = 0.0
-    """When what was used is made up for, at CPU_SHARE."""
+    """When the CPU time used is made up for, at CPU_SHARE."""
 
 
 class Pacing:
-    """Knows whether there is anybody to be slowed down for, in memory that forks share.
+    """Knows whether other users send requests too, in memory that forks share.
 
     Two that write in the same instant may leave either's word; the next puts it right.
     """
@@ -78,27 +78,27 @@ class Pacing:
     _WORDS = struct.Struct("=Qdd")
 
     def __init__(self) -> None:
-        """Start with nobody there; before a server forks, for all its processes together."""
+        """Begin without requests; before a server forks, for all its processes together."""
         self._memory = mmap.mmap(-1, self._WORDS.size)
         self._WORDS.pack_into(self._memory, 0, 0, -math.inf, -math.inf)
 
-    def note(self, name: str) -> None:
-        """Take down that a request of this user's has come."""
-        mine, now_s = self._of(name), clock.monotonic_s()
+    def note(self, key: str) -> None:
+        """Note that a request of this user has come."""
+        key_hash, now_s = self._hash_of(key), clock.monotonic_s()
         latest, latest_at_s, other_at_s = self._WORDS.unpack_from(self._memory)
-        if latest != mine:
+        if latest != key_hash:
             other_at_s = latest_at_s
-        self._WORDS.pack_into(self._memory, 0, mine, now_s, other_at_s)
+        self._WORDS.pack_into(self._memory, 0, key_hash, now_s, other_at_s)
 
-    def are_others_here(self, name: str, now_s: float) -> bool:
+    def are_others_here(self, key: str, now_s: float) -> bool:
         """Say whether another user's request has come within OTHERS_WITHIN_S."""
         latest, latest_at_s, other_at_s = self._WORDS.unpack_from(self._memory)
-        theirs_at_s = other_at_s if latest == self._of(name) else latest_at_s
+        theirs_at_s = other_at_s if latest == self._hash_of(key) else latest_at_s
         return now_s - theirs_at_s <= OTHERS_WITHIN_S
 
     @staticmethod
-    def _of(name: str) -> int:
-        return hash(name) & ((1 << 64) - 1)
+    def _hash_of(key: str) -> int:
+        return hash(key) & ((1 << 64) - 1)
 
 
 class Turns:
@@ -111,134 +111,135 @@ class Turns:
     """
 
     def __init__(self, at_once: Callable[[], int], pacing: Pacing | None = None) -> None:
-        """Start with nobody answered."""
+        """Begin without requests."""
         self._at_once = at_once
         self._pacing = pacing
         self._lock = threading.Lock()
-        self._lines: dict[str, _Line] = {}
+        self._queues: dict[str, _Queue] = {}
 
     @property
-    def names(self) -> set[str]:
-        """Whose requests are being answered."""
-        return {name for name, line in self._lines.items() if line.answered}
+    def active_keys(self) -> set[str]:
+        """The users and networks of which a request is being answered."""
+        return {key for key, queue in self._queues.items() if queue.answered}
 
-    def waiting(self, name: str) -> int:
+    def waiting(self, key: str) -> int:
         """Return how many wait for a user's turn."""
-        line = self._lines.get(name)
-        return len(line.waiting) if line else 0
+        queue = self._queues.get(key)
+        return len(queue.waiting) if queue else 0
 
-    def take(self, name: str) -> None:
+    def take(self, key: str) -> None:
         """Wait for a user's turn. Raises NoTurn."""
         deadline_s = clock.monotonic_s() + TIMEOUT_S
         with self._lock:
-            line = self._lines.get(name) or self._new_line(name)
+            queue = self._queues.get(key) or self._new_queue(key)
             if self._pacing is not None:
-                self._pacing.note(name)
-            if not line.waiting and line.answered < self._most(line):
-                line.answered += 1
-                mine = None
-            elif len(line.waiting) >= WAITING_MAX:
+                self._pacing.note(key)
+            if not queue.waiting and queue.answered < self._most(queue):
+                queue.answered += 1
+                turn_came = None
+            elif len(queue.waiting) >= WAITING_MAX:
                 raise NoTurn
             else:
-                mine = threading.Event()
-                line.waiting.append(mine)
+                turn_came = threading.Event()
+                queue.waiting.append(turn_came)
         try:
-            if mine is not None:
-                self._wait(line, mine)
-            self._make_up(line, deadline_s)
+            if turn_came is not None:
+                self._wait(queue, turn_came)
+            self._make_up(queue, deadline_s)
         except BaseException:
             # Ended while it waited, as a greenlet may be: its turn may have come all the same.
-            if mine is None or not self._left(line, mine):
-                self.give_back(name, 0)
+            if turn_came is None or not self._leave(queue, turn_came):
+                self.give_back(key, 0)
             raise
 
-    def give_back(self, name: str, used_s: float) -> None:
+    def give_back(self, key: str, used_s: float) -> None:
         """End a turn for which so much CPU time was used; the next who waits has theirs."""
         with self._lock:
-            line, now_s = self._lines[name], clock.monotonic_s()
+            queue, now_s = self._queues[key], clock.monotonic_s()
             if self._pacing is not None:
-                due_s = max(line.paid_at_s, now_s) + (used_s + REQUEST_S) / CPU_SHARE
-                line.paid_at_s = min(due_s, now_s + CPU_BURST_S / CPU_SHARE + OWED_MAX_S)
-            line.answered -= 1
-            while line.waiting and line.answered < self._most(line):
-                line.answered += 1
-                line.waiting.popleft().set()
+                due_s = max(queue.paid_at_s, now_s) + (used_s + REQUEST_S) / CPU_SHARE
+                queue.paid_at_s = min(due_s, now_s + CPU_BURST_S / CPU_SHARE + OWED_MAX_S)
+            queue.answered -= 1
+            while queue.waiting and queue.answered < self._most(queue):
+                queue.answered += 1
+                queue.waiting.popleft().set()
 
-    def _new_line(self, name: str) -> _Line:
-        if len(self._lines) >= _LINES_MAX:
+    def _new_queue(self, key: str) -> _Queue:
+        if len(self._queues) >= _QUEUES_MAX:
             now_s = clock.monotonic_s()
-            self._lines = {
-                name: line
-                for name, line in self._lines.items()
-                if line.answered or line.waiting or line.paid_at_s > now_s
+            self._queues = {
+                key: queue
+                for key, queue in self._queues.items()
+                if queue.answered or queue.waiting or queue.paid_at_s > now_s
             }
-        line = self._lines[name] = _Line(name)
-        return line
+        queue = self._queues[key] = _Queue(key)
+        return queue
 
-    def _owed_s(self, line: _Line) -> float:
+    def _owed_s(self, queue: _Queue) -> float:
         """Return for how long a user ought to wait, for the sake of others."""
         if self._pacing is None:
             return 0
         now_s = clock.monotonic_s()
-        owed_s = line.paid_at_s - now_s - CPU_BURST_S / CPU_SHARE
-        return (
-            owed_s if owed_s > _A_ROUND_S and self._pacing.are_others_here(line.name, now_s) else 0
-        )
+        owed_s = queue.paid_at_s - now_s - CPU_BURST_S / CPU_SHARE
+        return owed_s if owed_s > _YIELD_S and self._pacing.are_others_here(queue.key, now_s) else 0
 
-    def _most(self, line: _Line) -> int:
-        return 1 if self._owed_s(line) else self._at_once()
+    def _most(self, queue: _Queue) -> int:
+        return 1 if self._owed_s(queue) else self._at_once()
 
-    def _wait(self, line: _Line, mine: threading.Event) -> None:
-        if not mine.wait(TIMEOUT_S) and self._left(line, mine):
+    def _wait(self, queue: _Queue, turn_came: threading.Event) -> None:
+        if not turn_came.wait(TIMEOUT_S) and self._leave(queue, turn_came):
             raise NoTurn
         # Its turn was handed to it. What others sent meanwhile is looked at first, or those of a
         # user who has many waiting would follow one upon another.
-        time.sleep(_A_ROUND_S)
+        time.sleep(_YIELD_S)
 
-    def _make_up(self, line: _Line, deadline_s: float) -> None:
-        while (owed_s := self._owed_s(line)) and (left_s := deadline_s - clock.monotonic_s()) > 0:
+    def _make_up(self, queue: _Queue, deadline_s: float) -> None:
+        while (owed_s := self._owed_s(queue)) and (left_s := deadline_s - clock.monotonic_s()) > 0:
             time.sleep(min(owed_s, left_s))
 
-    def _left(self, line: _Line, mine: threading.Event) -> bool:
-        """Leave the line; False where the turn has come."""
+    def _leave(self, queue: _Queue, turn_came: threading.Event) -> bool:
+        """Leave the queue; return False where the turn has come already."""
         with self._lock:
-            if mine.is_set():
+            if turn_came.is_set():
                 return False
-            if mine in line.waiting:
-                line.waiting.remove(mine)
+            if turn_came in queue.waiting:
+                queue.waiting.remove(turn_came)
             return True
 
 
 class Turn:
-    """The turn of one request, which is taken once it is known whose it is."""
+    """The turn of one request, which is taken once the request's user or network is known."""
 
-    def __init__(self, turns: Turns, whose: str) -> None:
-        """Begin to count what the request uses; it is `whose` until more is known."""
-        self.whose = whose
+    def __init__(self, turns: Turns, key: str) -> None:
+        """Begin to count the CPU time of a request, with the `key` of its turn.
+
+        The key may be changed as long as the turn is not taken.
+        """
+        self.key = key
         self._turns = turns
-        self._name: str | None = None
+        self._taken_key: str | None = None
         self._used_s = 0.0
         self._go_on()
 
     @property
     def is_taken(self) -> bool:
-        """Whether it has come, and lasts."""
-        return self._name is not None
+        """Whether the turn has come, and lasts."""
+        return self._taken_key is not None
 
     def take(self) -> None:
-        """Wait for the turn of the one whose it is. Raises NoTurn."""
+        """Wait for a turn of the `key`. Raises NoTurn."""
         self._count()
-        self._turns.take(self.whose)
-        self._name = self.whose
+        self._turns.take(self.key)
+        self._taken_key = self.key
         self._go_on()
 
     def give_back(self) -> None:
-        """End it, if it has been taken."""
-        if self._name is not None:
+        """End the turn, if it has been taken."""
+        if self._taken_key is not None:
             self._count()
-            name, self._name = self._name, None
+            key, self._taken_key = self._taken_key, None
             used_s, self._used_s = self._used_s, 0.0
-            self._turns.give_back(name, used_s)
+            self._turns.give_back(key, used_s)
             self._go_on()
 
     def _go_on(self) -> None:
@@ -249,7 +250,7 @@ class Turn:
 
     @contextmanager
     def set_aside(self) -> Generator[None]:
-        """Give it back for the block, which only waits, and take it again. Raises NoTurn."""
+        """Give the turn back for the block, which only waits, and take it again. Raises NoTurn."""
         was_taken = self.is_taken
         self.give_back()
         yield
@@ -257,12 +258,12 @@ class Turn:
             self.take()
 
 
-_mine: ContextVar[Turn | None] = ContextVar("turn", default=None)
+_current_turn: ContextVar[Turn | None] = ContextVar("turn", default=None)
 
 
 @resource(is_shared_by_forks=True)
 def pacing() -> Pacing:
-    """Return what has the turns pace who uses much, once a server has called for it.
+    """Return the pacing of the turns, which are paced once a server has called for it.
 
     Called for before the server forks, it goes by the requests of all its processes.
     """
@@ -276,24 +277,24 @@ def turns() -> Turns:
 
 
 @contextmanager
-def turn_of(whose: str) -> Generator[Turn]:
+def turn_of(key: str) -> Generator[Turn]:
     """Open a request's turn, to be taken within the block, at whose end it is given back.
 
-    It is `whose`, a network's, until it is known to be a user's.
+    Its `key` is the request's network, until the user is known.
     """
-    turn = Turn(turns(), whose)
-    bound = _mine.set(turn)
+    turn = Turn(turns(), key)
+    bound = _current_turn.set(turn)
     try:
         yield turn
     finally:
-        _mine.reset(bound)
+        _current_turn.reset(bound)
         turn.give_back()
 
 
 @contextmanager
 def set_aside() -> Generator[None]:
-    """Let others have the turn of the request at hand while the block only waits."""
-    turn = _mine.get()
+    """Let others have the turn of the current request while the block only waits."""
+    turn = _current_turn.get()
     if turn is None:
         yield
         return

@@ -477,7 +477,7 @@ def test_exactly_one_function_is_the_dead_letter_sink() -> None:
 def test_a_subscriber_counts_the_outcomes_of_its_deliveries(
     fresh: list[Event], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(health, "KEPT_S", 0)
+    monkeypatch.setattr(health, "CACHED_FOR_S", 0)
     name = "record-audit-entry"
 
     def counted(outcome: str) -> float:

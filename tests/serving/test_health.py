@@ -9,7 +9,7 @@ import pytest
 from taskflow import clock
 from taskflow.process import draining
 from taskflow.serving import health
-from taskflow.serving.health import KEPT_S, Kept
+from taskflow.serving.health import CACHED_FOR_S, Cached
 from tests.support.database.connection import NOWHERE, database_at
 from tests.support.functions.client import Api, content
 from tests.support.functions.problems import assert_refused
@@ -35,11 +35,11 @@ def test_a_health_check_runs_once_a_second_however_often_it_is_asked_for(
         looks.append(0)
         return len(looks)
 
-    kept = Kept(look)
+    cached = Cached(look)
     found: list[int] = []
-    for at in (0.0, KEPT_S / 2, KEPT_S, 1.5 * KEPT_S, 2 * KEPT_S):
+    for at in (0.0, CACHED_FOR_S / 2, CACHED_FOR_S, 1.5 * CACHED_FOR_S, 2 * CACHED_FOR_S):
         at_s(1_000 + at)
-        found += [kept.get() for _ in range(100)]
+        found += [cached.get() for _ in range(100)]
 
     assert found == [1] * 200 + [2] * 200 + [3] * 100
 
@@ -54,11 +54,11 @@ def test_requests_during_a_health_check_wait_for_its_result() -> None:
         go_on.wait(10)
         return len(looks)
 
-    kept = Kept(look)
+    cached = Cached(look)
 
     def ask() -> int:
         asking.release()
-        return kept.get()
+        return cached.get()
 
     with ThreadPoolExecutor(20) as pool:
         answers = [pool.submit(ask) for _ in range(20)]
@@ -71,12 +71,12 @@ def test_requests_during_a_health_check_wait_for_its_result() -> None:
 
 def test_a_health_check_that_fails_is_not_kept() -> None:
     divisors = [0, 1]
-    kept = Kept(lambda: 7 // divisors.pop(0))
+    cached = Cached(lambda: 7 // divisors.pop(0))
 
     with pytest.raises(ZeroDivisionError):
-        kept.get()
+        cached.get()
 
-    assert kept.get() == 7
+    assert cached.get() == 7
 
 
 def test_without_its_database_a_function_is_live_and_ready_and_not_healthy() -> None:

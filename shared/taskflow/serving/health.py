@@ -1,7 +1,7 @@
-"""Health and metrics: what a function answers of itself and the parts it needs.
+"""Health and metrics of a function, and of the database it needs.
 
-Anybody may ask after the health, and often: what costs more than a look at memory is looked at
-about once a second, by one at a time.
+Anybody may ask for the health, and often: what costs more than a look at memory is looked up
+about once a second, by one thread at a time.
 """
 
 import hmac
@@ -25,41 +25,41 @@ requests would wait for one that is ready, where each can answer 503 with `Retry
 
 PATHS = frozenset({"/health", "/metrics"}) | OF_THE_PROCESS
 
-KEPT_S = 1.0
+CACHED_FOR_S = 1.0
 
 T = TypeVar("T")
 
 
-class Kept(Generic[T]):
-    """What a look-up has found, for KEPT_S; who asks meanwhile waits for the one who looks."""
+class Cached(Generic[T]):
+    """The result of a look-up, cached for CACHED_FOR_S; one thread looks, and the others wait."""
 
     def __init__(self, look: Callable[[], T]) -> None:
-        """Look by `look`, once somebody asks."""
+        """Begin without a result; `look` returns one."""
         self._look = look
         self._lock = threading.Lock()
         self._found: T | None = None
         self._looked_s = -math.inf
 
     def get(self) -> T:
-        """Return what was found at most KEPT_S ago; raise what the look-up raises."""
+        """Return a result that is at most CACHED_FOR_S old. Raises what the look-up raises."""
         with self._lock:
             found = self._found
-            if found is None or clock.monotonic_s() >= self._looked_s + KEPT_S:
+            if found is None or clock.monotonic_s() >= self._looked_s + CACHED_FOR_S:
                 found = self._found = self._look()
                 self._looked_s = clock.monotonic_s()
             return found
 
 
 @resource()
-def database() -> Kept[str]:
-    """Return how the database is, as it was found at most KEPT_S ago."""
-    return Kept(storage.state)
+def database() -> Cached[str]:
+    """Return the cached state of the database."""
+    return Cached(storage.state)
 
 
 @resource()
-def exposition() -> Kept[bytes]:
-    """Return the metrics, as they were collected at most KEPT_S ago."""
-    return Kept(metrics.exposition)
+def exposition() -> Cached[bytes]:
+    """Return the cached metrics."""
+    return Cached(metrics.exposition)
 
 
 def answer(request: Request) -> Response:

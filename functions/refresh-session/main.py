@@ -4,19 +4,17 @@ from flask import Request
 
 from taskflow import clock
 from taskflow.domain.accounts import RefreshRequest
-from taskflow.domain.errors import AccountNotFound, RefreshTokenIsInvalid
+from taskflow.domain.errors import AccountNotFound, InvalidRefreshToken
 from taskflow.domain.events import Cause
 from taskflow.serving import SignedIn, browser, http_function, tokens
 from taskflow.storage import account_store, session_store, transaction
 
 
-@http_function(
-    "POST /api/auth/refresh", public=True, raises=[RefreshTokenIsInvalid, AccountNotFound]
-)
+@http_function("POST /api/auth/refresh", public=True, raises=[InvalidRefreshToken, AccountNotFound])
 def refresh_session(request: Request, body: RefreshRequest, cause: Cause) -> SignedIn:
     refresh_token = browser.refresh_token_of(request, body)
     if refresh_token is None:
-        raise RefreshTokenIsInvalid
+        raise InvalidRefreshToken
     now = clock.now()
     successor = tokens.new_secret()
     # The revocation of a session whose token was used again must commit, and so must not raise.
@@ -24,5 +22,5 @@ def refresh_session(request: Request, body: RefreshRequest, cause: Cause) -> Sig
         session = session_store.rotate(tx, refresh_token, successor, now=now)
         account = None if session is None else account_store.get(tx, session.user_id)
     if session is None or account is None:
-        raise RefreshTokenIsInvalid
+        raise InvalidRefreshToken
     return SignedIn(account, successor, session_id=session.id, now=now)

@@ -59,7 +59,7 @@ def test_the_limits_of_wrong_passwords_are_those_of_the_code() -> None:
     window_min = LOGIN_ATTEMPTS_WINDOW // timedelta(minutes=1)
     assert f"{LOGIN_ATTEMPTS_MAX} wrong passwords in {window_min} minutes from one address" in told
     assert f"{LOGIN_ATTEMPTS_ACCOUNT_MAX} from all together where it was not logged in" in told
-    assert f"an address is heard {LOGIN_ATTEMPTS_NETWORK_MAX} times for accounts" in told
+    assert f"an address may send {LOGIN_ATTEMPTS_NETWORK_MAX} for accounts" in told
     assert f"was right in the last {LOGIN_PLACE_LIFETIME.days} days" in told
 
 

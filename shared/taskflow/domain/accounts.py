@@ -29,14 +29,14 @@ PASSWORD_MAX_CHARS = 256
 
 REFRESH_TOKEN_LIFETIME = timedelta(days=30)
 REFRESH_TOKEN_GRACE = timedelta(seconds=30)
-"""How long a used refresh token is still heard: two tabs, or an answer that was lost."""
+"""How long a used refresh token still works: for two tabs, or after an answer that was lost."""
 
 TICKET_LIFETIME = timedelta(seconds=30)
 """How long a socket ticket waits for its socket."""
 
 LOGIN_ATTEMPTS_WINDOW = timedelta(minutes=15)
 LOGIN_ATTEMPTS_MAX = 10
-"""How many wrong passwords of an account are heard from one network in a window."""
+"""How many wrong passwords for an account one network may send in a window."""
 
 LOGIN_ATTEMPTS_ACCOUNT_MAX = 100
 """From all networks together that the account was not logged in from (NIST SP 800-63B-4, 3.2.2)."""
@@ -184,7 +184,7 @@ class Registration(Content):
 class Credentials(Content):
     """What a client sends to log in, as typed: an account may be from before we normalized.
 
-    A password of any shape is heard, and then right or wrong.
+    A password of any shape is checked, and then right or wrong.
     """
 
     model_config = examples(

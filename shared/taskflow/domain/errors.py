@@ -87,7 +87,7 @@ class InvalidCredentials(DomainError):
     """The email or the password is wrong."""
 
 
-class RefreshTokenIsInvalid(DomainError):
+class InvalidRefreshToken(DomainError):
     """The refresh token is unknown, expired, or its session has ended; log in again."""
 
 
@@ -95,6 +95,6 @@ class TooManyAttempts(DomainError):
     """There were too many failed log-ins; try again later."""
 
     def __init__(self, retry_after_s: int) -> None:
-        """Say when the next attempt will be heard, in whole seconds."""
+        """Say after how many whole seconds the next attempt is checked."""
         super().__init__()
         self.retry_after_s = retry_after_s

@@ -72,10 +72,10 @@ PROBLEMS: dict[type[DomainError], ProblemKind] = {
     errors.AccountNotFound: ProblemKind(401, "account-not-found", _CHALLENGE),
     errors.EmailIsTaken: ProblemKind(409, "email-is-taken"),
     errors.InvalidCredentials: ProblemKind(401, "credentials-are-wrong", _CHALLENGE),
-    errors.RefreshTokenIsInvalid: ProblemKind(401, "refresh-token-is-invalid", _CHALLENGE),
+    errors.InvalidRefreshToken: ProblemKind(401, "refresh-token-is-invalid", _CHALLENGE),
     errors.TooManyAttempts: ProblemKind(429, "too-many-attempts", _RETRY),
 }
-"""The kind of problem that each error of the domain is told as."""
+"""The kind of problem with which each error of the domain is answered."""
 
 
 class Problem(Exception):
@@ -103,7 +103,7 @@ class Problem(Exception):
 
 
 def problem_of(error: Exception) -> Problem:
-    """Return the problem that a client is told for an error; an unforeseen one tells it nothing."""
+    """Return the problem that answers an error; of an unforeseen one it discloses nothing."""
     match error:
         case Problem():
             return error

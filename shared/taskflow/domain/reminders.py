@@ -129,7 +129,7 @@ class Reminder:
         return self.status in {ReminderStatus.TRIGGERED, ReminderStatus.SENT}
 
     def copied_to(self, occurrence: Task, *, now: datetime) -> tuple["Reminder", NewEvent]:
-        """Remind of an occurrence as this, which is relative, does of its recurring task."""
+        """Return a copy of this relative reminder, for an occurrence of its task, and its event."""
         draft = ReminderDraft.model_construct(before_due=self.before_due, message=self.message)
         return _scheduled(occurrence, draft, self.zone, now=now)
 

@@ -174,12 +174,14 @@ class _Daily(_ByInterval):
     def __init__(self, start: date, rule: Rule) -> None:
         super().__init__(start.toordinal(), rule.interval, width=1)
         self._rule = rule
-        self._wanted = _Wanted(rule.by_month_day, rule.by_day, Skip.OMIT)
+        self._selection = _Selection(rule.by_month_day, rule.by_day, Skip.OMIT)
         # The set that BYSETPOS chooses from is the one day.
         self._is_never = bool(rule.by_set_pos) and {1, -1}.isdisjoint(rule.by_set_pos)
 
     def _days(self, kind: int) -> int:
-        return 0 if self._is_never else self._wanted.days(kind, self._rule.by_month or _ALL_MONTHS)
+        return (
+            0 if self._is_never else self._selection.days(kind, self._rule.by_month or _ALL_MONTHS)
+        )
 
 
 class _Weekly(_ByInterval):
@@ -188,7 +190,7 @@ class _Weekly(_ByInterval):
         super().__init__(first, 7 * rule.interval, width=7)
         self._rule = rule
         self._weekdays = rule.by_day or (WeekdayNumber(start.weekday()),)
-        self._months = _Wanted((), (), Skip.OMIT)
+        self._months = _Selection((), (), Skip.OMIT)
         self._chosen_of = cache(partial(_chosen, rule.by_set_pos))
 
     def _days(self, kind: int) -> int:
@@ -211,9 +213,9 @@ class _Monthly:
         self._rule = rule
         self._first_month = start.year * 12 + start.month - 1
         self._interval = rule.interval
-        self._wanted = _Wanted.of(rule, start, skip)
+        self._selection = _Selection.of(rule, start, skip)
         apart = gcd(rule.interval, 12)
-        self.may_lack = self._wanted.may_lack(
+        self.may_lack = self._selection.may_lack(
             month for month in self._months(1, 1) if (month - start.month) % apart == 0
         )
         self._of_kind = cache(self._days)
@@ -237,22 +239,22 @@ class _Monthly:
 
     def _days(self, kind: int, first: int) -> int:
         return _union(
-            _chosen(self._rule.by_set_pos, self._wanted.days(kind, (month,)))
+            _chosen(self._rule.by_set_pos, self._selection.days(kind, (month,)))
             for month in self._months(first, self._interval)
         )
 
     def _lacking(self, kind: int, first: int) -> Sequence[Lacking]:
-        return self._wanted.lacking(kind, self._months(first, self._interval))
+        return self._selection.lacking(kind, self._months(first, self._interval))
 
 
 class _Yearly:
     def __init__(self, start: date, rule: Rule, skip: Skip) -> None:
         self._rule = rule
         self._first_year = start.year
-        self._wanted = _Wanted.of(rule, start, skip)
+        self._selection = _Selection.of(rule, start, skip)
         is_any = rule.by_month_day or rule.by_day
         self._months = rule.by_month or (_ALL_MONTHS if is_any else (start.month,))
-        self.may_lack = self._wanted.may_lack(self._months)
+        self.may_lack = self._selection.may_lack(self._months)
         self._of_kind = cache(self._days)
         self._lacking_of_kind = cache(self._lacking)
 
@@ -267,14 +269,14 @@ class _Yearly:
         return self._lacking_of_kind(_KINDS[year % 400]) if is_aligned else ()
 
     def _days(self, kind: int) -> int:
-        return _chosen(self._rule.by_set_pos, self._wanted.days(kind, self._months))
+        return _chosen(self._rule.by_set_pos, self._selection.days(kind, self._months))
 
     def _lacking(self, kind: int) -> Sequence[Lacking]:
-        return self._wanted.lacking(kind, self._months)
+        return self._selection.lacking(kind, self._months)
 
 
-class _Wanted:
-    """What is wanted of months: days by their number, or weekdays, or days that are weekdays."""
+class _Selection:
+    """The days that a rule selects in its months: by BYMONTHDAY, by BYDAY, or by both."""
 
     def __init__(
         self,
@@ -293,7 +295,7 @@ class _Wanted:
         self._weekdays_of_kind = cache(self._days_of_weekdays)
 
     @classmethod
-    def of(cls, rule: Rule, start: date, skip: Skip) -> "_Wanted":
+    def of(cls, rule: Rule, start: date, skip: Skip) -> "_Selection":
         by_start = () if rule.by_day else (start.day,)
         # RFC 5545: a number beside a weekday counts in the month, and in the year where a
         # yearly rule names no months.
@@ -301,7 +303,7 @@ class _Wanted:
         return cls(rule.by_month_day or by_start, rule.by_day, skip, is_numbered_in_year=in_year)
 
     def days(self, kind: int, months: Iterable[int]) -> int:
-        """Return the set of days that are wanted of some months of a kind of year."""
+        """Return the set of days selected in some months of a kind of year."""
         of_year = [_MONTHS[kind // 7][month - 1] for month in months]
         # RFC 7529 4.1: days are moved after BYMONTHDAY and before BYDAY, so BYDAY judges where
         # they came to lie. None leaves the year, whose first and last month lack no day.
@@ -309,12 +311,12 @@ class _Wanted:
         return days & self._weekdays_of_kind(kind)
 
     def may_lack(self, months: Iterable[int]) -> bool:
-        """Say whether one of the months may lack a day that is wanted of it."""
+        """Say whether one of the months may lack a selected day."""
         last = max((abs(each) for each in self._month_days), default=0)
         return any(last > _LENGTHS[month - 1] for month in months)
 
     def lacking(self, kind: int, months: Iterable[int]) -> Sequence[Lacking]:
-        """Return the dates that are wanted of some months of a kind of year and do not exist."""
+        """Return the selected dates that some months of a kind of year lack."""
         found: list[Lacking] = []
         for month in months:
             first, length = _MONTHS[kind // 7][month - 1]
@@ -364,10 +366,10 @@ def _month_day(length: int, month_day: int, skip: Skip) -> int | None:
     return (length if month_day > 0 else 0) + (skip is Skip.FORWARD)
 
 
-def _weekdays_within(wanted: Iterable[WeekdayNumber], first: int, length: int) -> int:
+def _weekdays_within(weekdays: Iterable[WeekdayNumber], first: int, length: int) -> int:
     """Return the weekdays of so many days, of which the first is a `first`: all, or the nth."""
     days = 0
-    for each in wanted:
+    for each in weekdays:
         earliest = (each.weekday - first) % 7
         if each.ordinal == 0:
             days |= _union(1 << day for day in range(earliest, length, 7))

@@ -140,7 +140,7 @@ def test_a_user_held_by_another_publisher_is_left_to_that_one(
 
         assert published(busy_user) == 0
         with transaction(A_CAUSE) as tx:
-            publication_store.let_go(tx, other, {busy_user.user_id: 4})
+            publication_store.release(tx, other, {busy_user.user_id: 4})
         eventually(is_published(busy_user, 10), within_s=SOON_S)
 
     assert seqs_in(kafka)[busy_user.user_id] == list(range(5, 11))

@@ -46,7 +46,7 @@ def test_a_publisher_with_an_older_transaction_does_not_take_a_held_user(
 def test_a_released_user_is_free_and_not_behind(newest: dict[str, int], user: SignedIn) -> None:
     with transaction(A_CAUSE) as tx:
         publication_store.hold(tx, ONE, newest)
-        publication_store.let_go(tx, ONE, {user.user_id: 1})
+        publication_store.release(tx, ONE, {user.user_id: 1})
         again = publication_store.hold(tx, OTHER, {user.user_id: 1})
         further = publication_store.hold(tx, OTHER, {user.user_id: 2})
 
@@ -71,8 +71,8 @@ def test_a_paused_publisher_does_not_set_back_the_progress_of_a_user(
 ) -> None:
     with transaction(A_CAUSE) as tx:
         publication_store.hold(tx, ONE, newest)
-        publication_store.let_go(tx, OTHER, {user.user_id: 7})
-        publication_store.let_go(tx, ONE, {user.user_id: 3})
+        publication_store.release(tx, OTHER, {user.user_id: 7})
+        publication_store.release(tx, ONE, {user.user_id: 3})
         publications = publication_store.hold(tx, OTHER, {user.user_id: 8})
 
     assert publications == {user.user_id: Publication(7, is_ours=True)}
@@ -80,7 +80,7 @@ def test_a_paused_publisher_does_not_set_back_the_progress_of_a_user(
 
 def test_no_commit_of_a_publisher_waits_for_the_disk(newest: dict[str, int]) -> None:
     settings: list[str] = []
-    for change in (publication_store.hold, publication_store.let_go):
+    for change in (publication_store.hold, publication_store.release):
         with transaction(A_CAUSE) as tx:
             tx.connection.execute(text("SET LOCAL synchronous_commit = on"))
             change(tx, ONE, newest)

@@ -153,7 +153,7 @@ class Publisher:
             failed = self._publish(happened, reached)
         finally:
             if reached:
-                run(lambda tx: publication_store.let_go(tx, self._holder, reached), _CAUSE)
+                run(lambda tx: publication_store.release(tx, self._holder, reached), _CAUSE)
         self._forget({**{user_id: each.seq for user_id, each in publications.items()}, **reached})
         if failed is not None:
             return self._after(failed)

@@ -1,7 +1,7 @@
 """The outbox: how far each user's stream has been published, and who is publishing it.
 
-The events themselves wait in the log. A user is held by one publisher at a time, for a while that
-it renews, so that two do not publish the same; what a killed one held is free soon after. (A lock
+The events themselves wait in the log. One publisher at a time holds a user, for a while that it
+renews, so that two do not publish the same; the users of a killed one are free soon after. (A lock
 would be lost, or left behind, where a pooler shares connections between transactions.)
 """
 
@@ -53,7 +53,7 @@ _HOLD = text(
     WHERE p.user_id = ANY(:users) AND p.user_id NOT IN (SELECT user_id FROM held)
     """  # noqa: S608 - nothing from outside
 ).bindparams(*_ARRAYS, bindparam("held_for", HELD_FOR, type_=Interval))
-_LET_GO = text(
+_RELEASE = text(
     f"""
     {_GIVEN}
     INSERT INTO publications AS p (user_id, seq)
@@ -87,16 +87,16 @@ _BEHIND = (
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """How far a user's stream has been published, and whether the caller now holds the user."""
+    """How far a user's stream has been published, and whether the caller holds the user now."""
 
     seq: int
     is_ours: bool
 
 
 def hold(tx: Transaction, holder: UUID, newest: Mapping[str, int]) -> dict[str, Publication]:
-    """Hold those users whom nobody holds and whose stream is not published up to `newest`.
+    """Hold, for HELD_FOR, the free users whose streams are not published up to `newest`.
 
-    For HELD_FOR; returns the publication of each user.
+    A user is free whom no publisher holds. Returns the publication of each user.
     """
     users = sorted(newest)
     rows = tx.connection.execute(
@@ -106,19 +106,19 @@ def hold(tx: Transaction, holder: UUID, newest: Mapping[str, int]) -> dict[str, 
 
 
 def renew(tx: Transaction, holder: UUID) -> None:
-    """Hold for HELD_FOR from now what the holder holds."""
+    """Hold the users of a holder for HELD_FOR from now."""
     tx.connection.execute(_RENEW, {"holder": holder})
 
 
-def let_go(tx: Transaction, holder: UUID, reached: Mapping[str, int]) -> None:
-    """Record up to which `seq` each user's events are published, and hold those users no longer."""
+def release(tx: Transaction, holder: UUID, reached: Mapping[str, int]) -> None:
+    """Record up to which `seq` each user's events are published, and release those users."""
     users = sorted(reached)
     tx.connection.execute(
-        _LET_GO, {"users": users, "seqs": [reached[user] for user in users], "holder": holder}
+        _RELEASE, {"users": users, "seqs": [reached[user] for user in users], "holder": holder}
     )
 
 
 def behind(tx: Transaction, *, limit: int) -> dict[str, int]:
-    """Return users with unpublished events whom nobody holds, and their newest `seq`."""
+    """Return free users with unpublished events, and their newest `seq`."""
     rows = tx.connection.execute(_BEHIND, {"most": limit})
     return {row.user_id: row.seq for row in rows}

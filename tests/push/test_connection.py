@@ -277,7 +277,7 @@ def test_a_client_that_sends_into_an_unread_socket_is_cut_off(pair: WebSocketPai
     with pytest.raises(WebSocketException):
         list(map(pair.client.send, [flood] * 1000))
 
-    assert sum(map(len, pair.server.input_buffer)) < 2 * websocket.UNHEARD_MAX_BYTES
+    assert sum(map(len, pair.server.input_buffer)) < 2 * websocket.INPUT_BUFFER_MAX_BYTES
 
 
 def _an_event(seq: int, text: str) -> Event:

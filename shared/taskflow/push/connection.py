@@ -1,4 +1,4 @@
-"""One socket: what waits to be sent, within bounds, and when it must close."""
+"""One socket: the frames that wait to be sent to it, within bounds, and when it must close."""
 
 import json
 import math
@@ -23,16 +23,17 @@ from taskflow.serving.ended_sessions import ended_sessions
 
 QUEUE_MAX_MESSAGES = 1000
 QUEUE_MAX_BYTES = 4 * 1024 * 1024
-"""What may wait for a slow reader before it is told to resume: any burst of a person's."""
+"""What may wait for a client that reads slowly, before it is closed to resume: more than any burst
+of one person's changes."""
 
 ABORT_AFTER_S = 10
-"""How long a reader that is too slow may take to be told so, before the socket is cut."""
+"""How long a client that reads too slowly may take to be closed, before the socket is cut."""
 
 SENT_AT_ONCE, SENT_AT_ONCE_BYTES = 64, 64 * 1024
-"""How many frames, and how large, are put together for one system call; one always."""
+"""How many frames, and how large, one system call sends; a larger frame goes alone."""
 
 LOOK_UP_S = 3600
-"""How long a handler sleeps at a stretch; a token may last longer than a lock can be waited for."""
+"""How long a handler waits at a stretch; a token may last longer than a lock can be waited for."""
 
 
 class CloseCode(IntEnum):
@@ -48,14 +49,14 @@ class CloseCode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Renewed:
-    """What a newer token gives a socket: until when it may stay open, and its session."""
+    """A newer token of a socket: until when the socket may stay open, and its session."""
 
     expires_at: datetime
     session_id: str | None
 
 
 class Connection:
-    """A signed-in socket; the handler's thread alone sends, other threads only offer."""
+    """A signed-in socket. Only its handler's thread sends; other threads offer frames to it."""
 
     def __init__(
         self,
@@ -66,10 +67,10 @@ class Connection:
         session_id: str | None = None,
         lifetime_s: float = math.inf,
     ) -> None:
-        """Take an accepted socket, when its token expires, and how to check a newer token.
+        """Begin with an accepted socket; `renew` checks a newer token.
 
-        It is closed after `lifetime_s` less up to a fifth by chance, so that many that came at once
-        do not leave at once.
+        The socket is closed after `lifetime_s` less up to a fifth by chance, so that many that came
+        at once do not leave at once.
         """
         self._ws = ws
         self._expires_at = expires_at
@@ -86,7 +87,7 @@ class Connection:
     def send_sync(
         self, *, newest: int, since: int | None, resync: bool, correlation_id: str
     ) -> None:
-        """Send the first message: where the stream stands. Raises ConnectionClosed."""
+        """Send the first message, with the newest `seq` of the stream. Raises ConnectionClosed."""
         message = {
             "type": "task.sync",
             "timestamp": rfc3339(clock.now()),
@@ -140,20 +141,20 @@ class Connection:
             self.close_soon(CloseCode.BAD_TOKEN)
 
     def abort_if_stuck(self) -> None:
-        """Cut a socket whose reader is too slow even to be told so, from any thread."""
+        """Cut a socket whose client reads too slowly even to be closed, from any thread."""
         since_s = self._overflowed_at_s
-        is_deaf = since_s is not None and clock.monotonic_s() - since_s > ABORT_AFTER_S
-        if is_deaf or is_stuck(self._ws):
+        is_overdue = since_s is not None and clock.monotonic_s() - since_s > ABORT_AFTER_S
+        if is_overdue or is_stuck(self._ws):
             abort(self._ws)
 
     def check(self) -> bool:
-        """Read what the client has sent, and close if that is due; say whether to go on."""
+        """Read what the client has sent, and close the socket if due; say whether it is open."""
         try:
             # Asking an empty buffer for a message would cost a turn of gevent's loop.
             while self._ws.connected and self._ws.input_buffer:
                 received = self._ws.receive(timeout=0)
                 if received is not None:
-                    self._hear(received)
+                    self._take(received)
         except ConnectionClosed:
             return False
         if self._closing is None and clock.now() >= self._expires_at:
@@ -165,7 +166,7 @@ class Connection:
         return self._closing is None and bool(self._ws.connected)
 
     def pump(self) -> None:
-        """Send what is offered, as it comes, until the socket closes."""
+        """Send the frames that are offered, as they come, until the socket closes."""
         while self.check():
             while self._queue:
                 waiting = next(_together(list(islice(self._queue, SENT_AT_ONCE))))
@@ -188,7 +189,7 @@ class Connection:
         whole_sends(self._ws).send(b"".join(frames))
         metrics.SOCKET_MESSAGES.inc(len(frames))
 
-    def _hear(self, received: str | bytes) -> None:
+    def _take(self, received: str | bytes) -> None:
         # A client may send a newer token before the old one expires; all else has no meaning yet.
         token = token_in(received)
         if token is not None:
@@ -200,7 +201,7 @@ class Connection:
 
 
 def _together(frames: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """Put frames together as they are sent."""
+    """Group frames as they are sent, by SENT_AT_ONCE and SENT_AT_ONCE_BYTES."""
     some: list[bytes] = []
     size_bytes = 0
     for frame in frames:

@@ -67,7 +67,7 @@ _log = logging.getLogger(__name__)
 
 
 class Listener(Protocol):
-    """Somebody who is told of a user's events, once it `is_live`."""
+    """A socket or a long-poll of a user, which takes the user's events once it `is_live`."""
 
     is_live: bool
 
@@ -76,20 +76,20 @@ class Listener(Protocol):
         ...
 
     def rotate_within(self, seconds: float) -> None:
-        """Leave within so many seconds."""
+        """Have the client go and resume elsewhere, within so many seconds."""
         ...
 
     def close_if_ended(self) -> None:
-        """Leave if the session it belongs to has ended."""
+        """Close if its session has ended."""
         ...
 
     def abort_if_stuck(self) -> None:
-        """Give up what can't be brought to leave."""
+        """Cut the connection of a client that does not read."""
         ...
 
 
 class _Channel:
-    """One user's listeners here, and how far the feed has read for them; None before it knows."""
+    """One user's listeners, and how far the feed has read the log for them, None before it has."""
 
     def __init__(self) -> None:
         self.position: int | None = None
@@ -118,7 +118,7 @@ class _Channel:
         return self._early.get((self.position or 0) + 1)
 
     def advance(self, seq: int, text: str) -> None:
-        """Hand the next event to those who listen."""
+        """Hand the next event to the listeners that are live."""
         self.position = seq
         self._early_bytes -= len(self._early.pop(seq, ""))
         # One for all sockets: to encode it for each would be most of the cost of a push.
@@ -146,7 +146,7 @@ class KafkaEvent:
 
 
 class _Kafka:
-    """Whether Kafka can be relied on to bring what the log has."""
+    """Whether Kafka can be relied on to bring the events that the log has."""
 
     def __init__(self) -> None:
         self.is_live = False
@@ -171,7 +171,7 @@ class _Kafka:
 
 
 class _Waiter:
-    """A long-poll: only wants to know that there is something."""
+    """A long-poll, which is woken by the next event, or to resume elsewhere."""
 
     def __init__(self) -> None:
         self.is_live = True
@@ -193,7 +193,7 @@ class _Waiter:
 
 
 class _Poll:
-    """Asks the log who has news, looking back a little each time."""
+    """Asks the log whose streams have grown, looking back a little each time."""
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, int]] = deque()
@@ -247,12 +247,12 @@ class Feed:
         return self._kafka.is_live
 
     def wants(self, user_id: str, seq: int) -> bool:
-        """Say whether this is new to anybody here; from any thread, without waiting."""
+        """Say whether a listener lacks the user's event `seq`; from any thread, without waiting."""
         channel = self._channels.get(user_id)
         return channel is not None and seq > (channel.position or 0)
 
     def receive(self, received: Sequence[KafkaEvent]) -> None:
-        """Send on what Kafka has just brought, in the order of each topic."""
+        """Send on events that Kafka has just brought, in the order of each topic."""
         if not self._kafka.is_live:
             _log.info("following Kafka")
         self._kafka.note_event()

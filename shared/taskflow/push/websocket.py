@@ -1,4 +1,4 @@
-"""What flask-sock and simple-websocket need to be told before they accept a socket."""
+"""How flask-sock and simple-websocket are set up, and what they lack: bounds and whole sends."""
 
 import socket
 import threading
@@ -22,7 +22,7 @@ PIECE_BYTES = 32 * 1024
 UNREAD_MAX_S = 30
 """How long a client may take for so much of what it is sent."""
 
-UNHEARD_MAX_BYTES = 1024 * 1024
+INPUT_BUFFER_MAX_BYTES = 1024 * 1024
 """What may come from a client while its handler is busy; simple-websocket would keep any amount."""
 
 OVERHEAD_BYTES = 100
@@ -58,7 +58,7 @@ class WholeSends:
         self._wrapped = wrapped
         self._lock = threading.Lock()
         self.sending_since_s: float | None = None
-        self.unheard_bytes: Callable[[], int] = lambda: 0
+        self.buffered_bytes: Callable[[], int] = lambda: 0
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             # A peer that is gone is noticed even while a send to it waits.
             wrapped.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MAX_MS)
@@ -77,8 +77,8 @@ class WholeSends:
         return len(data)
 
     def recv(self, size: int) -> bytes:
-        """Receive up to `size` bytes. Raises ConnectionAbortedError where nobody hears them."""
-        if self.unheard_bytes() > UNHEARD_MAX_BYTES:
+        """Receive up to `size` bytes. Raises ConnectionAbortedError if the input buffer is full."""
+        if self.buffered_bytes() > INPUT_BUFFER_MAX_BYTES:
             raise ConnectionAbortedError
         return self._wrapped.recv(size)
 
@@ -120,13 +120,13 @@ def can_send(ws: Server) -> bool:
 
 
 def bound(ws: Server) -> None:
-    """Have an accepted socket cut off that sends on and on while its handler can't listen."""
+    """Bound the input of an accepted socket: beyond INPUT_BUFFER_MAX_BYTES it is cut off."""
     socket_ = whole_sends(ws)
-    socket_.unheard_bytes = lambda: sum(len(one) + OVERHEAD_BYTES for one in ws.input_buffer)
+    socket_.buffered_bytes = lambda: sum(len(one) + OVERHEAD_BYTES for one in ws.input_buffer)
 
 
 def is_stuck(ws: Server) -> bool:
-    """Say whether a piece has been on its way for too long: the client lives, but never reads."""
+    """Say whether a send has taken too long: the client is there, but does not read."""
     since_s = whole_sends(ws).sending_since_s
     return since_s is not None and clock.monotonic_s() - since_s > UNREAD_MAX_S
 

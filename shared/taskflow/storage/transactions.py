@@ -56,7 +56,7 @@ _SNAPSHOT = text("SELECT CAST(pg_current_snapshot() AS text)")
 
 T = TypeVar("T")
 
-Listener = Callable[[Mapping[str, int]], None]
+CommitListener = Callable[[Mapping[str, int]], None]
 
 
 class DatabaseUnavailable(Exception):
@@ -80,12 +80,12 @@ class Transaction:
 
 
 @resource()
-def commit_listeners() -> list[Listener]:
+def commit_listeners() -> list[CommitListener]:
     """Return who is called after each commit of this process."""
     return []
 
 
-def on_commit(listener: Listener) -> None:
+def on_commit(listener: CommitListener) -> None:
     """Call `listener` after each commit that appended events, with the newest `seq` of each user.
 
     It runs in the thread that committed and must neither block nor raise. A process that is forked

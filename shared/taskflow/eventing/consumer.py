@@ -30,7 +30,7 @@ Handler = Callable[[DeliveredEvent, Transaction], None]
 
 
 @dataclass(frozen=True, slots=True)
-class _Claimant:
+class _Delivery:
     event: DeliveredEvent
     cause: Cause
 
@@ -72,31 +72,31 @@ class Consumer(Subscriber):
             actor=self.name,
             origin="consumer",
         )
-        return self.group_commit().do(_Claimant(event, cause))
+        return self.group_commit().do(_Delivery(event, cause))
 
-    def _share(self, claimants: Sequence[_Claimant]) -> Sequence[str]:
-        cause = claimants[0].cause
+    def _share(self, deliveries: Sequence[_Delivery]) -> Sequence[str]:
+        cause = deliveries[0].cause
         if self.starts == "now" and self._start is None:
             # Where it begins never changes, and is asked for once.
             self._start = run(
                 lambda tx: consumer_store.start(tx, self.name, self.starts, now=clock.now()), cause
             )
-        return run(lambda tx: self._once_each(claimants, tx), cause)
+        return run(lambda tx: self._once_each(deliveries, tx), cause)
 
-    def _once_each(self, claimants: Sequence[_Claimant], tx: Transaction) -> Sequence[str]:
-        if len(claimants) > 1:
+    def _once_each(self, deliveries: Sequence[_Delivery], tx: Transaction) -> Sequence[str]:
+        if len(deliveries) > 1:
             wait_for_locks_at_most(tx, SHARED_LOCK_TIMEOUT_MS)
-        ids = {claimant.event.event_id for claimant in claimants}
-        too_old = self._from_before_start(claimants, tx)
+        ids = {delivery.event.event_id for delivery in deliveries}
+        too_old = self._from_before_start(deliveries, tx)
         unclaimed = claims.claim(tx, self.name, ids - too_old, now=clock.now())
         outcomes = [
-            "before-start" if claimant.event.event_id in too_old else "duplicate"
-            for claimant in claimants
+            "before-start" if delivery.event.event_id in too_old else "duplicate"
+            for delivery in deliveries
         ]
         # By user, each's in the order they came: were locks taken in any other order, two
         # consumers with events of the same users could wait for each other.
-        for number in sorted(range(len(claimants)), key=lambda n: claimants[n].event.user_id):
-            event, cause = claimants[number].event, claimants[number].cause
+        for number in sorted(range(len(deliveries)), key=lambda n: deliveries[n].event.user_id):
+            event, cause = deliveries[number].event, deliveries[number].cause
             if event.event_id in unclaimed:
                 unclaimed.remove(event.event_id)
                 outcomes[number] = "done"
@@ -107,10 +107,10 @@ class Consumer(Subscriber):
                     logs.correlation_id.reset(bound)
         return outcomes
 
-    def _from_before_start(self, claimants: Sequence[_Claimant], tx: Transaction) -> set[UUID]:
+    def _from_before_start(self, deliveries: Sequence[_Delivery], tx: Transaction) -> set[UUID]:
         if self._start is None or not self._start.position:
             return set()
-        places = [(claimant.event.user_id, claimant.event.seq) for claimant in claimants]
+        places = [(delivery.event.user_id, delivery.event.seq) for delivery in deliveries]
         return events.up_to(tx, self._start.position, places)
 
 

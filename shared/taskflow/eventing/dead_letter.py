@@ -36,7 +36,7 @@ Handler = Callable[[DeadLetter, Transaction], None]
 
 
 class DeadLetterSink(Subscriber):
-    """A function that what could not be delivered is delivered to."""
+    """A function that takes the events that could not be delivered."""
 
     kind = "dead-letter-sink"
 

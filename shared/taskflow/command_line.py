@@ -12,7 +12,7 @@ from taskflow.domain.accounts import Role, canonical_email
 from taskflow.domain.errors import DomainError
 from taskflow.domain.events import SCHEMA_VERSION, Cause
 
-WRONG_USE = 2
+USAGE_ERROR = 2
 SHOWN_MAX = 20
 
 
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         given.run(given)
     except (InvalidSetting, DomainError) as error:
         print(error, file=sys.stderr)
-        return WRONG_USE
+        return USAGE_ERROR
     return 0
 
 

@@ -219,7 +219,7 @@ def _socket_path(pgdata: Path) -> Path:
 
 
 def _unprivileged(pgdata: Path) -> _Identity:
-    """Return whom root runs PostgreSQL as, which refuses to be root, and let them reach it."""
+    """Return the user that root runs PostgreSQL as, for it refuses root; let it reach the files."""
     wheel.ensure_user_exists(SYSTEM_USER)
     for folder in {*pgdata.parents, *BINARIES.parents}:
         mode = folder.stat().st_mode

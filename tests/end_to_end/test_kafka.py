@@ -26,7 +26,7 @@ from tests.support.kafka.broker import PASSWORD, USER, Broker, quiet_settings
 from tests.support.kafka.topics import Topics, all_messages_in
 from tests.support.load.chaos import JWT_SECRET
 from tests.support.network.remote_api import RemoteApi, a_new_user
-from tests.support.network.sockets import Follower, seqs
+from tests.support.network.sockets import ResumingClient, seqs
 from tests.support.polling import eventually
 from tests.support.processes.command_line import taskflow
 from tests.support.processes.roles import consumers_workers, delivery, wait_for
@@ -254,14 +254,14 @@ def test_a_socket_has_the_events_of_both_topics_in_one_order(
 ) -> None:
     an_hour_ago = {"remind_at": "2026-01-01T08:00:00Z"}
 
-    with Follower(system, user) as follower, RemoteApi(system, user) as remote:
+    with ResumingClient(system, user) as client, RemoteApi(system, user) as remote:
         for number in range(20):
             remote.create(str(number), reminders=[an_hour_ago])
-        follower.wait_for(101, within_s=SOON_S)
+        client.wait_for(101, within_s=SOON_S)
 
     of_reminders = eventually(lambda: messages_up_to(broker, user, REMINDERS, 101), within_s=SOON_S)
     types = [json.loads(message.value() or b"")["event_type"] for message in of_reminders]
-    assert seqs(follower.messages) == list(range(1, 102))
+    assert seqs(client.messages) == list(range(1, 102))
     assert types[:4] == [
         "reminder.scheduled",
         "reminder.triggered",
@@ -321,14 +321,14 @@ def test_audit_and_sockets_have_every_event_once_and_the_metrics_show_it(
     confirmed = 'taskflow_published_events_total{outcome="confirmed"}'
     before = metric_value(system, delivered), metric_value(system, confirmed)
 
-    with Follower(system, user) as follower, RemoteApi(system, user) as remote:
+    with ResumingClient(system, user) as client, RemoteApi(system, user) as remote:
         for number in range(30):
             remote.create(str(number))
-        follower.wait_for(31, within_s=SOON_S)
+        client.wait_for(31, within_s=SOON_S)
     wait_until_audited(system, administrator, user, 31)
 
-    assert seqs(follower.messages) == list(range(1, 32))
-    assert follower.connected == 1
+    assert seqs(client.messages) == list(range(1, 32))
+    assert client.connected == 1
 
     def check() -> None:
         assert metric_value(system, delivered) >= before[0] + 30
@@ -440,14 +440,14 @@ def test_a_record_that_is_no_event_goes_to_the_dead_letters_and_holds_up_no_even
     del large_records_allowed
     malformed = malformed_records_for(user)
 
-    with Follower(system, user) as follower, RemoteApi(system, user) as remote:
+    with ResumingClient(system, user) as client, RemoteApi(system, user) as remote:
         for seq, (what, (headers, value)) in enumerate(malformed.items(), 2):
             produce(broker, user, headers, value)
             remote.create(what)
-            follower.wait_for(seq, within_s=PROMPTLY_S)
+            client.wait_for(seq, within_s=PROMPTLY_S)
             wait_until_audited(system, administrator, user, seq, within_s=PROMPTLY_S)
 
-    assert seqs(follower.messages) == list(range(1, len(malformed) + 2))
+    assert seqs(client.messages) == list(range(1, len(malformed) + 2))
     letters = dead_letters(system, administrator)
     # The other consumer refuses those of them whose type it can't pass over.
     assert sum(letter["consumer"] == CONSUMER for letter in letters) == len(malformed)
@@ -481,27 +481,27 @@ def dead_letters(system: System, administrator: SignedIn) -> Sequence[Mapping[st
 def test_a_broker_that_goes_away_delays_no_request_and_is_sent_the_rest_in_order(
     broker: Broker, system: System, administrator: SignedIn, user: SignedIn, harm: str
 ) -> None:
-    with Follower(system, user) as follower, RemoteApi(system, user) as remote:
+    with ResumingClient(system, user) as client, RemoteApi(system, user) as remote:
         slowest_s = [_create(remote, 20)]
-        follower.wait_for(21, within_s=SOON_S)
+        client.wait_for(21, within_s=SOON_S)
         wait_until_it_follows_kafka(system)
         warned = len(log_messages(system, "warning"))
 
         broker.pause() if harm == "pause" else broker.kill()
         slowest_s.append(_create(remote, 60, pause_s=0.05))
-        follower.wait_for(81, within_s=PROMPTLY_S)
+        client.wait_for(81, within_s=PROMPTLY_S)
         warned = len(log_messages(system, "warning")) - warned
 
         broker.resume() if harm == "pause" else broker.start()
         slowest_s.append(_create(remote, 20))
         wait_for_messages(broker, user, *range(1, 102))
-        follower.wait_for(101, within_s=PROMPTLY_S)
+        client.wait_for(101, within_s=PROMPTLY_S)
         wait_until_audited(system, administrator, user, 101)
         wait_until_it_follows_kafka(system)
 
     assert max(slowest_s) < UNDELAYED_S
-    assert seqs(follower.messages) == list(range(1, 102))
-    assert (follower.connected, follower.resyncs) == (1, 0)
+    assert seqs(client.messages) == list(range(1, 102))
+    assert (client.connected, client.resyncs) == (1, 0)
     assert warned < 20
 
 
@@ -523,7 +523,7 @@ def test_events_that_kafka_lost_are_brought_to_the_consumers_from_the_log(
     user: SignedIn,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with Follower(system, user) as follower, RemoteApi(system, user) as remote:
+    with ResumingClient(system, user) as client, RemoteApi(system, user) as remote:
         _create(remote, 20)
         wait_until_audited(system, administrator, user, 21)
 
@@ -544,7 +544,7 @@ def test_events_that_kafka_lost_are_brought_to_the_consumers_from_the_log(
         _create(remote, 20)
         wait_for_messages(broker, user, *range(42, 62))
         eventually(lambda: _has(audited(system, administrator, user), 61), within_s=SOON_S)
-        follower.wait_for(61, within_s=PROMPTLY_S)
+        client.wait_for(61, within_s=PROMPTLY_S)
         lost = set(range(1, 62)) - set(audited(system, administrator, user))
 
         with database_of(system):
@@ -559,8 +559,8 @@ def test_events_that_kafka_lost_are_brought_to_the_consumers_from_the_log(
     ]
     # All but the one that was on its way when the consumers hung.
     assert len(lost) >= 19
-    assert seqs(follower.messages) == list(range(1, 62))
-    assert (follower.connected, follower.resyncs) == (1, 0)
+    assert seqs(client.messages) == list(range(1, 62))
+    assert (client.connected, client.resyncs) == (1, 0)
 
 
 def _has(found: Sequence[int], seq: int) -> None:
@@ -582,9 +582,9 @@ def test_a_kafka_configured_later_is_sent_and_delivers_all_events(
     with database_of(system):
         administrator = an_administrator()
 
-    with Follower(system, user) as follower, RemoteApi(system, user) as remote:
+    with ResumingClient(system, user) as client, RemoteApi(system, user) as remote:
         slowest_s = _create(remote, 20)
-        follower.wait_for(21, within_s=PROMPTLY_S)
+        client.wait_for(21, within_s=PROMPTLY_S)
         wait_for_log_message(system, "events wait for Kafka: ")
         wait_for_log_message(system, f"{CONSUMER}: Kafka: ")
         broker.start()
@@ -593,12 +593,12 @@ def test_a_kafka_configured_later_is_sent_and_delivers_all_events(
         wait_for_messages(broker, user, *range(1, 22))
         wait_until_audited(system, administrator, user, 21)
         newest = 21 + create_until_it_follows_kafka(system, remote)
-        follower.wait_for(newest, within_s=PROMPTLY_S)
+        client.wait_for(newest, within_s=PROMPTLY_S)
 
     assert made.returncode == 0, made.stderr
     assert slowest_s < UNDELAYED_S
-    assert seqs(follower.messages) == list(range(1, newest + 1))
-    assert follower.connected == 1
+    assert seqs(client.messages) == list(range(1, newest + 1))
+    assert client.connected == 1
     broker.pause()
     assert_stops_in_time(system)
     broker.kill()
@@ -618,9 +618,9 @@ def test_a_wrong_password_of_kafka_is_logged_and_delays_no_request(
     system.start()
     user = a_new_user(system)
 
-    with Follower(system, user) as follower, RemoteApi(system, user) as remote:
+    with ResumingClient(system, user) as client, RemoteApi(system, user) as remote:
         slowest_s = _create(remote, 20)
-        follower.wait_for(21, within_s=PROMPTLY_S)
+        client.wait_for(21, within_s=PROMPTLY_S)
         wait_for_log_message(system, "events wait for Kafka: ")
         [why] = [text for text in log_messages(system, "warning") if text.startswith("events wait")]
 

@@ -52,7 +52,5 @@ def test_acknowledged_writes_reach_kafka_the_audit_and_every_client(
         chaos.show()
 
     # No process of the API was harmed.
-    assert chaos.figures["what their senders heard"] == {
-        "201": chaos.figures["writes acknowledged"]
-    }
+    assert chaos.figures["answers to writes"] == {"201": chaos.figures["writes acknowledged"]}
     assert system.stop() == 0

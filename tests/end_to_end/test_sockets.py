@@ -33,7 +33,7 @@ from tests.support.data.builders import log_of
 from tests.support.database.connection import database_of
 from tests.support.network.remote_api import RemoteApi, a_new_user, signed_in
 from tests.support.network.sockets import (
-    Follower,
+    ResumingClient,
     close_code,
     following,
     opened,
@@ -313,7 +313,7 @@ def test_a_newer_token_of_another_user_closes_the_socket(
         assert close_code(listening) == CloseCode.BAD_TOKEN
 
 
-# What is heard: L2
+# What clients receive: L2
 
 
 def test_messages_have_their_documented_shape(system: System, user: SignedIn) -> None:
@@ -900,13 +900,13 @@ def test_clients_that_vanish_in_the_handshake_leave_no_connection_behind(
     eventually(check)
 
 
-def test_a_follower_of_the_tests_resumes_by_itself(system: System, user: SignedIn) -> None:
-    with Follower(system, user) as follower, RemoteApi(system, user) as remote:
+def test_a_client_of_the_tests_resumes_by_itself(system: System, user: SignedIn) -> None:
+    with ResumingClient(system, user) as client, RemoteApi(system, user) as remote:
         for _ in range(5):
             remote.create()
-        follower.wait_for(6, within_s=WAIT_S)
+        client.wait_for(6, within_s=WAIT_S)
 
-    assert seqs(follower.messages) == list(range(1, 7))
+    assert seqs(client.messages) == list(range(1, 7))
 
 
 # Sessions that end

@@ -402,10 +402,10 @@ def _kill_a_worker(failing_system: FailingSystem) -> None:
     [worker] = roles.api_workers(failing_system.system)
     worker.kill()
 
-    def is_told() -> None:
+    def is_logged() -> None:
         assert any(message.startswith("gunicorn") for message in failing_system.logged())
 
-    eventually(is_told)
+    eventually(is_logged)
 
 
 def test_the_logs_tell_each_failure_and_nothing_that_clients_sent(

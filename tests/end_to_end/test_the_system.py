@@ -25,7 +25,7 @@ from tests.support.data.builders import log_of
 from tests.support.database.connection import database_of
 from tests.support.network.ports import a_free_port
 from tests.support.network.remote_api import RemoteApi, a_new_user, signed_in
-from tests.support.network.sockets import Follower, seqs
+from tests.support.network.sockets import ResumingClient, seqs
 from tests.support.paths import ROOT
 from tests.support.polling import eventually
 from tests.support.processes.system import STARTED_WITHIN_S, System
@@ -353,7 +353,7 @@ def test_a_wrong_command_prints_its_usage(tmp_path: Path, arguments: list[str]) 
 
 def test_a_worker_that_is_killed_is_replaced_and_clients_go_on(system: System) -> None:
     user = a_new_user(system)
-    with Follower(system, user) as follower, RemoteApi(system, user) as remote:
+    with ResumingClient(system, user) as client, RemoteApi(system, user) as remote:
         remote.create("before")
         workers = _api_workers(system)
 
@@ -370,14 +370,14 @@ def test_a_worker_that_is_killed_is_replaced_and_clients_go_on(system: System) -
         remote.create("after")
         assert _titles(remote) == {"before", "after"}
         newest = remote.request("GET", "events").json()["seq"]
-        follower.wait_for(newest, within_s=RECOVERED_WITHIN_S)
-    assert seqs(follower.messages) == list(range(1, newest + 1))
-    assert follower.resyncs == 0
+        client.wait_for(newest, within_s=RECOVERED_WITHIN_S)
+    assert seqs(client.messages) == list(range(1, newest + 1))
+    assert client.resyncs == 0
 
 
 def test_servers_that_are_killed_are_replaced_and_clients_go_on(system: System) -> None:
     user = a_new_user(system)
-    with Follower(system, user) as follower, RemoteApi(system, user) as remote:
+    with ResumingClient(system, user) as client, RemoteApi(system, user) as remote:
         before = eventually(lambda: _all_servers(system))
         workers = [worker for server in before for worker in server.children()]
         for server in before:
@@ -391,8 +391,8 @@ def test_servers_that_are_killed_are_replaced_and_clients_go_on(system: System) 
         recovered_s = _persistently(remote, within_s=STARTED_WITHIN_S)
         sys.stdout.write(f"\nAll servers killed: answered again after {recovered_s:.1f} s\n")
         newest = remote.request("GET", "events").json()["seq"]
-        follower.wait_for(newest, within_s=RECOVERED_WITHIN_S)
-    assert seqs(follower.messages) == list(range(1, newest + 1))
+        client.wait_for(newest, within_s=RECOVERED_WITHIN_S)
+    assert seqs(client.messages) == list(range(1, newest + 1))
 
 
 def _all_servers(system: System) -> Sequence[psutil.Process]:
@@ -407,7 +407,7 @@ def test_a_killed_postgresql_is_started_again_and_loses_no_acknowledged_write(
     user = a_new_user(system)
     acknowledged: set[str] = set()
     statuses: set[int] = set()
-    with Follower(system, user) as follower, RemoteApi(system, user) as remote:
+    with ResumingClient(system, user) as client, RemoteApi(system, user) as remote:
         for round_ in range(3):
             _postmaster(system).kill()
             began_s = time.monotonic()
@@ -430,8 +430,8 @@ def test_a_killed_postgresql_is_started_again_and_loses_no_acknowledged_write(
         assert _titles(remote) >= acknowledged
         assert statuses <= {201, 503}
         newest = remote.request("GET", "events").json()["seq"]
-        follower.wait_for(newest, within_s=RECOVERED_WITHIN_S)
-    assert seqs(follower.messages) == list(range(1, newest + 1))
+        client.wait_for(newest, within_s=RECOVERED_WITHIN_S)
+    assert seqs(client.messages) == list(range(1, newest + 1))
 
 
 def test_a_key_whose_first_sender_was_killed_is_free_as_soon_as_its_transaction_ends(
@@ -492,9 +492,9 @@ def test_a_stopped_system_ends_in_order_and_has_its_data_after_a_restart(
     user = a_new_user(own_system)
     secret = (own_system.data_dir / "jwt-secret").stat()
     # The connections stay open, as those of a browser do.
-    with Follower(own_system, user) as follower, RemoteApi(own_system, user) as remote:
+    with ResumingClient(own_system, user) as client, RemoteApi(own_system, user) as remote:
         remote.create("kept")
-        follower.wait_for(2, within_s=10)
+        client.wait_for(2, within_s=10)
 
         began_s = time.monotonic()
         by_sigterm = own_system.stop(signal.SIGTERM)
@@ -506,7 +506,7 @@ def test_a_stopped_system_ends_in_order_and_has_its_data_after_a_restart(
         again_s = time.monotonic() - began_s
         assert _titles(remote) == {"kept"}
         remote.create("kept too")
-        follower.wait_for(3, within_s=10)
+        client.wait_for(3, within_s=10)
 
         # As a terminal does on Ctrl-C: everybody in the group is told.
         os.killpg(own_system.process.pid, signal.SIGINT)
@@ -524,7 +524,7 @@ def test_a_stopped_system_ends_in_order_and_has_its_data_after_a_restart(
     assert "Traceback" not in log
     assert '"level": "error"' not in log
     assert secret.st_mode & 0o077 == 0
-    assert seqs(follower.messages) == [1, 2, 3]
+    assert seqs(client.messages) == [1, 2, 3]
 
 
 def test_a_system_can_be_stopped_while_it_starts(own_system: System) -> None:
@@ -547,8 +547,8 @@ def test_a_killed_supervisor_leaves_no_process_behind_and_a_restart_works(
 ) -> None:
     own_system.start()
     user = a_new_user(own_system)
-    with Follower(own_system, user) as follower:
-        follower.wait_for(1, within_s=10)
+    with ResumingClient(own_system, user) as client:
+        client.wait_for(1, within_s=10)
         with RemoteApi(own_system, user) as remote:
             remote.create("kept")
             own_system.process.kill()
@@ -563,7 +563,7 @@ def test_a_killed_supervisor_leaves_no_process_behind_and_a_restart_works(
         own_system.start()
         with RemoteApi(own_system, user) as remote:
             assert _titles(remote) == {"kept"}
-        follower.wait_for(2, within_s=10)
+        client.wait_for(2, within_s=10)
     assert own_system.stop() == 0
 
 

@@ -42,7 +42,7 @@ class Effect:
     logged_as: str | None
 
 
-class Scene:
+class ScriptedConsumer:
     """A consumer that records audit entries, and can be held up and made to misbehave."""
 
     def __init__(self, starts: Starts = "beginning") -> None:
@@ -100,10 +100,12 @@ class Scene:
 
 
 @pytest.fixture
-def starting_now(_own_database: None, monkeypatch: pytest.MonkeyPatch) -> Generator[Scene]:
+def starting_now(
+    _own_database: None, monkeypatch: pytest.MonkeyPatch
+) -> Generator[ScriptedConsumer]:
     """Prepare a consumer that begins when it is brought its first event."""
     monkeypatch.setattr("taskflow.eventing.group_commit.WAIT_MAX_S", SOON_S)
-    made = Scene(starts="now")
+    made = ScriptedConsumer(starts="now")
     yield made
     made.close()
 
@@ -115,9 +117,9 @@ def _own_database(database: EmbeddedPostgres) -> Generator[None]:
 
 
 @pytest.fixture
-def scene(_own_database: None, monkeypatch: pytest.MonkeyPatch) -> Generator[Scene]:
+def scripted(_own_database: None, monkeypatch: pytest.MonkeyPatch) -> Generator[ScriptedConsumer]:
     monkeypatch.setattr("taskflow.eventing.group_commit.WAIT_MAX_S", SOON_S)
-    made = Scene()
+    made = ScriptedConsumer()
     yield made
     made.close()
 
@@ -157,45 +159,49 @@ def run_sql(statement: str) -> None:
         tx.connection.execute(text(statement))
 
 
-def test_waiting_deliveries_share_a_transaction(scene: Scene) -> None:
+def test_waiting_deliveries_share_a_transaction(scripted: ScriptedConsumer) -> None:
     happened = some_events()
 
-    answers = scene.together(happened)
+    answers = scripted.together(happened)
 
     assert outcomes(answers) == ["done"] * 10
     assert_one_effect_of_each(happened)
-    assert len({number for event in happened for number in scene.transactions_of(event)}) == 1
+    assert len({number for event in happened for number in scripted.transactions_of(event)}) == 1
 
 
-def test_a_single_delivery_has_a_transaction_of_its_own(scene: Scene) -> None:
+def test_a_single_delivery_has_a_transaction_of_its_own(scripted: ScriptedConsumer) -> None:
     happened = some_events(2)
 
-    assert [scene.deliver(event) for event in happened] == ["done"] * 2
+    assert [scripted.deliver(event) for event in happened] == ["done"] * 2
 
     assert_one_effect_of_each(happened)
-    assert scene.transactions_of(happened[0]) != scene.transactions_of(happened[1])
+    assert scripted.transactions_of(happened[0]) != scripted.transactions_of(happened[1])
 
 
-def test_each_delivery_of_a_batch_has_the_cause_and_the_logs_of_its_own_event(scene: Scene) -> None:
+def test_each_delivery_of_a_batch_has_the_cause_and_the_logs_of_its_own_event(
+    scripted: ScriptedConsumer,
+) -> None:
     happened = [
         replace(event, correlation_id=f"request {number}")
         for number, event in enumerate(some_events(5))
     ]
 
-    scene.together(happened)
+    scripted.together(happened)
 
-    had = {one.event_id: one for one in scene.effects}
+    had = {one.event_id: one for one in scripted.effects}
     for event in happened:
         assert had[event.event_id].cause == Cause(
             correlation_id=event.correlation_id,
             traceparent=event.traceparent,
-            actor=scene.consumer.name,
+            actor=scripted.consumer.name,
             origin="consumer",
         )
         assert had[event.event_id].logged_as == event.correlation_id
 
 
-def test_the_events_of_a_user_have_their_effects_in_the_order_they_came(scene: Scene) -> None:
+def test_the_events_of_a_user_have_their_effects_in_the_order_they_came(
+    scripted: ScriptedConsumer,
+) -> None:
     users = [a_user() for _ in range(3)]
     for user in users:
         for _ in range(3):
@@ -203,37 +209,41 @@ def test_the_events_of_a_user_have_their_effects_in_the_order_they_came(scene: S
     logs_ = [log_of(user.user_id) for user in users]
     happened = [event for same_seq in zip(*logs_, strict=True) for event in same_seq]
 
-    scene.together(happened)
+    scripted.together(happened)
 
-    had = [one.event_id for one in scene.effects]
+    had = [one.event_id for one in scripted.effects]
     for log in logs_:
         places = [had.index(event.event_id) for event in log]
         assert places == sorted(places)
 
 
-def test_one_of_several_waiting_deliveries_of_an_event_has_the_effect(scene: Scene) -> None:
+def test_one_of_several_waiting_deliveries_of_an_event_has_the_effect(
+    scripted: ScriptedConsumer,
+) -> None:
     event, other = some_events(2)
 
-    answers = scene.together([event, other, event, event])
+    answers = scripted.together([event, other, event, event])
 
     assert outcomes(answers) == ["done", "done", "duplicate", "duplicate"]
     assert_one_effect_of_each([event, other])
 
 
-def test_an_event_with_an_earlier_effect_is_a_duplicate_in_a_batch(scene: Scene) -> None:
+def test_an_event_with_an_earlier_effect_is_a_duplicate_in_a_batch(
+    scripted: ScriptedConsumer,
+) -> None:
     event, *others = some_events(4)
-    scene.deliver(event)
+    scripted.deliver(event)
 
-    answers = scene.together([others[0], event, *others[1:]])
+    answers = scripted.together([others[0], event, *others[1:]])
 
     assert outcomes(answers) == ["done", "duplicate", "done", "done"]
     assert_one_effect_of_each([event, *others])
-    assert len(scene.transactions_of(event)) == 1
+    assert len(scripted.transactions_of(event)) == 1
 
 
 @pytest.mark.parametrize("error", [TaskNotFound(), RuntimeError("a defect")], ids=repr)
 def test_a_failing_delivery_changes_nothing_for_the_others_in_its_batch(
-    scene: Scene, error: Exception
+    scripted: ScriptedConsumer, error: Exception
 ) -> None:
     happened = some_events()
     bad = happened.pop(4)
@@ -241,8 +251,8 @@ def test_a_failing_delivery_changes_nothing_for_the_others_in_its_batch(
     def fail(_: Transaction) -> None:
         raise error
 
-    scene.misbehave[bad.event_id] = fail
-    answers = scene.together([*happened[:4], bad, *happened[4:]])
+    scripted.misbehave[bad.event_id] = fail
+    answers = scripted.together([*happened[:4], bad, *happened[4:]])
 
     assert answers.pop(4).exception() is error
     assert outcomes(answers) == ["done"] * 9
@@ -250,14 +260,14 @@ def test_a_failing_delivery_changes_nothing_for_the_others_in_its_batch(
     assert_no_effect(bad)
 
 
-def test_all_deliveries_of_a_failing_event_fail(scene: Scene) -> None:
+def test_all_deliveries_of_a_failing_event_fail(scripted: ScriptedConsumer) -> None:
     bad, other = some_events(2)
 
     def fail(_: Transaction) -> None:
         raise TaskNotFound
 
-    scene.misbehave[bad.event_id] = fail
-    answers = scene.together([bad, other, bad])
+    scripted.misbehave[bad.event_id] = fail
+    answers = scripted.together([bad, other, bad])
 
     assert [type(answer.exception()) for answer in answers] == [
         TaskNotFound,
@@ -269,7 +279,7 @@ def test_all_deliveries_of_a_failing_event_fail(scene: Scene) -> None:
 
 
 def test_a_delivery_that_the_commit_refuses_changes_nothing_for_the_others_in_its_batch(
-    scene: Scene,
+    scripted: ScriptedConsumer,
 ) -> None:
     happened = some_events(5)
     bad = happened.pop(2)
@@ -282,7 +292,7 @@ def test_a_delivery_that_the_commit_refuses_changes_nothing_for_the_others_in_it
         FOR EACH ROW WHEN (NEW.user_id = '{bad.user_id}') EXECUTE FUNCTION refuse()
     """)
 
-    answers = scene.together([*happened[:2], bad, *happened[2:]])
+    answers = scripted.together([*happened[:2], bad, *happened[2:]])
 
     assert "refused" in str(answers.pop(2).exception())
     assert outcomes(answers) == ["done"] * 4
@@ -291,20 +301,20 @@ def test_a_delivery_that_the_commit_refuses_changes_nothing_for_the_others_in_it
 
 
 def test_no_delivery_is_done_when_the_answer_to_its_commit_is_lost(
-    scene: Scene, tmp_path: Path
+    scripted: ScriptedConsumer, tmp_path: Path
 ) -> None:
     happened = some_events(5)
     with transaction(A_CAUSE) as tx:
         url = tx.connection.engine.url.render_as_string(hide_password=False)
     with losing_the_answer_to_commits(url, tmp_path) as lossy, database_at(lossy):
-        answers = scene.together(happened)
+        answers = scripted.together(happened)
 
     assert [type(answer.exception()) for answer in answers] == [DatabaseUnavailable] * 5
     assert_one_effect_of_each(happened)
-    assert [scene.deliver(event) for event in happened] == ["duplicate"] * 5
+    assert [scripted.deliver(event) for event in happened] == ["duplicate"] * 5
 
 
-def test_a_connection_lost_in_a_transaction_is_replaced(scene: Scene) -> None:
+def test_a_connection_lost_in_a_transaction_is_replaced(scripted: ScriptedConsumer) -> None:
     happened = some_events(5)
     once = [True]
 
@@ -312,32 +322,32 @@ def test_a_connection_lost_in_a_transaction_is_replaced(scene: Scene) -> None:
         if once.pop() if once else False:
             tx.connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
 
-    scene.misbehave[happened[3].event_id] = break_it
-    answers = scene.together(happened)
+    scripted.misbehave[happened[3].event_id] = break_it
+    answers = scripted.together(happened)
 
     assert outcomes(answers) == ["done"] * 5
     assert_one_effect_of_each(happened)
 
 
-def test_no_delivery_is_done_while_the_database_is_away(scene: Scene) -> None:
+def test_no_delivery_is_done_while_the_database_is_away(scripted: ScriptedConsumer) -> None:
     happened = some_events()
 
     with database_at(NOWHERE), ThreadPoolExecutor(10) as pool:
-        answers = [pool.submit(scene.deliver, event) for event in happened]
+        answers = [pool.submit(scripted.deliver, event) for event in happened]
 
     assert [type(answer.exception()) for answer in answers] == [DatabaseUnavailable] * 10
-    assert scene.effects == []
-    assert [scene.deliver(event) for event in happened] == ["done"] * 10
+    assert scripted.effects == []
+    assert [scripted.deliver(event) for event in happened] == ["done"] * 10
 
 
 def test_a_delivery_that_waits_for_a_lock_does_not_hold_up_the_others_in_its_batch(
-    scene: Scene,
+    scripted: ScriptedConsumer,
 ) -> None:
     happened = some_events(5)
     stuck = happened.pop(2)
     with ThreadPoolExecutor(2) as pool, transaction(A_CAUSE) as holding:
-        claims.claim(holding, scene.consumer.name, [stuck.event_id], now=clock.now())
-        together = pool.submit(scene.together, [*happened[:2], stuck, *happened[2:]])
+        claims.claim(holding, scripted.consumer.name, [stuck.event_id], now=clock.now())
+        together = pool.submit(scripted.together, [*happened[:2], stuck, *happened[2:]])
         eventually(lambda: assert_one_effect_of_each(happened), within_s=LOCK_TIMEOUT_MS / 1000 / 2)
         assert not together.done()
         holding.connection.rollback()
@@ -347,7 +357,9 @@ def test_a_delivery_that_waits_for_a_lock_does_not_hold_up_the_others_in_its_bat
     assert_one_effect_of_each([*happened, stuck])
 
 
-def test_a_consumer_that_starts_now_has_no_effect_of_an_older_event(starting_now: Scene) -> None:
+def test_a_consumer_that_starts_now_has_no_effect_of_an_older_event(
+    starting_now: ScriptedConsumer,
+) -> None:
     old = some_events(2)
 
     answers = [starting_now.deliver(event) for event in old]
@@ -357,7 +369,9 @@ def test_a_consumer_that_starts_now_has_no_effect_of_an_older_event(starting_now
         assert_no_effect(event)
 
 
-def test_a_consumer_that_starts_now_has_the_effect_of_a_newer_event(starting_now: Scene) -> None:
+def test_a_consumer_that_starts_now_has_the_effect_of_a_newer_event(
+    starting_now: ScriptedConsumer,
+) -> None:
     old = an_event()
     starting_now.deliver(old)
     new = some_events(2)
@@ -370,7 +384,7 @@ def test_a_consumer_that_starts_now_has_the_effect_of_a_newer_event(starting_now
 
 
 def test_an_older_event_changes_nothing_for_the_newer_ones_in_its_batch(
-    starting_now: Scene,
+    starting_now: ScriptedConsumer,
 ) -> None:
     old = some_events(2)
     starting_now.deliver(old[0])
@@ -383,7 +397,7 @@ def test_an_older_event_changes_nothing_for_the_newer_ones_in_its_batch(
 
 
 def test_a_delivery_to_a_consumer_that_cannot_begin_yet_is_wanted_again(
-    starting_now: Scene,
+    starting_now: ScriptedConsumer,
 ) -> None:
     event = an_event()
 

@@ -386,7 +386,7 @@ def _forget(user_id: str) -> None:
 # What is mended
 
 
-def asked_again() -> list[tuple[str, int]]:
+def requested_redeliveries() -> list[tuple[str, int]]:
     with transaction(A_CAUSE) as tx:
         found = delivery_store.redeliveries(tx, CONSUMER, limit=1000)
     return [(event.user_id, event.seq) for event in found]
@@ -407,7 +407,7 @@ def test_an_unclaimed_event_is_brought_again_once_it_is_overdue(
     for minutes in (0, 4, 5):
         set_clock(began + timedelta(minutes=minutes))
         assert_taken(tick("reconcile-consumers"))
-        asked.append([seq for user_id, seq in asked_again() if user_id == user.user_id])
+        asked.append([seq for user_id, seq in requested_redeliveries() if user_id == user.user_id])
 
     # Whatever the times of the events say: a clock may be wrong.
     assert asked == [[], [], [2, 3]]
@@ -421,7 +421,7 @@ def test_a_claimed_event_is_not_brought_again(
 
     reconcile(set_clock)
 
-    assert (user.user_id, 2) not in asked_again()
+    assert (user.user_id, 2) not in requested_redeliveries()
 
 
 def test_lost_claims_and_audit_entries_are_made_again(
@@ -437,7 +437,7 @@ def test_lost_claims_and_audit_entries_are_made_again(
     assert not verified(admin)["ok"]
 
     reconcile(set_clock)
-    again = [seq for user_id, seq in asked_again() if user_id == user.user_id]
+    again = [seq for user_id, seq in requested_redeliveries() if user_id == user.user_id]
     for event in events[1:]:
         assert_taken(deliver(CONSUMER, event))
 

@@ -93,7 +93,7 @@ def shown(admin: Api, letter_id: str) -> dict[str, Any]:
     return answer.json or {}
 
 
-def asked_again(consumer: str = CONSUMER) -> list[tuple[str, int]]:
+def requested_redeliveries(consumer: str = CONSUMER) -> list[tuple[str, int]]:
     with transaction(A_CAUSE) as tx:
         found = delivery_store.redeliveries(tx, consumer, limit=1000)
     return [(event.user_id, event.seq) for event in found]
@@ -355,7 +355,7 @@ def test_an_unverifiable_dead_letter_does_not_stop_a_later_delivery(
 
     assert (letter["user_id"], letter["seq"]) == (None, None)
     assert letter["consumer"] in {CONSUMER, "unknown"}
-    assert (user.user_id, event.seq) in asked_again()
+    assert (user.user_id, event.seq) in requested_redeliveries()
 
 
 def test_an_unverifiable_dead_letter_does_not_replace_another(user: SignedIn, admin: Api) -> None:
@@ -492,7 +492,7 @@ def test_a_dead_letter_is_resent(user: SignedIn, admin: Api) -> None:
 
     assert answer.status_code == 202
     assert answer.json == {**shown_summary(admin, letter_id), "state": "resent"}
-    assert asked_again().count((user.user_id, 2)) == 1
+    assert requested_redeliveries().count((user.user_id, 2)) == 1
 
 
 def shown_summary(admin: Api, letter_id: str) -> dict[str, Any]:
@@ -513,7 +513,7 @@ def test_a_dead_letter_of_an_event_in_an_old_shape_is_resent(
 
         assert (letter["user_id"], letter["seq"]) == (user.user_id, event.seq)
         assert admin.post(f"{LETTERS}/{letter['id']}/resend").status_code == 202
-    mine = [seq for user_id, seq in asked_again() if user_id == user.user_id]
+    mine = [seq for user_id, seq in requested_redeliveries() if user_id == user.user_id]
     assert mine == [event.seq for event in written]
 
 
@@ -545,7 +545,7 @@ def test_a_discarded_dead_letter_can_still_be_shown(user: SignedIn, admin: Api) 
 
     assert (answer.status_code, answer.data) == (204, b"")
     assert shown(admin, letter_id)["state"] == "discarded"
-    assert (user.user_id, 2) not in asked_again()
+    assert (user.user_id, 2) not in requested_redeliveries()
 
 
 @pytest.mark.parametrize("first", ["resend", "discard"])
@@ -593,7 +593,7 @@ def test_a_repeated_resend_with_a_key_is_answered_again_and_done_once(
 
     assert [answer.status_code for answer in answers] == [202, 202]
     assert answers[0].json == answers[1].json
-    assert asked_again().count((user.user_id, 2)) == 1
+    assert requested_redeliveries().count((user.user_id, 2)) == 1
 
 
 def test_a_resent_dead_letter_that_fails_again_is_dead_again(user: SignedIn, admin: Api) -> None:
@@ -624,7 +624,7 @@ def test_a_dead_letter_that_is_no_event_of_the_log_cannot_be_resent(
 
         assert_refused(answer, 409, "not-an-event-of-ours")
         assert shown(admin, letter["id"])["state"] == "dead"
-    assert (user.user_id, 1) not in asked_again()
+    assert (user.user_id, 1) not in requested_redeliveries()
 
 
 def test_a_dead_or_discarded_event_is_not_brought_again_by_reconciliation(
@@ -636,7 +636,7 @@ def test_a_dead_or_discarded_event_is_not_brought_again_by_reconciliation(
     reconcile(set_clock)
 
     assert shown_state(dead) == "dead"
-    assert [seq for user_id, seq in asked_again() if user_id == user.user_id] == [1]
+    assert [seq for user_id, seq in requested_redeliveries() if user_id == user.user_id] == [1]
 
 
 def shown_state(letter_id: str) -> str:

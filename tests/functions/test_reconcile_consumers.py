@@ -67,7 +67,7 @@ def one_consumer(tmp_path: Path, _own_database: None) -> Generator[None]:
         yield
 
 
-def asked_again(consumer: str = CONSUMER) -> list[tuple[str, int]]:
+def requested_redeliveries(consumer: str = CONSUMER) -> list[tuple[str, int]]:
     with transaction(A_CAUSE) as tx:
         query = select(REDELIVERIES.c.user_id, REDELIVERIES.c.seq).where(
             REDELIVERIES.c.consumer == consumer
@@ -107,8 +107,8 @@ def test_no_event_from_before_the_start_of_a_consumer_that_starts_now_is_asked_f
         a_stored_task(user.user_id)
         reconcile(set_clock)
 
-    assert asked_again() == [(user.user_id, 2), (user.user_id, 3)]
-    assert asked_again("call-webhook") == [(user.user_id, 3)]
+    assert requested_redeliveries() == [(user.user_id, 2), (user.user_id, 3)]
+    assert requested_redeliveries("call-webhook") == [(user.user_id, 3)]
 
 
 def test_no_event_from_while_a_consumer_was_removed_is_asked_for(
@@ -127,7 +127,7 @@ def test_no_event_from_while_a_consumer_was_removed_is_asked_for(
         a_stored_task(user.user_id)
         reconcile(set_clock)
 
-    assert asked_again() == [(user.user_id, 3)]
+    assert requested_redeliveries() == [(user.user_id, 3)]
 
 
 # What is found
@@ -142,13 +142,13 @@ def test_an_event_that_is_committed_long_after_those_behind_it_is_found(
         events.append(in_flight, [created(user, clock.now())])
         a_stored_task(other.user_id)
         reconcile(set_clock)
-        meanwhile = asked_again()
+        meanwhile = requested_redeliveries()
         in_flight.connection.commit()
 
     reconcile(set_clock)
 
     assert meanwhile == []
-    assert asked_again() == sorted([(user.user_id, 2), (other.user_id, 2)])
+    assert requested_redeliveries() == sorted([(user.user_id, 2), (other.user_id, 2)])
 
 
 @pytest.mark.usefixtures("one_consumer")
@@ -162,7 +162,7 @@ def test_a_transaction_that_never_ends_holds_up_no_event_for_ever(set_clock: Set
 
         run_after(set_clock, SETTLED_AFTER)
 
-        assert asked_again() == [(other.user_id, 2)]
+        assert requested_redeliveries() == [(other.user_id, 2)]
         endless.connection.rollback()
 
 
@@ -176,7 +176,7 @@ def test_a_reconciled_event_is_not_read_again(set_clock: SetClock) -> None:
 
     reconcile(set_clock)
 
-    assert asked_again() == []
+    assert requested_redeliveries() == []
 
 
 @pytest.mark.usefixtures("one_consumer")
@@ -188,7 +188,7 @@ def test_events_older_than_the_kept_claims_are_not_asked_for(
 
     reconcile(set_clock)
 
-    assert asked_again() == [(user.user_id, 3)]
+    assert requested_redeliveries() == [(user.user_id, 3)]
 
 
 # What it costs
@@ -218,7 +218,7 @@ def test_a_run_reads_the_new_events_and_not_the_whole_log(set_clock: SetClock) -
     with counted_reads(engine()) as reads:
         assert_taken(tick("reconcile-consumers"))
 
-    assert asked_again() == [(user.user_id, seq) for seq in range(2, 7)]
+    assert requested_redeliveries() == [(user.user_id, seq) for seq in range(2, 7)]
     assert 0 < reads.rows < 100
 
 
@@ -240,7 +240,7 @@ def test_one_transaction_reads_a_part_and_the_next_run_goes_on(set_clock: SetClo
         assert reads.rows < 3.1 * 5_000
 
     assert reached == [45_000, 50_000, 52_000, 52_000]
-    assert asked_again() == []
+    assert requested_redeliveries() == []
 
 
 @pytest.mark.usefixtures("one_consumer", "long_runs")
@@ -250,13 +250,13 @@ def test_no_more_events_are_asked_for_while_many_wait_to_be_brought_again(
     add_events(25_000, over=timedelta(days=80), claimed_by="another")
 
     reconcile(set_clock)
-    first = len(asked_again())
+    first = len(requested_redeliveries())
     reconcile(set_clock)
-    second = len(asked_again())
+    second = len(requested_redeliveries())
     with transaction(A_CAUSE) as tx:
         tx.connection.execute(REDELIVERIES.delete())
     reconcile(set_clock)
-    third = len(asked_again())
+    third = len(requested_redeliveries())
 
     # Nine in ten are of the type that it takes, and 5,000 are looked at in one go.
     assert first == second == 13_500

@@ -49,7 +49,7 @@ class ReminderListener(threading.Thread):
         self._closing = threading.Event()
         self.listens = threading.Event()
         self.late_s: list[float] = []
-        self.heard: Counter[tuple[str, str]] = Counter()
+        self.received: Counter[tuple[str, str]] = Counter()
         self.start()
 
     def run(self) -> None:
@@ -58,19 +58,19 @@ class ReminderListener(threading.Thread):
             self.listens.set()
             while not self._closing.is_set():
                 with suppress(TimeoutError):
-                    self._hear(receive(socket, within_s=1))
+                    self._take(receive(socket, within_s=1))
 
     def close(self) -> None:
         """Close the socket."""
         self._closing.set()
         self.join()
 
-    def _hear(self, message: Message) -> None:
+    def _take(self, message: Message) -> None:
         if message["type"] == "reminder":
             data = message["data"]
             late = clock.now() - parse_rfc3339(data["remind_at"])
             self.late_s.append(late.total_seconds())
-            self.heard[data["id"], data["remind_at"]] += 1
+            self.received[data["id"], data["remind_at"]] += 1
 
 
 class Probe(threading.Thread):
@@ -137,7 +137,7 @@ def test_a_thousand_reminders_over_two_minutes_come_in_time(system: System) -> N
     print(f"\n{REMINDERS} reminders, due to socket, ms: {figures(late_s)}")
     assert min(late_s) >= 0
     assert max(late_s) < 1
-    assert {number for listener in listeners for number in listener.heard.values()} == {1}
+    assert {number for listener in listeners for number in listener.received.values()} == {1}
 
 
 def test_a_thousand_tasks_changed_by_two_devices_keep_their_due_reminders_right(

@@ -225,13 +225,13 @@ def test_an_event_asked_for_again_is_brought_again_once(
         eventually(brought(consumer, user.user_id, 3), within_s=SOON_S)
         with transaction(A_CAUSE) as tx:
             delivery_store.request_redeliveries(tx, consumer, [(user.user_id, 2)], now=clock.now())
-        eventually(lambda: _asked_again(consumer, []), within_s=SOON_S)
+        eventually(lambda: _assert_redeliveries(consumer, []), within_s=SOON_S)
 
     assert subscriber.seqs(consumer, user.user_id) == [1, 2, 3, 2]
     assert progress_of(consumer, user.user_id) == 3
 
 
-def _asked_again(consumer: str, expected: Sequence[int]) -> None:
+def _assert_redeliveries(consumer: str, expected: Sequence[int]) -> None:
     with transaction(A_CAUSE) as tx:
         found = delivery_store.redeliveries(tx, consumer, limit=10)
     assert [event.seq for event in found] == list(expected)

@@ -169,7 +169,7 @@ def test_simultaneous_attempts_on_the_same_accounts_and_networks_do_not_deadlock
 
     raised = _at_once(lambda n: _fail(emails[n % 3], networks[n // 3 % 3]), 90)
 
-    # Of nine pairs each was heard ten times, and asked again where it was busy.
+    # Each of nine pairs was tried ten times; some attempts were undecided meanwhile.
     assert set(raised) <= {None, AttemptsUndecided}
 
 

@@ -131,7 +131,7 @@ def test_what_a_transaction_has_set_is_gone_for_the_next_client(
 
 
 @pytest.mark.usefixtures("one_connection")
-def test_clients_share_one_connection_and_each_hears_its_own_answers() -> None:
+def test_clients_share_one_connection_and_each_gets_its_own_answers() -> None:
     together = threading.Barrier(5)
 
     def twenty(first: int) -> tuple[set[int], list[int]]:
@@ -140,11 +140,11 @@ def test_clients_share_one_connection_and_each_hears_its_own_answers() -> None:
         return {run(_backend, A_CAUSE)}, numbers
 
     with ThreadPoolExecutor(5) as pool:
-        heard = list(pool.map(twenty, range(0, 500, 100)))
+        answers = list(pool.map(twenty, range(0, 500, 100)))
 
-    backends = set[int]().union(*(found for found, _ in heard))
+    backends = set[int]().union(*(found for found, _ in answers))
     assert len(backends) == 1
-    assert [numbers for _, numbers in heard] == [
+    assert [numbers for _, numbers in answers] == [
         [2 * n for n in range(first, first + 20)] for first in range(0, 500, 100)
     ]
 

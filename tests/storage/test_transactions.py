@@ -181,7 +181,7 @@ def test_a_commit_whose_answer_is_lost_is_never_run_again(
     database: EmbeddedPostgres, tmp_path: Path
 ) -> None:
     tried = 0
-    heard: list[object] = []
+    notified: list[object] = []
 
     def work(tx: Transaction) -> None:
         nonlocal tried
@@ -191,13 +191,13 @@ def test_a_commit_whose_answer_is_lost_is_never_run_again(
     with (
         losing_the_answer_to_commits(database.url, tmp_path) as url,
         database_at(url),
-        commit_listeners.replaced_by([heard.append]),
+        commit_listeners.replaced_by([notified.append]),
         pytest.raises(DatabaseUnavailable),
     ):
         run(work, A_CAUSE)
 
     assert tried == 1
-    assert heard == []
+    assert notified == []
     assert _counts() == [1, 0], "it did take effect, and once"
 
 
@@ -326,11 +326,11 @@ def test_every_connection_has_its_time_limits() -> None:
 def test_listeners_hear_of_appended_events_only_after_their_commit(
     user: SignedIn, other: SignedIn
 ) -> None:
-    heard: list[dict[str, int]] = []
+    notified: list[dict[str, int]] = []
     seen_by_listener: list[int] = []
 
     def listen(newest: Mapping[str, int]) -> None:
-        heard.append(dict(newest))
+        notified.append(dict(newest))
         # By another connection: it is there for all to see.
         with transaction(A_CAUSE) as tx:
             seen_by_listener.append(len(events.after(tx, user.user_id, 0)))
@@ -340,10 +340,10 @@ def test_listeners_hear_of_appended_events_only_after_their_commit(
         _append_setting(tx, user)
         _append_setting(tx, user)
         _append_setting(tx, other)
-        assert heard == []
+        assert notified == []
     run(lambda tx: _append_setting(tx, user), A_CAUSE)
 
-    assert heard == [{user.user_id: 3, other.user_id: 2}, {user.user_id: 4}]
+    assert notified == [{user.user_id: 3, other.user_id: 2}, {user.user_id: 4}]
     assert seen_by_listener == [3, 4]
 
 
@@ -351,8 +351,8 @@ def test_listeners_hear_of_appended_events_only_after_their_commit(
 def test_listeners_do_not_hear_of_rollbacks_and_of_transactions_without_events(
     user: SignedIn,
 ) -> None:
-    heard: list[object] = []
-    on_commit(heard.append)
+    notified: list[object] = []
+    on_commit(notified.append)
 
     def fail(tx: Transaction) -> None:
         _append_setting(tx, user)
@@ -364,7 +364,7 @@ def test_listeners_do_not_hear_of_rollbacks_and_of_transactions_without_events(
         fail(tx)
     run(_backend, A_CAUSE)
 
-    assert heard == []
+    assert notified == []
 
 
 def _append_setting(tx: Transaction, user: SignedIn) -> None:

@@ -74,7 +74,7 @@ class ChaosRun:
                     "seconds of load": round(lasted_s, 1),
                     "kills": dict(Counter(killed)),
                     "writes acknowledged": len(writers.acknowledged),
-                    "what their senders heard": dict(writers.outcomes),
+                    "answers to writes": dict(writers.outcomes),
                     "slowest of them, s": round(writers.slowest_s, 2),
                     "events": sum(newest.values()),
                 }
@@ -119,12 +119,12 @@ class ChaosRun:
         return find.__name__
 
     def _check_kafka(
-        self, outages: Outages, newest: Mapping[str, int], heard: Collection[str]
+        self, outages: Outages, newest: Mapping[str, int], answers: Collection[str]
     ) -> None:
         held = eventually(lambda: outages.assert_published(newest), within_s=SETTLED_WITHIN_S)
         self.figures.update({"outages of Kafka": dict(outages.had), "in Kafka": held})
         # Nothing that was asked of us waited for Kafka, or failed with it.
-        assert not {word for word in heard if word.startswith("5") or "Timeout" in word}
+        assert not {answer for answer in answers if answer.startswith("5") or "Timeout" in answer}
 
     def _check_audit(self) -> None:
         with transaction(A_CAUSE) as tx:

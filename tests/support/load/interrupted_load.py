@@ -20,7 +20,7 @@ from tests.support.data.builders import log_of
 from tests.support.database.connection import database_of
 from tests.support.events.explanation import fold, state_of
 from tests.support.network.remote_api import RemoteApi, a_new_user
-from tests.support.network.sockets import Follower
+from tests.support.network.sockets import ResumingClient
 from tests.support.processes.system import System
 
 WRITERS = 8
@@ -180,7 +180,7 @@ class LoadReport:
 
 
 class Load:
-    """Writers and followers of several users on one system, and the means to interrupt them."""
+    """Writers and clients of several users on one system, and the means to interrupt them."""
 
     def __init__(self, system: System, *, seed: int, pause_s: float = 0.0) -> None:
         """Prepare the load; each writer rests for `pause_s` after an answer."""
@@ -190,7 +190,7 @@ class Load:
         self.report = LoadReport()
         self._running = threading.Event()
         self._stopping = threading.Event()
-        self._followers: list[Follower] = []
+        self._clients: list[ResumingClient] = []
         self._writers: list[Writer] = []
 
     @contextmanager
@@ -198,7 +198,9 @@ class Load:
         """Keep the load on for the length of the block, and then wait for all answers."""
         with ExitStack() as stack:
             users = [a_new_user(self.system) for _ in range(USERS)]
-            self._followers = [stack.enter_context(Follower(self.system, user)) for user in users]
+            self._clients = [
+                stack.enter_context(ResumingClient(self.system, user)) for user in users
+            ]
             self._running.set()
             stack.callback(self._stopping.set)
             self._writers = [
@@ -236,10 +238,10 @@ class Load:
     def _settle(self) -> None:
         """Compare the answers that clients got with the log, the tables and the sockets."""
         counts = self.report.counts
-        for follower in self._followers:
-            user_id = follower.user.user_id
+        for client in self._clients:
+            user_id = client.user.user_id
             log = log_of(user_id)
-            writers = [writer for writer in self._writers if writer.user == follower.user]
+            writers = [writer for writer in self._writers if writer.user == client.user]
             writes = [write for writer in writers for write in writer.writes]
             assert [writer.problems for writer in writers] == [[]] * len(writers)
             assert [event.seq for event in log] == list(range(1, len(log) + 1))
@@ -247,12 +249,12 @@ class Load:
                 assert events.broken_link(tx, user_id) is None
             check_each_took_effect_once(writes, log)
             assert fold({}, log) == state_of(user_id)
-            follower.wait_for(len(log), within_s=FOLLOWED_WITHIN_S)
-            assert follower.messages == [json.loads(event.message_json()) for event in log]
-            assert follower.resyncs == 0
+            client.wait_for(len(log), within_s=FOLLOWED_WITHIN_S)
+            assert client.messages == [json.loads(event.message_json()) for event in log]
+            assert client.resyncs == 0
             counts["events"] += len(log)
-            counts["messages"] += len(follower.messages)
-            counts["sockets opened"] += follower.connected
+            counts["messages"] += len(client.messages)
+            counts["sockets opened"] += client.connected
             counts["writes"] += len(writes)
             counts["  acknowledged"] += sum(write.is_acknowledged for write in writes)
             counts["  unanswered, without a key"] += sum(not w.is_acknowledged for w in writes)

@@ -78,7 +78,7 @@ class SocketClients:
         eventually(check, within_s=within_s)
 
     def assert_complete(self, newest: dict[str, int]) -> None:
-        """Check that each heard everything once and in order."""
+        """Check that each client received every event once, in order."""
         for client in self.all:
             assert client.seqs == list(range(1, newest[client.user.user_id] + 1))
             assert client.resyncs == 0

@@ -15,7 +15,7 @@ from tests.support.polling import eventually
 from tests.support.processes.system import System
 
 SUBPROTOCOL = Subprotocol("taskflow.v1")
-HEARD_WITHIN_S = 10
+RECEIVED_WITHIN_S = 10
 RECONNECT_PAUSE_S = 0.1
 
 Message = dict[str, Any]
@@ -52,7 +52,7 @@ def opened(
         compression=None,
         max_size=None,
         max_queue=None,
-        open_timeout=HEARD_WITHIN_S,
+        open_timeout=RECEIVED_WITHIN_S,
         close_timeout=2,
         proxy=None,
     ) as socket:
@@ -70,13 +70,13 @@ def following(
         yield socket
 
 
-def receive(socket: ClientConnection, *, within_s: float = HEARD_WITHIN_S) -> Message:
+def receive(socket: ClientConnection, *, within_s: float = RECEIVED_WITHIN_S) -> Message:
     """Return the next message."""
     return json.loads(socket.recv(timeout=within_s))
 
 
 def receive_up_to(
-    socket: ClientConnection, seq: int, *, within_s: float = HEARD_WITHIN_S
+    socket: ClientConnection, seq: int, *, within_s: float = RECEIVED_WITHIN_S
 ) -> list[Message]:
     """Return the messages up to the one with this `seq`."""
     found: list[Message] = []
@@ -90,7 +90,7 @@ def seqs(messages: Sequence[Message]) -> list[int]:
     return [message["seq"] for message in messages]
 
 
-def close_code(socket: ClientConnection, *, within_s: float = HEARD_WITHIN_S) -> int | None:
+def close_code(socket: ClientConnection, *, within_s: float = RECEIVED_WITHIN_S) -> int | None:
     """Read on until the server closes; return its close code, None where it cut the connection."""
     try:
         while True:
@@ -99,7 +99,7 @@ def close_code(socket: ClientConnection, *, within_s: float = HEARD_WITHIN_S) ->
         return None if error.rcvd is None else error.rcvd.code
 
 
-class Follower:
+class ResumingClient:
     """A client of one user that connects again after each cut, and resumes where it was."""
 
     def __init__(self, system: System, user: SignedIn) -> None:
@@ -109,7 +109,7 @@ class Follower:
         self.connected = 0
         self._system = system
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._follow, name="follower", daemon=True)
+        self._thread = threading.Thread(target=self._follow, name="resuming client", daemon=True)
         self._thread.start()
 
     def __enter__(self) -> Self:
@@ -117,7 +117,7 @@ class Follower:
 
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
-        self._thread.join(timeout=HEARD_WITHIN_S)
+        self._thread.join(timeout=RECEIVED_WITHIN_S)
 
     @property
     def seq(self) -> int:
@@ -125,10 +125,10 @@ class Follower:
         return self.messages[-1]["seq"] if self.messages else 0
 
     def wait_for(self, seq: int, *, within_s: float) -> None:
-        """Wait until the follower has the message with this `seq`."""
+        """Wait until the client has the message with this `seq`."""
 
         def check() -> None:
-            assert self.seq >= seq, f"{self.user.user_id} has heard {self.seq} of {seq}"
+            assert self.seq >= seq, f"{self.user.user_id} has received {self.seq} of {seq}"
 
         eventually(check, within_s=within_s)
 

@@ -1,11 +1,11 @@
 """The days that a recurrence rule expands to (RFC 5545 3.3.10, RFC 7529), year by year.
 
-By arithmetic, instead of a walk from the beginning of the rule.
+They are computed, and not found by a walk from the beginning of the rule.
 
 A day is its proleptic Gregorian ordinal: `date.toordinal()`, of which 1 is a Monday. A set of days
-of a year is an int, whose bit 0 is January 1. What a rule asks for is the same in every year of one
-kind, and there are 14: so any year costs a few operations, and a rule that is never met again is
-known to be so after the few thousand years that the calendar has.
+of a year is an int, whose bit 0 is January 1. A rule selects the same days in every year of one
+kind, and there are 14 kinds: so a year costs a few operations, and to know that a rule has no more
+days takes a look at the few thousand years that the calendar has.
 """
 
 from abc import ABC, abstractmethod
@@ -22,7 +22,7 @@ from typing import Protocol
 from taskflow.domain.recurrence.rule import Frequency, Rule, WeekdayNumber, parse_rule
 
 LAST_DAY = date(9999, 12, 29).toordinal()
-"""Days after it may have no time in UTC, or no day after them, that Python can express."""
+"""The last day that is given: Python may not express a later one in UTC, or the day after it."""
 
 _KINDS = bytes(date(year, 1, 1).weekday() + 7 * isleap(year) for year in range(400, 800))
 """The kinds of 400 years, then the calendar repeats: the weekday of January 1, 7 more if leap."""
@@ -43,7 +43,7 @@ _YEAR_MAX_DAYS = 366
 
 
 class Skip(StrEnum):
-    """What becomes of a day that its month lacks (RFC 7529 4.1)."""
+    """How a date that its month lacks is handled (RFC 7529 4.1)."""
 
     BACKWARD = "backward"
     OMIT = "omit"
@@ -52,9 +52,9 @@ class Skip(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lacking:
-    """A date that a rule asks for and that its month lacks, by days of the year from 0 on.
+    """A date that a rule selects and that its month lacks; its days count from 0 in the year.
 
-    `near` is the end of the month where it would be; `day` is where it moves to, or None where it
+    `near` is the existing day next to the date; `day` is the day that it moves to, or None where it
     is left out; `is_shared` says that another date of the rule falls on that day.
     """
 
@@ -69,24 +69,24 @@ class Expansion(Protocol):
 
     @property
     def may_lack(self) -> bool:
-        """Say whether it asks for a date that a month may lack."""
+        """Say whether the rule selects a date that a month may lack."""
         ...
 
     def years(self, begin: int, end: int) -> Iterator[tuple[int, int]]:
-        """Give the years from one to another, both included, that have days, with the set of them.
+        """Give the years from `begin` to `end`, both included, that have days, with their sets.
 
-        There are thousands to look at, so a look is a line, not a call.
+        A search looks at thousands of years, so a look is a line, not a call.
         """
         ...
 
     def lacking(self, year: int) -> Sequence[Lacking]:
-        """Return the dates that it asks for in a year and that their month lacks."""
+        """Return the dates that the rule selects in a year and that their months lack."""
         ...
 
 
 @lru_cache(maxsize=1024)
 def expansion_of(text: str, start: date, skip: Skip) -> Expansion:
-    """Prepare the days of a rule; what the rule leaves open is taken from `start`."""
+    """Return the days of a rule; the parts that the rule leaves open are taken from `start`."""
     rule = parse_rule(text)
     match rule.frequency:
         case Frequency.DAILY:
@@ -100,12 +100,12 @@ def expansion_of(text: str, start: date, skip: Skip) -> Expansion:
 
 
 def first_day(year: int) -> int:
-    """Return the day that a year begins with."""
+    """Return the first day of a year."""
     return date(year, 1, 1).toordinal()
 
 
 def days_between(expansion: Expansion, begin: int, end: int) -> Iterator[int]:
-    """Give the days of an expansion from `begin` on and before `end`, rising."""
+    """Give the days of an expansion from `begin` on and before `end`, in order."""
     for first, days in _years_between(expansion, begin, end):
         left = days
         while left:

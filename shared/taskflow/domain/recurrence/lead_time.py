@@ -17,7 +17,7 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recurrence:
-    """A series in its zone, with what was made of it and how far ahead.
+    """A series in its zone, with its lead time and how many occurrences were made.
 
     `zone` is the series' own, or its user's. An occurrence is created `lead` before its time, but
     no more than AHEAD_MAX are ahead of now; `led_since` is when that lead was set. `made` counts
@@ -31,7 +31,7 @@ class Recurrence:
     led_since: datetime | None = None
 
     def made_until(self, now: datetime) -> datetime:
-        """Return up to which time occurrences are to exist at an instant."""
+        """Return up to which time the occurrences are to exist at `now`."""
         if self.lead < AHEAD_MAX * _DAY:
             # No rule repeats within a day.
             return now + self.lead
@@ -54,9 +54,9 @@ class Recurrence:
         return instances.times(max(at, instances.first))
 
     def first_after(self, now: datetime) -> datetime | None:
-        """Return the first occurrence to create after an instant; never the start.
+        """Return the first occurrence to create after `now`, which is never the start.
 
-        None where there are no more, and where they follow completions.
+        None where there are no more, and where occurrences follow completions.
         """
         if self.series.mode is Mode.AFTER_COMPLETION:
             return None

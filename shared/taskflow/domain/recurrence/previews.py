@@ -1,4 +1,4 @@
-"""What a series would make, with what was moved or skipped and why."""
+"""The preview of a series: its next occurrences, and which times are moved or skipped, and why."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from taskflow.domain.recurrence.series import Series
 
 
 class Fate(StrEnum):
-    """What becomes of a time that the rule asks for."""
+    """How a time that the rule selects is handled."""
 
     KEPT = "kept"
     MOVED = "moved"
@@ -21,9 +21,9 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Previewed:
-    """A time that the rule asks for, and why it is not what the rule says, if it is not.
+    """A time that the rule selects, and the reason if it is moved or skipped.
 
-    `local` (wall time) and `at` (the instant) are None for one that is skipped.
+    `local` (wall time) and `at` (the instant) are None for a skipped one.
     """
 
     local: datetime | None
@@ -81,8 +81,8 @@ def preview(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Exception:
-    """A day that the rule asks for and that does not exist, as `Lacking`."""
+class _MissingDay:
+    """A day that the rule selects and that does not exist, as `Lacking`, by ordinals."""
 
     near: int
     day: int | None
@@ -92,15 +92,15 @@ class _Exception:
 
 def _lacking(
     instances: Instances, years: Iterable[int], begin: int, end: int
-) -> Iterator[_Exception]:
-    """Give the days after `begin` and up to `end` that the rule asks for and their months lack."""
+) -> Iterator[_MissingDay]:
+    """Give the days after `begin` and up to `end` that the rule selects and their months lack."""
     for year in years:
         first = first_day(year)
         for each in instances.expansion.lacking(year):
             near = first + each.near
             if begin < near <= end:
                 on = date.fromordinal(near)
-                yield _Exception(
+                yield _MissingDay(
                     near=near,
                     day=None if each.day is None else first + each.day,
                     is_shared=each.is_shared,
@@ -108,11 +108,11 @@ def _lacking(
                 )
 
 
-def _vanished(instances: Instances, begin: int, end: int) -> Iterator[_Exception]:
-    """Give the days after `begin` and up to `end` that the rule asks for and the zone lacks."""
+def _vanished(instances: Instances, begin: int, end: int) -> Iterator[_MissingDay]:
+    """Give the days after `begin` and up to `end` that the rule selects and the zone lacks."""
     for day in instances.vanished:
         if begin < day <= end and has_day(instances.expansion, day):
-            yield _Exception(
+            yield _MissingDay(
                 near=day,
                 day=day + 1,
                 is_shared=has_day(instances.expansion, day + 1),

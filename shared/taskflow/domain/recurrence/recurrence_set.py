@@ -24,7 +24,7 @@ from taskflow.domain.recurrence.rule import Rule, parse_rule
 from taskflow.domain.recurrence.series import START_MAX, START_MIN, Missed, Mode, Series
 
 MISSED_AFTER = timedelta(minutes=5)
-"""What is later than this was missed: requirement R8 gives the scheduler no longer."""
+"""An occurrence that is created later than this was missed: R8 gives the scheduler no longer."""
 
 _DAY = timedelta(days=1)
 
@@ -33,7 +33,7 @@ _DAY = timedelta(days=1)
 class Instances:
     """The instances of a series in one zone: its occurrences, the start first.
 
-    `start` and `last` are days by the rule, before the zone moves any; `vanished` are those that
+    `start` and `last` are days by the rule, before the zone moves any; `vanished` are the days that
     the zone left out.
     """
 
@@ -47,7 +47,7 @@ class Instances:
 
     @classmethod
     def of(cls, series: Series, user_zone: str) -> "Instances":
-        """Prepare the occurrences of a series, in its own zone or its user's."""
+        """Return the instances of a series, in its own zone or its user's."""
         rule = parse_rule(series.recurrence_rule)
         zone = ZoneInfo(series.timezone or user_zone)
         start = series.start.date()
@@ -64,7 +64,7 @@ class Instances:
 
     @property
     def first(self) -> datetime:
-        """The instant of the start, which is the first occurrence."""
+        """Return the instant of the start, which is the first occurrence."""
         return self._at(self.start)
 
     def times(self, after: datetime | None) -> Iterator[datetime]:
@@ -84,7 +84,7 @@ class Instances:
                 yield at
 
     def gap(self, day: int, local: datetime) -> str | None:
-        """Say why the wall time of an occurrence is not what the rule says, if it is not."""
+        """Return why the wall time of an occurrence is not the series' own, None where it is."""
         if local.time() == self.time:
             return None
         wanted = datetime.combine(date.fromordinal(day), self.time)
@@ -108,7 +108,7 @@ class Instances:
                 yield existing
 
     def _number_before(self, day: int) -> int:
-        """Return how many occurrences lie before a day, if that matters, else 1."""
+        """Return how many occurrences lie before a day, for COUNT; 1 for a rule without COUNT."""
         if self.count is None:
             return 1
         number = 1 + count_between(self.expansion, self.start + 1, day)
@@ -169,12 +169,12 @@ def next_after_completion(
     previous: datetime | None = None,
     number: int = 1,
 ) -> datetime | None:
-    """Return when the next is due after an occurrence was completed; None where it was the last.
+    """Return the occurrence that follows a completion; None where the completed one was the last.
 
     The rule starts anew on the day of the completion, at the time of day of the series, and the
-    next is on a later day. It is also later than `previous`, when the completed one was due, so
-    that one completed early is not made again. `number` says which one that was, for COUNT: the
-    start is 1.
+    next occurrence is on a later day. It is also later than `previous`, when the completed one was
+    due, so that one completed early is not made again. `number` is that of the completed one, for
+    COUNT: the start is 1.
     """
     rule = parse_rule(series.recurrence_rule)
     if rule.count is not None and number >= rule.count:
@@ -197,9 +197,9 @@ def due_occurrences(
 ) -> Sequence[datetime]:
     """Return the occurrences to create at `now`, the first of them after `since`, in UTC.
 
-    Those up to `until` are among them, by default `now`; the start is not, for it exists.
-    What was missed is dropped as the series says. Where there are `limit`, go on from the last.
-    A series that follows completions has none: its next one is made by the completion.
+    Occurrences up to `until`, by default `now`, are among them; the start is not, for it exists.
+    Missed ones are dropped as the series says. Where `limit` are returned, call again with the last
+    as `since`. A series that follows completions has none: the completion makes the next.
     """
     if series.mode is Mode.AFTER_COMPLETION:
         return []

@@ -1,4 +1,4 @@
-"""Recurrence rules: what of an RFC 5545 RRULE is supported, and how its text is read."""
+"""Recurrence rules: which parts of an RFC 5545 RRULE are supported, and how its text is read."""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 RULE_MAX_CHARS = 255
 
 PREFIX = "RRULE:"
-"""What calendars put before a rule; it is taken, and left out of what is kept."""
+"""The prefix that calendars put before a rule; it is accepted, and not stored."""
 
 WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 """In the order of `date.weekday()`."""
@@ -44,7 +44,7 @@ class WeekdayNumber:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """A rule as RFC 5545 3.3.10 has it; an empty tuple is a part that was not given.
+    """A rule (RFC 5545 3.3.10); an empty tuple is a part that was not given.
 
     `until` is a date, an aware time in UTC, or a naive time in the zone of the series.
     """

@@ -1,4 +1,4 @@
-"""Series: a recurrence rule, where it starts by the clock on the wall, and what is made of it."""
+"""Series: a recurrence rule with its start in wall time, and how its occurrences are made."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,11 +9,11 @@ from taskflow.domain.recurrence.rule import parse_rule
 
 START_MIN = datetime(2, 1, 1)  # noqa: DTZ001 - local time
 START_MAX = datetime(9999, 12, 1)  # noqa: DTZ001 - local time
-"""Python can express the instants and the weeks around what lies between these."""
+"""Between these Python can express every instant, and the weeks around it."""
 
 
 class Mode(StrEnum):
-    """What the next occurrence is computed from: the rule alone, or the completion of the last."""
+    """From what the next occurrence is computed: the rule alone, or the last one's completion."""
 
     SCHEDULE = "schedule"
     AFTER_COMPLETION = "after_completion"
@@ -29,7 +29,7 @@ class Missed(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """A recurrence rule with all that is needed to carry it out.
+    """A recurrence rule, with what determines its occurrences.
 
     `start` is local wall time, without an offset; `timezone` is the IANA zone it is in, None for
     the user's own. Raises ValueError for a rule that is not supported or a start out of range.

@@ -15,8 +15,8 @@ from typing import NamedTuple
 from unicodedata import combining, normalize
 
 KEY_MAX_BYTES = 1024
-"""Longer keys are cut, for an index must hold them, and a cursor carry them. It is enough for the
-letters of 255 ideographs, or for letters, accents and case of as many others."""
+"""Longer keys are cut, for an index must hold them, and a cursor carry them. This holds the letters
+of 255 ideographs, or the letters, accents and case of as many other characters."""
 
 _COMMON_SECONDARY, _COMMON_TERTIARY = b"\x01", b"\x02"
 _COMMON = _COMMON_SECONDARY + _COMMON_TERTIARY
@@ -45,8 +45,8 @@ _COMPUTED = (
 class _Table(NamedTuple):
     """Collation elements, of four bytes each: the primary weight, the secondary, the tertiary.
 
-    `elements[n]` are those of `characters[n]`, in hexadecimal. `begins` is what contractions begin
-    with.
+    `elements[n]` are those of `characters[n]`, in hexadecimal. `begins` are the first
+    characters of contractions.
     """
 
     characters: str
@@ -56,7 +56,7 @@ class _Table(NamedTuple):
 
 
 def sort_key(text: str) -> bytes:
-    """Return what sorts, byte by byte, as the text does: by letters, then accents, then case.
+    """Return a key that sorts, byte by byte, as the text: by letters, then accents, then case.
 
     At most KEY_MAX_BYTES and never empty. Canonically equivalent texts have the same key.
     """
@@ -64,7 +64,7 @@ def sort_key(text: str) -> bytes:
     letters = bytearray()
     for at in range(0, len(found), 4):
         letters += found[at : at + 2].replace(_END_OF_LETTERS, b"")
-    # What nearly all letters have is left out at the end of a level: plain text has little else.
+    # The common weight is left out at the end of a level: plain text has little else.
     accents = found[2::4].replace(b"\0", b"").rstrip(_COMMON_SECONDARY)
     case = found[3::4].replace(b"\0", b"").rstrip(_COMMON_TERTIARY)
     return (bytes(letters) + _END_OF_LETTERS + accents + _END_OF_ACCENTS + case)[:KEY_MAX_BYTES]

@@ -1,7 +1,8 @@
-"""Lists of a user's tasks: filtered, sorted, in pages, each at the cost of what it shows.
+"""Lists of a user's tasks: filtered, sorted, in pages; a page reads a bounded number of rows.
 
-PostgreSQL can't know how the filters of a user go together with the order. So no statement here
-leaves to the planner how much is read: each reads one index in its order, and a bounded part of it.
+PostgreSQL can't know how many tasks pass the filters, nor where in the order they lie. So no
+statement here leaves to the planner how much is read: each reads a bounded part of one index, in
+the order of that index.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,16 +42,16 @@ from taskflow.storage.transactions import Transaction, is_data_error
 SORTABLE = ("created_at", "due_date", "priority", "updated_at", "title")
 
 LOOKED_AT_FIRST = 1_000
-"""How many tasks are looked at in the order of a list before it is asked whether few are wanted."""
+"""How many tasks are read in the order of a list before those that pass a filter are counted."""
 
 FEW = 2_000
-"""Fewer than so many that one filter leaves over are all read and sorted."""
+"""Where fewer tasks than this pass a filter, all of them are read and sorted."""
 
 LOOKED_AT_MOST = 5_000
-"""How many tasks are looked at in the order of a list for one page, which ends with them."""
+"""How many tasks are read in the order of a list for one page, which may end before it is full."""
 
 _PLANS_MAX = 512
-"""How many kinds of lists are remembered; of those that clients ask for there are some dozens."""
+"""How many kinds of lists have their statements cached; clients ask for some dozens."""
 
 Tasks = Select[*tuple[Any, ...]]
 Condition = ColumnElement[bool]
@@ -64,7 +65,7 @@ two, and would take any index and sort what it finds: all."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFilter:
-    """Which of a user's tasks to list; what is None does not narrow, `tags` must all be there."""
+    """Which of a user's tasks to list; None and () do not filter, and a task has all of `tags`."""
 
     status: Sequence[Status] = ()
     completed: bool | None = None
@@ -85,9 +86,9 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A part of a list, each task with the position of what comes after it.
+    """A part of a list, each task with the position at which a next page goes on.
 
-    Where `then` is not None, no further was looked, and the list may go on from there.
+    Where `then` is not None, LOOKED_AT_MOST tasks were read, and the list may go on from there.
     """
 
     tasks: list[tuple[Task, Position]]
@@ -175,9 +176,9 @@ class _Selection:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """The statements of all lists that are alike but for the values; each is built once.
+    """The statements of the lists that differ in their values alone; each statement is built once.
 
-    Building one costs more than PostgreSQL takes to answer it.
+    To build one takes longer than PostgreSQL takes to answer it.
     """
 
     by: str
@@ -214,26 +215,26 @@ class _Plan:
 
     @property
     def has_filters(self) -> bool:
-        """Say whether there is a filter other than by status, and than one that goes along."""
+        """Say whether there is a filter beside those that the index of the order meets."""
         is_due = (self.is_after or self.is_before) and self.by != "due_date"
         has_ranks = bool(self.ranks) and self.by != "priority"
         return bool(self.tags) or self.recurring is not None or is_due or has_ranks
 
     @lru_cache(maxsize=_PLANS_MAX)  # noqa: B019 - plans are values, and the cache is bounded
     def rows_in_order(self) -> Tasks:
-        """Return what reads the first `most` of the first `looked_at` in the list's order."""
+        """Return the statement for the first `most` that pass, of `looked_at` in order."""
         looked_at = self._in_order().subquery()
         return self._rows(looked_at, looked_at.c.sort_key, self._filters(looked_at, self.by))
 
     @lru_cache(maxsize=_PLANS_MAX)  # noqa: B019 - as above
     def last_looked_at(self) -> Tasks:
-        """Return what reads the position of the last of the first `looked_at`."""
+        """Return the statement for the position of the last of the first `looked_at`."""
         last = self._in_order().offset(bindparam("before_last", type_=Integer)).limit(1).subquery()
         return select(cast(last.c.sort_key, Text).label("key"), last.c.id)
 
     @lru_cache(maxsize=_PLANS_MAX)  # noqa: B019 - as above
     def selections(self) -> Sequence[_Selection]:
-        """Return, for each filter with an index, what reads the tasks that it leaves over."""
+        """Return, for each filter with an index, the statements for the tasks that pass it."""
         found: list[_Selection] = []
         for few in self._selected():
             some = few.limit(FEW).subquery()
@@ -251,7 +252,7 @@ class _Plan:
         return query.limit(bindparam("most", type_=Integer))
 
     def _key(self, tasks: FromClause) -> ColumnElement[Any]:
-        """Return what the list is sorted by, in the words of its index."""
+        """Return the sort key of the list, as the expression of its index."""
         match self.by:
             case "title":
                 return tasks.c.title_key
@@ -278,7 +279,7 @@ class _Plan:
     def _in_order(self, most: int | None = None) -> Tasks:
         """Return the first tasks of the wanted statuses in the list's order, with their `sort_key`.
 
-        They come from one index; the filter that goes with the order is met too.
+        They come from one index; a filter by the sort key is met too.
         """
         first = bindparam("looked_at", type_=Integer) if most is None else literal(most, Integer)
         key = self._key(TASKS)
@@ -318,7 +319,7 @@ class _Plan:
         ]
 
     def _selected(self) -> Iterator[Tasks]:
-        """Yield, for each filter with an index, the tasks that it leaves over, few or many."""
+        """Yield, for each filter with an index, a query for the tasks that pass it, few or many."""
         if self.tags:
             # Without a condition on user_id: for that the planner might read all tasks of theirs.
             elements = func.array_prepend(TASKS.c.user_id, TASKS.c.tags, type_=_TEXTS)
@@ -344,7 +345,7 @@ class _Plan:
                 yield other._in_order(FEW)  # noqa: SLF001 - one of this class
 
     def _filters(self, tasks: FromClause, besides: str = "") -> list[Condition]:
-        """Return the filters other than that by status, and than one that goes with an order."""
+        """Return the conditions of all filters but status and the one by `besides`."""
         conditions = self._tagged(tasks.c.tags)
         if self.recurring is not None:
             recurs = tasks.c.recurrence.is_not(None)

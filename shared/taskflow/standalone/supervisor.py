@@ -37,13 +37,13 @@ READY_WITHIN_S = 30
 STOPPED_WITHIN_S = 20
 LOOK_S = 0.05
 LOOK_AGAIN_S = 0.25
-"""How often to look, while it runs, whether a part has ended."""
+"""How often to look, while the system runs, whether a part has ended."""
 
 RESTART_PAUSE_S, RESTART_PAUSE_MAX_S = 0.5, 30.0
-"""How long a part that has ended stays so: twice as long each time, up to the second."""
+"""The pause before a part that has ended is started again: doubled each time, up to the second."""
 
 RUNS_WELL_S = 60.0
-"""A part that has run so long starts again as after its first end."""
+"""After a run of this length the pause is the first one again."""
 
 PROCESSES_MAX = 4
 
@@ -57,7 +57,7 @@ _log = logging.getLogger(__name__)
 
 
 class DidNotStart(Exception):
-    """The system did not start; the message says what is in the way."""
+    """The system did not start; the message says why."""
 
 
 PROBLEMS = (
@@ -73,17 +73,17 @@ PROBLEMS = (
     TopicsDiffer,
     KafkaStoppedAnswering,
 )
-"""What may be in the way, besides an invalid setting."""
+"""The errors that keep a command from running, besides an invalid setting."""
 
 
 def reach(settings: Settings) -> Settings:
-    """Return the settings with which a command reaches the database of a system that runs here."""
+    """Return the settings with the URL of the database, the embedded one's where none is set."""
     url = settings.database_url or EmbeddedPostgres(settings.taskflow_data_dir).url
     return settings.model_copy(update={"database_url": url})
 
 
 def up(settings: Settings) -> None:
-    """Run the whole system until SIGINT or SIGTERM, then stop it with nothing lost.
+    """Run the whole system until SIGINT or SIGTERM, then stop it in order.
 
     Raises DidNotStart, InvalidSetting, PostgresDidNotStart.
     """
@@ -110,7 +110,7 @@ def up(settings: Settings) -> None:
 
 
 class _Restart:
-    """When a part that has ended is started again: later each time, until it has run well."""
+    """When a part that has ended is started again: later each time, until one run lasts."""
 
     def __init__(self, first_pause_s: float) -> None:
         self._first_pause_s = self._pause_s = first_pause_s
@@ -132,7 +132,7 @@ class _Restart:
 
 
 class _Database:
-    """The embedded PostgreSQL, started and started again while others are looked after."""
+    """The embedded PostgreSQL, which is started again without waiting for it."""
 
     def __init__(self, postgres: EmbeddedPostgres) -> None:
         self._postgres = postgres
@@ -142,11 +142,11 @@ class _Database:
         self._starting: Future[None] | None = None
 
     def start(self) -> None:
-        """Start it, and wait until it takes connections. Raises PostgresDidNotStart."""
+        """Start PostgreSQL, and wait until it takes connections. Raises PostgresDidNotStart."""
         self._thread.submit(self._postgres.start).result()
 
     def restart_if_ended(self) -> None:
-        """Begin to start it again where it has ended and it is time; wait for nothing."""
+        """Begin to start PostgreSQL again if it has ended and the pause is over; do not wait."""
         if self._starting is not None:
             if not self._starting.done():
                 return
@@ -160,7 +160,7 @@ class _Database:
             self._starting = self._thread.submit(self._postgres.start)
 
     def stop(self) -> None:
-        """Stop it, also where it is just being started."""
+        """Stop PostgreSQL, also while it starts."""
         while self._starting is not None and not self._starting.done():
             self._postgres.stop()
             wait([self._starting], timeout=LOOK_S)
@@ -190,14 +190,14 @@ class _Child:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def begin(self) -> None:
-        """Let it begin: the database is ready."""
+        """Have the process begin its work: the database is ready."""
         assert self.process.stdin is not None  # noqa: S101 - it was spawned with a pipe
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.write(GO)
             self.process.stdin.flush()
 
     def restart_if_ended(self) -> None:
-        """Start it again where it has ended and it is time."""
+        """Start the process again if it has ended and the pause is over."""
         if self.process.poll() is None or not self._restart.is_due():
             return
         _log.error("%s has ended; starting it again", self.name)
@@ -306,7 +306,7 @@ def _workers(settings: Settings) -> int:
 
 
 def _pools(settings: Settings) -> int:
-    """Return how many processes fill a pool: the two servers' workers, and the delivery."""
+    """Return how many processes have a pool: the workers of two servers, and the deliverer's."""
     return 2 * _workers(settings) + 1
 
 

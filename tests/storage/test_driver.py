@@ -498,6 +498,28 @@ def test_tls_is_used_only_where_the_url_asks_for_it(mode: str, *, asks: bool) ->
     assert (first[4:] == ssl_request) == asks
 
 
+def test_a_server_that_never_answers_is_waited_for_until_the_timeout(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(driver, "CONNECT_TIMEOUT_S", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+
+        _try_to_connect(driver.engine(f"postgresql://me@127.0.0.1:{port}/any"))
+
+
+def test_an_answer_may_take_longer_than_a_connection(
+    server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "CONNECT_TIMEOUT_S", 2.0)
+    engine = driver.engine(server.url)
+
+    with engine.connect() as connection:
+        connection.execute(text("SELECT pg_sleep(2.1)"))
+
+    engine.dispose()
+
+
 def test_tls_names_the_server_by_which_a_provider_finds_the_database(tmp_path: Path) -> None:
     certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
     certificates.write(certificate, key)

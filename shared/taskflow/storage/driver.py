@@ -27,6 +27,10 @@ STATEMENTS_KEPT = 1_000
 KEPT_STATEMENT_MAX_CHARS = 10_000
 """Longer ones are inserts of many rows, which seldom come again with as many."""
 
+CONNECT_TIMEOUT_S = 10.0
+"""How long each answer may take until a connection stands: a server behind a network that loses
+what is sent to it, or a pooler without a connection to spare, might never give one."""
+
 # What pg8000's cursor tells apart by SQLSTATE; everything else is a ProgrammingError to it.
 ERRORS = {"23505": pg8000.IntegrityError, "28000": pg8000.InterfaceError}
 
@@ -118,10 +122,12 @@ def _ssl_context(mode: str) -> ssl.SSLContext | bool | None:
 
 def _connect(_dialect: object, _record: object, args: list[Any], options: dict[str, Any]) -> Any:  # noqa: ANN401 as SQLAlchemy has it
     try:
-        made = Connection(*args, **options)
+        made = Connection(*args, timeout=CONNECT_TIMEOUT_S, **options)
     except OSError as error:
         # pg8000 lets a server that goes away in the middle of the handshake through as it is.
         raise pg8000.InterfaceError("network error") from error
+    # From here on it is PostgreSQL that limits the time of a statement.
+    made.set_timeout(None)
     made.register_in_adapter(TIMESTAMPTZ, _timestamptz)
     return made
 
@@ -161,6 +167,11 @@ class Connection(pg8000.Connection):
     def started_with(self) -> int:
         """The number of the process that PostgreSQL, or a pooler, named as the connection began."""
         return int.from_bytes(self._backend_key_data[:4], "big")
+
+    def set_timeout(self, timeout_s: float | None) -> None:
+        """Set how long to wait for a part of an answer; None is for ever."""
+        if self._usock is not None:
+            self._usock.settimeout(timeout_s)
 
     def begin(self) -> None:
         """Begin a transaction by itself."""

@@ -78,7 +78,7 @@ class Stream:
             self._socket.close()
 
     def __iter__(self) -> Iterator[Message | Sync]:
-        """Yield what comes, through every cut; the server's refusals are StreamRefused."""
+        """Yield the messages, connecting again after each cut. Raises StreamRefused."""
         refused = 0
         while not self._stopping.is_set():
             try:

@@ -64,7 +64,7 @@ class Topic(StrEnum):
 
 
 class Aggregate(StrEnum):
-    """What an event is about: whose id is `aggregate_id`, and whose `version` it raises."""
+    """The kind of object that an event is about, with its id as `aggregate_id`, and a version."""
 
     TASK = "task"
     REMINDER = "reminder"
@@ -74,7 +74,7 @@ class Aggregate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """What holds for all events of a type.
+    """The declaration of all events of a type.
 
     `data` is the model of their data, `happened` says what has happened, `message` is the `type` of
     their socket message, `since` the `schema_version` they appeared in.
@@ -201,10 +201,10 @@ _BY_NOUN = {name.partition(".")[0]: declared for name, declared in _BY_NAME.item
 
 
 def declaration_of(event_type: str) -> Declaration | None:
-    """Return what holds for events of a type.
+    """Return the declaration of a type of events.
 
-    One that this code does not know, which newer code beside it may append, is as the others that
-    begin with the same noun; None where there are none.
+    A type that this code does not know, for newer code appends it, has the declaration of another
+    type with the same noun in front; None where there is no such type.
     """
     known = _BY_NAME.get(event_type)
     if known is not None:

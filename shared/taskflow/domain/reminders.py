@@ -73,7 +73,7 @@ class ReminderDraft(Content):
     message: Message | None = None
 
     def field_errors(self, due_date: datetime | None, pointer: str = "") -> list[FieldError]:
-        """Return what is invalid in this reminder of a task with this due date.
+        """Return the invalid fields of this reminder, of a task with this due date.
 
         `pointer` is the JSON Pointer to the reminder in the request.
         """

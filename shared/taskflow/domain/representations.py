@@ -20,7 +20,7 @@ from taskflow.domain.times import DurationText, TimeText
 
 @dataclass(frozen=True, slots=True)
 class Default:
-    """What a field is read as in events that were appended before there was such a field."""
+    """The value of a field in events that were appended before there was such a field."""
 
     value: object
 

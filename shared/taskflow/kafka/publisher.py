@@ -66,7 +66,7 @@ class Publisher:
     """Publishes the events of the commits that it is notified of, on the thread of `run`."""
 
     def __init__(self, *, sweep_every_s: float | None = None) -> None:
-        """Look for what nobody publishes every `sweep_every_s`; None leaves that to `sweep`."""
+        """Look for unpublished events every `sweep_every_s`; None leaves that to `sweep`."""
         self._holder = uuid4()
         self._sweep_every_s = sweep_every_s
         self._swept_s = -1e9
@@ -96,7 +96,7 @@ class Publisher:
                 self._thread.start()
 
     def sweep(self, is_over: Callable[[], bool]) -> None:
-        """Publish what is unpublished and held by nobody, until that is done or time is over.
+        """Publish the events of users whom no publisher holds, until none is left or `is_over`.
 
         Raises DatabaseUnavailable.
         """
@@ -250,7 +250,7 @@ class Publisher:
 
 
 class _Batch:
-    """What one round sends, and what Kafka has answered."""
+    """The events of one round, and which of them Kafka has confirmed."""
 
     def __init__(self, producer: "Producer", happened: Sequence[Event]) -> None:
         self._producer = producer

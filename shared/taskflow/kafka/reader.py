@@ -26,10 +26,10 @@ class _Reader:
         self._code: int | None = None
         self._fatal_error: str | None = None
         self.trouble: str | None = None
-        """What reading met, until something is read again; the first of errors of one kind."""
+        """The error that reading met, until a record is read again; the first of one kind."""
 
     def read(self, most: int, timeout_s: float) -> list[Record]:
-        """Return what comes next, at most `most`, once there is something or after `timeout_s`.
+        """Return the next records, at most `most`, once there is one or after `timeout_s`.
 
         Raises BrokerUnavailable where only a new reader can go on.
         """

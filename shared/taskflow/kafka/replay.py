@@ -35,7 +35,7 @@ class KafkaStoppedAnswering(Exception):
 
 @dataclass(slots=True)
 class Comparison:
-    """What came of holding the rebuilt tasks against the live ones, by task id."""
+    """How the rebuilt tasks compare with the live ones, by task id."""
 
     records: int = 0
     unreadable: int = 0

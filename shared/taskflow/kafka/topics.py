@@ -29,14 +29,14 @@ class TopicsDiffer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TopicState:
-    """What became of a topic: its name, and `created` or `as it should be`."""
+    """A topic that was made or checked: its name, and `created` or `as it should be`."""
 
     name: str
     state: str
 
 
 def name_of(topic: str) -> str:
-    """Return what a topic is called in this Kafka."""
+    """Return the name of a topic in this Kafka."""
     settings = config.settings()
     return {
         TASKS_TOPIC: settings.topic_tasks,
@@ -46,13 +46,13 @@ def name_of(topic: str) -> str:
 
 
 def topic_of(event_type: str) -> str:
-    """Return what the topic is called on which events of this type travel."""
+    """Return the name of the topic on which events of a type travel."""
     declared = declaration_of(event_type)
     return name_of(TASKS_TOPIC if declared is None else declared.topic.value)
 
 
 def event_topics() -> list[str]:
-    """Return what the topics are called on which events travel."""
+    """Return the names of the topics on which events travel."""
     return [name_of(TASKS_TOPIC), name_of(REMINDERS_TOPIC)]
 
 

@@ -33,7 +33,7 @@ class Answer(Response, Generic[Body]):
 
     STATUS: ClassVar[HTTPStatus] = HTTPStatus.OK
     HEADERS: ClassVar[tuple[str, ...]] = ()
-    """What it always carries, beside what every answer does."""
+    """The headers that the answer always has, beside those of every answer."""
 
     OPTIONAL_HEADERS: ClassVar[tuple[str, ...]] = ()
 
@@ -46,13 +46,13 @@ class _WithBody(Answer[Body]):
 
 class _WithoutBody(Answer[None]):
     def __init__(self) -> None:
-        """Say nothing, of no type."""
+        """Begin without a body and its type."""
         super().__init__(status=self.STATUS)
         del self.headers["Content-Type"]
 
 
 class Ok(_WithBody[Body]):
-    """What was asked for, or what has been changed as it now stands."""
+    """The resource that was asked for, or that was changed, as it is now."""
 
     @staticmethod
     def written(body: str) -> "Ok[Any]":
@@ -69,13 +69,13 @@ class Created(_WithBody[Body]):
 
 
 class Accepted(_WithBody[Body]):
-    """What will be done, but is not yet."""
+    """A change that is accepted, and made later."""
 
     STATUS = HTTPStatus.ACCEPTED
 
 
 class Issued(_WithBody[Body]):
-    """Something new and secret, which nobody may keep, under an Idempotency-Key neither."""
+    """A new secret, which is neither cached nor stored, under an Idempotency-Key neither."""
 
     STATUS = HTTPStatus.CREATED
     HEADERS = ("Cache-Control",)
@@ -87,7 +87,7 @@ class Issued(_WithBody[Body]):
 
 
 class NoContent(_WithoutBody):
-    """It is done, and there is nothing to say."""
+    """The change is made, and the answer has no body."""
 
     STATUS = HTTPStatus.NO_CONTENT
 

@@ -1,4 +1,4 @@
-"""What was sent: the body and the query of a request, validated, every invalid field named."""
+"""The body and the query of a request, validated, with every invalid field named."""
 
 import io
 import itertools
@@ -32,17 +32,17 @@ from taskflow.serving.problems import (
 
 BODY_MAX_BYTES = 1024 * 1024
 PUBLIC_BODY_MAX_BYTES = 64 * 1024
-"""Of a body, and of one from who has not signed in: reading a MiB of JSON holds a process up
-for 50 ms."""
+"""The longest body, and the longest without a token: reading a MiB of JSON holds a process up for
+50 ms."""
 
 
 VALUES_MAX = 20_000
-"""Of a body's JSON: metadata of 16 KB holds no more. Millions of empty lists in a MiB would hold a
-process up for a second."""
+"""The most values in a body's JSON: metadata of 16 KB holds no more. Millions of empty lists in a
+MiB would hold a process up for a second."""
 
 JSON_TYPES = ("application/json",)
 MERGE_TYPES = (*JSON_TYPES, "application/merge-patch+json")
-"""What PUT and PATCH take. JSON of another `+json` type, such as json-patch, is no merge patch."""
+"""The types PUT and PATCH take. Another `+json` type, such as json-patch, is no merge patch."""
 
 # One that is not ended ends with the body: so no byte is looked at twice.
 _LONG_NUMBER = re.compile(rb"[0-9]{400}")

@@ -22,7 +22,7 @@ def quoted_tag_of(task: Task) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What a request asks of the version of what it changes, before anything is done."""
+    """The conditions of a request on the version of the task that it changes (RFC 9110 13.1)."""
 
     if_match: ETags | None
     if_none_match: ETags

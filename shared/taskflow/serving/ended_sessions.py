@@ -55,5 +55,5 @@ class EndedSessions:
 
 @resource()
 def ended_sessions() -> EndedSessions:
-    """Return what this process knows of the sessions that have ended."""
+    """Return the sessions that have ended, as far as this process knows."""
     return EndedSessions()

@@ -122,7 +122,7 @@ def http_function(
 
 
 class Frame:
-    """What serves one endpoint: it does all around the handler that every endpoint promises."""
+    """Serves one endpoint: does everything around the handler that every endpoint promises."""
 
     def __init__(self, endpoint: Endpoint, handler: Handler) -> None:
         """Serve an endpoint by its handler."""

@@ -28,7 +28,7 @@ class InvalidToken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a valid token says."""
+    """The claims of a valid token (RFC 7519)."""
 
     user_id: str
     roles: frozenset[str]

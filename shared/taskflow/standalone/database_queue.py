@@ -49,7 +49,7 @@ class DatabaseQueue:
         self._woken.set()
 
     def fetch(self, busy: Collection[str], lanes_max: int) -> Sequence[Delivery]:
-        """Return what comes next for users who are behind."""
+        """Return the next deliveries for users who are behind."""
         now_s = clock.monotonic_s()
         if now_s < self._read_s + PAUSE_S:
             return ()
@@ -160,9 +160,9 @@ class DatabaseQueue:
 
 
 class Redeliveries:
-    """What a consumer is to be brought again: what an administrator, or nobody's claim, asks for.
+    """The redeliveries to a consumer: of resent dead letters, and of events without a claim.
 
-    From the log, whatever source brings the rest. Each event is a lane of its own.
+    They come from the log, whatever source brings the rest. Each event is a lane of its own.
     """
 
     def __init__(self, consumer: str) -> None:
@@ -172,7 +172,7 @@ class Redeliveries:
         self._woken = threading.Event()
 
     def fetch(self, busy: Collection[str], lanes_max: int) -> Sequence[Delivery]:
-        """Return what was asked for again, every CHECK_S, as long as there is some at once."""
+        """Return the next redeliveries; where there are few, look again after CHECK_S."""
         if clock.monotonic_s() < self._checked_s + CHECK_S:
             return ()
         most = lanes_max + len(busy)

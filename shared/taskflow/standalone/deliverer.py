@@ -37,9 +37,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One event on its way to a consumer; `place` is its source's own.
+    """One event on its way to a consumer; `place` has a meaning for its source alone.
 
-    One that is not `wanted` is of a type that the consumer does not take, and only passed over.
+    An event that is not `wanted` is of a type that the consumer does not take, and is passed over.
     """
 
     lane: str
@@ -53,7 +53,7 @@ class Source(Protocol):
     """Where deliveries come from: the database queue, or Kafka."""
 
     def fetch(self, busy: Collection[str], lanes_max: int) -> Sequence[Delivery]:
-        """Return what is to be delivered next, in order within a lane, of lanes not `busy`."""
+        """Return the next deliveries, in order within a lane, of lanes that are not `busy`."""
         ...
 
     def settle(self, delivery: Delivery) -> None:

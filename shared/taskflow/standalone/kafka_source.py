@@ -28,7 +28,7 @@ CLOSED_WITHIN_S = 2.0
 """How long a stop waits for the last commit. What was not committed finds its claim, as above."""
 
 CLOCKS_DIFFER_BY = timedelta(minutes=10)
-"""Of whoever publishes and whoever wrote down when a consumer began, at the most."""
+"""How far the clock of a publisher and the clock that timed a consumer's start differ at most."""
 
 AGAIN_S = 1.0
 READ_S = 0.5
@@ -36,8 +36,8 @@ READ_MAX = 500
 
 UNSETTLED_MAX, UNSETTLED_MIN = 2000, 500
 UNSETTLED_MAX_BYTES, UNSETTLED_MIN_BYTES = 8 * 1024 * 1024, 2 * 1024 * 1024
-"""Of a partition whose consumer is slow or fails, so much is here, and the rest in Kafka; reading
-goes on at the smaller numbers."""
+"""How much of a partition is kept here while its consumer is slow or fails; the rest stays in
+Kafka. Reading goes on at the smaller numbers."""
 
 _log = logging.getLogger(__name__)
 
@@ -45,11 +45,11 @@ _KNOWN_TYPES = frozenset(event_type.value for event_type in EventType)
 
 
 class _Partition:
-    """What was read of a partition and is not settled yet."""
+    """The records that were read of a partition and are not settled yet."""
 
     def __init__(self) -> None:
         self.waiting: dict[str, deque[Record]] = {}
-        """What was not handed over, by lane."""
+        """The records that were not handed over, by lane."""
         self._unsettled: deque[tuple[int, int]] = deque()
         """Offsets and sizes, in the order of the offsets."""
         self.unsettled_bytes = 0
@@ -111,7 +111,7 @@ class KafkaSource:
         self._thread.start()
 
     def fetch(self, busy: Collection[str], lanes_max: int) -> Sequence[Delivery]:
-        """Return what has been read, of lanes that are not `busy`."""
+        """Return deliveries of records that were read, of lanes that are not `busy`."""
         with self._lock:
             free = [
                 (partition, lane)

@@ -32,7 +32,7 @@ class Router:
         self._nobody = Frame(Endpoint.of(_no_handler, []), _no_handler)
 
     def __call__(self, environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
-        """Hand a request to its function; one that nobody takes gets its problem all the same."""
+        """Hand a request to its function; a path without a function is answered with a problem."""
         try:
             template, _ = self._paths.bind("").match(get_path_info(environ), method="GET")
         except NotFound:

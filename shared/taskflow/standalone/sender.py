@@ -20,7 +20,7 @@ _NO_CONTENT = 204
 
 
 class _NoAnswer(Exception):
-    """What came is no answer as HTTP has it; the message says why."""
+    """The answer is not valid HTTP, or did not come; the message says why."""
 
 
 class _HungUp(_NoAnswer):

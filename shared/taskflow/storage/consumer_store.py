@@ -100,13 +100,13 @@ def note_absent(tx: Transaction, declared: Collection[str], *, now: datetime) ->
 
 
 def lock_reconciled_position(tx: Transaction, consumer: str) -> int:
-    """Return up to where the log was reconciled with a consumer's claims; nobody else goes on."""
+    """Return and lock the position up to which the log was reconciled with a consumer's claims."""
     query = select(CONSUMERS.c.reconciled_position).where(CONSUMERS.c.name == consumer)
     return tx.connection.execute(query.with_for_update()).scalar_one()
 
 
 def set_reconciled_position(tx: Transaction, consumer: str, position: int) -> None:
-    """Record up to where the log was reconciled with a consumer's claims."""
+    """Record the position up to which the log was reconciled with a consumer's claims."""
     tx.connection.execute(_of(consumer).values(reconciled_position=position))
 
 

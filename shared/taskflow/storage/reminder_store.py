@@ -18,7 +18,7 @@ from taskflow.storage.tables import REMINDERS, TASKS, USERS
 from taskflow.storage.transactions import Transaction
 
 PAGE_MAX = 1000
-"""Of a user's reminders; a megabyte or two at their largest."""
+"""How many reminders of a user one query reads; a megabyte or two at their largest."""
 
 _SCHEDULED = REMINDERS.c.status == ReminderStatus.SCHEDULED.value
 
@@ -125,7 +125,7 @@ def lock_due(tx: Transaction, query: DueQuery, *, now: datetime) -> list[DueItem
 
 
 def due(tx: Transaction, ids: Sequence[UUID], *, now: datetime) -> list[tuple[Reminder, Task]]:
-    """Return those of the reminders that are due, the longest due first, with their tasks.
+    """Return the reminders among `ids` that are due, the longest due first, with their tasks.
 
     Until their lock was had, another may have sent them, moved them or closed the task.
     """

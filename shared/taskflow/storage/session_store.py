@@ -20,7 +20,7 @@ from taskflow.storage.transactions import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What a socket ticket stood for: whose, and until when the token that asked for it is good."""
+    """A socket ticket: its user, and the session and the expiry of the token that asked for it."""
 
     user_id: str
     session_expires_at: datetime
@@ -29,7 +29,7 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A log-in on one device, and whose it is."""
+    """A log-in of a user on one device."""
 
     id: UUID
     user_id: str

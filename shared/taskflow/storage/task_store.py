@@ -23,7 +23,7 @@ from taskflow.storage.tables import TASKS
 from taskflow.storage.transactions import Transaction
 
 PAGE_MAX = 1000
-"""Of tasks of everybody; some megabytes at their largest."""
+"""How many tasks of all users one query reads; some megabytes at their largest."""
 
 RANK = {priority: rank for rank, priority in enumerate(Priority, start=1)}
 _PRIORITY = {rank: priority for priority, rank in RANK.items()}

@@ -81,7 +81,7 @@ class Transaction:
 
 @resource()
 def commit_listeners() -> list[CommitListener]:
-    """Return who is called after each commit of this process."""
+    """Return the listeners that are called after each commit of this process."""
     return []
 
 
@@ -197,10 +197,10 @@ def wait_for_locks_at_most(tx: Transaction, ms: int) -> None:
 
 
 def snapshot(tx: Transaction) -> str:
-    """Return what names the state that a statement sees now.
+    """Return the text of the snapshot that a statement sees now.
 
-    As long as it is the same, nothing has been committed: the transactions that were under way, and
-    the next one's number, are its parts.
+    As long as it is the same, nothing has been committed: it names the transactions under way, and
+    the number of the next one.
     """
     return tx.connection.execute(_SNAPSHOT).scalar_one()
 

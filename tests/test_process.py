@@ -146,6 +146,42 @@ def test_a_resource_that_fails_to_close_keeps_none_of_the_others_open(
     assert "closing stubborn failed" in caplog.text
 
 
+def test_what_needs_no_closing_can_be_used_while_a_process_exits(notes: list[str]) -> None:
+    plain = Resource(lambda: Thing("plain", notes))
+    made = plain()
+
+    process.close()
+
+    assert plain.if_made() is made
+
+
+def test_what_is_made_while_a_process_closes_does_not_keep_it_from_exiting(
+    notes: list[str],
+) -> None:
+    one = Resource(lambda: Thing("one", notes), close=lambda _: one())
+    one()
+
+    process.close()
+
+    assert notes == ["make one", "make one"]
+
+
+def test_a_resource_that_fails_to_drain_keeps_none_of_the_others_from_it(
+    things: Things, notes: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: object) -> None:
+        raise OSError
+
+    stubborn = Resource(lambda: "stubborn", drain=fail)
+    things[0]()
+    stubborn()
+
+    process.drain()
+
+    assert notes[-1] == "drain first"
+    assert "draining <lambda> failed" in caplog.text
+
+
 def test_draining_reaches_what_was_made_and_makes_nothing(things: Things, notes: list[str]) -> None:
     things[0]()
 

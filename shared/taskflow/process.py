@@ -49,6 +49,7 @@ class Resource(Generic[T]):
         memory that is shared.
         """
         update_wrapper(self, make)
+        self.__name__: str = make.__name__
         self._make = make
         self._drain = drain
         self._close = close
@@ -93,10 +94,16 @@ class Resource(Generic[T]):
                 self.close()
 
     def drain(self) -> None:
-        """Have what was made finish what it has begun."""
+        """Have what was made finish what it has begun; an error is logged."""
         thing = self._thing
         if self._drain is not None and not isinstance(thing, _NotMade):
-            self._drain(thing)
+            with _logged(f"draining {self.__name__} failed"):
+                self._drain(thing)
+
+    @property
+    def is_closed_at_exit(self) -> bool:
+        """Whether it holds what is to be closed; what does not stays until the process has gone."""
+        return self._close is not None
 
     def close(self) -> None:
         """Close what was made; the next call makes it anew."""
@@ -159,7 +166,7 @@ _made: list[Resource[Any]] = []
 """The resources of this process, in the order in which they were made."""
 
 _of_the_parent: list[object] = []
-"""What a fork's parent goes on to use: here nothing may end it, a finalizer neither."""
+"""What a fork's parent goes on to use: while the child runs, no finalizer may end it there."""
 
 _at_start: list[Callable[[], None]] = []
 
@@ -189,23 +196,24 @@ def drain() -> None:
 
 def close() -> None:
     """Close what this process has made, the latest first. It runs when the process exits, too."""
-    while _made:
-        last = _made.pop()
-        try:
-            last.close()
-        except Exception:  # noqa: BLE001 - the others are to be closed all the same
-            _log.warning("closing %s failed", getattr(last, "__name__", "?"), exc_info=True)
+    # What a thread makes meanwhile ends with the process.
+    for each in reversed(list(_made)):
+        if each.is_closed_at_exit:
+            with _logged(f"closing {each.__name__} failed"):
+                each.close()
 
 
 @contextmanager
 def begun_anew() -> Generator[None]:
-    """Run the block as a process would that has just been forked off; close what it makes."""
+    """Run the block as a process would that has made nothing yet; close what it makes."""
     former = [(each, each.forget()) for each in _made if not each.is_shared_by_forks]
     kept, _made[:] = list(_made), []
     try:
         yield
     finally:
-        close()
+        for each in reversed(list(_made)):
+            with _logged(f"closing {each.__name__} failed"):
+                each.close()
         for each, thing in former:
             each.set(thing)
         _made[:] = kept
@@ -218,7 +226,17 @@ def _begin_child() -> None:
     # What both share is the parent's to close.
     _made.clear()
     for work in _at_start:
-        work()
+        with _logged("what is done at the start of a process failed"):
+            work()
+
+
+@contextmanager
+def _logged(failure: str) -> Generator[None]:
+    """Log what the block raises, so that what comes after it is done all the same."""
+    try:
+        yield
+    except Exception:  # noqa: BLE001 - whatever it is
+        _log.warning("%s", failure, exc_info=True)
 
 
 os.register_at_fork(after_in_child=_begin_child)

@@ -15,10 +15,12 @@ from sqlalchemy import text
 from taskflow import clock
 from taskflow.domain import tasks
 from taskflow.domain.tasks import Task
+from taskflow.push import feed
 from taskflow.push.connection import CloseCode, Connection
 from taskflow.push.feed import CHECK_S, Feed, KafkaEvent
 from taskflow.push.websocket import whole_sends
 from taskflow.storage import DatabaseUnavailable, Transaction, events, run, transaction
+from taskflow.storage.transactions import commit_listeners
 from tests.support.data.accounts import A_CAUSE, SignedIn
 from tests.support.data.builders import a_draft, a_stored_task, log_of
 from tests.support.network.sockets import Message, close_code, receive, receive_up_to, seqs
@@ -455,3 +457,21 @@ def test_a_polling_feed_reads_the_log_only_while_kafka_brings_nothing(
 
 def _follows_the_log(feed: Feed) -> None:
     assert not feed.reads_kafka
+
+
+def test_a_closed_feed_of_a_process_reads_no_more_and_is_notified_of_no_commit(
+    user: SignedIn,
+) -> None:
+    before = set(threading.enumerate())
+    with feed.renewed():
+        made = feed()
+        with _following(made, user) as pair:
+            a_stored_task(user.user_id)
+            assert receive(pair.client)["type"] == "task.created"
+        assert made.notify in commit_listeners()
+
+    def check() -> None:
+        assert not set(threading.enumerate()) - before
+
+    eventually(check)
+    assert made.notify not in commit_listeners()

@@ -92,8 +92,9 @@ class Publisher:
         # Not before there is something: a server forks after the import.
         with self._lock:
             if self._thread is None:
-                self._thread = threading.Thread(target=self.run, name="publisher", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self.run, name="publisher", daemon=True)
+                thread.start()
+                self._thread = thread
 
     def sweep(self, is_over: Callable[[], bool]) -> None:
         """Publish the events of users whom no publisher holds, until none is left or `is_over`.

@@ -232,6 +232,7 @@ class Feed:
         self._thread: threading.Thread | None = None
         self._readers = threading.BoundedSemaphore(READERS)
         self._draining = False
+        self.is_closed = False
         self._poll_s = poll_s
         self._poll = _Poll()
         self._snapshot: str | None = None
@@ -337,14 +338,20 @@ class Feed:
         for listener in listeners:
             listener.rotate_within(min(DRAIN_MAX_S, len(listeners) / DRAIN_PER_S))
 
+    def close(self) -> None:
+        """Read no more; from now on no listener is given anything."""
+        self.is_closed = True
+        self._woken.set()
+
     def _join(self, user_id: str, listener: Listener) -> _Channel:
         with self._lock:
             channel = self._channels.setdefault(user_id, _Channel())
             channel.listeners.add(listener)
             if self._thread is None:
                 # Not at import: a server forks after it.
-                self._thread = threading.Thread(target=self._read_on, name="feed", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._read_on, name="feed", daemon=True)
+                thread.start()
+                self._thread = thread
         # It may rest, with nobody to ask the log for.
         self._woken.set()
         if self._draining:
@@ -395,7 +402,7 @@ class Feed:
 
     def _read_on(self) -> None:
         checked_s = clock.monotonic_s()
-        while True:
+        while not self.is_closed:
             self._woken.wait(self._rest_s(checked_s))
             self._woken.clear()
             try:

@@ -75,7 +75,7 @@ def start_reading(feed: Feed) -> None:
             os.write(wake_sender.fileno(), b"!")
 
     def feed_on() -> None:
-        while wake_receiver.recv(4096):
+        while wake_receiver.recv(4096) and not feed.is_closed:
             while (item := queue.take()) is not None:
                 if isinstance(item, str):
                     _log.warning("the sockets follow the log: %s", item)
@@ -89,12 +89,12 @@ def start_reading(feed: Feed) -> None:
 def _read_on(feed: Feed, enqueue: Callable[[list[KafkaEvent] | str], None]) -> None:
     # Nothing here may lock, log or sleep: in a gevent process those belong to another thread.
     last_error = None
-    while True:
+    while not feed.is_closed:
         reader = TopicsReader(event_topics(), start="end")
         try:
             reader.assign()
             last_error = None
-            while True:
+            while not feed.is_closed:
                 records = reader.read(READ_MAX, READ_S)
                 if records:
                     enqueue([event for record in records if (event := _wanted(feed, record))])
@@ -103,7 +103,8 @@ def _read_on(feed: Feed, enqueue: Callable[[list[KafkaEvent] | str], None]) -> N
                 last_error = str(error)
                 enqueue(last_error)
             reader.idle(RETRY_S)
-            reader.close()
+        reader.close()
+    enqueue([])
 
 
 def _wanted(feed: Feed, record: Record) -> KafkaEvent | None:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -18,8 +19,15 @@ from taskflow.eventing.consumer import Consumer
 from taskflow.eventing.envelope import DeliveredEvent
 from taskflow.kafka.topics import TASKS_TOPIC
 from taskflow.standalone.postgres import EmbeddedPostgres
-from taskflow.storage import DatabaseUnavailable, Transaction, audit_store, claims, transaction
-from taskflow.storage.consumer_store import Starts
+from taskflow.storage import (
+    DatabaseUnavailable,
+    Transaction,
+    audit_store,
+    claims,
+    consumer_store,
+    transaction,
+)
+from taskflow.storage.consumer_store import REMOVED_AFTER, Starts
 from taskflow.storage.tables import AUDIT_ENTRIES, CLAIMS
 from taskflow.storage.transactions import LOCK_TIMEOUT_MS
 from tests.support.data.accounts import A_CAUSE, a_user
@@ -71,7 +79,7 @@ class ScriptedConsumer:
         first = self._pool.submit(self.deliver, self.gate)
 
         def gate_is_held() -> None:
-            assert self.effects
+            assert self.transactions_of(self.gate)
 
         eventually(gate_is_held)
         answers = [self._deliver_as(number, event) for number, event in enumerate(happened, 1)]
@@ -304,6 +312,8 @@ def test_no_delivery_is_done_when_the_answer_to_its_commit_is_lost(
     scripted: ScriptedConsumer, tmp_path: Path
 ) -> None:
     happened = some_events(5)
+    # It has begun, or its start were the first commit to be lost.
+    scripted.deliver(an_event())
     with transaction(A_CAUSE) as tx:
         url = tx.connection.engine.url.render_as_string(hide_password=False)
     with losing_the_answer_to_commits(url, tmp_path) as lossy, database_at(lossy):
@@ -405,3 +415,52 @@ def test_a_delivery_to_a_consumer_that_cannot_begin_yet_is_wanted_again(
         starting_now.deliver(event)
 
     assert starting_now.deliver(event) == "before-start"
+
+
+def test_an_older_event_stays_too_old_for_a_consumer_that_is_declared_anew(
+    starting_now: ScriptedConsumer, scripted: ScriptedConsumer
+) -> None:
+    old = an_event()
+    assert starting_now.deliver(old) == "before-start"
+    new = an_event()
+
+    assert [scripted.deliver(event) for event in (old, new)] == ["before-start", "done"]
+    assert_no_effect(old)
+
+
+def test_a_running_consumer_that_a_reconciliation_does_not_know_loses_no_event(
+    starting_now: ScriptedConsumer, set_clock: Callable[[datetime], None]
+) -> None:
+    starting_now.deliver(an_event())
+    began = clock.now()
+    missed: list[Event] = []
+    for hours in range(0, 48, 12):
+        set_clock(began + timedelta(hours=hours))
+        reconcile_without(starting_now.consumer)
+        set_clock(began + timedelta(hours=hours + 2))
+        assert starting_now.deliver(an_event()) == "done"
+        missed.append(an_event())
+
+    set_clock(began + REMOVED_AFTER * 2)
+    with transaction(A_CAUSE) as tx:
+        consumer_store.start(tx, starting_now.consumer.name, "now", now=clock.now())
+
+    assert [starting_now.deliver(event) for event in missed] == ["done"] * 4
+
+
+def test_the_event_that_wakes_a_consumer_which_was_held_to_be_removed_is_not_lost(
+    starting_now: ScriptedConsumer, set_clock: Callable[[datetime], None]
+) -> None:
+    began = clock.now()
+    with transaction(A_CAUSE) as tx:
+        consumer_store.start(tx, starting_now.consumer.name, "now", now=began)
+    reconcile_without(starting_now.consumer)
+    set_clock(began + REMOVED_AFTER * 2)
+
+    assert starting_now.deliver(an_event()) == "done"
+
+
+def reconcile_without(consumer: Consumer) -> None:
+    """Note that a consumer is not declared, as a version without it does."""
+    with transaction(A_CAUSE) as tx:
+        consumer_store.note_absent(tx, [f"not-{consumer.name}"], now=clock.now())

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from flask import Request, Response
@@ -25,6 +26,10 @@ from taskflow.storage.consumer_store import Start, Starts
 
 SHARED_LOCK_TIMEOUT_MS = 100
 """How long a transaction that several share waits for a lock that one of them needs."""
+
+START_READ_EVERY = timedelta(hours=1)
+"""Often enough that a consumer which is brought events is not held to have been removed, where the
+log is reconciled by a version without it (`consumer_store.REMOVED_AFTER`)."""
 
 Handler = Callable[[DeliveredEvent, Transaction], None]
 
@@ -58,6 +63,7 @@ class Consumer(Subscriber):
         self.types = frozenset(event_type.value for event_type in types)
         self.starts: Starts = starts
         self._start: Start | None = None
+        self._start_read_at: datetime | None = None
         self._handler = handler
         self.group_commit = Resource(lambda: GroupCommit(self._share))
 
@@ -76,18 +82,29 @@ class Consumer(Subscriber):
 
     def _share(self, deliveries: Sequence[_Delivery]) -> Sequence[str]:
         cause = deliveries[0].cause
-        if self.starts == "now" and self._start is None:
-            # Where it begins never changes, and is asked for once.
-            self._start = run(
-                lambda tx: consumer_store.start(tx, self.name, self.starts, now=clock.now()), cause
-            )
-        return run(lambda tx: self._once_each(deliveries, tx), cause)
+        start = self._start_as_of(clock.now(), cause)
+        return run(lambda tx: self._once_each(deliveries, start, tx), cause)
 
-    def _once_each(self, deliveries: Sequence[_Delivery], tx: Transaction) -> Sequence[str]:
+    def _start_as_of(self, now: datetime, cause: Cause) -> Start:
+        """Return where this begins, from the row that says so: whatever is declared by now."""
+        read_at = self._start_read_at
+        if self._start is None or read_at is None or now - read_at >= START_READ_EVERY:
+            self._start = run(
+                lambda tx: consumer_store.start(
+                    tx, self.name, self.starts, now=now, is_running=True
+                ),
+                cause,
+            )
+            self._start_read_at = now
+        return self._start
+
+    def _once_each(
+        self, deliveries: Sequence[_Delivery], start: Start, tx: Transaction
+    ) -> Sequence[str]:
         if len(deliveries) > 1:
             wait_for_locks_at_most(tx, SHARED_LOCK_TIMEOUT_MS)
         ids = {delivery.event.event_id for delivery in deliveries}
-        too_old = self._from_before_start(deliveries, tx)
+        too_old = _from_before(start, deliveries, tx)
         unclaimed = claims.claim(tx, self.name, ids - too_old, now=clock.now())
         outcomes = [
             "before-start" if delivery.event.event_id in too_old else "duplicate"
@@ -107,11 +124,12 @@ class Consumer(Subscriber):
                     logs.correlation_id.reset(bound)
         return outcomes
 
-    def _from_before_start(self, deliveries: Sequence[_Delivery], tx: Transaction) -> set[UUID]:
-        if self._start is None or not self._start.position:
-            return set()
-        places = [(delivery.event.user_id, delivery.event.seq) for delivery in deliveries]
-        return events.up_to(tx, self._start.position, places)
+
+def _from_before(start: Start, deliveries: Sequence[_Delivery], tx: Transaction) -> set[UUID]:
+    if not start.position:
+        return set()
+    places = [(delivery.event.user_id, delivery.event.seq) for delivery in deliveries]
+    return events.up_to(tx, start.position, places)
 
 
 def event_function(

@@ -47,11 +47,14 @@ class Start:
     position: int
 
 
-def start(tx: Transaction, consumer: str, starts: Starts, *, now: datetime) -> Start:
+def start(
+    tx: Transaction, consumer: str, starts: Starts, *, now: datetime, is_running: bool = False
+) -> Start:
     """Return where a consumer begins, which is `starts` for one that is started the first time.
 
-    One that starts "now" and was removed for REMOVED_AFTER begins anew. Another process that starts
-    the same consumer is waited for.
+    One that starts "now" and was removed for REMOVED_AFTER begins anew; one that `is_running` was
+    not removed, whatever was noted, and goes on. Another process that starts the same consumer is
+    waited for.
     """
     row = tx.connection.execute(_by_name(consumer)).one_or_none()
     if row is None:
@@ -64,7 +67,7 @@ def start(tx: Transaction, consumer: str, starts: Starts, *, now: datetime) -> S
     if row is None or row.absent_since is not None:
         row = tx.connection.execute(_by_name(consumer).with_for_update()).one()
     if row.absent_since is not None:
-        if starts == "now" and row.absent_since <= now - REMOVED_AFTER:
+        if starts == "now" and not is_running and row.absent_since <= now - REMOVED_AFTER:
             return _start_now(tx, consumer, now)
         tx.connection.execute(_of(consumer).values(absent_since=None))
     return Start(row.started_at, row.start_position)

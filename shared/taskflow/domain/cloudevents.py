@@ -9,6 +9,9 @@ CONTENT_TYPE = "application/json"
 SEQUENCE_DIGITS = 19
 """As many as the largest bigint has, so that `sequence` sorts as text."""
 
+RECIPIENT = "recipient"
+"""The extension by which an event that is published again names the one consumer that it is for."""
+
 
 def attributes_of(event: Event) -> dict[str, str]:
     """Return the CloudEvents attributes of an event, extensions included; none is empty."""

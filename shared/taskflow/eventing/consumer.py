@@ -8,6 +8,7 @@ from uuid import UUID
 from flask import Request, Response
 
 from taskflow import clock, logs
+from taskflow.domain.cloudevents import RECIPIENT
 from taskflow.domain.events import Cause, EventType
 from taskflow.eventing import envelope
 from taskflow.eventing.envelope import DeliveredEvent
@@ -68,7 +69,9 @@ class Consumer(Subscriber):
         self.group_commit = Resource(lambda: GroupCommit(self._share))
 
     def receive(self, attributes: dict[str, str], body: bytes) -> str:
-        """Handle the event, unless its type is not taken or the event was claimed before."""
+        """Handle the event, unless it is for another, of a type not taken, or was claimed."""
+        if attributes.get(RECIPIENT, self.name) != self.name:
+            return "not-addressed"
         event = envelope.read(attributes, body)
         if event.event_type not in self.types:
             return "not-taken"

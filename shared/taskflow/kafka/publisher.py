@@ -13,9 +13,7 @@ It never blocks in librdkafka, and so runs on gevent as well as on threads.
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -23,8 +21,8 @@ from uuid import uuid4
 
 from taskflow import clock, config, metrics
 from taskflow.domain.events import Cause, Event
-from taskflow.kafka import client, topics
-from taskflow.kafka.records import headers_of
+from taskflow.kafka import client
+from taskflow.kafka.batch import LOOK_MAX_S, LOOK_MIN_S, Batch
 from taskflow.process import resource
 from taskflow.storage import (
     DatabaseUnavailable,
@@ -37,7 +35,7 @@ from taskflow.storage import (
 )
 
 if TYPE_CHECKING:
-    from confluent_kafka import KafkaError, Message, Producer
+    from confluent_kafka import KafkaError, Producer
 
 USERS_MAX = 500
 EVENTS_MAX = 1000
@@ -50,9 +48,6 @@ HELD_ELSEWHERE_PAUSE_S = 0.1
 OUTAGE_PAUSE_S = 0.5
 ERROR_PAUSE_MAX_S = 5.0
 """At most so long after Kafka refused something until it is asked again, from OUTAGE_PAUSE_S on."""
-
-LOOK_MIN_S, LOOK_MAX_S = 0.001, 0.05
-"""How often to look for Kafka's answers: at once while they come, seldom while it is away."""
 
 RENEW_S = publication_store.HELD_FOR.total_seconds() / 4
 STOPPED_WITHIN_S = 2.0
@@ -70,6 +65,7 @@ class Publisher:
         self._holder = uuid4()
         self._sweep_every_s = sweep_every_s
         self._swept_s = -1e9
+        self._renewed_s = 0.0
         self._pending: dict[str, int] = {}
         self._lock = threading.Lock()
         self._woken = threading.Event()
@@ -188,33 +184,26 @@ class Publisher:
             return None
         if self._producer is None:
             self._producer = client.producer(self._on_error)
-        batch = _Batch(self._producer, happened)
-        self._exchange(batch)
+        batch = Batch(self._producer, happened)
+        self._renewed_s = clock.monotonic_s()
+        batch.exchange(lambda: self._stopping, self._renew_in_time)
         if batch.failed is not None or self._stopping:
             # What it still holds must not come after what its successor sends.
             self._producer.purge()
             self._producer = None
         confirmed = batch.confirmed
-        for event in happened:
-            if event.seq == reached[event.user_id] + 1 and (event.user_id, event.seq) in confirmed:
+        for number, event in enumerate(happened):
+            if event.seq == reached[event.user_id] + 1 and number in confirmed:
                 reached[event.user_id] = event.seq
         metrics.PUBLISHED.labels("confirmed").inc(len(confirmed))
         metrics.PUBLISHED.labels("failed").inc(len(happened) - len(confirmed))
         return batch.failed
 
-    def _exchange(self, batch: "_Batch") -> None:
-        """Send, and wait for the answers, for as long as Kafka is away."""
-        renewed_s = clock.monotonic_s()
-        look_s = LOOK_MIN_S
-        while not batch.is_answered and not self._stopping:
-            if batch.exchange():
-                look_s = LOOK_MIN_S
-            else:
-                time.sleep(look_s)
-                look_s = min(look_s * 1.5, LOOK_MAX_S)
-            if clock.monotonic_s() > renewed_s + RENEW_S:
-                renewed_s = clock.monotonic_s()
-                self._renew()
+    def _renew_in_time(self) -> None:
+        now_s = clock.monotonic_s()
+        if now_s > self._renewed_s + RENEW_S:
+            self._renewed_s = now_s
+            self._renew()
 
     def _renew(self) -> None:
         try:
@@ -250,57 +239,6 @@ class Publisher:
             _log.warning("%s", what)
 
 
-class _Batch:
-    """The events of one round, and which of them Kafka has confirmed."""
-
-    def __init__(self, producer: "Producer", happened: Sequence[Event]) -> None:
-        self._producer = producer
-        self._waiting = deque(happened)
-        self._unanswered = 0
-        self.confirmed: set[tuple[str, int]] = set()
-        self.failed: KafkaError | None = None
-
-    @property
-    def is_answered(self) -> bool:
-        """Say whether everything was confirmed, or something failed."""
-        return self.failed is not None or not (self._waiting or self._unanswered)
-
-    def exchange(self) -> bool:
-        """Queue what there is room for, and take what Kafka answers; say if it was anything."""
-        from confluent_kafka import KafkaException
-
-        try:
-            # A full queue empties as answers come.
-            with suppress(BufferError):
-                while self._waiting:
-                    self._send(self._waiting[0])
-                    self._waiting.popleft()
-                    self._unanswered += 1
-            return self._producer.poll(0) > 0
-        except KafkaException as error:
-            # A record that was refused would leave a gap, and so ends its producer.
-            self.failed = error.args[0]
-            return True
-
-    def _send(self, event: Event) -> None:
-        self._producer.produce(
-            topics.topic_of(event.event_type),
-            key=event.user_id.encode(),
-            value=event.record_json().encode(),
-            headers=list[tuple[str, str | bytes | None]](headers_of(event)),
-            on_delivery=partial(self._answered, (event.user_id, event.seq)),
-        )
-
-    def _answered(
-        self, place: tuple[str, int], error: "KafkaError | None", _message: "Message"
-    ) -> None:
-        self._unanswered -= 1
-        if error is None:
-            self.confirmed.add(place)
-        elif self.failed is None:
-            self.failed = error
-
-
 def _behind() -> dict[str, int]:
     return run(lambda tx: publication_store.behind(tx, limit=USERS_MAX), _CAUSE)
 
@@ -311,8 +249,16 @@ def publisher() -> Publisher:
     return Publisher()
 
 
+def publishes_after_commit() -> bool:
+    """Say whether this process publishes what it commits: there is a Kafka, and nobody else does.
+
+    It is then brought to the consumers by sources of the platform, and not by `make up`.
+    """
+    return client.is_configured() and config.settings().publish_after_commit
+
+
 def publish_after_commit() -> None:
-    """Have this process publish what it commits, if there is a Kafka and nobody else does it."""
-    if client.is_configured() and config.settings().publish_after_commit:
+    """Have this process publish what it commits, if it is to do so."""
+    if publishes_after_commit():
         # Made at the first commit, it is closed before the engine that it works with.
         on_commit(lambda newest: publisher().notify_and_start(newest))

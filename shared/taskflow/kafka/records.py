@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from taskflow.domain.cloudevents import CONTENT_TYPE, SPEC_VERSION, attributes_of
+from taskflow.domain.cloudevents import CONTENT_TYPE, RECIPIENT, SPEC_VERSION, attributes_of
 from taskflow.domain.events import Event, message_json
 
 UNREADABLE_TYPE = "dev.knative.kafka.event"
@@ -37,13 +37,20 @@ class Record:
     value: bytes
 
 
-def headers_of(event: Event) -> list[tuple[str, bytes]]:
-    """Return the headers of an event's record."""
-    attributes = {_PREFIX + name: value for name, value in attributes_of(event).items()}
+def headers_of(event: Event, *, recipient: str | None = None) -> list[tuple[str, bytes]]:
+    """Return the headers of an event's record; `recipient` is the one consumer that it is for."""
+    attributes = attributes_of(event)
+    if recipient is not None:
+        attributes[RECIPIENT] = recipient
     return [
         ("content-type", CONTENT_TYPE.encode()),
-        *((name, value.encode()) for name, value in attributes.items()),
+        *((_PREFIX + name, value.encode()) for name, value in attributes.items()),
     ]
+
+
+def is_repeated(headers: Headers) -> bool:
+    """Say whether an event was published again, for one consumer, after it was for all."""
+    return any(name == _PREFIX + RECIPIENT for name, _ in headers)
 
 
 def header(headers: Headers, name: str) -> str | None:

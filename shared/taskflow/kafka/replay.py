@@ -11,7 +11,7 @@ from taskflow.domain.replay import Replay, differing_fields
 from taskflow.domain.tasks import Task
 from taskflow.domain.upcasting import NewerSchemaVersion
 from taskflow.kafka.reader import Place, TopicsReader
-from taskflow.kafka.records import Record
+from taskflow.kafka.records import Record, is_repeated
 from taskflow.kafka.topics import TASKS_TOPIC, name_of
 from taskflow.storage import run, task_store
 
@@ -111,6 +111,9 @@ class _Reading:
         return len(records)
 
     def _apply(self, record: Record) -> None:
+        if is_repeated(record.headers):
+            # It may outlive the first copies of what came after it, and is no news.
+            return
         # Anybody may have written to the topic: what is not an event of ours is passed over.
         try:
             self._replay.apply(json.loads(record.value))

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from taskflow.kafka.reader import TopicsReader
-from taskflow.kafka.records import Record, header, message_in, sequence_in
+from taskflow.kafka.records import Record, header, is_repeated, message_in, sequence_in
 from taskflow.kafka.topics import event_topics
 from taskflow.process import concurrency
 from taskflow.push.feed import Feed, KafkaEvent
@@ -108,6 +108,8 @@ def _read_on(feed: Feed, enqueue: Callable[[list[KafkaEvent] | str], None]) -> N
 
 
 def _wanted(feed: Feed, record: Record) -> KafkaEvent | None:
+    if is_repeated(record.headers):
+        return None
     user_id, seq = header(record.headers, "userid"), sequence_in(record.headers)
     if user_id is None or seq is None or not feed.wants(user_id, seq):
         return None

@@ -22,6 +22,9 @@ UTC), `correlation_id`, `version` (of the aggregate: 1, 2, 3, …), `schema_vers
 `data`, now {SCHEMA_VERSION}), `seq` (of the user's stream: 1, 2, 3, …) and `data`. As a message, on
 sockets and long-polls, it has `type`, `data`, `timestamp`, `correlation_id`, `seq` and `event_id`.
 
+In Kafka a record with the header `ce_recipient` is an event that was published before, and is
+repeated for the one consumer of TaskFlow that it names; other readers may pass it over.
+
 The topics are called as the settings say, `TOPIC_TASKS` and `TOPIC_REMINDERS`; these are their
 default names. A field with a default was added later: an event from before does not have it, and
 means the default. Fields and types that a reader does not know are to be passed over. How events

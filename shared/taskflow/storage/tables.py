@@ -221,6 +221,7 @@ REDELIVERIES = Table(
     Column("user_id", Text, primary_key=True),
     Column("seq", BigInteger, primary_key=True),
     Column("requested_at", _TIME),
+    Column("published_at", _TIME),
 )
 
 PUBLICATIONS = Table(

@@ -31,8 +31,8 @@ ABSENT: Final = Absent.ABSENT
 """The value of a field that was left out, which in a merge patch (RFC 7396) is not null."""
 
 
-class _WhatIsSent:
-    """Has pydantic read what clients can send: anything but ABSENT."""
+class _WithoutAbsent:
+    """Leaves ABSENT out of the type that pydantic validates: no client can send it."""
 
     def __get_pydantic_core_schema__(
         self, source: object, handler: GetCoreSchemaHandler
@@ -47,7 +47,7 @@ def _without_default(schema: JsonObject) -> None:
 
 T = TypeVar("T")
 
-IfSent = Annotated[T | Absent, _WhatIsSent(), Field(json_schema_extra=_without_default)]
+IfSent = Annotated[T | Absent, _WithoutAbsent(), Field(json_schema_extra=_without_default)]
 """The type of a field that may be left out: `title: IfSent[Title] = ABSENT`."""
 
 

@@ -51,7 +51,7 @@ class Skip(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lacking:
+class MissingDate:
     """A date that a rule selects and that its month lacks; its days count from 0 in the year.
 
     `near` is the existing day next to the date; `day` is the day that it moves to, or None where it
@@ -79,7 +79,7 @@ class Expansion(Protocol):
         """
         ...
 
-    def lacking(self, year: int) -> Sequence[Lacking]:
+    def lacking(self, year: int) -> Sequence[MissingDate]:
         """Return the dates that the rule selects in a year and that their months lack."""
         ...
 
@@ -162,7 +162,7 @@ class _ByInterval(ABC):
                 if at <= last and (days := days & self._aligned << at >> margin):
                     yield year, days
 
-    def lacking(self, year: int) -> Sequence[Lacking]:  # noqa: ARG002 - as Expansion
+    def lacking(self, year: int) -> Sequence[MissingDate]:  # noqa: ARG002 - as Expansion
         # A daily rule asks of each day whether it is wanted; it never asks for one that is not.
         return ()
 
@@ -229,7 +229,7 @@ class _Monthly:
             if first <= _DECEMBER and (days := self._of_kind(_KINDS[year % 400], first)):
                 yield year, days
 
-    def lacking(self, year: int) -> Sequence[Lacking]:
+    def lacking(self, year: int) -> Sequence[MissingDate]:
         first = (self._first_month - 12 * year) % self._interval + 1
         return self._lacking_of_kind(_KINDS[year % 400], first) if first <= _DECEMBER else ()
 
@@ -243,7 +243,7 @@ class _Monthly:
             for month in self._months(first, self._interval)
         )
 
-    def _lacking(self, kind: int, first: int) -> Sequence[Lacking]:
+    def _lacking(self, kind: int, first: int) -> Sequence[MissingDate]:
         return self._selection.lacking(kind, self._months(first, self._interval))
 
 
@@ -264,14 +264,14 @@ class _Yearly:
             if days := self._of_kind(_KINDS[year % 400]):
                 yield year, days
 
-    def lacking(self, year: int) -> Sequence[Lacking]:
+    def lacking(self, year: int) -> Sequence[MissingDate]:
         is_aligned = (year - self._first_year) % self._rule.interval == 0
         return self._lacking_of_kind(_KINDS[year % 400]) if is_aligned else ()
 
     def _days(self, kind: int) -> int:
         return _chosen(self._rule.by_set_pos, self._selection.days(kind, self._months))
 
-    def _lacking(self, kind: int) -> Sequence[Lacking]:
+    def _lacking(self, kind: int) -> Sequence[MissingDate]:
         return self._selection.lacking(kind, self._months)
 
 
@@ -315,9 +315,9 @@ class _Selection:
         last = max((abs(each) for each in self._month_days), default=0)
         return any(last > _LENGTHS[month - 1] for month in months)
 
-    def lacking(self, kind: int, months: Iterable[int]) -> Sequence[Lacking]:
+    def lacking(self, kind: int, months: Iterable[int]) -> Sequence[MissingDate]:
         """Return the selected dates that some months of a kind of year lack."""
-        found: list[Lacking] = []
+        found: list[MissingDate] = []
         for month in months:
             first, length = _MONTHS[kind // 7][month - 1]
             taken = {_month_day(length, each, Skip.OMIT) for each in self._month_days}
@@ -330,7 +330,9 @@ class _Selection:
                     continue
                 near = first + length - 1 if month_day > 0 else first
                 is_shared = at is not None and at in taken
-                found.append(Lacking(month_day=month_day, near=near, day=day, is_shared=is_shared))
+                found.append(
+                    MissingDate(month_day=month_day, near=near, day=day, is_shared=is_shared)
+                )
                 taken.add(at)
         return found
 

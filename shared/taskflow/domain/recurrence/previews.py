@@ -82,7 +82,7 @@ def preview(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _MissingDay:
-    """A day that the rule selects and that does not exist, as `Lacking`, by ordinals."""
+    """A day that the rule selects and that does not exist, as `MissingDate`, by ordinals."""
 
     near: int
     day: int | None

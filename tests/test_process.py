@@ -44,7 +44,7 @@ def _own_process() -> Generator[None]:
 
 @pytest.fixture
 def notes() -> list[str]:
-    """Return what was done to the things of a test."""
+    """Return the list of calls on the resources of a test."""
     return []
 
 
@@ -61,7 +61,7 @@ Things = tuple[Resource[Thing], Resource[Thing]]
 
 
 def _in_a_child(work: Callable[[], str]) -> str:
-    """Return what `work` says in the child of a fork."""
+    """Return what `work` returns in the child of a fork."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:

@@ -96,7 +96,7 @@ def user(system: System) -> SignedIn:
 
 @pytest.fixture
 def prepare(tmp_path: Path) -> Generator[Callable[..., System]]:
-    """Return what prepares a system for one test, which starts it."""
+    """Return a function that prepares a system, which the test starts."""
     prepared: list[System] = []
 
     def a_system(**settings: str) -> System:

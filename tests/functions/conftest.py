@@ -26,7 +26,7 @@ def api(user: SignedIn) -> Api:
 
 @pytest.fixture
 def travel(set_clock: Callable[[datetime], None]) -> Travel:
-    """Return what sets the time for a user."""
+    """Return a function that sets the time and signs a user in."""
 
     def to(user: SignedIn, at: datetime) -> Api:
         set_clock(at)

@@ -47,7 +47,7 @@ def other(own_database: str) -> SignedIn:  # noqa: ARG001 - it must be there
 
 @pytest.fixture
 def poll() -> Generator[Poll]:
-    """Return what begins a long-poll in the background."""
+    """Return a function that begins a long-poll in the background."""
     with ThreadPoolExecutor(40) as pool:
         yield lambda user, query: pool.submit(polled, user, query)
 

@@ -87,7 +87,7 @@ def api(user: SignedIn, travel: Travel) -> Api:
 
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
-    """Return what sets how many times a run looks for due items."""
+    """Return a function that sets how many times a run looks for due items."""
 
     def set_to(number: int) -> None:
         left = iter(range(number - 1, 0, -1))

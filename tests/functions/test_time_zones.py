@@ -39,7 +39,7 @@ def _own_database(database: EmbeddedPostgres) -> Generator[None]:
 
 @pytest.fixture
 def pass_until(set_clock: Callable[[datetime], None]) -> Callable[[datetime], None]:
-    """Return what sets the clock forward, with a tick whenever an item is due."""
+    """Return a function that sets the clock forward, with a tick whenever an item is due."""
 
     def to(end: datetime) -> None:
         while (at := _next_due()) is not None and at <= end:

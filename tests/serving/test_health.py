@@ -22,7 +22,7 @@ A_TOKEN = "a token of the metrics"
 
 @pytest.fixture
 def at_s(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Return what sets the monotonic clock."""
+    """Return a function that sets the monotonic clock."""
     return lambda now_s: monkeypatch.setattr(clock, "monotonic_s", lambda: now_s)
 
 

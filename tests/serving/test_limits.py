@@ -16,7 +16,7 @@ from taskflow.serving.limits import PROBES, RateLimiter
 
 @pytest.fixture
 def at_s(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Return what sets the monotonic clock, and set it."""
+    """Set the monotonic clock, and return a function that sets it."""
 
     def set_to(now_s: float) -> None:
         monkeypatch.setattr(clock, "monotonic_s", lambda: now_s)

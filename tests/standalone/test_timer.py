@@ -29,7 +29,7 @@ ClockAt = Callable[[datetime], None]
 
 @pytest.fixture
 def clock_at(monkeypatch: pytest.MonkeyPatch) -> ClockAt:
-    """Return what sets the clock, which then goes on."""
+    """Return a function that sets the clock, which then goes on."""
 
     def set_to(at: datetime) -> None:
         started_s = clock.monotonic_s()

@@ -37,7 +37,7 @@ Reach = Callable[[], str]
 
 @pytest.fixture(params=["directly", "through a pooler"])
 def reach(request: pytest.FixtureRequest, database: EmbeddedPostgres) -> Reach:
-    """Return what says how to reach the database of the run: with and without a pooler."""
+    """Return a function that returns the URL of the database, with and without a pooler."""
     if request.param == "directly":
         return lambda: database.url
     return lambda: request.getfixturevalue("pooler").url(database.url)

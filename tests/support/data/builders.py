@@ -19,7 +19,7 @@ A_TIME = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 
 
 def a_draft(**fields: Any) -> TaskDraft:  # noqa: ANN401 - what JSON may hold
-    """Make what a client sends to create a task."""
+    """Make the content of a request that creates a task."""
     return TaskDraft.model_validate({"title": "Buy milk", **fields})
 
 
@@ -30,7 +30,7 @@ def a_task(*, user_id: str = "somebody", now: datetime = A_TIME, **fields: Any) 
 
 
 def a_series(rule: str = "FREQ=DAILY", **fields: Any) -> RecurrenceDraft:  # noqa: ANN401 - as above
-    """Make what a client sends to make a task recur."""
+    """Make the content of a request that makes a task recur."""
     return RecurrenceDraft.model_validate({"recurrence_rule": rule, **fields})
 
 

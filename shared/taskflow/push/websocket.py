@@ -87,7 +87,7 @@ class WholeSends:
         return self._wrapped.fileno()
 
     def abort(self) -> None:
-        """End both directions at once; whoever waits in `send` or `recv` is woken."""
+        """End both directions at once; threads that wait in `send` or `recv` are woken."""
         try:
             self._wrapped.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -132,7 +132,7 @@ def is_stuck(ws: Server) -> bool:
 
 
 def abort(ws: Server) -> None:
-    """Cut an accepted socket off, whoever waits on it."""
+    """Cut an accepted socket off, also while threads wait on it."""
     whole_sends(ws).abort()
 
 

@@ -90,7 +90,7 @@ class Problem(Exception):
         errors: Sequence[FieldError] = (),
         more_errors: int = 0,
     ) -> None:
-        """Describe the problem; `detail` is a sentence for the one who sent the request.
+        """Describe the problem; `detail` is a sentence for the sender of the request.
 
         `more_errors` counts what is wrong beside the `errors` named.
         """

@@ -21,10 +21,10 @@ from taskflow.serving.problems import UNAVAILABLE, Problem
 from taskflow.storage import connections_of_one_user
 
 WAITING_MAX = 500
-"""How many wait for one user's turn; whoever comes then is told at once to try again."""
+"""How many requests may wait for one user's turn; one more is answered at once with a 503."""
 
 TIMEOUT_S = 10.0
-"""How long one may wait for a turn."""
+"""How long a request may wait for a turn."""
 
 CPU_SHARE = 0.25
 """How much of a core one user may use for long, where others' requests come too."""
@@ -49,7 +49,7 @@ _YIELD_S = 1e-9
 
 
 class NoTurn(Problem):
-    """A turn did not come for as long as one may wait, or too many wait for theirs."""
+    """A request has waited for its turn for too long, or too many of its user wait."""
 
     def __init__(self) -> None:
         """Ask for another try."""
@@ -153,7 +153,7 @@ class Turns:
             raise
 
     def give_back(self, key: str, used_s: float) -> None:
-        """End a turn for which so much CPU time was used; the next who waits has theirs."""
+        """End a turn, which used so much CPU time; the next request that waits has its turn."""
         with self._lock:
             queue, now_s = self._queues[key], clock.monotonic_s()
             if self._pacing is not None:

@@ -23,7 +23,7 @@ class _NoAnswer(Exception):
     """The answer is not valid HTTP, or did not come; the message says why."""
 
 
-class _HungUp(_NoAnswer):
+class _ConnectionClosed(_NoAnswer):
     """The server closed the connection instead of answering."""
 
 
@@ -70,7 +70,7 @@ class _Connection:
     def _head(self) -> tuple[int, dict[bytes, bytes]]:
         first = self._reader.readline(LINE_MAX_BYTES)
         if not first:
-            raise _HungUp("the server hung up")
+            raise _ConnectionClosed("the server hung up")
         version, _, status = first.rstrip().partition(b" ")
         if not version.startswith(b"HTTP/1.") or not status[:3].isdigit():
             raise _NoAnswer("not a status line of HTTP/1")
@@ -143,7 +143,7 @@ class Sender:
             if kept.is_kept:
                 try:
                     return kept.exchange(request)
-                except (_HungUp, ConnectionError):
+                except (_ConnectionClosed, ConnectionError):
                     # The server closed a connection that was idle, or was restarted.
                     pass
             kept.close()

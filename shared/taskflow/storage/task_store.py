@@ -129,7 +129,7 @@ def page_of_all(tx: Transaction, *, after: UUID | None) -> list[Task]:
 
 
 def with_ids(tx: Transaction, ids: Sequence[UUID]) -> list[Task]:
-    """Return these tasks, whoever's they are, the deleted ones too."""
+    """Return the tasks with these ids, of any user, the deleted ones too."""
     query = select(TASKS).where(TASKS.c.id.in_(ids)).order_by(TASKS.c.id)
     return [task_of(row) for row in tx.connection.execute(query).mappings()]
 

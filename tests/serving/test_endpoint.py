@@ -1,11 +1,13 @@
 """Declarations of endpoints: read from the handler, complete, and checked against the answers."""
 
+import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 from uuid import UUID
 
 import pytest
-from flask import Response
+from flask import Flask, Response
+from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypedDict
 
 from taskflow import logs
@@ -40,9 +42,10 @@ from taskflow.serving import (
     problems,
 )
 from taskflow.serving.body import BODY_MAX_BYTES, PUBLIC_BODY_MAX_BYTES
-from taskflow.serving.endpoint import AnswerKind, Endpoint, Handler, InvalidDeclaration
+from taskflow.serving.endpoint import AnswerKind, Endpoint, Handler
 from taskflow.serving.problems import PROBLEMS, Problem
 from taskflow.serving.routes import Route
+from taskflow.serving.signature import InvalidDeclaration
 from taskflow.storage import Transaction
 from tests.support.functions.declarations import check
 
@@ -58,6 +61,20 @@ class ThingDraft(Content):
 
 class OtherDraft(Content):
     name: str
+
+
+class PlainDraft(BaseModel):
+    name: str
+
+
+class LenientDraft(Content):
+    model_config = ConfigDict(extra="ignore")
+
+    name: str
+
+
+class LenientQuery(Query):
+    model_config = ConfigDict(extra="allow")
 
 
 def _change(
@@ -84,12 +101,17 @@ def _follow(caller: Caller) -> None:
 
 CHANGE = Endpoint.of(
     _change,
-    [Route.parse("PUT /api/{user_id}/things/{thing_id}"), Route.parse("POST /api/things/x")],
+    [
+        Route.parse("PUT /api/{user_id}/things/{thing_id}"),
+        Route.parse("POST /api/{user_id}/things/{thing_id}"),
+    ],
     permission=Permission.TASKS_WRITE,
     role="admin",
     raises=[TaskNotFound, TaskIsClosed],
 )
-LIST = Endpoint.of(_list, [Route.parse("GET /api/{user_id}/things")])
+LIST = Endpoint.of(
+    _list, [Route.parse("GET /api/{user_id}/things")], permission=Permission.TASKS_READ
+)
 SIGN_UP = Endpoint.of(_sign_up, [Route.parse("POST /api/auth/things")], is_public=True)
 SOCKET = Endpoint.of(_upgrade, [Route.parse("GET /ws")], socket=_follow, socket_query=PageQuery)
 
@@ -205,7 +227,31 @@ def _untyped(thing) -> NoContent:  # type: ignore[no-untyped-def]  # noqa: ANN00
     raise NotImplementedError
 
 
+def _by_place(caller: Caller, /) -> NoContent:
+    raise NotImplementedError
+
+
+def _any_callers(*caller: Caller) -> NoContent:
+    raise NotImplementedError
+
+
+def _any_names(**caller: Caller) -> NoContent:
+    raise NotImplementedError
+
+
+async def _coroutine() -> NoContent:
+    raise NotImplementedError
+
+
+def _user_id(user_id: str) -> NoContent:
+    raise NotImplementedError
+
+
 def _number_in_path(thing_id: int) -> NoContent:
+    raise NotImplementedError
+
+
+def _thing(thing_id: UUID) -> NoContent:
     raise NotImplementedError
 
 
@@ -214,6 +260,14 @@ def _two_bodies(one: ThingDraft, other: OtherDraft) -> NoContent:
 
 
 def _two_queries(one: PageQuery, other: Query) -> NoContent:
+    raise NotImplementedError
+
+
+def _two_transactions(one: Transaction, other: Transaction) -> NoContent:
+    raise NotImplementedError
+
+
+def _two_callers(one: Caller, other: Caller) -> NoContent:
     raise NotImplementedError
 
 
@@ -233,37 +287,122 @@ def _no_answer():  # noqa: ANN202 - what is refused
     raise NotImplementedError
 
 
+def _bare_answer() -> Ok:  # type: ignore[type-arg] - what is refused
+    raise NotImplementedError
+
+
+def _any_body() -> Ok[Any]:
+    raise NotImplementedError
+
+
+def _no_json() -> Ok[Flask]:
+    raise NotImplementedError
+
+
+def _two_answers() -> Ok[Thing] | TaskShown:
+    raise NotImplementedError
+
+
 def _with_body(draft: ThingDraft) -> NoContent:
     raise NotImplementedError
 
 
-WRONG: list[tuple[Handler, str, dict[str, Any], str]] = [
+def _plain_body(draft: PlainDraft) -> NoContent:
+    raise NotImplementedError
+
+
+def _lenient_body(draft: LenientDraft) -> NoContent:
+    raise NotImplementedError
+
+
+def _lenient_query(query: LenientQuery) -> NoContent:
+    raise NotImplementedError
+
+
+WRONG: list[tuple[Callable[..., Any], str, dict[str, Any], str]] = [
     (_asks_for_anything, "POST /x", {}, "nothing fills the parameter thing: int"),
     (_untyped, "POST /x", {}, "the parameter thing has no type"),
+    (_by_place, "POST /x", {}, "the parameter caller can't be given by its name"),
+    (_any_callers, "POST /x", {}, "the parameter caller can't be given by its name"),
+    (_any_names, "POST /x", {}, "the parameter caller can't be given by its name"),
+    (_coroutine, "POST /x", {}, "it is a coroutine or a generator"),
+    (_user_id, "GET /{user_id}", {"permission": "tasks:read"}, "no handler is given the user_id"),
     (_number_in_path, "GET /x/{thing_id}", {}, "thing_id of its path must be UUID or str"),
+    (_nothing, "GET /x/{thing_id}", {}, "it has no parameter for {thing_id} of its path"),
+    (_thing, "GET /x/{thing_id}, GET /x", {}, "{thing_id} must be in all its paths"),
     (_two_bodies, "POST /x", {}, "a request has one body, not two"),
     (_two_queries, "GET /x", {}, "a request has one query, not two"),
-    (_somebody, "POST /x", {"public": True}, "nobody has signed in where it is public"),
-    (_nothing, "GET /x/{thing_id}", {}, "it has no parameter for {thing_id} of its path"),
+    (_two_transactions, "POST /x", {}, "it is given one Transaction, not two"),
+    (_two_callers, "POST /x", {}, "it is given one Caller, not two"),
+    (_with_body, "GET /x", {}, "GET has no body to be read"),
+    (_plain_body, "POST /x", {}, "its body PlainDraft must be a Content"),
+    (_lenient_body, "POST /x", {}, "its body LenientDraft must refuse fields"),
+    (_lenient_query, "GET /x", {}, "its query LenientQuery must refuse parameters"),
     (_any_response, "GET /x", {}, "it must be annotated to return Answers"),
     (_no_answer, "GET /x", {}, "it must be annotated to return Answers"),
-    (_with_body, "GET /x", {}, "GET has no body to be read"),
+    (_bare_answer, "GET /x", {}, "it must say what the body of its Ok holds"),
+    (_any_body, "GET /x", {}, "it must say what the body of its Ok holds"),
+    (_no_json, "GET /x", {}, "no JSON is a Flask"),
+    (_two_answers, "GET /x", {}, "it has two answers with the status 200"),
+    (_nothing, "", {}, "it has no route"),
+    (_nothing, "FETCH /x", {}, "FETCH is no method that a route may take"),
+    (_nothing, "get /x", {}, "get is no method that a route may take"),
+    (_nothing, "GET x", {}, "the path of GET x must begin with a slash"),
+    (_nothing, "GET /x, GET /x", {}, "GET /x is declared twice"),
+    (
+        _nothing,
+        "GET /api/{user_id}/x, GET /api/x",
+        {"permission": "tasks:read"},
+        "GET /api/x is declared twice",
+    ),
+    (_somebody, "POST /x", {"public": True}, "nobody has signed in where it is public"),
+    (_nothing, "GET /{user_id}", {"public": True}, "nothing can be asked of a caller"),
+    (_nothing, "GET /x", {"public": True, "role": "admin"}, "nothing can be asked of a caller"),
+    (
+        _nothing,
+        "GET /x",
+        {"public": True, "permission": "tasks:read"},
+        "nothing can be asked of a caller",
+    ),
+    (_nothing, "GET /{user_id}/x", {}, "what is under a {user_id} needs a permission"),
+    (_nothing, "GET /x", {"permission": "tasks:eat"}, "tasks:eat is no permission"),
+    (_nothing, "GET /x", {"role": "root"}, "root is no role"),
+    (_nothing, "GET /x", {"raises": [ValueError]}, "there is no problem for ValueError"),
+    (_nothing, "GET /x", {"raises": [DomainError]}, "there is no problem for DomainError"),
 ]
 
 
 @pytest.mark.parametrize(
-    ("handler", "route", "options", "sentence"), WRONG, ids=[case[0].__name__ for case in WRONG]
+    ("handler", "routes", "options", "sentence"),
+    WRONG,
+    ids=[f"{case[0].__name__} {case[1]} {case[2]}" for case in WRONG],
 )
-def test_a_handler_that_requests_cannot_fill_is_refused_as_it_is_declared(
-    handler: Handler, route: str, options: dict[str, Any], sentence: str
+def test_a_declaration_that_cannot_be_served_is_refused_as_it_is_made(
+    handler: Handler, routes: str, options: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(InvalidDeclaration) as refused:
-        http_function(route, **options)(handler)
+        http_function(*filter(None, routes.split(", ")), **options)(handler)
 
     told = str(refused.value)
     assert told.startswith(f"{handler.__name__} can't be served: ")
     assert sentence in told
     assert told.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"role": "admin"}, "a socket asks for a token and its permission, and for no role"),
+        ({"is_public": True}, "a socket asks for a token and its permission, and for no role"),
+        ({}, "what is under a {user_id} needs a permission"),
+    ],
+    ids=repr,
+)
+def test_a_socket_that_cannot_be_served_is_refused_as_it_is_declared(
+    options: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(InvalidDeclaration, match=re.escape(sentence)):
+        Endpoint.of(_upgrade, [Route.parse("GET /ws/{user_id}")], socket=_follow, **options)
 
 
 # What a test fails with where an answer is not declared

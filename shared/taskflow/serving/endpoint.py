@@ -4,19 +4,22 @@ The frame serves by it, and documents of the API are written from it.
 """
 
 import inspect
+import re
 import typing
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
 from types import UnionType
-from typing import Any, NoReturn, get_args, get_origin
+from typing import Any, NoReturn, TypeVar, get_args, get_origin
 from uuid import UUID
 
 from flask import Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, PydanticUserError, TypeAdapter
 
-from taskflow.domain.accounts import Permission
+from taskflow.domain.accounts import Permission, Role
+from taskflow.domain.content import Content
 from taskflow.domain.errors import DomainError, InvalidContent, VersionIsExcluded, VersionIsStale
 from taskflow.domain.events import Cause
 from taskflow.domain.text import JsonObject
@@ -27,6 +30,7 @@ from taskflow.serving.caller import Caller
 from taskflow.serving.conditions import Conditions
 from taskflow.serving.problems import PROBLEMS, ProblemKind
 from taskflow.serving.routes import Route
+from taskflow.serving.signature import invalid, parameters_of
 from taskflow.serving.tracing import Network
 from taskflow.storage import Transaction
 
@@ -38,7 +42,12 @@ USER_ID = "user_id"
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
+METHODS = frozenset({"DELETE", "GET", "PATCH", "POST", "PUT"})
+"""What a route may take; HEAD and OPTIONS are answered by the frame."""
+
 Handler = Callable[..., Response]
+
+K = TypeVar("K", Permission, Role)
 
 _GIVEN = (Caller, Cause, Conditions, Network, Request, Transaction)
 """What the frame can give a handler, by type, beside what was sent."""
@@ -58,10 +67,6 @@ _ALWAYS = (
     problems.UNAVAILABLE,
 )
 """The kinds of problem that any request can meet."""
-
-
-class InvalidDeclaration(TypeError):
-    """A handler can't be called with what requests bring, or does not say what it answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +126,12 @@ class Endpoint:
     summary: str
     routes: tuple[Route, ...]
     permission: Permission | None
-    role: str | None
+    role: Role | None
     is_public: bool
     is_socket: bool
     parameters: Mapping[str, Any]
     query: type[Query] | None
-    body: type[BaseModel] | None
+    body: type[Content] | None
     answers: tuple[AnswerKind, ...]
     raises: tuple[type[DomainError], ...]
 
@@ -136,8 +141,8 @@ class Endpoint:
         handler: Handler,
         routes: Sequence[Route],
         *,
-        permission: Permission | None = None,
-        role: str | None = None,
+        permission: Permission | str | None = None,
+        role: Role | str | None = None,
         is_public: bool = False,
         socket: Callable[..., None] | None = None,
         socket_query: type[Query] | None = None,
@@ -147,25 +152,27 @@ class Endpoint:
 
         For a `socket` the handler answers a request for no upgrade, and `socket_query` is the model
         of the query that the socket reads by itself. Raises InvalidDeclaration where the signature
-        can't be filled, or leaves out what is answered.
+        can't be filled or leaves out what is answered, and where one part of the declaration
+        contradicts another.
         """
-        parameters, returned = _signature(handler)
+        parameters = parameters_of(handler)
         function = socket or handler
         endpoint = cls(
             name=function.__name__.strip("_").replace("_", "-"),
             summary=_summary(function),
             routes=tuple(routes),
-            permission=permission,
-            role=role,
+            permission=_member(handler, Permission, permission),
+            role=_member(handler, Role, role),
             is_public=is_public,
             is_socket=socket is not None,
             parameters=parameters,
             query=socket_query or _the_one(handler, parameters, Query),
             body=_the_one(handler, parameters, BaseModel, but=Query),
-            answers=tuple(_answers(handler, returned)),
+            answers=tuple(_answers(handler)),
             raises=tuple(raises),
         )
-        endpoint.check(handler)
+        for wrong in endpoint.contradictions():
+            raise invalid(handler, wrong)
         return endpoint
 
     @cached_property
@@ -240,26 +247,77 @@ class Endpoint:
         extra = None if self.body is None else self.body.model_config.get("json_schema_extra")
         return typing.cast("Any", extra)["examples"] if isinstance(extra, dict) else ()
 
-    def check(self, handler: Handler) -> None:
-        """Check that requests bring all that the handler is called with.
+    def contradictions(self) -> Iterator[str]:
+        """Say what is wrong with the declaration: what nothing fills, and what can't hold."""
+        yield from self._wrong_routes()
+        yield from self._wrong_parameters()
+        yield from self._wrong_paths()
+        yield from self._wrong_content()
+        yield from self._wrong_callers()
+        for error in self.raises:
+            if error not in PROBLEMS:
+                yield f"there is no problem for {_name(error)}, which it raises"
 
-        Raises InvalidDeclaration.
-        """
-        of_path = {name for route in self.routes for name in route.parameters()}
+    def _wrong_routes(self) -> Iterator[str]:
+        for route in self.routes:
+            if route.method not in METHODS:
+                yield f"{route.method} is no method that a route may take"
+            if not route.template.startswith("/"):
+                yield f"the path of {route.method} {route.template} must begin with a slash"
+        taken = Counter(
+            (route.method, re.sub(r"\{\w+\}", "{}", path))
+            for route in self.routes
+            for path in route.paths()
+        )
+        for (method, path), count in taken.items():
+            if count > 1:
+                yield f"{method} {path} is declared twice"
+
+    def _wrong_parameters(self) -> Iterator[str]:
+        of_path = set(self.path_parameters)
         for name, need in self.parameters.items():
-            if name in of_path:
+            if name == USER_ID:
+                yield f"no handler is given the {USER_ID}, which is the Caller's"
+            elif name in of_path:
                 if need not in (UUID, str):
-                    raise _invalid(handler, f"the parameter {name} of its path must be UUID or str")
+                    yield f"the parameter {name} of its path must be UUID or str"
             elif need not in _GIVEN and not _is(need, BaseModel):
-                raise _invalid(handler, f"nothing fills the parameter {_shown(name, need)}")
+                yield f"nothing fills the parameter {_shown(name, need)}"
+        needs = Counter(need for need in self.parameters.values() if need in _GIVEN)
+        for need, count in needs.items():
+            if count > 1:
+                yield f"it is given one {need.__name__}, not two"
+
+    def _wrong_paths(self) -> Iterator[str]:
+        for name in sorted(self.path_parameters.keys() - {USER_ID}):
+            if name not in self.parameters:
+                yield f"it has no parameter for {{{name}}} of its path"
+            if not all(name in route.parameters() for route in self.routes):
+                yield f"{{{name}}} must be in all its paths"
+
+    def _wrong_content(self) -> Iterator[str]:
+        if self.body is not None:
+            name = self.body.__name__
+            if self.methods & SAFE_METHODS:
+                yield f"{min(self.methods & SAFE_METHODS)} has no body to be read"
+            if not _is(self.body, Content):
+                yield f"its body {name} must be a Content"
+            elif not _refuses_others(self.body):
+                yield f"its body {name} must refuse fields that it does not know"
+        # What a socket reads by itself may be more.
+        if self.query is not None and not (self.is_socket or _refuses_others(self.query)):
+            yield f"its query {self.query.__name__} must refuse parameters that it does not know"
+
+    def _wrong_callers(self) -> Iterator[str]:
+        is_of_user = USER_ID in self.path_parameters
+        if self.is_socket and (self.is_public or self.role):
+            yield "a socket asks for a token and its permission, and for no role"
         if not self.asks_for_token and Caller in self.parameters.values():
-            raise _invalid(
-                handler, "nobody has signed in where it is public, so there is no Caller"
-            )
-        for name in of_path - {USER_ID} - self.parameters.keys():
-            raise _invalid(handler, f"it has no parameter for {{{name}}} of its path")
-        if self.body is not None and self.methods & SAFE_METHODS:
-            raise _invalid(handler, f"{min(self.methods & SAFE_METHODS)} has no body to be read")
+            yield "nobody has signed in where it is public, so there is no Caller"
+        if self.is_public and (is_of_user or self.permission or self.role):
+            yield "nobody has signed in where it is public, so nothing can be asked of a caller"
+        if is_of_user and not self.is_public and self.permission is None:
+            yield f"what is under a {{{USER_ID}}} needs a permission"
 
     def _of_frame(self) -> list[ProblemKind]:
         kinds = list(_ALWAYS)
@@ -285,13 +343,11 @@ class Endpoint:
         return kinds
 
 
-def _signature(handler: Handler) -> tuple[Mapping[str, Any], Any]:
-    hints = typing.get_type_hints(handler)
-    names = list(inspect.signature(handler).parameters)
-    for name in names:
-        if name not in hints:
-            raise _invalid(handler, f"the parameter {name} has no type")
-    return {name: hints[name] for name in names}, hints.get("return")
+def _member(handler: Handler, kind: type[K], value: str | None) -> K | None:
+    try:
+        return None if value is None else kind(value)
+    except ValueError:
+        raise invalid(handler, f"{value} is no {kind.__name__.lower()}") from None
 
 
 def _summary(function: Callable[..., object]) -> str:
@@ -309,31 +365,41 @@ def _the_one(
         if _is(need, kind) and not (but is not None and _is(need, but))
     ]
     if len(found) > 1:
-        raise _invalid(
-            handler, f"a request has one {'query' if kind is Query else 'body'}, not two"
-        )
+        raise invalid(handler, f"a request has one {'query' if kind is Query else 'body'}, not two")
     return found[0] if found else None
 
 
-def _answers(handler: Handler, returned: Any) -> list[AnswerKind]:  # noqa: ANN401 - what typing makes of it
+def _answers(handler: Handler) -> list[AnswerKind]:
+    returned = typing.get_type_hints(handler).get("return")
     if returned is NoReturn:
         return []
     is_union = get_origin(returned) in (typing.Union, UnionType)
     kinds = get_args(returned) if is_union else (returned,)
-    found: list[AnswerKind] = []
+    found: dict[int, AnswerKind] = {}
     for kind in kinds:
-        answer = get_origin(kind) or kind
+        answer: Any = get_origin(kind) or kind
         if not _is(answer, Answer):
-            raise _invalid(handler, f"it must be annotated to return Answers, not {kind!r}")
-        found.append(
-            AnswerKind(
-                answer.STATUS,
-                _body_of(kind),
-                frozenset(answer.HEADERS),
-                frozenset(answer.OPTIONAL_HEADERS),
-            )
+            raise invalid(handler, f"it must be annotated to return Answers, not {kind!r}")
+        if answer.STATUS in found:
+            raise invalid(handler, f"it has two answers with the status {answer.STATUS.value}")
+        found[answer.STATUS] = AnswerKind(
+            answer.STATUS,
+            _readable(handler, answer, _body_of(kind)),
+            frozenset(answer.HEADERS),
+            frozenset(answer.OPTIONAL_HEADERS),
         )
-    return found
+    return list(found.values())
+
+
+def _readable(handler: Handler, answer: type[Answer[Any]], body: Any) -> Any:  # noqa: ANN401 - as below
+    """Return the type of a body, of which pydantic is to know what it holds."""
+    if body is Any or isinstance(body, TypeVar):
+        raise invalid(handler, f"it must say what the body of its {answer.__name__} holds")
+    try:
+        TypeAdapter(body)
+    except PydanticUserError:
+        raise invalid(handler, f"no JSON is a {_name(body)}, the body of its answer") from None
+    return body
 
 
 def _body_of(kind: Any) -> Any:  # noqa: ANN401 - what typing makes of it
@@ -351,9 +417,13 @@ def _is(need: object, kind: type) -> bool:
     return inspect.isclass(need) and issubclass(need, kind)
 
 
+def _refuses_others(model: type[BaseModel]) -> bool:
+    return model.model_config.get("extra") == "forbid"
+
+
 def _shown(name: str, need: object) -> str:
-    return f"{name}: {getattr(need, '__name__', need)}"
+    return f"{name}: {_name(need)}"
 
 
-def _invalid(handler: Handler, detail: str) -> InvalidDeclaration:
-    return InvalidDeclaration(f"{handler.__name__} can't be served: {detail}.")
+def _name(kind: object) -> str:
+    return getattr(kind, "__name__", str(kind))

@@ -19,7 +19,7 @@ from flask import Request, Response
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from taskflow import config, logs, metrics, storage
-from taskflow.domain.accounts import Permission
+from taskflow.domain.accounts import Permission, Role
 from taskflow.domain.errors import DomainError
 from taskflow.domain.events import Cause
 from taskflow.kafka.publisher import publish_after_commit
@@ -45,6 +45,7 @@ from taskflow.serving.problems import (
     Problem,
 )
 from taskflow.serving.routes import Route, url_map
+from taskflow.serving.signature import invalid
 from taskflow.serving.tracing import Network
 from taskflow.serving.turns import NoTurn, Turn
 from taskflow.storage import Transaction
@@ -92,7 +93,7 @@ def limited(limit: RateLimiter, key: str, *, count: bool = True) -> None:
 def http_function(
     *routes: str,
     permission: Permission | str | None = None,
-    role: str | None = None,
+    role: Role | str | None = None,
     public: bool = False,
     raises: Sequence[type[DomainError]] = (),
 ) -> Callable[[Handler], Callable[[Request], Response]]:
@@ -103,15 +104,16 @@ def http_function(
     errors of the domain that its handler lets through, beside InvalidContent.
 
     The handler's parameters say what it needs, by type: Caller, Cause, Transaction, Conditions,
-    Request, Network, a Query, a pydantic model for the body; and by name, a parameter of the route.
-    It is annotated to return one Answer or several. Raises InvalidDeclaration for any other.
+    Request, Network, a Query, a Content for the body; and by name, a parameter of the route.
+    It is annotated to return one Answer or several, each of a status of its own. Raises
+    InvalidDeclaration for any other, and for what would not be kept.
     """
 
     def decorate(handler: Handler) -> Callable[[Request], Response]:
         endpoint = Endpoint.of(
             handler,
             [Route.parse(route) for route in routes],
-            permission=None if permission is None else Permission(permission),
+            permission=permission,
             role=role,
             is_public=public,
             raises=raises,
@@ -328,7 +330,12 @@ class Frame:
 
 
 def install(frame: Frame, handler: Callable[..., object]) -> Callable[[Request], Response]:
-    """Return the frame as functions-framework calls it, and leave it with the app being made."""
+    """Return the frame as functions-framework calls it, and leave it with the app being made.
+
+    Raises InvalidDeclaration where it has no route, by which it would be called.
+    """
+    if not frame.endpoint.routes:
+        raise invalid(handler, "it has no route")
 
     @wraps(handler)
     def function(request: Request) -> Response:

@@ -5,11 +5,10 @@ from uuid import UUID
 from taskflow.domain.events import EventType, is_of_task
 from taskflow.eventing import event_function
 from taskflow.eventing.envelope import DeliveredEvent
-from taskflow.kafka.topics import REMINDERS_TOPIC, TASKS_TOPIC
 from taskflow.storage import Transaction, audit_store
 
 
-@event_function(TASKS_TOPIC, REMINDERS_TOPIC, types=list(EventType), starts="beginning")
+@event_function(*EventType, starts="beginning")
 def record_audit_entry(delivered: DeliveredEvent, tx: Transaction) -> None:
     # Who asked and from where never travels: the log alone has it.
     audit_store.record(

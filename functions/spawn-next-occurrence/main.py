@@ -8,11 +8,10 @@ from taskflow.domain.errors import TaskNotFound
 from taskflow.domain.events import EventType
 from taskflow.eventing import event_function
 from taskflow.eventing.envelope import DeliveredEvent
-from taskflow.kafka.topics import TASKS_TOPIC
 from taskflow.storage import Transaction, reminder_store, task_changes, task_store
 
 
-@event_function(TASKS_TOPIC, types=[EventType.TASK_COMPLETED], starts="beginning")
+@event_function(EventType.TASK_COMPLETED, starts="beginning")
 def spawn_next_occurrence(delivered: DeliveredEvent, tx: Transaction) -> None:
     # Its own series comes before the one that it is an occurrence of.
     own = delivered.aggregate_id if delivered.data.get("is_recurring") else None

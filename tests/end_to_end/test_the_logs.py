@@ -54,11 +54,12 @@ A_CONSUMER_THAT_FAILS = '''
 from taskflow.domain.errors import TaskNotFound
 from taskflow.domain.events import EventType
 from taskflow.eventing import event_function
-from taskflow.kafka.topics import TASKS_TOPIC
+from taskflow.eventing.envelope import DeliveredEvent
+from taskflow.storage import Transaction
 
 
-@event_function(TASKS_TOPIC, types=[EventType.TASK_CREATED], starts="beginning")
-def refuse_events(event, tx):
+@event_function(EventType.TASK_CREATED, starts="beginning")
+def refuse_events(event: DeliveredEvent, tx: Transaction):
     title = event.data["title"]
     if "refused-event" in title:
         raise TaskNotFound(f"There is no {title}.")

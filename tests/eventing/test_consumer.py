@@ -17,7 +17,6 @@ from taskflow.domain.errors import TaskNotFound
 from taskflow.domain.events import Cause, Event, EventType
 from taskflow.eventing.consumer import Consumer
 from taskflow.eventing.envelope import DeliveredEvent
-from taskflow.kafka.topics import TASKS_TOPIC
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import (
     DatabaseUnavailable,
@@ -56,7 +55,7 @@ class ScriptedConsumer:
     def __init__(self, starts: Starts = "beginning") -> None:
         self.effects: list[Effect] = []
         self.misbehave: dict[UUID, Callable[[Transaction], object]] = {}
-        self.consumer = Consumer(self.a_consumer, [TASKS_TOPIC], list(EventType), starts=starts)
+        self.consumer = Consumer(self.a_consumer, list(EventType), starts=starts)
         self.gate = an_event()
         self._released = threading.Event()
         self._pool = ThreadPoolExecutor(20)

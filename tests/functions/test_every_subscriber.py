@@ -26,7 +26,6 @@ from taskflow.eventing import subscriptions
 from taskflow.eventing.bindings.knative import headers_of
 from taskflow.eventing.consumer import Consumer
 from taskflow.eventing.frame import BODY_MAX_BYTES
-from taskflow.kafka.topics import topic_of
 from taskflow.serving import health
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import transaction
@@ -463,11 +462,6 @@ def test_the_subscriptions_equal_the_declarations_of_the_function_folders() -> N
     assert {name: (one.types, one.topics, one.starts) for name, one in declared.items()} == {
         one.name: (one.types, one.topics, one.starts) for one in CONSUMERS
     }
-
-
-@each_consumer
-def test_a_consumer_listens_where_its_types_travel(consumer: Consumer) -> None:
-    assert {topic_of(event_type) for event_type in consumer.types} <= set(consumer.topics)
 
 
 def test_exactly_one_function_is_the_dead_letter_sink() -> None:

@@ -33,11 +33,12 @@ A_CONSUMER = '''
 
 from taskflow.domain.events import EventType
 from taskflow.eventing import event_function
-from taskflow.kafka.topics import TASKS_TOPIC
+from taskflow.eventing.envelope import DeliveredEvent
+from taskflow.storage import Transaction
 
 
-@event_function(TASKS_TOPIC, types=[EventType.TASK_CREATED], starts="{starts}")
-def {entry_point}(event, tx):
+@event_function(EventType.TASK_CREATED, starts="{starts}")
+def {entry_point}(event: DeliveredEvent, tx: Transaction):
     pass
 '''
 

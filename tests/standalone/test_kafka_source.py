@@ -15,7 +15,7 @@ from taskflow.domain.events import EventType
 from taskflow.eventing import CronRun
 from taskflow.eventing.consumer import Consumer
 from taskflow.kafka.publisher import Publisher
-from taskflow.kafka.topics import REMINDERS_TOPIC, TASKS_TOPIC, name_of
+from taskflow.kafka.topics import TASKS_TOPIC, name_of
 from taskflow.standalone import kafka_source as module
 from taskflow.standalone.kafka_source import KafkaSource
 from taskflow.storage import consumer_store, transaction
@@ -39,7 +39,7 @@ def a_consumer(types: list[EventType] = TYPES, *, starts: Starts = "beginning") 
     def handler(*_: object) -> None: ...
 
     handler.__name__ = f"consumer_{uuid4().hex[:8]}"
-    return Consumer(handler, [TASKS_TOPIC, REMINDERS_TOPIC], types, starts=starts)
+    return Consumer(handler, types, starts=starts)
 
 
 def started(consumer: Consumer) -> Start:

@@ -3,18 +3,20 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import get_args
 from uuid import UUID
 
 from flask import Request, Response
 
 from taskflow import clock, logs
 from taskflow.domain.cloudevents import RECIPIENT
-from taskflow.domain.events import Cause, EventType
+from taskflow.domain.events import EVENT_TYPES, Cause, EventType, Topic
 from taskflow.eventing import envelope
 from taskflow.eventing.envelope import DeliveredEvent
 from taskflow.eventing.frame import Subscriber, name_of
 from taskflow.eventing.group_commit import GroupCommit
 from taskflow.process import Resource
+from taskflow.serving.signature import check_parameters, invalid
 from taskflow.storage import (
     Transaction,
     claims,
@@ -50,17 +52,11 @@ class Consumer(Subscriber):
 
     kind = "consumer"
 
-    def __init__(
-        self,
-        handler: Handler,
-        topics: Sequence[str],
-        types: Sequence[EventType],
-        *,
-        starts: Starts,
-    ) -> None:
+    def __init__(self, handler: Handler, types: Sequence[EventType], *, starts: Starts) -> None:
         """Make the consumer that `event_function` declares."""
         super().__init__(name_of(handler))
-        self.topics = topics
+        travel_on = {EVENT_TYPES[event_type].topic for event_type in types}
+        self.topics = [topic.value for topic in Topic if topic in travel_on]
         self.types = frozenset(event_type.value for event_type in types)
         self.starts: Starts = starts
         self._start: Start | None = None
@@ -136,15 +132,28 @@ def _from_before(start: Start, deliveries: Sequence[_Delivery], tx: Transaction)
 
 
 def event_function(
-    *topics: str, types: Sequence[EventType], starts: Starts
+    *types: EventType, starts: Starts
 ) -> Callable[[Handler], Callable[[Request], Response]]:
     """Make a consumer out of a handler of (event, tx).
 
-    `types` are the events that it takes, of those that travel on `topics`. One that `starts` at the
-    "beginning" is brought every event of the log, however old; one that starts "now", as what sends
-    something to somebody must, those alone that follow when it is deployed first. An event from
-    before, and a second delivery of an event, never reach the handler. What it raises as a
-    DomainError will never work, and sends the event to the dead letters; everything else is
-    delivered again.
+    `types` are the events that it takes. One that `starts` at the "beginning" is brought every
+    event of the log, however old; one that starts "now", as what sends something to somebody must,
+    those alone that follow when it is deployed first. An event from before, and a second delivery
+    of an event, never reach the handler. What it raises as a DomainError will never work, and sends
+    the event to the dead letters; everything else is delivered again.
+
+    Raises InvalidDeclaration for no types, for another start, and for a handler of anything else.
     """
-    return lambda handler: Consumer(handler, topics, types, starts=starts).install(handler)
+
+    def decorate(handler: Handler) -> Callable[[Request], Response]:
+        check_parameters(handler, DeliveredEvent, Transaction)
+        if not types:
+            raise invalid(handler, "it takes no type of event")
+        for event_type in types:
+            if event_type not in list(EventType):
+                raise invalid(handler, f"{event_type} is no type of event")
+        if starts not in get_args(Starts):
+            raise invalid(handler, f"it starts {' or '.join(get_args(Starts))}, not {starts}")
+        return Consumer(handler, types, starts=starts).install(handler)
+
+    return decorate

@@ -9,6 +9,7 @@ from taskflow import clock
 from taskflow.domain.events import Cause
 from taskflow.eventing.frame import Subscriber, name_of
 from taskflow.process import draining, resource
+from taskflow.serving.signature import check_parameters, invalid
 
 TICK_TYPE = "dev.knative.sources.ping"
 
@@ -107,5 +108,15 @@ class CronFunction(Subscriber):
 
 
 def cron_function(*, every_min: int) -> Callable[[Handler], Callable[[Request], Response]]:
-    """Make a cron function out of a handler of (cause), woken every `every_min` minutes."""
-    return lambda handler: CronFunction(handler, every_min).install(handler)
+    """Make a cron function out of a handler of (cause), woken every `every_min` minutes.
+
+    Raises InvalidDeclaration for less than a minute, and for a handler of anything else.
+    """
+
+    def decorate(handler: Handler) -> Callable[[Request], Response]:
+        check_parameters(handler, Cause)
+        if every_min < 1:
+            raise invalid(handler, f"it is woken each minute or more seldom, not every {every_min}")
+        return CronFunction(handler, every_min).install(handler)
+
+    return decorate

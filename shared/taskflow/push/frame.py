@@ -32,6 +32,7 @@ from taskflow.serving.endpoint import Endpoint
 from taskflow.serving.frame import Frame, address_limit, install, limited
 from taskflow.serving.problems import UPGRADE_NEEDED, Problem
 from taskflow.serving.routes import Route
+from taskflow.serving.signature import check_parameters
 from taskflow.serving.tokens import InvalidToken
 from taskflow.serving.turns import NoTurn
 from taskflow.storage import DatabaseUnavailable, run, session_store
@@ -70,10 +71,12 @@ def socket_function(*routes: str) -> Callable[[SocketHandler], Callable[[Request
     """Make a WebSocket function out of a handler of (caller, since, connection).
 
     The upgrade always succeeds; what is wrong with it is told by a close code. A request that asks
-    for no upgrade, or for one that WebSocket does not know, gets 426.
+    for no upgrade, or for one that WebSocket does not know, gets 426. Raises InvalidDeclaration for
+    a handler of anything else.
     """
 
     def decorate(handler: SocketHandler) -> Callable[[Request], Response]:
+        check_parameters(handler, Caller, int | None, Connection)
         endpoint = Endpoint.of(
             _upgrade_needed,
             [Route.parse(route) for route in routes],

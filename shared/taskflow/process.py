@@ -32,7 +32,7 @@ _NOT_MADE: Final = _NotMade()
 
 
 class Resource(Generic[T]):
-    """One thing of each process; a call returns it, and makes it if it is the first."""
+    """What each process has one of; the first call in a process makes it, every call returns it."""
 
     def __init__(
         self,
@@ -42,11 +42,11 @@ class Resource(Generic[T]):
         close: Callable[[T], object] | None = None,
         is_shared_by_forks: bool = False,
     ) -> None:
-        """Declare it.
+        """Declare a resource by the function that makes it.
 
-        `drain` has it finish what it has begun, and must return at once; `close` ends it. With
-        `is_shared_by_forks`, what was made before a fork is the child's too: for values, and for
-        memory that is shared.
+        `drain` has the resource finish what it has begun, and must return at once; `close` ends it.
+        With `is_shared_by_forks`, the child of a fork goes on with the parent's, for values and for
+        memory that both share.
         """
         update_wrapper(self, make)
         self.__name__: str = make.__name__

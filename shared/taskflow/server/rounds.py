@@ -6,7 +6,7 @@ import gevent
 from gevent.event import Event
 
 # Long enough for the loop to look at what has come before it goes on, which it does not for 0.
-_A_ROUND_S = 1e-9
+_YIELD_S = 1e-9
 
 
 class Rounds:
@@ -37,7 +37,7 @@ class Rounds:
             if queue[0] is not may_begin:
                 may_begin.wait()
             while not self._may(address):
-                gevent.sleep(_A_ROUND_S)
+                gevent.sleep(_YIELD_S)
         finally:
             # Where it is ended while it waits, it may be anywhere in the queue.
             queue.remove(may_begin)

@@ -1,4 +1,4 @@
-"""gunicorn's gevent worker, but one that gives slow clients up, and refuses with problems."""
+"""A worker of gunicorn on gevent that gives slow clients up and refuses requests with problems."""
 
 # gunicorn has no types.
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
@@ -45,7 +45,7 @@ class Worker(GeventWorker):
         """Begin to stop."""
         super().handle_exit(sig, frame)
         # A signal may come anywhere, the hub included, where nothing may wait.
-        gevent.spawn(self._let_go)
+        gevent.spawn(self._drain)
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:  # noqa: ANN401 - as above
         """Serve a connection."""
@@ -99,7 +99,7 @@ class Worker(GeventWorker):
             Answering(client).sendall(refusals.answer(problem, path, with_body=with_body))
         close_graceful(client, LINGER_S, LINGER_MAX_BYTES)
 
-    def _let_go(self) -> None:
+    def _drain(self) -> None:
         process.drain()
         for client in list(self._idle):
             _hang_up(client)

@@ -19,6 +19,7 @@ from taskflow.storage import reminder_store, task_changes, task_store, transacti
 from taskflow.storage.transactions import engine
 from tests.support.data.accounts import A_CAUSE, SignedIn
 from tests.support.data.builders import A_TIME, a_recurring_task, a_reminder, a_task, log_of
+from tests.support.paths import ROOT
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 DUE = A_TIME + 10 * DAY
@@ -130,6 +131,7 @@ def test_a_lead_time_is_stored_although_it_raises_no_version(user: SignedIn) -> 
 # Nothing else writes them
 
 MODULES = sorted(Path(taskflow.storage.__file__).parent.glob("*.py"))
+FUNCTIONS = sorted((ROOT / "functions").glob("*/main.py"))
 WRITTEN = {"TASKS", "REMINDERS"}
 WRITING = {"insert", "update", "delete", "insert_json", "delete_batch"}
 WRITING_SQL = re.compile(
@@ -162,6 +164,11 @@ def _is_writing_call(call: ast.Call) -> bool:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
 def test_no_other_module_of_storage_writes_tasks_or_reminders(path: Path) -> None:
     assert _writes(path.read_text()) == (path.stem == "task_changes")
+
+
+@pytest.mark.parametrize("path", FUNCTIONS, ids=lambda path: path.parent.name)
+def test_no_function_writes_tasks_or_reminders_by_itself(path: Path) -> None:
+    assert not _writes(path.read_text())
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from taskflow.standalone.router import Router
 from tests.support.data.accounts import SignedIn
 from tests.support.data.builders import a_stored_task, log_of
 from tests.support.functions.client import Api
+from tests.support.functions.folder_rules import SOURCE_RULES
 from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -26,14 +27,29 @@ STEP = re.compile(
 
 
 @pytest.fixture(scope="module")
-def written(database: object, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Function]:  # noqa: ARG001 - it must run
-    """Write the page's functions to a folder, and load them."""
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Path]:
+    """Write the page's functions to folders."""
     page = (ROOT / "docs" / "writing-a-function.md").read_text()
     folder: Path = tmp_path_factory.mktemp("functions")
     for step in STEP.finditer(page):
         (folder / step["name"]).mkdir()
         (folder / step["name"] / "main.py").write_text(step["source"])
-    return {source.parent.name: load(source) for source in sorted(folder.glob("*/main.py"))}
+    return sorted(folder.iterdir())
+
+
+@pytest.fixture(scope="module")
+def written(database: object, folders: Sequence[Path]) -> Mapping[str, Function]:  # noqa: ARG001 - it must run
+    """Load the page's functions."""
+    return {folder.name: load(folder / "main.py") for folder in folders}
+
+
+@pytest.mark.parametrize("rule", SOURCE_RULES, ids=lambda rule: rule.__name__)
+def test_the_functions_of_the_guide_keep_the_rules(
+    folders: Sequence[Path], rule: Callable[[Path], None]
+) -> None:
+    assert len(folders) == 3
+    for folder in folders:
+        rule(folder)
 
 
 def test_the_endpoint_of_the_guide_answers(written: Mapping[str, Function], user: SignedIn) -> None:

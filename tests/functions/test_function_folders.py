@@ -4,6 +4,7 @@ import ast
 import inspect
 import re
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from taskflow.serving.endpoint import Endpoint
 from taskflow.serving.problems import PROBLEMS
 from taskflow.serving.routes import FIRST_WORDS
 from tests.support.functions.client import all_functions
+from tests.support.functions.folder_rules import SOURCE_RULES, assert_imports_are_allowed, tree
 from tests.support.paths import ROOT
 
 FOLDERS = sorted(path for path in (ROOT / "functions").iterdir() if path.is_dir())
@@ -28,23 +30,10 @@ ENDPOINTS = {
 }
 ROUTES = [route for endpoint in ENDPOINTS.values() for route in endpoint.routes]
 
-MAY_IMPORT = {"taskflow", "flask", "pydantic", "typing_extensions"}
-"""The library, and what its signatures are made of; with all that is inside."""
-
-PLAIN = {"collections", "collections.abc", "datetime", "http", "typing", "uuid"}
-"""Modules of the standard library that reach nothing outside; nothing that is inside them."""
-
-NAMES_FROM = {"flask": {"Request", "Response"}, "http": {"HTTPStatus"}}
-"""All that may be taken from those that hold more than types."""
-
 VISIBILITY = "networking.knative.dev/visibility"
 """The label by which Knative gives a service no address outside the cluster."""
 
 each_folder = pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-
-
-def _tree(folder: Path) -> ast.Module:
-    return ast.parse((folder / "main.py").read_text())
 
 
 def _func_yaml(folder: Path) -> dict[str, Any]:
@@ -161,18 +150,36 @@ def test_the_deployment_takes_secrets_from_the_cluster_and_holds_none(folder: Pa
 
 
 @each_folder
-def test_the_entry_point_is_named_after_the_folder_and_no_other_name_is_public(
-    folder: Path,
-) -> None:
-    functions = [node for node in _tree(folder).body if isinstance(node, ast.FunctionDef)]
-    public = [node.name for node in functions if not node.name.startswith("_")]
+@pytest.mark.parametrize("rule", SOURCE_RULES, ids=lambda rule: rule.__name__)
+def test_the_source_keeps_the_rules(folder: Path, rule: Callable[[Path], None]) -> None:
+    rule(folder)
 
-    assert public == [folder.name.replace("-", "_")]
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import os",
+        "import logging",
+        "from logging import Handler",
+        "from taskflow import config",
+        "from taskflow.config import settings",
+        "from taskflow.storage import bulk",
+        "from taskflow.storage.bulk import update",
+        "import taskflow.storage.bulk",
+        "from taskflow.storage import tables",
+        "from taskflow.storage.tables import TASKS",
+    ],
+)
+def test_the_rules_find_an_import_that_is_not_allowed(line: str, tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text(f"{line}\n")
+
+    with pytest.raises(AssertionError):
+        assert_imports_are_allowed(tmp_path)
 
 
 @pytest.mark.parametrize("name", ENDPOINTS)
 def test_an_endpoint_is_described_by_the_name_and_the_docstring_of_its_function(name: str) -> None:
-    docstring = ast.get_docstring(_tree(ROOT / "functions" / name)) or ""
+    docstring = ast.get_docstring(tree(ROOT / "functions" / name)) or ""
 
     assert ENDPOINTS[name].name == name
     assert ENDPOINTS[name].summary
@@ -181,7 +188,7 @@ def test_an_endpoint_is_described_by_the_name_and_the_docstring_of_its_function(
 
 @each_folder
 def test_the_docstring_begins_with_the_trigger_of_the_function(folder: Path) -> None:
-    docstring = ast.get_docstring(_tree(folder)) or ""
+    docstring = ast.get_docstring(tree(folder)) or ""
     head = docstring.partition(": ")[0]
 
     assert docstring.endswith(".")
@@ -200,37 +207,6 @@ def test_the_deployment_says_what_kind_of_request_wakes_the_function(folder: Pat
     expected = "http" if folder.name in ENDPOINTS else "cloudevent"
 
     assert _func_yaml(folder)["invoke"] == expected
-
-
-@each_folder
-def test_a_function_imports_only_the_library_and_types(folder: Path) -> None:
-    modules: set[str] = set()
-    for node in ast.walk(_tree(folder)):
-        if isinstance(node, ast.Import):
-            modules |= {alias.name for alias in node.names}
-            assert not modules & NAMES_FROM.keys(), "only some names of these may be taken"
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "a relative import would reach into another function"
-            modules.add(node.module or "")
-            if node.module in NAMES_FROM:
-                assert {alias.name for alias in node.names} <= NAMES_FROM[node.module]
-
-    assert {module.partition(".")[0] for module in modules - PLAIN} <= MAY_IMPORT
-    assert "taskflow.config" not in modules, "a setting is read by the library"
-
-
-@each_folder
-def test_a_function_opens_no_connection_when_it_is_imported(folder: Path) -> None:
-    # A string after a constant is the constant's documentation.
-    kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.Expr)
-    statements = _tree(folder).body
-    assigned = [node for node in statements if isinstance(node, ast.Assign)]
-    loose = [node.value for node in statements if isinstance(node, ast.Expr)]
-    calls = [node for top in assigned for node in ast.walk(top) if isinstance(node, ast.Call)]
-
-    assert all(isinstance(statement, kinds) for statement in statements)
-    assert all(isinstance(value, ast.Constant) for value in loose)
-    assert {ast.unparse(call.func) for call in calls} <= {"timedelta"}
 
 
 def test_no_two_functions_take_the_same_request() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated
 
 import idna
 from pydantic import AfterValidator, Field
@@ -17,7 +17,11 @@ from taskflow.domain.errors import FieldError, InvalidContent
 from taskflow.domain.event_data import EventData, SettingsChanged
 from taskflow.domain.events import EventType, NewEvent, changed_fields
 from taskflow.domain.identifiers import new_id
-from taskflow.domain.representations import AccountRepresentation, SettingsRepresentation
+from taskflow.domain.representations import (
+    AccountRepresentation,
+    Channel,
+    SettingsRepresentation,
+)
 from taskflow.domain.text import Text, nfc
 from taskflow.domain.times import TimeZone
 
@@ -161,7 +165,6 @@ def _minute_of_day(text: str) -> str:
 Email = Annotated[Text, AfterValidator(canonical_email)]
 Password = Annotated[Text, AfterValidator(opaque), AfterValidator(_long_enough)]
 TimeOfDay = Annotated[str, Field(pattern=r"^\d\d:\d\d$"), AfterValidator(_minute_of_day)]
-Channel = Literal["email", "push"]
 Channels = Annotated[list[Channel], Field(max_length=CHANNELS_MAX)]
 
 

@@ -6,7 +6,7 @@ They are plain dictionaries, ready for JSON. A field that is added later is give
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
@@ -157,12 +157,17 @@ class QuietHoursRepresentation(TypedDict):
     ]
 
 
+Channel = Literal["email", "push"]
+"""The outside channels, on which a notification can be sent beside the inbox."""
+
+
 class SettingsRepresentation(TypedDict):
     """A user's settings as answers and their events show them."""
 
     timezone: Annotated[str, Field(description="The user's IANA zone.")]
     notification_channels: Annotated[
-        list[str], Field(description="The outside channels: `email`, `push`.")
+        list[str],
+        Field(description=f"The outside channels: `{'`, `'.join(get_args(Channel))}`."),
     ]
     quiet_hours: Annotated[
         QuietHoursRepresentation | None, Field(description="When no outside message is sent.")

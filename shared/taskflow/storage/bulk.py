@@ -7,11 +7,12 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
+    Delete,
     Table,
     Text,
     TextClause,
@@ -30,6 +31,7 @@ DELETE_BATCH_MAX = 1_000
 """Rows deleted in one transaction: another that waits for their locks waits some milliseconds."""
 
 Row = Mapping[str, Any]
+T = TypeVar("T")
 
 
 def insert(tx: Transaction, table: Table, rows: Sequence[Row]) -> None:
@@ -72,6 +74,24 @@ def delete_batch(
     In the order of `by`, so that an index on it need not be read further. Rows that another
     transaction has locked are skipped.
     """
+    return tx.connection.execute(_deletion(table, condition, by)).rowcount
+
+
+def take_batch(
+    tx: Transaction,
+    table: Table,
+    column: ColumnElement[T],
+    condition: ColumnElement[bool],
+    *,
+    by: ColumnElement[Any] | None = None,
+) -> Sequence[T]:
+    """Delete rows as `delete_batch` does; return what they had in the column."""
+    return tx.connection.execute(_deletion(table, condition, by).returning(column)).scalars().all()
+
+
+def _deletion(
+    table: Table, condition: ColumnElement[bool], by: ColumnElement[Any] | None
+) -> Delete:
     place = literal_column("ctid", Text)
     found = (
         select(place)
@@ -81,9 +101,7 @@ def delete_batch(
         .limit(DELETE_BATCH_MAX)
         .with_for_update(skip_locked=True)
     )
-    return tx.connection.execute(
-        delete(table).where(place == func.any(func.array(found.scalar_subquery())))
-    ).rowcount
+    return delete(table).where(place == func.any(func.array(found.scalar_subquery())))
 
 
 @lru_cache

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Text, cast, select
+from sqlalchemy import Text, Uuid, bindparam, cast, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from taskflow.domain.accounts import (
     REFRESH_TOKEN_GRACE,
@@ -33,6 +34,18 @@ class Session:
 
     id: UUID
     user_id: str
+
+
+_TOKEN_LEFT = (
+    select(REFRESH_TOKENS.c.token_hash)
+    .where(REFRESH_TOKENS.c.session_id == SESSIONS.c.id)
+    # Looked up for each session: an anti-join might read all tokens there are.
+    .limit(1)
+    .scalar_subquery()
+)
+_FORGET_ENDED = SESSIONS.delete().where(
+    SESSIONS.c.id == func.any(bindparam("sessions", type_=ARRAY(Uuid))), _TOKEN_LEFT.is_(None)
+)
 
 
 def open_session(tx: Transaction, user_id: str, refresh_token: str, *, now: datetime) -> Session:
@@ -154,19 +167,21 @@ def take_ticket(tx: Transaction, ticket: str, *, now: datetime) -> Ticket | None
 
 
 def forget_tokens(tx: Transaction, *, now: datetime) -> int:
-    """Delete a batch of expired refresh tokens; return how many."""
-    return bulk.delete_batch(
-        tx, REFRESH_TOKENS, REFRESH_TOKENS.c.expires_at <= now, by=REFRESH_TOKENS.c.expires_at
-    )
+    """Delete a batch of expired refresh tokens, and the sessions whose last were among them.
 
-
-def forget_sessions(tx: Transaction, *, now: datetime) -> int:
-    """Forget some sessions that no refresh token can go on with; return how many."""
-    has_tokens = select(REFRESH_TOKENS.c.session_id).where(
-        REFRESH_TOKENS.c.session_id == SESSIONS.c.id
+    Return how many tokens.
+    """
+    sessions = bulk.take_batch(
+        tx,
+        REFRESH_TOKENS,
+        REFRESH_TOKENS.c.session_id,
+        REFRESH_TOKENS.c.expires_at <= now,
+        by=REFRESH_TOKENS.c.expires_at,
     )
-    is_old = SESSIONS.c.created_at <= now - REFRESH_TOKEN_LIFETIME
-    return bulk.delete_batch(tx, SESSIONS, is_old & ~has_tokens.exists(), by=SESSIONS.c.created_at)
+    if sessions:
+        # A token that is being traded for its successor is locked, and so was not among these.
+        tx.connection.execute(_FORGET_ENDED, {"sessions": sorted(set(sessions))})
+    return len(sessions)
 
 
 def forget_tickets(tx: Transaction, *, now: datetime) -> int:

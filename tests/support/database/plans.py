@@ -35,15 +35,18 @@ class Reads:
 
 @contextmanager
 def counted_reads(engine: Engine) -> Generator[Reads]:
-    """Run each SELECT of the block a second time, by EXPLAIN, and count the rows that it reads."""
+    """Run each SELECT and DELETE of the block by EXPLAIN too, and count the rows that it reads."""
     reads = Reads()
 
     def explain(connection: Any, _: object, statement: str, values: Any, *__: object) -> None:  # noqa: ANN401 - as SQLAlchemy has it
-        if not statement.startswith(("SELECT", "WITH")):
+        if not statement.startswith(("SELECT", "WITH", "DELETE")):
             return
         cursor = connection.connection.cursor()
+        # What it deletes is still there for the statement itself.
+        cursor.execute("SAVEPOINT explained")
         cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", values)
         reads.add(cursor.fetchone()[0][0]["Plan"])
+        cursor.execute("ROLLBACK TO SAVEPOINT explained")
 
     event.listen(engine, "before_cursor_execute", explain)
     try:

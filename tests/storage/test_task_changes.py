@@ -133,7 +133,7 @@ def test_a_lead_time_is_stored_although_it_raises_no_version(user: SignedIn) -> 
 MODULES = sorted(Path(taskflow.storage.__file__).parent.glob("*.py"))
 FUNCTIONS = sorted((ROOT / "functions").glob("*/main.py"))
 WRITTEN = {"TASKS", "REMINDERS"}
-WRITING = {"insert", "update", "delete", "insert_json", "delete_batch"}
+WRITING = {"insert", "update", "delete", "insert_json", "delete_batch", "take_batch"}
 WRITING_SQL = re.compile(
     rf"\b(insert\s+into|update|delete\s+from)\s+({'|'.join(WRITTEN)})\b", re.IGNORECASE
 )

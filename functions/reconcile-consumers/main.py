@@ -15,9 +15,9 @@ from taskflow.storage import (
     run,
 )
 
-OVERDUE_AFTER = timedelta(minutes=4, seconds=30)
-"""Longer than a delivery with all its retries takes, less than from one run to the next, so that
-each looks at the log up to its end at the run before."""
+OVERDUE_AFTER = timedelta(minutes=4, seconds=50)
+"""Longer than a delivery takes whose consumer and sink hang at every try, less than from one run to
+the next, so that each looks at the log up to its end at the run before."""
 
 LASTS_S = 60
 """What is left then is for the next run."""

@@ -307,7 +307,7 @@ def test_an_event_that_always_fails_goes_to_the_dead_letters_after_all_retries(
     assert letter.body == tried[0].body
     assert letter.attributes == {
         **tried[0].attributes,
-        "knativeerrordest": f"http://{consumer}/",
+        "knativeerrordest": f"http://{consumer}.taskflow.svc.cluster.local",
         "knativeerrorcode": "503",
         "knativeerrordata": b64encode(b"the mail server is away").decode(),
     }

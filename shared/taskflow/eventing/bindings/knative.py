@@ -15,6 +15,9 @@ from urllib.parse import quote, unquote
 from taskflow.domain.cloudevents import CONTENT_TYPE
 from taskflow.eventing.bindings import Failure, Outcome, Reply
 
+NAMESPACE = "taskflow"
+"""Of the functions on a cluster."""
+
 _PREFIX = "ce-"
 _UNENCODED = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
 
@@ -48,7 +51,9 @@ def _unquoted(value: str) -> str:
 RETRIES = 8
 """With the delays below, about a minute until an event is given up to the dead letters."""
 
-BACKOFF_DELAY = timedelta(milliseconds=200)
+BACKOFF_DELAY = timedelta(milliseconds=100)
+"""Of an exponential policy, whose first wait is twice as long."""
+
 TIMEOUT = timedelta(seconds=10)
 TICK_TIMEOUT = timedelta(minutes=2)
 """Of a cron function, whose run may outlast its minute."""
@@ -91,8 +96,20 @@ class Answer:
 
 
 def backoff(attempt: int) -> timedelta:
-    """Return how long to wait after the attempt of this number, from 1: exponential."""
-    return BACKOFF_DELAY * 2 ** (attempt - 1)
+    """Return how long to wait after the attempt of this number, from 1.
+
+    As KafkaSource does with an exponential policy: 2 × the delay, then 4 ×, 8 ×.
+    """
+    return BACKOFF_DELAY * 2**attempt
+
+
+def given_up_within() -> timedelta:
+    """Return the longest time until an event that is delivered becomes a dead letter.
+
+    The consumer hangs, then the dead letter sink does, and each is tried as often.
+    """
+    waits = sum((backoff(attempt) for attempt in range(1, RETRIES + 1)), timedelta())
+    return 2 * ((RETRIES + 1) * TIMEOUT + waits)
 
 
 # What a dead letter says
@@ -100,26 +117,39 @@ def backoff(attempt: int) -> timedelta:
 ERROR_DESTINATION = "knativeerrordest"
 ERROR_CODE = "knativeerrorcode"
 ERROR_DATA = "knativeerrordata"
+NO_ANSWER = "no answer"
+"""The text of a failure of which a source says no more than the destination."""
+
 ERROR_MAX_BYTES = 1024
 """Of the text of an answer; a source sends as much, in base64."""
 
 
 def failure_attributes(consumer: str, answer: Answer) -> dict[str, str]:
-    """Return the attributes that a source adds to a dead letter, from the last answer."""
-    return {
-        ERROR_DESTINATION: f"http://{consumer}/",
-        ERROR_CODE: str(answer.status or ""),
-        ERROR_DATA: base64.b64encode(answer.text.encode()[:ERROR_MAX_BYTES]).decode(),
-    }
+    """Return the attributes that a source adds to a dead letter, from the last answer.
+
+    The consumer's whole URL; if there was an answer its status, and if that had a body its first
+    ERROR_MAX_BYTES in base64.
+    """
+    added = {ERROR_DESTINATION: f"http://{consumer}.{NAMESPACE}.svc.cluster.local"}
+    if answer.status is not None:
+        added[ERROR_CODE] = str(answer.status)
+        if answer.text:
+            first = answer.text.encode()[:ERROR_MAX_BYTES]
+            added[ERROR_DATA] = base64.b64encode(first).decode()
+    return added
 
 
 def failure_in(attributes: Mapping[str, str]) -> Failure:
     """Read what a source has added to a dead letter; what is missing or malformed is left out."""
     code = attributes.get(ERROR_CODE, "")
+    is_answered = ERROR_CODE in attributes or ERROR_DATA in attributes
+    text = _error_text(attributes.get(ERROR_DATA, ""))
+    if ERROR_DESTINATION in attributes and not is_answered:
+        text = NO_ANSWER
     return Failure(
         destination=attributes.get(ERROR_DESTINATION, ""),
         status=int(code) if code.isascii() and code.isdigit() and len(code) <= 3 else None,  # noqa: PLR2004 - HTTP's three digits
-        text=_error_text(attributes.get(ERROR_DATA, "")),
+        text=text,
     )
 
 

@@ -1,12 +1,15 @@
 """Bindings: a transport reads from an answer the outcome that the function meant."""
 
 import base64
+import json
 import runpy
+from collections.abc import Mapping
 from datetime import timedelta
 
 import pytest
 
-from taskflow.eventing.bindings import Binding, Failure, Outcome, knative
+from taskflow.domain.cloudevents import attributes_of
+from taskflow.eventing.bindings import Binding, Delivered, Failure, Outcome, Reply, knative
 from taskflow.eventing.bindings.knative import (
     BACKOFF_DELAY,
     ERROR_MAX_BYTES,
@@ -16,6 +19,11 @@ from taskflow.eventing.bindings.knative import (
     backoff,
     given_up_within,
 )
+from taskflow.eventing.bindings.selection import binding
+from taskflow.eventing.envelope import MalformedEvent
+from tests.support.data.accounts import SignedIn
+from tests.support.data.builders import log_of
+from tests.support.delivery.subscribers import client_of
 from tests.support.paths import ROOT
 
 BINDINGS: list[Binding] = [knative]
@@ -87,3 +95,45 @@ def test_an_event_is_overdue_once_its_consumer_and_its_sink_have_both_hung() -> 
 @pytest.mark.parametrize("binding", BINDINGS)
 def test_a_dead_letter_without_failure_attributes_has_an_empty_failure(binding: Binding) -> None:
     assert binding.failure_in({}) == Failure("", None, "")
+
+
+class StructuredTransport:
+    """A transport that posts events as JSON, and reads the outcome from JSON with status 200."""
+
+    def read(self, headers: Mapping[str, str], body: bytes) -> Delivered:
+        """Read the attributes and the data from the body."""
+        del headers
+        try:
+            event = json.loads(body)
+        except ValueError as error:
+            message = "it is no JSON"
+            raise MalformedEvent(message) from error
+        data = json.dumps(event.pop("data")).encode()
+        return Delivered(event, data)
+
+    def reply(self, outcome: Outcome, text: str = "") -> Reply:
+        """Return the outcome as JSON."""
+        return Reply(
+            200, json.dumps({"status": outcome.value, "why": text}), {}, "application/json"
+        )
+
+    def failure_in(self, attributes: Mapping[str, str]) -> Failure:
+        """Say nothing."""
+        del attributes
+        return Failure("", None, "")
+
+
+@pytest.mark.usefixtures("database")
+def test_a_transport_that_posts_and_reads_json_needs_nothing_but_its_binding(
+    user: SignedIn,
+) -> None:
+    [event] = log_of(user.user_id)
+    posted = {**attributes_of(event), "data": json.loads(event.record_json())}
+    consumer = client_of("record-audit-entry")
+
+    with binding.replaced_by(StructuredTransport()):
+        answers = [consumer.post("/", data=body) for body in (json.dumps(posted), "{")]
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert [answer.mimetype for answer in answers] == ["application/json"] * 2
+    assert [answer.json["status"] for answer in answers if answer.json] == ["done", "never"]

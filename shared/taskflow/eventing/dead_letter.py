@@ -17,7 +17,7 @@ from taskflow.domain.errors import NotAnEventOfOurs
 from taskflow.domain.events import Cause
 from taskflow.domain.identifiers import new_id
 from taskflow.eventing import envelope, subscriptions
-from taskflow.eventing.bindings import knative
+from taskflow.eventing.bindings.selection import binding
 from taskflow.eventing.envelope import DeliveredEvent, MalformedEvent
 from taskflow.eventing.frame import Subscriber, name_of
 from taskflow.storage import Transaction, events, run
@@ -72,7 +72,7 @@ def _letter(attributes: dict[str, str], body: bytes) -> DeadLetter:
     }
     # Two events without an id are two dead letters; one that comes twice is one.
     event_id = clean.get("id") or f"unknown-{hashlib.sha256(body).hexdigest()}"
-    failure = knative.failure_in(clean)
+    failure = binding().failure_in(clean)
     return DeadLetter(
         id=new_id(now),
         consumer=_function_at(failure.destination),

@@ -13,7 +13,8 @@ from flask import Request, Response
 
 from taskflow import config, logs, metrics
 from taskflow.domain.errors import DomainError
-from taskflow.eventing.bindings import Outcome, Reply, knative
+from taskflow.eventing.bindings import Outcome, Reply
+from taskflow.eventing.bindings.selection import binding
 from taskflow.eventing.envelope import MalformedEvent
 from taskflow.kafka.publisher import publish_after_commit
 from taskflow.process import at_start
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 BODY_MAX_BYTES = 2 * 1024 * 1024
 """Twice the largest record that Kafka takes unless told otherwise (`max.message.bytes`), which is
 more than twice the largest event."""
-
-_TEXT = "text/plain; charset=utf-8"
 
 _PLAIN_LENGTH = re.compile(r"[0-9]{1,8}")
 
@@ -90,27 +89,31 @@ class Subscriber:
         return ()
 
     def _deliver(self, environ: "WSGIEnvironment", body: bytes) -> Reply:
-        attributes = knative.attributes_in(_headers_in(environ))
-        bound = logs.correlation_id.set(attributes.get("correlationid"))
+        transport = binding()
+        attributes: dict[str, str] = {}
+        bound = logs.correlation_id.set(None)
         try:
-            outcome = self.receive(attributes, body)
+            delivered = transport.read(_headers_in(environ), body)
+            attributes = delivered.attributes
+            logs.correlation_id.set(attributes.get("correlationid"))
+            outcome = self.receive(attributes, delivered.data)
         except (MalformedEvent, DomainError) as error:
             # The words are in the answer, and so with the dead letter; they may quote the event.
             why = type(error).__name__
             _log.warning("%s refused %s: %s", self.name, attributes.get("id"), why)
             metrics.CONSUMED.labels(self.name, "refused").inc()
-            return knative.reply(Outcome.NEVER, str(error))
+            return transport.reply(Outcome.NEVER, str(error))
         except (DatabaseUnavailable, LockTimeout):
             metrics.CONSUMED.labels(self.name, "later").inc()
-            return knative.reply(Outcome.AGAIN, "not now")
+            return transport.reply(Outcome.AGAIN, "not now")
         except Exception:  # noqa: BLE001 - a defect, perhaps mended by the next delivery
             _log.exception("%s failed on %s", self.name, attributes.get("id"))
             metrics.CONSUMED.labels(self.name, "failed").inc()
-            return knative.reply(Outcome.AGAIN, "failed")
+            return transport.reply(Outcome.AGAIN, "failed")
         finally:
             logs.correlation_id.reset(bound)
         metrics.CONSUMED.labels(self.name, outcome).inc()
-        return knative.reply(Outcome.DONE)
+        return transport.reply(Outcome.DONE)
 
     def install(self, handler: Callable[..., object]) -> Callable[[Request], Response]:
         """Return this as functions-framework calls it, and leave it with the app being made."""
@@ -148,7 +151,10 @@ def _headers_in(environ: "WSGIEnvironment") -> dict[str, str]:
 
 def _response(reply: Reply) -> Response:
     response = Response(
-        reply.text, status=reply.status, headers=dict(reply.headers), content_type=_TEXT
+        reply.text,
+        status=reply.status,
+        headers=dict(reply.headers),
+        content_type=reply.content_type,
     )
     if not reply.text:
         del response.headers["Content-Type"]

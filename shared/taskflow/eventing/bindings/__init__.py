@@ -17,12 +17,21 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Delivered:
+    """What a request delivers: the CloudEvents attributes, by lower-case name, and the data."""
+
+    attributes: dict[str, str]
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
-    """What a function answers a delivery with, over HTTP."""
+    """What a function answers a delivery with, over HTTP; without a text there is no body."""
 
     status: int
     text: str
     headers: Mapping[str, str]
+    content_type: str = "text/plain; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +49,8 @@ class Failure:
 class Binding(Protocol):
     """What a transport's module does for consumers, cron functions and the dead letter sink."""
 
-    def attributes_in(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """Return the CloudEvents attributes of a delivery; their names are in lower case."""
+    def read(self, headers: Mapping[str, str], body: bytes) -> Delivered:
+        """Read a delivery, in binary or structured mode. Raises MalformedEvent."""
         ...
 
     def reply(self, outcome: Outcome, text: str = "") -> Reply:

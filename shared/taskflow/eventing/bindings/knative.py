@@ -13,7 +13,7 @@ from datetime import timedelta
 from urllib.parse import quote, unquote
 
 from taskflow.domain.cloudevents import CONTENT_TYPE
-from taskflow.eventing.bindings import Failure, Outcome, Reply
+from taskflow.eventing.bindings import Delivered, Failure, Outcome, Reply
 
 NAMESPACE = "taskflow"
 """Of the functions on a cluster."""
@@ -28,6 +28,11 @@ def headers_of(attributes: Mapping[str, str]) -> dict[str, str]:
     """Write attributes as HTTP headers (CloudEvents HTTP binding, 3.1.3.2: percent-encoded)."""
     written = {_PREFIX + name: quote(value, safe=_UNENCODED) for name, value in attributes.items()}
     return {"content-type": CONTENT_TYPE, **written}
+
+
+def read(headers: Mapping[str, str], body: bytes) -> Delivered:
+    """Read a delivery: the headers hold the attributes, and the body is the data."""
+    return Delivered(attributes_in(headers), body)
 
 
 def attributes_in(headers: Mapping[str, str]) -> dict[str, str]:

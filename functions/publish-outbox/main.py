@@ -1,7 +1,4 @@
-"""Every minute: publish what was committed, and is being published by nobody.
-
-And what is to be delivered to a consumer again, unless another process delivers it from the log.
-"""
+"""Every minute: publish committed events that nobody publishes, and redeliveries once more."""
 
 from taskflow.domain.events import Cause
 from taskflow.eventing import CronRun, cron_function, subscriptions

@@ -370,7 +370,8 @@ def test_an_index_that_the_database_gives_too_little_time_is_made_directly_alone
     ):
         runner.apply()
     with database_at(empty_database):
-        assert runner.apply() == ["0015_expiry_in_order"]
+        left = [revision for revision in _all_revisions() if revision >= "0015_expiry_in_order"]
+        assert runner.apply() == left
 
     assert issubclass(NeedsDirectConnection, supervisor.PROBLEMS)
 

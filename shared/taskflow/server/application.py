@@ -39,13 +39,12 @@ class Server(BaseApplication):
         app: object,
         address: str,
         *,
-        workers: int | None = 1,
+        workers: int = 1,
         worker_started: Callable[[], object] = lambda: None,
     ) -> None:
         """Prepare to serve at `address`, a host and port or `unix:` and a path, until SIGTERM.
 
-        Each of the `workers` calls `worker_started` before its first request; None are as many as
-        gunicorn takes to be right (WEB_CONCURRENCY, else one).
+        Each of the `workers` calls `worker_started` before its first request.
         """
         self._app = app
         self._address = address

@@ -78,7 +78,8 @@ def _consumers(folder: Path) -> Server:
 
 
 def _server(app: object, address: str, worker_started: Callable[[], None]) -> Server:
-    workers = config.settings().web_concurrency
+    # The supervisor has settled it.
+    workers = config.settings().web_concurrency or 1
     return Server(app, address, workers=workers, worker_started=worker_started)
 
 

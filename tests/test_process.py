@@ -311,6 +311,20 @@ def test_a_process_that_exits_closes_what_it_made() -> None:
     assert done.stdout == "closed it\n"
 
 
+def test_a_process_that_is_ended_closes_what_it_made_and_frees_nothing() -> None:
+    code = (
+        "from taskflow import process\n"
+        "class Thing:\n"
+        "    def __del__(self): print('freed')\n"
+        "thing = process.Resource(Thing, close=lambda _: print('closed'))\n"
+        "kept = thing()\n"
+        "process.end(3)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout, done.stderr) == (3, "closed\n", "")
+
+
 def test_an_import_makes_nothing_and_starts_nothing() -> None:
     modules = [
         found.name

@@ -12,12 +12,13 @@ for those that are there to be shared by both, and makes its own.
 import atexit
 import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import update_wrapper
-from typing import Any, Final, Generic, Protocol, TypeVar, overload
+from typing import Any, Final, Generic, NoReturn, Protocol, TypeVar, overload
 
 T = TypeVar("T")
 
@@ -201,6 +202,21 @@ def close() -> None:
         if each.is_closed_at_exit:
             with _logged(f"closing {each.__name__} failed"):
                 each.close()
+
+
+def end(status: int = 0) -> NoReturn:
+    """Close what this process has made, and end it with this exit status, without a clean-up.
+
+    At an ordinary exit Python frees every object. With our functions loaded that takes half a
+    second of CPU time, in each of a system's processes at the same moment, and saves nothing.
+    Nothing else that is registered with `atexit` is called, and no thread is waited for.
+    """
+    close()
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    os._exit(status)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Any
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
-from taskflow import metrics
+from taskflow import metrics, process
 from taskflow.process import concurrency
 from taskflow.server.greenlets import Greenlets
 from taskflow.server.worker import Worker
@@ -71,6 +71,15 @@ class Server(BaseApplication):
         }
         for name, value in options.items():
             self.cfg.set(name, value)
+
+    def run(self) -> None:
+        """Serve until SIGTERM, and end the process, as each worker that is forked in here does."""
+        try:
+            super().run()
+        except SystemExit as ending:
+            if isinstance(ending.code, str):
+                raise
+            process.end(ending.code or 0)
 
     def _begin(self, _worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
         concurrency.set(Greenlets())

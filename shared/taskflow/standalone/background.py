@@ -8,7 +8,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
-from taskflow import config, logs
+from taskflow import config, logs, process
 from taskflow.domain.events import Cause
 from taskflow.eventing import subscriptions
 from taskflow.eventing.bindings.knative import TICK_TIMEOUT
@@ -89,6 +89,7 @@ def main() -> None:
         each.stop()
     for thread in threads:
         thread.join()
+    process.end()
 
 
 def _start(stopping: threading.Event) -> Mapping[str, Start]:

@@ -104,8 +104,12 @@ def pod(database: object, tmp_path: Path) -> Generator[RunPod]:  # noqa: ARG001 
         each.process.wait()
 
 
-def test_a_pod_serves_its_endpoint_and_ends_with_status_0(pod: RunPod, user: SignedIn) -> None:
-    creating = pod("create-task")
+def test_a_pod_serves_its_endpoint_and_ends_with_status_0(
+    pod: RunPod, user: SignedIn, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    creating = pod("create-task", HOME=str(home), XDG_RUNTIME_DIR=str(home))
 
     answer = requests.post(
         f"{creating.url}/api/tasks", json={"title": "Buy milk"}, headers=user.headers, timeout=10
@@ -114,6 +118,8 @@ def test_a_pod_serves_its_endpoint_and_ends_with_status_0(pod: RunPod, user: Sig
 
     assert (answer.status_code, elsewhere.status_code) == (201, 404)
     assert [event.event_type for event in log_of(user.user_id)][-1] == "task.created"
+    # All servers of a user would share what is left there.
+    assert list(home.iterdir()) == []
     assert creating.end() == 0
     assert "Traceback" not in creating.log.read_text()
 

@@ -66,6 +66,8 @@ class Server(BaseApplication):
             "logger_class": _Logger,
             # A client could set them by headers of these names: we have no mount point.
             "forwarder_headers": "",
+            # It is one file for all servers of a user, each of which would take it from the others.
+            "control_socket_disable": True,
             "post_worker_init": self._begin,
             "child_exit": _forget_worker,
         }

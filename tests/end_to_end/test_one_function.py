@@ -1,10 +1,13 @@
 """One function in a process of its own, as a pod runs it (D3, D7, L6, L7)."""
 
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
+from http.client import HTTPResponse
 from pathlib import Path
 
 import pytest
@@ -25,6 +28,10 @@ from tests.support.polling import eventually
 
 STARTED_WITHIN_S = 60
 ENDED_WITHIN_S = 30
+ENDED_AT_ONCE_S = 6
+"""An end by itself takes 2 s; the server's patience with requests that it has begun is 10 s."""
+
+A_REQUEST = b"GET /health/liveness HTTP/1.1\r\nHost: localhost\r\n\r\n"
 SOCKETS = 100
 """Far more than functions-framework's server has threads for."""
 
@@ -162,6 +169,50 @@ def test_a_pod_with_an_invalid_setting_ends_with_a_sentence(tmp_path: Path) -> N
     assert refused.process.wait(STARTED_WITHIN_S) == 1
     assert refused.log.read_text().startswith("JWT_SECRET: ")
     assert "Traceback" not in refused.log.read_text()
+
+
+def _connect(pod: Pod) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", pod.port), timeout=ENDED_WITHIN_S)
+
+
+def _status(connection: socket.socket) -> int:
+    answer = HTTPResponse(connection)
+    answer.begin()
+    answer.read()
+    return answer.status
+
+
+def test_clients_that_send_no_request_or_half_of_one_do_not_delay_the_end_of_a_pod(
+    pod: RunPod,
+) -> None:
+    listing = pod("list-tasks")
+    with _connect(listing), _connect(listing) as half, _connect(listing) as last:
+        half.sendall(A_REQUEST[:40])
+        # It was accepted after the others.
+        last.sendall(A_REQUEST)
+        assert _status(last) == 200
+
+        began_s = time.monotonic()
+        ended = listing.end()
+        ended_s = time.monotonic() - began_s
+
+    assert ended == 0
+    assert ended_s < ENDED_AT_ONCE_S
+
+
+def test_a_request_that_is_on_its_way_as_a_pod_is_told_to_end_is_answered(pod: RunPod) -> None:
+    listing = pod("list-tasks")
+    with _connect(listing) as opened, _connect(listing) as kept:
+        kept.sendall(A_REQUEST)
+        assert _status(kept) == 200
+
+        listing.process.send_signal(signal.SIGTERM)
+        hung_up = kept.recv(1)
+        opened.sendall(A_REQUEST)
+        answered = _status(opened)
+
+    assert (hung_up, answered) == (b"", 200)
+    assert listing.process.wait(ENDED_WITHIN_S) == 0
 
 
 def test_many_sockets_in_a_pod_keep_no_probe_waiting_and_are_sent_away_at_its_end(

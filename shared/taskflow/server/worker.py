@@ -26,19 +26,25 @@ LINGER_MAX_BYTES = 16 * 1024 * 1024
 """How long, and how much, a client may go on to send what nobody reads: a connection that is cut
 while it sends takes the answer with it."""
 
+FIRST_REQUEST_S = 1.0
+"""How long a worker that stops waits for the first request of a connection: it may be on its way,
+and who sends it can't know whether it was begun. Who kept the connection open can."""
+
 _log = logging.getLogger(__name__)
 
 
 class Worker(GeventWorker):
     """A worker that waits for no client for long, and tells who is refused why.
 
-    When it stops, it hangs up on clients who only keep their connection open; gunicorn's own waits
-    for them, up to its graceful timeout.
+    When it stops, it hangs up on clients who only keep their connection open, or have opened one
+    and send no request; gunicorn's own waits for them, up to its graceful timeout.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - gunicorn's own
         super().__init__(*args, **kwargs)
         self._idle: set[Any] = set()
+        self._new: set[Any] = set()
+        """The connections that have brought no request yet."""
         self._rounds: Rounds | None = None
 
     def handle_exit(self, sig: Any, frame: Any) -> None:  # noqa: ANN401 - as above
@@ -54,13 +60,18 @@ class Worker(GeventWorker):
                 # Of this process: the worker is made before the fork.
                 self._rounds = Rounds()
             client = Incoming(client, self._rounds, network_of(addr[0]))
+        self._new.add(client)
+        if not self.alive:
+            self._hang_up_if_silent(client)
         try:
             super().handle(listener, client, addr)
         finally:
+            self._new.discard(client)
             self._idle.discard(client)
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:  # noqa: ANN401 - as above
         """Answer a request, after which its connection is idle, or closed."""
+        self._new.discard(sock)
         self._idle.discard(sock)
         if isinstance(sock, Incoming):
             sock.begin_request()
@@ -103,6 +114,17 @@ class Worker(GeventWorker):
         process.drain()
         for client in list(self._idle):
             _hang_up(client)
+        for client in list(self._new):
+            self._hang_up_if_silent(client)
+
+    def _hang_up_if_silent(self, client: Any) -> None:  # noqa: ANN401 - a socket of gevent
+        """Hang up on a client whose first request has not come in FIRST_REQUEST_S."""
+
+        def hang_up() -> None:
+            if client in self._new:
+                _hang_up(client)
+
+        gevent.spawn_later(FIRST_REQUEST_S, hang_up)
 
 
 def _finish(req: Any, sock: Any) -> None:  # noqa: ANN401 - gunicorn's own

@@ -59,7 +59,7 @@ def main() -> None:
     sources: list[tuple[Consumer, Source]] = [
         (consumer, Redeliveries(consumer.name)) for consumer in consumers
     ]
-    work: list[Deliverer | Timer | Publisher] = [Timer(crons, tick)]
+    publishers: list[Publisher] = []
     if client.is_configured():
         # The same after a restart, and of this system alone.
         member = f"{socket.gethostname()}-{folder.name}"
@@ -68,7 +68,7 @@ def main() -> None:
             for consumer in consumers
         ]
         publisher = Publisher(sweep_every_s=SWEEP_S)
-        work.append(publisher)
+        publishers.append(publisher)
         notify = publisher.notify
     else:
         queues = {consumer: DatabaseQueue(consumer.name, consumer.types) for consumer in consumers}
@@ -78,7 +78,12 @@ def main() -> None:
             for queue in queues.values():
                 queue.notify(newest)
 
-    work += [Deliverer(consumer.name, sink.name, source, send) for consumer, source in sources]
+    # They are stopped in this order, and only to stop a publisher takes time.
+    work: list[Deliverer | Timer | Publisher] = [
+        Timer(crons, tick),
+        *(Deliverer(consumer.name, sink.name, source, send) for consumer, source in sources),
+        *publishers,
+    ]
     CommitBroadcast(folder / COMMITS_FOLDER, notify)
     threads = [threading.Thread(target=each.run) for each in work]
     for thread in threads:

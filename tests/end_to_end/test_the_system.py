@@ -28,6 +28,7 @@ from tests.support.network.remote_api import RemoteApi, a_new_user, signed_in
 from tests.support.network.sockets import ResumingClient, seqs
 from tests.support.paths import ROOT
 from tests.support.polling import eventually
+from tests.support.processes.roles import delivery, wait_for
 from tests.support.processes.system import STARTED_WITHIN_S, System
 
 COMMAND_WITHIN_S = 60
@@ -536,6 +537,30 @@ def test_a_system_can_be_stopped_while_it_starts(own_system: System) -> None:
     assert ended == 0
     _nothing_is_left(own_system)
     assert "Traceback" not in own_system.log.read_text()
+
+
+def test_it_is_logged_which_process_does_not_stop(own_system: System) -> None:
+    own_system.start()
+    [delivering] = wait_for(delivery, own_system)
+    delivering.suspend()
+    eventually(lambda: _is_suspended(delivering))
+
+    own_system.process.send_signal(signal.SIGTERM)
+    eventually(
+        lambda: _is_logged(own_system, "still stopping after 4 s: background"),
+        within_s=STOPPED_WITHIN_S,
+    )
+    delivering.resume()
+
+    assert own_system.process.wait(STOPPED_WITHIN_S) == 0
+
+
+def _is_suspended(process: psutil.Process) -> None:
+    assert process.status() == psutil.STATUS_STOPPED
+
+
+def _is_logged(system: System, what: str) -> None:
+    assert what in system.log.read_text()
 
 
 def _is_there(path: Path) -> None:

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Generator
@@ -34,7 +35,10 @@ from taskflow.storage.migrations.autocommit import NeedsDirectConnection
 from taskflow.storage.migrations.runner import MigrationOutOfPhase, SchemaIsNewer
 
 READY_WITHIN_S = 30
-STOPPED_WITHIN_S = 20
+STOPPED_WITHIN_S, STOPS_SLOWLY_S = 20, 4
+"""How long our processes may take to stop before they are killed, and how long before it is said
+which of them do."""
+
 LOOK_S = 0.05
 LOOK_AGAIN_S = 0.25
 """How often to look, while the system runs, whether a part has ended."""
@@ -253,12 +257,20 @@ class _System:
     def stop(self) -> None:
         for child in self._children:
             child.process.terminate()
-        for child in self._children:
-            try:
-                child.process.wait(timeout=STOPPED_WITHIN_S)
-            except subprocess.TimeoutExpired:
-                child.process.kill()
-                child.process.wait()
+        began_s = clock.monotonic_s()
+        is_said = False
+        while running := [child for child in self._children if child.process.poll() is None]:
+            waited_s = clock.monotonic_s() - began_s
+            names = ", ".join(child.name for child in running)
+            if waited_s > STOPPED_WITHIN_S:
+                _log.error("killed after %d s, for it did not stop: %s", STOPPED_WITHIN_S, names)
+                for child in running:
+                    child.process.kill()
+                    child.process.wait()
+            elif waited_s > STOPS_SLOWLY_S and not is_said:
+                _log.warning("still stopping after %d s: %s", STOPS_SLOWLY_S, names)
+                is_said = True
+            time.sleep(LOOK_S)
         if self._database is not None:
             self._database.stop()
 

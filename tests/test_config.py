@@ -62,6 +62,17 @@ def test_a_wrong_setting_of_kafka_is_named(wrong: dict[str, str], sentence: str)
     assert "a secret password" not in str(refused.value)
 
 
+@pytest.mark.parametrize("header", ["X Address", "Adresse-ß", "A:B"])
+def test_a_header_of_the_address_that_no_server_hands_on_is_refused(header: str) -> None:
+    with pytest.raises(InvalidSetting, match=r"^CLIENT_ADDRESS_HEADER: "):
+        config.read({**LOCAL, "CLIENT_ADDRESS_HEADER": header})
+
+
+def test_the_address_is_told_by_a_header_or_by_the_proxies_and_not_by_both() -> None:
+    with pytest.raises(InvalidSetting, match=r"^CLIENT_ADDRESS_HEADER: is of no use with"):
+        config.read({**LOCAL, "CLIENT_ADDRESS_HEADER": "X-Address", "TRUSTED_PROXIES": "1"})
+
+
 @pytest.mark.parametrize(
     ("name", "value", "read"),
     [

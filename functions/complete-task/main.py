@@ -15,6 +15,7 @@ from taskflow.storage import Transaction, task_changes, task_store
     "POST /api/{user_id}/tasks/{task_id}/complete",
     permission="tasks:write",
     raises=[TaskNotFound],
+    scale="often",
 )
 def complete_task(
     caller: Caller, task_id: UUID, wanted: Completion, conditions: Conditions, tx: Transaction

@@ -15,6 +15,7 @@ from taskflow.storage import Transaction, task_changes, task_store
     permission="tasks:write",
     role="admin",
     raises=[TaskNotFound],
+    scale="seldom",
 )
 def correct_task(
     task_id: UUID, changes: TaskChanges, conditions: Conditions, tx: Transaction

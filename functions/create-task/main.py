@@ -8,7 +8,9 @@ from taskflow.serving import Caller, TaskCreated, http_function
 from taskflow.storage import Transaction, account_store, task_changes
 
 
-@http_function("POST /api/{user_id}/tasks", permission="tasks:write", raises=[AccountNotFound])
+@http_function(
+    "POST /api/{user_id}/tasks", permission="tasks:write", raises=[AccountNotFound], scale="often"
+)
 def create_task(caller: Caller, draft: NewTask, tx: Transaction) -> TaskCreated:
     zone = account_store.zone_of(tx, caller.user_id) if draft.needs_zone else ""
     made = creation.create(draft, user_id=caller.user_id, user_zone=zone, now=clock.now())

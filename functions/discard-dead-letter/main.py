@@ -11,6 +11,7 @@ from taskflow.storage import Transaction, dead_letter_store
     "DELETE /api/admin/dead-letters/{letter_id}",
     permission="events:replay",
     raises=[DeadLetterNotFound, DeadLetterIsSettled],
+    scale="seldom",
 )
 def discard_dead_letter(letter_id: UUID, tx: Transaction) -> NoContent:
     letter = dead_letter_store.lock(tx, letter_id)

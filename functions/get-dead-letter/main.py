@@ -12,6 +12,7 @@ from taskflow.storage import Transaction, dead_letter_store
     "GET /api/admin/dead-letters/{letter_id}",
     permission="events:replay",
     raises=[DeadLetterNotFound],
+    scale="seldom",
 )
 def get_dead_letter(letter_id: UUID, tx: Transaction) -> Ok[DeadLetterRepresentation]:
     return Ok(represent(dead_letter_store.get(tx, letter_id)))

@@ -14,7 +14,12 @@ from taskflow.serving import (
 from taskflow.storage import Transaction, task_store
 
 
-@http_function("GET /api/{user_id}/tasks/{task_id}", permission="tasks:read", raises=[TaskNotFound])
+@http_function(
+    "GET /api/{user_id}/tasks/{task_id}",
+    permission="tasks:read",
+    raises=[TaskNotFound],
+    scale="often",
+)
 def get_task(
     caller: Caller, task_id: UUID, conditions: Conditions, tx: Transaction
 ) -> TaskShown | NotModified:

@@ -40,7 +40,7 @@ class AuditEntryRepresentation(TypedDict):
     origin: str
 
 
-@http_function("GET /api/admin/audit", permission="audit:read")
+@http_function("GET /api/admin/audit", permission="audit:read", scale="seldom")
 def list_audit_entries(
     request: Request, query: AuditQuery, tx: Transaction
 ) -> Page[AuditEntryRepresentation]:

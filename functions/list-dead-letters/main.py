@@ -18,7 +18,7 @@ class DeadLetterQuery(PageQuery):
     consumer: Text | None = None
 
 
-@http_function("GET /api/admin/dead-letters", permission="events:replay")
+@http_function("GET /api/admin/dead-letters", permission="events:replay", scale="seldom")
 def list_dead_letters(
     request: Request, query: DeadLetterQuery, tx: Transaction
 ) -> Page[DeadLetterSummary]:

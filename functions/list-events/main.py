@@ -36,7 +36,9 @@ class EventList(TypedDict):
     resync: bool
 
 
-@http_function("GET /api/{user_id}/events", permission="tasks:read", raises=[AccountNotFound])
+@http_function(
+    "GET /api/{user_id}/events", permission="tasks:read", raises=[AccountNotFound], scale="often"
+)
 def list_events(caller: Caller, query: EventQuery, cause: Cause) -> Ok[EventList]:
     start, newest, found = _read(caller.user_id, query.since, query.limit, cause)
     if query.wait and not found and not start.resync:

@@ -42,7 +42,7 @@ class TaskQuery(PageQuery):
     sort: Sort = "-created_at"
 
 
-@http_function("GET /api/{user_id}/tasks", permission="tasks:read")
+@http_function("GET /api/{user_id}/tasks", permission="tasks:read", scale="often")
 def list_tasks(
     caller: Caller, request: Request, query: TaskQuery, tx: Transaction
 ) -> Page[TaskRepresentation]:

@@ -8,7 +8,8 @@ from taskflow.eventing.envelope import DeliveredEvent
 from taskflow.storage import Transaction, audit_store
 
 
-@event_function(*EventType, starts="beginning")
+# Each entry has a row of its own, whichever comes first.
+@event_function(*EventType, starts="beginning", ordering="unordered")
 def record_audit_entry(delivered: DeliveredEvent, tx: Transaction) -> None:
     # Who asked and from where never travels: the log alone has it.
     audit_store.record(

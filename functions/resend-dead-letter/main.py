@@ -13,6 +13,7 @@ from taskflow.storage import Transaction, dead_letter_store, delivery_store, eve
     "POST /api/admin/dead-letters/{letter_id}/resend",
     permission="events:replay",
     raises=[DeadLetterNotFound, DeadLetterIsSettled, NotAnEventOfOurs],
+    scale="seldom",
 )
 def resend_dead_letter(letter_id: UUID, tx: Transaction) -> Accepted[DeadLetterSummary]:
     letter = dead_letter_store.lock(tx, letter_id)

@@ -39,7 +39,7 @@ SPAWN_EVENTS_MAX, SPAWN_BYTES_MAX = 500, 2 * 1024 * 1024
 """Of one transaction: a tenth of a second, and a few times these bytes of memory."""
 
 
-@cron_function(every_min=1)
+@cron_function(every_min=1, scale="seldom")
 def run_schedule(cause: Cause) -> None:
     cron_run = CronRun(LASTS_S)
     series_queue = DueQueue(_lock_series, _spawn, batch_size=SERIES_BATCH_MAX)

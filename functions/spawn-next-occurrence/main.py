@@ -11,7 +11,8 @@ from taskflow.eventing.envelope import DeliveredEvent
 from taskflow.storage import Transaction, reminder_store, task_changes, task_store
 
 
-@event_function(EventType.TASK_COMPLETED, starts="beginning")
+# Each occurrence has one successor, and they are looked up in the database, not told by the event.
+@event_function(EventType.TASK_COMPLETED, starts="beginning", ordering="unordered")
 def spawn_next_occurrence(delivered: DeliveredEvent, tx: Transaction) -> None:
     # Its own series comes before the one that it is an occurrence of.
     own = delivered.aggregate_id if delivered.data.get("is_recurring") else None

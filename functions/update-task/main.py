@@ -15,6 +15,7 @@ from taskflow.storage import Transaction, task_changes, task_store
     "PUT /api/{user_id}/tasks/{task_id}",
     permission="tasks:write",
     raises=[TaskNotFound],
+    scale="often",
 )
 def update_task(
     caller: Caller, task_id: UUID, changes: TaskChanges, conditions: Conditions, tx: Transaction

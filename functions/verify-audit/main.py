@@ -39,7 +39,7 @@ class Verification(TypedDict):
     differing_entries: list[EventPosition]
 
 
-@http_function("GET /api/admin/audit/verify", permission="audit:read")
+@http_function("GET /api/admin/audit/verify", permission="audit:read", scale="seldom")
 def verify_audit(query: VerifyQuery, tx: Transaction) -> Ok[Verification]:
     broken = events.broken_links(tx, query.user_id)
     before = clock.now() if query.settled else clock.now() - ON_ITS_WAY

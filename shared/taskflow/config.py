@@ -34,6 +34,9 @@ _TOPIC = r"^[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*$"
 
 _BROKER = re.compile(r"[^\s,/:]+:[0-9]{1,5}|\[[0-9a-fA-F:]+\]:[0-9]{1,5}")
 
+_FIELD_NAME = r"^[A-Za-z0-9-]+$"
+"""A header's name, of those characters that all servers hand on."""
+
 Topic = Annotated[str, Field(pattern=_TOPIC, max_length=249)]
 
 
@@ -90,6 +93,10 @@ class Settings(BaseModel):
     cors_origins: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     trusted_proxies: Annotated[int, Field(ge=0, le=10)] = 0
     """How many proxies before us append to X-Forwarded-For; only that many are believed."""
+    client_address_header: Annotated[str, Field(pattern=_FIELD_NAME)] | None = None
+    """The header in which the gateway says the client's address, in place of TRUSTED_PROXIES: for
+    one that lets no client set it, before a platform whose proxies are not the same number for
+    every request."""
     rate_limit_user_per_s: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 100
     rate_limit_user_burst: Annotated[int, Field(ge=1)] = 1000
     rate_limit_auth_per_min: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 60
@@ -122,16 +129,26 @@ class Settings(BaseModel):
             if not origin.startswith(("http://", "https://")) or origin.count("/") != 2:  # noqa: PLR2004 - the two of ://
                 message = f"CORS_ORIGINS: {origin!r} is not an origin such as https://app.example"
                 raise ValueError(message)
+        if self.trusted_proxies and self.client_address_header is not None:
+            message = "CLIENT_ADDRESS_HEADER: is of no use with TRUSTED_PROXIES; set one of them"
+            raise ValueError(message)
         if self.database_url is not None and not self.database_url.startswith(
             ("postgresql://", "postgres://", "postgresql+pg8000://")
         ):
             message = "DATABASE_URL must begin with postgresql://"
             raise ValueError(message)
-        if self.environment == "production" and self.jwt_secret is None:
-            message = "JWT_SECRET is needed outside the local mode"
-            raise ValueError(message)
         self._check_kafka()
         return self
+
+    def require(self, *names: str) -> None:
+        """Raise InvalidSetting where one of these settings has no value in production.
+
+        Elsewhere it is missed where it is used.
+        """
+        for name in names:
+            if self.environment == "production" and getattr(self, name) is None:
+                message = f"{name.upper()} is needed outside the local mode"
+                raise InvalidSetting(message)
 
     def _check_kafka(self) -> None:
         for server in self.kafka_bootstrap_servers:
@@ -249,10 +266,13 @@ def settings() -> Settings:
     return read()
 
 
-def check() -> None:
-    """End this process with a sentence if a setting is invalid; functions call it as they start."""
+def check(*needed: str) -> None:
+    """End this process with a sentence if a setting is invalid, or one that is `needed` is missing.
+
+    Functions call it as they start.
+    """
     try:
-        settings()
+        settings().require(*needed)
     except InvalidSetting as error:
         raise SystemExit(str(error)) from None
 

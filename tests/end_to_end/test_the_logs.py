@@ -58,7 +58,7 @@ from taskflow.eventing.envelope import DeliveredEvent
 from taskflow.storage import Transaction
 
 
-@event_function(EventType.TASK_CREATED, starts="beginning")
+@event_function(EventType.TASK_CREATED, starts="beginning", ordering="unordered")
 def refuse_events(event: DeliveredEvent, tx: Transaction):
     title = event.data["title"]
     if "refused-event" in title:

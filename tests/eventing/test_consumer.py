@@ -55,7 +55,13 @@ class ScriptedConsumer:
     def __init__(self, starts: Starts = "beginning") -> None:
         self.effects: list[Effect] = []
         self.misbehave: dict[UUID, Callable[[Transaction], object]] = {}
-        self.consumer = Consumer(self.a_consumer, list(EventType), starts=starts)
+        self.consumer = Consumer(
+            self.a_consumer,
+            list(EventType),
+            starts=starts,
+            ordering="unordered",
+            scale="often",
+        )
         self.gate = an_event()
         self._released = threading.Event()
         self._pool = ThreadPoolExecutor(20)

@@ -13,7 +13,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from taskflow import clock
-from taskflow.serving import ended_sessions
+from taskflow.serving import browser, ended_sessions
 from tests.support.data.accounts import SignedIn
 from tests.support.data.builders import log_of
 from tests.support.events.explanation import assert_events_explain_the_change
@@ -469,6 +469,36 @@ def test_the_refresh_cookie_counts_for_no_other_origin(email: str, origin: str |
 
     assert_refused(refreshed, 401, "refresh-token-is-invalid")
     assert _refresh(token).status_code == 200, "the session goes on"
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "status"),
+    [
+        ("tasks.example", 200),
+        ("evil.example, tasks.example", 200),
+        ("tasks.example, evil.example", 401),
+        ("", 401),
+    ],
+)
+def test_the_refresh_cookie_counts_at_the_address_that_a_gateway_was_asked_by(
+    email: str, forwarded: str, status: int
+) -> None:
+    token = _token(_register(email))
+    headers = {"Origin": "https://tasks.example", "X-Forwarded-Host": forwarded}
+
+    refreshed = _with_cookie("/api/auth/refresh", token, **headers)
+
+    assert refreshed.status_code == status
+
+
+def test_no_page_of_another_site_can_say_what_a_gateway_was_asked_by(email: str) -> None:
+    token = _token(_register(email))
+    headers = {"Origin": "http://evil.example", "X-Forwarded-Host": "localhost"}
+
+    refreshed = _with_cookie("/api/auth/refresh", token, **headers)
+
+    assert refreshed.status_code == 401
+    assert "forwarded" not in browser.ALLOWED_HEADERS.lower()
 
 
 def test_the_refresh_token_in_the_body_counts_before_the_cookie(email: str) -> None:

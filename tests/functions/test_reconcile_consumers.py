@@ -37,7 +37,7 @@ from taskflow.eventing.envelope import DeliveredEvent
 from taskflow.storage import Transaction
 
 
-@event_function(EventType.TASK_CREATED, starts="{starts}")
+@event_function(EventType.TASK_CREATED, starts="{starts}", ordering="unordered")
 def {entry_point}(event: DeliveredEvent, tx: Transaction):
     pass
 '''

@@ -9,6 +9,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.test import EnvironBuilder
 
 from taskflow.serving import tracing
+from tests.support.settings import changed_settings
 
 A_TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -75,7 +76,34 @@ def test_only_configured_proxies_are_believed(
 ) -> None:
     headers = {} if forwarded is None else {"X_Forwarded_For": forwarded}
 
-    assert tracing.address_of(_request(**headers), trusted_proxies=trusted) == address
+    with changed_settings(trusted_proxies=trusted):
+        assert tracing.address_of(_request(**headers)) == address
+
+
+@pytest.mark.parametrize(
+    ("told", "address"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        (" 2001:db8::1 ", "2001:db8::1"),
+        ("203.0.113.9\x0bx", "203.0.113.9 x"),
+        ("", "192.0.2.1"),
+        (None, "192.0.2.1"),
+    ],
+)
+def test_the_gateway_tells_the_address_in_the_header_that_the_settings_name(
+    told: str | None, address: str
+) -> None:
+    headers = {} if told is None else {"X_Envoy_External_Address": told}
+
+    with changed_settings(client_address_header="X-Envoy-External-Address"):
+        request = _request(X_Forwarded_For="198.51.100.1, 198.51.100.2", **headers)
+        assert tracing.address_of(request) == address
+
+
+def test_a_header_that_the_settings_do_not_name_tells_nothing() -> None:
+    request = _request(X_Envoy_External_Address="203.0.113.9")
+
+    assert tracing.address_of(request) == "192.0.2.1"
 
 
 @pytest.mark.parametrize(
@@ -116,4 +144,4 @@ def test_clients_are_told_apart_by_their_network(address: str, network: str) -> 
 def test_the_origin_is_one_line_of_address_and_client(agent: str | None, origin: str) -> None:
     headers = {} if agent is None else {"User_Agent": agent}
 
-    assert tracing.origin_of(_request(**headers), trusted_proxies=0) == origin
+    assert tracing.origin_of(_request(**headers)) == origin

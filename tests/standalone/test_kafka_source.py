@@ -39,7 +39,7 @@ def a_consumer(types: list[EventType] = TYPES, *, starts: Starts = "beginning") 
     def handler(*_: object) -> None: ...
 
     handler.__name__ = f"consumer_{uuid4().hex[:8]}"
-    return Consumer(handler, types, starts=starts)
+    return Consumer(handler, types, starts=starts, ordering="unordered", scale="often")
 
 
 def started(consumer: Consumer) -> Start:

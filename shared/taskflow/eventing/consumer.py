@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import get_args
+from typing import Literal, get_args
 from uuid import UUID
 
 from flask import Request, Response
@@ -13,9 +13,10 @@ from taskflow.domain.cloudevents import RECIPIENT
 from taskflow.domain.events import EVENT_TYPES, Cause, EventType, Topic
 from taskflow.eventing import envelope
 from taskflow.eventing.envelope import DeliveredEvent
-from taskflow.eventing.frame import Subscriber, name_of
+from taskflow.eventing.frame import Subscriber
 from taskflow.eventing.group_commit import GroupCommit
 from taskflow.process import Resource
+from taskflow.serving.scale import Scale
 from taskflow.serving.signature import check_parameters, invalid
 from taskflow.storage import (
     Transaction,
@@ -33,6 +34,9 @@ SHARED_LOCK_TIMEOUT_MS = 100
 START_READ_EVERY = timedelta(hours=1)
 """Often enough that a consumer which is brought events is not held to have been removed, where the
 log is reconciled by a version without it (`consumer_store.REMOVED_AFTER`)."""
+
+Ordering = Literal["ordered", "unordered"]
+"""KafkaSource's own words (`spec.ordering`)."""
 
 Handler = Callable[[DeliveredEvent, Transaction], None]
 
@@ -52,13 +56,22 @@ class Consumer(Subscriber):
 
     kind = "consumer"
 
-    def __init__(self, handler: Handler, types: Sequence[EventType], *, starts: Starts) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        types: Sequence[EventType],
+        *,
+        starts: Starts,
+        ordering: Ordering,
+        scale: Scale,
+    ) -> None:
         """Make the consumer that `event_function` declares."""
-        super().__init__(name_of(handler))
+        super().__init__(handler, scale)
         travel_on = {EVENT_TYPES[event_type].topic for event_type in types}
         self.topics = [topic.value for topic in Topic if topic in travel_on]
         self.types = frozenset(event_type.value for event_type in types)
         self.starts: Starts = starts
+        self.ordering: Ordering = ordering
         self._start: Start | None = None
         self._start_read_at: datetime | None = None
         self._handler = handler
@@ -132,7 +145,7 @@ def _from_before(start: Start, deliveries: Sequence[_Delivery], tx: Transaction)
 
 
 def event_function(
-    *types: EventType, starts: Starts
+    *types: EventType, starts: Starts, ordering: Ordering, scale: Scale = "often"
 ) -> Callable[[Handler], Callable[[Request], Response]]:
     """Make a consumer out of a handler of (event, tx).
 
@@ -142,7 +155,13 @@ def event_function(
     of an event, never reach the handler. What it raises as a DomainError will never work, and sends
     the event to the dead letters; everything else is delivered again.
 
-    Raises InvalidDeclaration for no types, for another start, and for a handler of anything else.
+    `ordering` is what it needs of its deliveries. On Knative "ordered" has the events of a
+    partition wait for each other, also while one of them is tried again, and goes no faster than
+    250 a second for each source; "unordered" is for what comes to the same in any order. Where
+    `make up` delivers, a user's events come in order in both.
+
+    Raises InvalidDeclaration for no types, for another start, ordering or scale, and for a handler
+    of anything else.
     """
 
     def decorate(handler: Handler) -> Callable[[Request], Response]:
@@ -154,6 +173,9 @@ def event_function(
                 raise invalid(handler, f"{event_type} is no type of event")
         if starts not in get_args(Starts):
             raise invalid(handler, f"it starts {' or '.join(get_args(Starts))}, not {starts}")
-        return Consumer(handler, types, starts=starts).install(handler)
+        if ordering not in get_args(Ordering):
+            raise invalid(handler, f"it is {' or '.join(get_args(Ordering))}, not {ordering}")
+        consumer = Consumer(handler, types, starts=starts, ordering=ordering, scale=scale)
+        return consumer.install(handler)
 
     return decorate

@@ -7,11 +7,15 @@ from flask import Request, Response
 
 from taskflow import clock
 from taskflow.domain.events import Cause
-from taskflow.eventing.frame import Subscriber, name_of
+from taskflow.eventing.frame import Subscriber
 from taskflow.process import draining, resource
+from taskflow.serving.scale import Scale
 from taskflow.serving.signature import check_parameters, invalid
 
 TICK_TYPE = "dev.knative.sources.ping"
+
+HOUR_MIN = 60
+_WHOLE_HOURS = {HOUR_MIN * hours for hours in range(1, 25) if 24 % hours == 0}
 
 Handler = Callable[[Cause], None]
 
@@ -93,9 +97,9 @@ class CronFunction(Subscriber):
 
     kind = "cron"
 
-    def __init__(self, handler: Handler, every_min: int) -> None:
+    def __init__(self, handler: Handler, every_min: int, *, scale: Scale) -> None:
         """Make the cron function that `cron_function` declares."""
-        super().__init__(name_of(handler))
+        super().__init__(handler, scale)
         self.every_min = every_min
         self._handler = handler
 
@@ -107,16 +111,21 @@ class CronFunction(Subscriber):
         return "done"
 
 
-def cron_function(*, every_min: int) -> Callable[[Handler], Callable[[Request], Response]]:
+def cron_function(
+    *, every_min: int, scale: Scale = "alone"
+) -> Callable[[Handler], Callable[[Request], Response]]:
     """Make a cron function out of a handler of (cause), woken every `every_min` minutes.
 
-    Raises InvalidDeclaration for less than a minute, and for a handler of anything else.
+    These are a part of an hour that leaves no rest, or whole hours that leave none of a day: what a
+    cron schedule can say. `scale` says whether runs on several pods get more done.
+
+    Raises InvalidDeclaration for another length, and for a handler of anything else.
     """
 
     def decorate(handler: Handler) -> Callable[[Request], Response]:
         check_parameters(handler, Cause)
-        if every_min < 1:
-            raise invalid(handler, f"it is woken each minute or more seldom, not every {every_min}")
-        return CronFunction(handler, every_min).install(handler)
+        if every_min < 1 or (HOUR_MIN % every_min and every_min not in _WHOLE_HOURS):
+            raise invalid(handler, f"no cron schedule wakes it every {every_min} minutes")
+        return CronFunction(handler, every_min, scale=scale).install(handler)
 
     return decorate

@@ -19,7 +19,8 @@ from taskflow.domain.identifiers import new_id
 from taskflow.eventing import envelope, subscriptions
 from taskflow.eventing.bindings.selection import binding
 from taskflow.eventing.envelope import DeliveredEvent, MalformedEvent
-from taskflow.eventing.frame import Subscriber, name_of
+from taskflow.eventing.frame import Subscriber
+from taskflow.serving.scale import Scale
 from taskflow.storage import Transaction, events, run
 from taskflow.storage.dead_letter_store import DeadLetter
 
@@ -40,9 +41,9 @@ class DeadLetterSink(Subscriber):
 
     kind = "dead-letter-sink"
 
-    def __init__(self, handler: Handler) -> None:
-        """Take the handler."""
-        super().__init__(name_of(handler))
+    def __init__(self, handler: Handler, *, scale: Scale) -> None:
+        """Make the sink that `dead_letter_function` declares."""
+        super().__init__(handler, scale)
         self._handler = handler
 
     def receive(self, attributes: dict[str, str], body: bytes) -> str:
@@ -59,9 +60,11 @@ class DeadLetterSink(Subscriber):
         return "done"
 
 
-def dead_letter_function() -> Callable[[Handler], Callable[[Request], Response]]:
-    """Make a dead letter sink out of a handler of (letter, tx)."""
-    return lambda handler: DeadLetterSink(handler).install(handler)
+def dead_letter_function(
+    *, scale: Scale = "sometimes"
+) -> Callable[[Handler], Callable[[Request], Response]]:
+    """Make a dead letter sink out of a handler of (letter, tx), called as often as `scale` says."""
+    return lambda handler: DeadLetterSink(handler, scale=scale).install(handler)
 
 
 def _letter(attributes: dict[str, str], body: bytes) -> DeadLetter:

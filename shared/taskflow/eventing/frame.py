@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from functools import wraps
 from http import HTTPStatus
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, get_args
 
 import flask
 from flask import Request, Response
@@ -22,6 +22,8 @@ from taskflow.serving import health
 from taskflow.serving.body import leave_rest, read_bytes
 from taskflow.serving.frame import EXTENSION
 from taskflow.serving.problems import Problem
+from taskflow.serving.scale import Scale
+from taskflow.serving.signature import invalid
 from taskflow.storage import DatabaseUnavailable, LockTimeout
 
 if TYPE_CHECKING:
@@ -47,9 +49,15 @@ class Subscriber:
 
     kind: ClassVar[str]
 
-    def __init__(self, name: str) -> None:
-        """Name the subscriber after its function's folder."""
-        self.name = name
+    def __init__(self, handler: Callable[..., object], scale: Scale) -> None:
+        """Name the subscriber after its handler's folder; `scale` is how often it is called.
+
+        Raises InvalidDeclaration for another scale.
+        """
+        if scale not in get_args(Scale):
+            raise invalid(handler, f"it is called {', '.join(get_args(Scale))}, not {scale}")
+        self.name = name_of(handler)
+        self.scale: Scale = scale
 
     def receive(self, attributes: dict[str, str], body: bytes) -> str:
         """Process one delivery and return its outcome; raise its error."""

@@ -20,6 +20,11 @@ SESSION_TIMEOUT_MS = 10_000
 METADATA_TIMEOUT_S = 5.0
 
 
+def group_of(name: str) -> str:
+    """Return the consumer group of what is called `name`, as it is called in this Kafka."""
+    return f"{config.settings().kafka_group_prefix}.{name}"
+
+
 class _Reader:
     def __init__(self, consumer: "Consumer") -> None:
         self._consumer = consumer
@@ -86,7 +91,7 @@ class GroupReader(_Reader):
         same name, it goes on without a rebalance.
         """
         options = {
-            "group.id": f"{config.settings().kafka_group_prefix}.{group}",
+            "group.id": group_of(group),
             "group.instance.id": member,
             "session.timeout.ms": SESSION_TIMEOUT_MS,
             "heartbeat.interval.ms": SESSION_TIMEOUT_MS // 4,
@@ -149,7 +154,7 @@ class TopicsReader(_Reader):
     def __init__(self, topics: Sequence[str], *, start: Literal["beginning", "end"]) -> None:
         """Prepare to read from `start`; `assign` begins it."""
         options = {
-            "group.id": f"{config.settings().kafka_group_prefix}.no-group",
+            "group.id": group_of("no-group"),
             "auto.offset.reset": "earliest" if start == "beginning" else "latest",
         }
         super().__init__(client.consumer(self._on_error, options))

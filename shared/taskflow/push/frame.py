@@ -82,6 +82,7 @@ def socket_function(*routes: str) -> Callable[[SocketHandler], Callable[[Request
             [Route.parse(route) for route in routes],
             permission=PERMISSION,
             socket=handler,
+            scale="often",
             socket_query=SocketQuery,
         )
         frame = Frame(endpoint, _upgrade_needed)
@@ -238,8 +239,7 @@ def _renewed(token: str, caller: Caller) -> Renewed | CloseCode:
 
 
 def _network() -> str:
-    settings = config.settings()
-    return tracing.network_of(tracing.address_of(request, trusted_proxies=settings.trusted_proxies))
+    return tracing.network_of(tracing.address_of(request))
 
 
 def _guesser() -> str:

@@ -51,6 +51,16 @@ def refresh_token_of(request: Request, body: RefreshRequest) -> str | None:
     if body.refresh_token is not None:
         return body.refresh_token
     # The scheme is left out: behind a gateway that ends TLS we see http.
-    if urlsplit(request.headers.get("Origin", "")).netloc != request.host:
+    if urlsplit(request.headers.get("Origin", "")).netloc not in _own_hosts(request):
         return None
     return request.cookies.get(REFRESH_COOKIE)
+
+
+def _own_hosts(request: Request) -> set[str]:
+    """Return the names by which we were asked, here and at a gateway that calls us by another.
+
+    The latter is no secret between us and the gateway, and need not be: a page of another site
+    can't have a browser send it (it is not among ALLOWED_HEADERS).
+    """
+    forwarded = request.headers.get("X-Forwarded-Host", "").rpartition(",")[2].strip()
+    return {request.host, forwarded} - {""}

@@ -30,6 +30,7 @@ from taskflow.serving.caller import Caller
 from taskflow.serving.conditions import Conditions
 from taskflow.serving.problems import PROBLEMS, ProblemKind
 from taskflow.serving.routes import Route
+from taskflow.serving.scale import Scale
 from taskflow.serving.signature import invalid, parameters_of
 from taskflow.serving.tracing import Network
 from taskflow.storage import Transaction
@@ -134,6 +135,7 @@ class Endpoint:
     body: type[Content] | None
     answers: tuple[AnswerKind, ...]
     raises: tuple[type[DomainError], ...]
+    scale: Scale
 
     @classmethod
     def of(
@@ -147,6 +149,7 @@ class Endpoint:
         socket: Callable[..., None] | None = None,
         socket_query: type[Query] | None = None,
         raises: Sequence[type[DomainError]] = (),
+        scale: Scale = "sometimes",
     ) -> "Endpoint":
         """Read what a handler takes and answers from its signature.
 
@@ -170,6 +173,7 @@ class Endpoint:
             body=_the_one(handler, parameters, BaseModel, but=Query),
             answers=tuple(_answers(handler)),
             raises=tuple(raises),
+            scale=scale,
         )
         for wrong in endpoint.contradictions():
             raise invalid(handler, wrong)
@@ -254,6 +258,8 @@ class Endpoint:
         yield from self._wrong_paths()
         yield from self._wrong_content()
         yield from self._wrong_callers()
+        if self.scale not in get_args(Scale):
+            yield f"it is called {', '.join(get_args(Scale))}, not {self.scale}"
         for error in self.raises:
             if error not in PROBLEMS:
                 yield f"there is no problem for {_name(error)}, which it raises"

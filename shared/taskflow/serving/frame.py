@@ -45,6 +45,7 @@ from taskflow.serving.problems import (
     Problem,
 )
 from taskflow.serving.routes import Route, url_map
+from taskflow.serving.scale import Scale
 from taskflow.serving.signature import invalid
 from taskflow.serving.tracing import Network
 from taskflow.serving.turns import NoTurn, Turn
@@ -96,12 +97,14 @@ def http_function(
     role: Role | str | None = None,
     public: bool = False,
     raises: Sequence[type[DomainError]] = (),
+    scale: Scale = "sometimes",
 ) -> Callable[[Handler], Callable[[Request], Response]]:
     """Make a function of requests out of a handler.
 
     `routes` are the spellings of its one endpoint, such as `POST /api/{user_id}/tasks`. Unless it
     is `public`, it asks for a token, and for the `permission` and `role` named. `raises` are the
-    errors of the domain that its handler lets through, beside InvalidContent.
+    errors of the domain that its handler lets through, beside InvalidContent. `scale` is how often
+    it is called.
 
     The handler's parameters say what it needs, by type: Caller, Cause, Transaction, Conditions,
     Request, Network, a Query, a Content for the body; and by name, a parameter of the route.
@@ -117,6 +120,7 @@ def http_function(
             role=role,
             is_public=public,
             raises=raises,
+            scale=scale,
         )
         return install(Frame(endpoint, handler), handler)
 
@@ -164,13 +168,12 @@ class Frame:
 
     def _in_turn(self, request: Request, correlation_id: str, traceparent: str) -> Response:
         """Answer when it is the user's turn, or that of their network; refusals wait for it too."""
-        trusted_proxies = config.settings().trusted_proxies
-        network = tracing.network_of(tracing.address_of(request, trusted_proxies=trusted_proxies))
+        network = tracing.network_of(tracing.address_of(request))
         cause = Cause(
             correlation_id=correlation_id,
             traceparent=traceparent,
             actor="",
-            origin=tracing.origin_of(request, trusted_proxies=trusted_proxies),
+            origin=tracing.origin_of(request),
         )
         with turns.turn_of(network) as turn:
             try:
@@ -343,7 +346,8 @@ def install(frame: Frame, handler: Callable[..., object]) -> Callable[[Request],
 
     # functions-framework executes a function's module inside the context of its app.
     if flask.has_app_context():
-        config.check()
+        # With it tokens are checked and issued.
+        config.check("jwt_secret")
         at_start(publish_after_commit)
         flask.current_app.extensions[EXTENSION] = frame
     return function

@@ -7,6 +7,8 @@ import uuid
 
 from flask import Request
 
+from taskflow import config
+
 _CORRELATION_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
@@ -40,12 +42,17 @@ def traceparent_of(request: Request) -> str:
     return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
 
 
-def address_of(request: Request, *, trusted_proxies: int) -> str:
-    """Return the client's address, looking behind as many proxies as are trusted."""
+def address_of(request: Request) -> str:
+    """Return the client's address, as far as the settings say whom to believe about it."""
+    settings = config.settings()
+    if settings.client_address_header is not None:
+        told = request.headers.get(settings.client_address_header, "").strip()
+        return _UNPRINTABLE.sub(" ", told) or _peer(request)
+    trusted_proxies = settings.trusted_proxies
     hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",")]
     if trusted_proxies and len(hops) >= trusted_proxies and hops[-trusted_proxies]:
         return _UNPRINTABLE.sub(" ", hops[-trusted_proxies])
-    return request.remote_addr or "unknown"
+    return _peer(request)
 
 
 def network_of(address: str) -> Network:
@@ -67,7 +74,11 @@ def network_of(address: str) -> Network:
     return Network(ipaddress.IPv6Network((int(ip) >> host_bits << host_bits, _SITE_BITS)))
 
 
-def origin_of(request: Request, *, trusted_proxies: int) -> str:
+def origin_of(request: Request) -> str:
     """Return the address and the program that a request comes from, as the log keeps them."""
     agent = _UNPRINTABLE.sub(" ", request.headers.get("User-Agent", ""))[:_AGENT_MAX_CHARS]
-    return f"{address_of(request, trusted_proxies=trusted_proxies)} {agent}".rstrip()
+    return f"{address_of(request)} {agent}".rstrip()
+
+
+def _peer(request: Request) -> str:
+    return request.remote_addr or "unknown"

@@ -340,6 +340,7 @@ def _check_connections(settings: Settings) -> None:
 
 
 def _settled(settings: Settings, postgres: EmbeddedPostgres | None) -> Settings:
+    settings.require("jwt_secret")
     return settings.model_copy(
         update={
             "database_url": settings.database_url or (postgres.url if postgres else None),

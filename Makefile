@@ -14,10 +14,10 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 .DELETE_ON_ERROR:
 # Two targets must not install into .venv at the same time.
 .NOTPARALLEL:
-.PHONY: help up test check soak bench docs format lock clean kafka pgbouncer
+.PHONY: help up test check soak bench docs manifests format lock clean kafka pgbouncer
 
 help: ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # One plain command, so that make starts it without a shell and signals reach it.
 up: .venv/runtime.stamp ## Run all of TaskFlow on this machine, until Ctrl-C
@@ -26,11 +26,12 @@ up: .venv/runtime.stamp ## Run all of TaskFlow on this machine, until Ctrl-C
 test: .venv/dev.stamp kafka pgbouncer ## Run the tests
 	@.venv/bin/pytest -n auto --dist loadfile
 
-check: .venv/dev.stamp ## Check format, style, types and who imports what
+check: .venv/dev.stamp ## Check format, style, types, who imports what, and the manifests
 	@.venv/bin/ruff format --check
 	@.venv/bin/ruff check
 	@.venv/bin/pyright --project pyproject.toml
 	@.venv/bin/lint-imports --no-logo --no-cache
+	@.venv/bin/python -m taskflow.manifests --check .
 
 soak: .venv/dev.stamp kafka ## Run the long tests under load
 	@.venv/bin/pytest -m soak -s --timeout=0 tests/soak
@@ -45,6 +46,9 @@ pgbouncer: .venv/dev.stamp
 
 bench: .venv/dev.stamp ## Measure
 	@.venv/bin/python -m benchmarks
+
+manifests: .venv/dev.stamp ## Write the func.yaml of each function and what Knative is told of it
+	@.venv/bin/python -m taskflow.manifests .
 
 docs: .venv/dev.stamp ## Write the reference pages of docs/
 	@.venv/bin/python -m taskflow.reference docs

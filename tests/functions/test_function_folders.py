@@ -6,14 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-from taskflow.config import FUNCTIONS_CONNECTIONS_MAX
 from taskflow.domain.errors import DomainError
-from taskflow.push.feed import READERS
 from taskflow.serving.endpoint import Endpoint
 from taskflow.serving.problems import PROBLEMS
 from taskflow.serving.routes import FIRST_WORDS
@@ -30,18 +26,7 @@ ENDPOINTS = {
 }
 ROUTES = [route for endpoint in ENDPOINTS.values() for route in endpoint.routes]
 
-VISIBILITY = "networking.knative.dev/visibility"
-"""The label by which Knative gives a service no address outside the cluster."""
-
 each_folder = pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-
-
-def _func_yaml(folder: Path) -> dict[str, Any]:
-    return yaml.safe_load((folder / "func.yaml").read_text())
-
-
-def _variables(folder: Path) -> dict[str, str]:
-    return {env["name"]: env["value"] for env in _func_yaml(folder)["run"]["envs"] if "name" in env}
 
 
 def test_every_folder_is_a_function() -> None:
@@ -58,95 +43,6 @@ def test_a_folder_holds_main_py_and_func_yaml_and_no_other_source(folder: Path) 
     files = {path.name for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"}
 
     assert files == {"main.py", "func.yaml"}
-
-
-@each_folder
-def test_the_deployment_is_named_after_the_folder_and_points_at_it(folder: Path) -> None:
-    deployment, variables = _func_yaml(folder), _variables(folder)
-
-    assert deployment["name"] == folder.name
-    assert variables["FUNCTION_TARGET"] == folder.name.replace("-", "_")
-    assert variables["FUNCTION_SOURCE"] == f"functions/{folder.name}/main.py"
-
-
-@each_folder
-def test_the_deployment_has_the_keys_that_func_knows(folder: Path) -> None:
-    deployment = _func_yaml(folder)
-    deploy = deployment["deploy"]
-    options = deploy["options"]
-
-    assert list(deployment) == [
-        *("specVersion", "name", "runtime", "namespace", "created", "invoke", "image"),
-        *("run", "deploy"),
-    ]
-    assert list(deployment["run"]) == ["envs"]
-    assert list(deploy) == ["serviceAccountName", "labels", "healthEndpoints", "options"]
-    assert set(options) == {"scale", "resources"}
-    assert set(options["scale"]) == {"min", "max", "metric", "target", "utilization"}
-    assert set(options["resources"]) == {"requests", "limits"}
-    assert set(options["resources"]["requests"]) == {"cpu", "memory"}
-    assert set(options["resources"]["limits"]) == {"cpu", "memory", "concurrency"}
-
-
-@each_folder
-def test_the_deployment_has_the_settings_of_all_deployments(folder: Path) -> None:
-    deployment = _func_yaml(folder)
-
-    assert deployment["specVersion"] == "0.36.0"
-    assert deployment["runtime"] == "python"
-    assert deployment["namespace"] == "taskflow"
-    assert deployment["image"].startswith("ghcr.io/taskflow/taskflow:")
-    assert deployment["deploy"]["healthEndpoints"] == {
-        "liveness": "/health/liveness",
-        "readiness": "/health/readiness",
-    }
-
-
-def _connections(folder: Path) -> int:
-    """Return how many connections a function holds in as many pods as it may have."""
-    pods = _func_yaml(folder)["deploy"]["options"]["scale"]["max"]
-    return pods * int(_variables(folder)["DATABASE_POOL_SIZE"])
-
-
-def test_all_functions_together_hold_no_more_connections_than_is_said() -> None:
-    held = {folder.name: _connections(folder) for folder in FOLDERS}
-
-    assert min(held.values()) > 0
-    assert sum(held.values()) <= FUNCTIONS_CONNECTIONS_MAX, held
-
-
-@each_folder
-def test_a_pod_has_connections_for_three_users_and_for_the_readers_of_its_feed(
-    folder: Path,
-) -> None:
-    # One user's requests hold at most a third, and at least one.
-    least = READERS + 3 if folder.name == "sync-tasks" else 3
-
-    assert int(_variables(folder)["DATABASE_POOL_SIZE"]) >= least
-
-
-@each_folder
-def test_no_client_can_tell_the_server_its_mount_point(folder: Path) -> None:
-    # gunicorn would believe a header SCRIPT_NAME of whoever connects from the pod itself, and in a
-    # pod that is Knative's proxy, with the headers of all clients.
-    assert _variables(folder)["FORWARDED_ALLOW_IPS"] == ""
-
-
-@each_folder
-def test_only_endpoints_can_be_reached_from_outside(folder: Path) -> None:
-    labels = {label["key"]: label["value"] for label in _func_yaml(folder)["deploy"]["labels"]}
-
-    inside = {} if folder.name in ENDPOINTS else {VISIBILITY: "cluster-local"}
-    assert labels == {"app.kubernetes.io/part-of": "taskflow", **inside}
-
-
-@each_folder
-def test_the_deployment_takes_secrets_from_the_cluster_and_holds_none(folder: Path) -> None:
-    variables = _variables(folder)
-    secret = {name for name in variables if re.search(r"SECRET|PASSWORD|TOKEN|_KEY|_URL$", name)}
-
-    assert {"DATABASE_URL", "JWT_SECRET"} <= secret
-    assert all(variables[name].startswith("{{ secret:taskflow-secrets:") for name in secret)
 
 
 @each_folder
@@ -200,13 +96,6 @@ def test_the_docstring_begins_with_the_trigger_of_the_function(folder: Path) -> 
     for other in others:
         same_path = other.template == first.template
         assert (f"or {other.method}" if same_path else other.method) in head
-
-
-@each_folder
-def test_the_deployment_says_what_kind_of_request_wakes_the_function(folder: Path) -> None:
-    expected = "http" if folder.name in ENDPOINTS else "cloudevent"
-
-    assert _func_yaml(folder)["invoke"] == expected
 
 
 def test_no_two_functions_take_the_same_request() -> None:

@@ -1,0 +1,1 @@
+"""What Knative is told of the functions, written from their declarations by `make manifests`."""

@@ -1,0 +1,62 @@
+"""Write the manifests, or check them: `python -m taskflow.manifests [--check] FOLDER`.
+
+The folder is that of `functions/` and `knative/`.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from taskflow import config
+from taskflow.config import Settings
+from taskflow.manifests import deployments, gateway, sources
+from taskflow.manifests.documents import text_of
+from taskflow.server.loading import discover
+
+FUNCTIONS = Path("functions")
+GENERATED = Path("knative/base/generated")
+DECLARATIONS = "the declarations in functions/"
+
+
+def manifests(root: Path) -> Mapping[Path, str]:
+    """Return the text of every manifest, by its path below `root`."""
+    # Topics and groups by their default names, whatever the environment.
+    config.settings.set(Settings(environment="local"))
+    functions = discover(root / FUNCTIONS)
+    texts = {
+        FUNCTIONS / function.name / deployments.FILE: deployments.text(
+            function, root / FUNCTIONS / function.name / "main.py"
+        )
+        for function in functions
+    }
+    for name, documents in {
+        "kafka-sources.yaml": sources.kafka_sources(functions),
+        "ping-sources.yaml": sources.ping_sources(functions),
+        "http-routes.yaml": gateway.routes(functions),
+    }.items():
+        texts[GENERATED / name] = text_of(documents, source=DECLARATIONS)
+    return texts
+
+
+def main() -> None:
+    """Write, or with `--check` end with a sentence where a file is not as it would be written."""
+    parser = argparse.ArgumentParser(prog="taskflow.manifests", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail on a difference")
+    parser.add_argument("folder", type=Path)
+    given = parser.parse_args()
+    differ = [
+        path
+        for path, text in manifests(given.folder).items()
+        if not (given.folder / path).is_file() or (given.folder / path).read_text("utf-8") != text
+    ]
+    if given.check and differ:
+        names = ", ".join(map(str, differ))
+        sys.exit(f"Not what the declarations say; `make manifests` writes it anew: {names}")
+    for path in differ:
+        (given.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (given.folder / path).write_text(manifests(given.folder)[path], encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""`func.yaml`: how func deploys a function, with as much as its kind and its scale need."""
+
+import ast
+from pathlib import Path
+from typing import Final
+
+from taskflow.eventing.bindings.knative import NAMESPACE
+from taskflow.eventing.frame import Subscriber
+from taskflow.manifests.documents import LABELS, Document, Timestamp, text_of
+from taskflow.push.feed import READERS
+from taskflow.server.loading import Function
+from taskflow.serving import health
+from taskflow.serving.endpoint import Endpoint
+from taskflow.serving.scale import Scale
+
+FILE = "func.yaml"
+IMAGE = "dev.local/taskflow:dev"
+"""What `make image` makes. `make deploy` deploys another where it is told to."""
+
+PODS_MAX: Final[dict[Scale, int]] = {"alone": 1, "seldom": 2, "sometimes": 3, "often": 10}
+"""How many pods a function has at most, by how often it is called."""
+
+SHARE_OF_USERS = 3
+"""One user's requests hold at most a third of a pod's connections, so three are the least."""
+
+CONCURRENCY = 32
+SOCKETS = 1000
+"""How many requests, or sockets, a pod has at a time. Another pod is started at half of the
+requests, and at seven tenths of the sockets, which come less suddenly."""
+
+SOCKET_LIFETIME_S = 270
+"""Less than the 300 s after which Knative cuts whatever is still open (`timeoutSeconds`)."""
+
+CREATED = Timestamp("2026-11-22T00:00:00Z")
+"""func takes a function without it for one that was not initialized."""
+
+SECRETS, KAFKA = "taskflow-secrets", "taskflow-kafka"
+CONFIG = "taskflow-config"
+
+_APPENDING = {"events.append", "task_changes.save", "task_changes.save_all"}
+"""What of the storage appends events, which are then published."""
+
+
+def text(function: Function, source: Path) -> str:
+    """Return the func.yaml of a function, whose main.py is `source`."""
+    return text_of([_deployment(function, source)], source="main.py")
+
+
+def uses_kafka(source: Path) -> bool:
+    """Say whether a function publishes to Kafka or reads it: by what its main.py calls."""
+    tree = ast.parse(source.read_bytes())
+    imports = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    called = {
+        f"{node.value.id}.{node.attr}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+    }
+    # The feed of sockets follows Kafka's topics.
+    return bool(
+        called & _APPENDING
+        or any(name.startswith(("taskflow.kafka", "taskflow.push")) for name in imports)
+    )
+
+
+def _deployment(function: Function, source: Path) -> Document:
+    endpoint = function.endpoint
+    is_socket = isinstance(endpoint, Endpoint) and endpoint.is_socket
+    return {
+        "specVersion": "0.36.0",
+        "name": function.name,
+        "runtime": "python",
+        "namespace": NAMESPACE,
+        "created": CREATED,
+        "invoke": "cloudevent" if isinstance(endpoint, Subscriber) else "http",
+        "image": IMAGE,
+        "run": {"envs": _environment(function, source, is_socket=is_socket)},
+        "deploy": {
+            "serviceAccountName": "taskflow",
+            "labels": [{"key": key, "value": value} for key, value in _labels(endpoint).items()],
+            "healthEndpoints": {"liveness": health.LIVENESS, "readiness": health.READINESS},
+            "options": _options(endpoint.scale, is_socket=is_socket),
+        },
+    }
+
+
+def _environment(function: Function, source: Path, *, is_socket: bool) -> list[Document]:
+    pool = READERS + SHARE_OF_USERS if is_socket else SHARE_OF_USERS
+    variables = {
+        "FUNCTION_TARGET": function.name.replace("-", "_"),
+        "FUNCTION_SOURCE": f"functions/{function.name}/main.py",
+        # gunicorn would believe a header SCRIPT_NAME of whoever connects from the pod itself, and
+        # that is Knative's proxy, with the headers of all clients.
+        "FORWARDED_ALLOW_IPS": "",
+        "DATABASE_POOL_SIZE": str(pool),
+        "DATABASE_URL": _secret(SECRETS, "database-url"),
+        "METRICS_TOKEN": _secret(SECRETS, "metrics-token"),
+    }
+    if is_socket:
+        variables["SOCKET_LIFETIME_S"] = str(SOCKET_LIFETIME_S)
+    if not isinstance(function.endpoint, Subscriber):
+        variables["JWT_SECRET"] = _secret(SECRETS, "jwt-secret")
+    all_of = [CONFIG]
+    if uses_kafka(source):
+        variables["KAFKA_SASL_PASSWORD"] = _secret(KAFKA, "password")
+        all_of.append(KAFKA)
+    named = [{"name": name, "value": value} for name, value in variables.items()]
+    return [*named, *({"value": f"{{{{ configMap:{name} }}}}"} for name in all_of)]
+
+
+def _secret(name: str, key: str) -> str:
+    return f"{{{{ secret:{name}:{key} }}}}"
+
+
+def _labels(endpoint: Endpoint | Subscriber) -> dict[str, str]:
+    if isinstance(endpoint, Subscriber):
+        component = endpoint.kind
+    else:
+        component = "socket" if endpoint.is_socket else "endpoint"
+    return {
+        **LABELS,
+        "app.kubernetes.io/component": component,
+        # What comes from outside comes through the gateway, which tells the client's address.
+        "networking.knative.dev/visibility": "cluster-local",
+    }
+
+
+def _options(scale: Scale, *, is_socket: bool) -> Document:
+    most = PODS_MAX[scale]
+    if is_socket:
+        return {
+            # Clients that come back after a rollout would all wait for the first pod.
+            "scale": _scale(1, most, target=SOCKETS, utilization=70),
+            "resources": _resources("100m", "128Mi", "512Mi", SOCKETS),
+        }
+    return {
+        "scale": _scale(0, most, target=CONCURRENCY // 2, utilization=70),
+        "resources": _resources("50m", "96Mi", "256Mi", CONCURRENCY),
+    }
+
+
+def _scale(least: int, most: int, *, target: int, utilization: int) -> Document:
+    return {
+        "min": least,
+        "max": most,
+        "metric": "concurrency",
+        "target": target,
+        "utilization": utilization,
+    }
+
+
+def _resources(cpu: str, memory: str, memory_max: str, concurrency: int) -> Document:
+    return {
+        "requests": {"cpu": cpu, "memory": memory},
+        # A start is CPU bound, so a pod may take a whole one.
+        "limits": {"cpu": "1", "memory": memory_max, "concurrency": concurrency},
+    }

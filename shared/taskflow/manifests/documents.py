@@ -1,0 +1,62 @@
+"""Kubernetes' documents as YAML: what every one of ours has, and how it is laid out."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import yaml
+
+from taskflow.eventing.bindings.knative import NAMESPACE
+
+Document = Mapping[str, Any]
+
+LABELS = {"app.kubernetes.io/part-of": "taskflow"}
+
+WIDTH = 100
+
+
+class Timestamp(str):
+    """A point in time that YAML is to take for one: written without quotes."""
+
+    __slots__ = ()
+
+
+class _Dumper(yaml.SafeDumper):
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - as PyYAML calls it
+        """Indent lists, as the rest of our YAML does."""
+        super().increase_indent(flow, indentless=False)
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002, ANN401 - as above
+        """Write out what occurs twice."""
+        return True
+
+
+def _timestamp(_dumper: yaml.SafeDumper, value: Timestamp) -> yaml.ScalarNode:
+    return yaml.ScalarNode("tag:yaml.org,2002:timestamp", str(value))
+
+
+_Dumper.add_representer(Timestamp, _timestamp)
+
+
+def document(api_version: str, kind: str, name: str, spec: Document) -> Document:
+    """Return an object of Kubernetes; its namespace is the kustomization's to set."""
+    metadata = {"name": name, "labels": LABELS}
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec}
+
+
+def host_of(function: str) -> str:
+    """Return the name by which a function is reached inside the cluster."""
+    return f"{function}.{NAMESPACE}.svc.cluster.local"
+
+
+def text_of(documents: Iterable[Document], *, source: str) -> str:
+    """Return a file of YAML, whose first line says from what `source` it is written."""
+    head = f"# Written by `make manifests` from {source}.\n"
+    return head + yaml.dump_all(
+        documents,
+        Dumper=_Dumper,
+        sort_keys=False,
+        # What holds nothing further goes on one line.
+        default_flow_style=None,
+        width=WIDTH,
+        allow_unicode=True,
+    )

@@ -1,0 +1,149 @@
+"""HTTPRoutes of the Gateway API: one address for all functions, as the router of `make up` is.
+
+A request goes to the function that declares its path and method, by the name that this has in the
+cluster, through Knative's own ingress. What no function declares is answered by the gateway, so
+that it wakes nobody: 404, 405 with `Allow`, and OPTIONS.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from http import HTTPStatus
+
+from taskflow.domain.text import compact_json
+from taskflow.manifests.documents import Document, document, host_of
+from taskflow.server.loading import Function
+from taskflow.serving import problems
+from taskflow.serving.endpoint import Endpoint
+from taskflow.serving.problems import ProblemKind
+
+GATEWAY = "taskflow"
+INGRESS = {"name": "kourier-internal", "namespace": "kourier-system", "port": 80}
+"""Knative's ingress for calls from inside. (A function's own Service is only a name of it, which no
+route may lead to.) Where Knative's operator has put it elsewhere, the overlay says so."""
+
+TIMEOUT = timedelta(seconds=60)
+"""Of a request, a cold start included. A socket lasts as long as Knative lets it."""
+
+HEALTH_PATH = "/health"
+"""Answered by the function of sockets, the one that is always awake."""
+
+_ROUTE, _FILTER = "gateway.networking.k8s.io/v1", "gateway.envoyproxy.io/v1alpha1"
+_LITERAL = re.compile(r"[a-z-]*")
+
+
+def routes(functions: Sequence[Function]) -> Iterator[Document]:
+    """Yield the routes of each endpoint, and then those of what no endpoint answers."""
+    endpoints = [each.endpoint for each in functions if isinstance(each.endpoint, Endpoint)]
+    for endpoint in endpoints:
+        yield _route(endpoint.name, [_rule(endpoint)])
+    for methods, paths in _paths_by_methods(endpoints).items():
+        yield from _otherwise(methods, paths)
+    yield from _nowhere()
+
+
+def _rule(endpoint: Endpoint) -> Document:
+    matches = [
+        {**_match(path), "method": method}
+        for route in endpoint.routes
+        for path in route.paths()
+        for method in _and_head(route.method)
+    ]
+    if endpoint.is_socket:
+        matches.append({**_match(HEALTH_PATH), "method": "GET"})
+    return {
+        "matches": matches,
+        "filters": [{"type": "URLRewrite", "urlRewrite": {"hostname": host_of(endpoint.name)}}],
+        "backendRefs": [INGRESS],
+        "timeouts": {"request": "0s" if endpoint.is_socket else f"{TIMEOUT.total_seconds():g}s"},
+    }
+
+
+def _paths_by_methods(endpoints: Iterable[Endpoint]) -> Mapping[tuple[str, ...], list[str]]:
+    """Return the paths that there are, by the methods that are taken at them."""
+    taken: dict[str, set[str]] = defaultdict(set)
+    for route in (route for endpoint in endpoints for route in endpoint.routes):
+        for path in route.paths():
+            taken[path].update(_and_head(route.method))
+    found: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for path, methods in sorted(taken.items()):
+        found[*sorted({*methods, "OPTIONS"})].append(path)
+    return found
+
+
+def _otherwise(methods: tuple[str, ...], paths: Iterable[str]) -> Iterator[Document]:
+    """Yield what answers other methods than these at these paths, and OPTIONS."""
+    name = "-".join(["other-than", *(method.lower() for method in methods)])
+    allow = {"header": {"set": [{"name": "Allow", "value": ", ".join(methods)}]}}
+    matches = [_match(path) for path in paths]
+    yield _filter(name, {**_problem(problems.METHOD_NOT_ALLOWED, "No such method here."), **allow})
+    yield _filter(f"options-{name}", {"statusCode": HTTPStatus.NO_CONTENT.value, **allow})
+    yield _route(
+        name,
+        [
+            {"matches": matches, "filters": [_answered_by(name)]},
+            {
+                "matches": [{**match, "method": "OPTIONS"} for match in matches],
+                "filters": [_answered_by(f"options-{name}")],
+            },
+        ],
+    )
+
+
+def _nowhere() -> Iterator[Document]:
+    name = problems.NO_SUCH_PATH.slug
+    everywhere = {"path": {"type": "PathPrefix", "value": "/"}}
+    yield _filter(name, _problem(problems.NO_SUCH_PATH, "There is nothing at this path."))
+    yield _route(name, [{"matches": [everywhere], "filters": [_answered_by(name)]}])
+
+
+def _match(path: str) -> Document:
+    """Return what a path template matches."""
+    if "{" not in path:
+        return {"path": {"type": "Exact", "value": path}}
+    parts = [_expression(part) for part in path.split("/")]
+    return {"path": {"type": "RegularExpression", "value": "/".join(parts)}}
+
+
+def _expression(part: str) -> str:
+    # Of those that match, the longest expression is taken: a literal is longer than this.
+    if part.startswith("{"):
+        return "[^/]+"
+    assert _LITERAL.fullmatch(part), part  # noqa: S101 - a declaration of ours
+    return part
+
+
+def _and_head(method: str) -> tuple[str, ...]:
+    return ("GET", "HEAD") if method == "GET" else (method,)
+
+
+def _problem(kind: ProblemKind, detail: str) -> Document:
+    title = HTTPStatus(kind.status).phrase
+    text = compact_json(
+        {
+            "type": f"urn:taskflow:problem:{kind.slug}",
+            "title": title,
+            "status": kind.status,
+            "detail": detail,
+        }
+    )
+    return {
+        "statusCode": kind.status,
+        "contentType": problems.MEDIA_TYPE,
+        "body": {"type": "Inline", "inline": text},
+    }
+
+
+def _filter(name: str, answer: Document) -> Document:
+    return document(_FILTER, "HTTPRouteFilter", name, {"directResponse": answer})
+
+
+def _answered_by(name: str) -> Document:
+    reference = {"group": _FILTER.partition("/")[0], "kind": "HTTPRouteFilter", "name": name}
+    return {"type": "ExtensionRef", "extensionRef": reference}
+
+
+def _route(name: str, rules: Sequence[Document]) -> Document:
+    spec = {"parentRefs": [{"name": GATEWAY}], "rules": rules}
+    return document(_ROUTE, "HTTPRoute", name, spec)

@@ -1,0 +1,151 @@
+"""`func.yaml`: what a pod of a function is given, and how many there may be (D3, D7)."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from taskflow.config import FUNCTIONS_CONNECTIONS_MAX
+from taskflow.eventing.frame import Subscriber
+from taskflow.manifests.deployments import uses_kafka
+from taskflow.push.feed import READERS
+from taskflow.serving.endpoint import Endpoint
+from tests.support.functions.client import all_functions
+from tests.support.paths import ROOT
+
+FUNCTIONS = {function.name: function for function in all_functions()}
+KNATIVE_CUTS_AFTER_S = 300
+"""Knative's default for `timeoutSeconds`, which func.yaml can't set."""
+
+each_function = pytest.mark.parametrize("name", FUNCTIONS)
+
+
+def _folder(name: str) -> Path:
+    return ROOT / "functions" / name
+
+
+def _func_yaml(name: str) -> dict[str, Any]:
+    return yaml.safe_load((_folder(name) / "func.yaml").read_text())
+
+
+def _variables(name: str) -> dict[str, str]:
+    return {env["name"]: env["value"] for env in _func_yaml(name)["run"]["envs"] if "name" in env}
+
+
+def _all_of(name: str) -> set[str]:
+    return {env["value"] for env in _func_yaml(name)["run"]["envs"] if "name" not in env}
+
+
+def _is_subscriber(name: str) -> bool:
+    return isinstance(FUNCTIONS[name].endpoint, Subscriber)
+
+
+@each_function
+def test_a_deployment_is_named_after_its_folder_and_points_at_it(name: str) -> None:
+    variables = _variables(name)
+
+    assert _func_yaml(name)["name"] == name
+    assert variables["FUNCTION_TARGET"] == name.replace("-", "_")
+    assert (ROOT / variables["FUNCTION_SOURCE"]) == _folder(name) / "main.py"
+
+
+@each_function
+def test_func_sends_events_to_those_that_take_events(name: str) -> None:
+    assert _func_yaml(name)["invoke"] == ("cloudevent" if _is_subscriber(name) else "http")
+
+
+def _connections(name: str) -> int:
+    """Return how many connections a function holds in as many pods as it may have."""
+    pods = _func_yaml(name)["deploy"]["options"]["scale"]["max"]
+    return pods * int(_variables(name)["DATABASE_POOL_SIZE"])
+
+
+def test_all_functions_together_hold_no_more_connections_than_is_said() -> None:
+    held = {name: _connections(name) for name in FUNCTIONS}
+
+    assert min(held.values()) > 0
+    assert sum(held.values()) <= FUNCTIONS_CONNECTIONS_MAX, held
+
+
+@each_function
+def test_a_pod_has_connections_for_three_users_and_for_the_readers_of_its_feed(name: str) -> None:
+    # One user's requests hold at most a third, and at least one.
+    endpoint = FUNCTIONS[name].endpoint
+    is_socket = isinstance(endpoint, Endpoint) and endpoint.is_socket
+
+    assert int(_variables(name)["DATABASE_POOL_SIZE"]) >= (READERS + 3 if is_socket else 3)
+
+
+@each_function
+def test_no_client_can_tell_the_server_its_mount_point(name: str) -> None:
+    # gunicorn would believe a header SCRIPT_NAME of whoever connects from the pod itself, and in a
+    # pod that is Knative's proxy, with the headers of all clients.
+    assert _variables(name)["FORWARDED_ALLOW_IPS"] == ""
+
+
+@each_function
+def test_no_function_has_an_address_outside_the_cluster(name: str) -> None:
+    labels = {label["key"]: label["value"] for label in _func_yaml(name)["deploy"]["labels"]}
+
+    assert labels["networking.knative.dev/visibility"] == "cluster-local"
+
+
+@each_function
+def test_a_deployment_takes_secrets_from_the_cluster_and_holds_none(name: str) -> None:
+    secret = {
+        variable: value
+        for variable, value in _variables(name).items()
+        if re.search(r"SECRET|PASSWORD|TOKEN|_KEY|_URL$", variable)
+    }
+
+    assert {"DATABASE_URL", "METRICS_TOKEN"} <= set(secret)
+    assert all(re.fullmatch(r"\{\{ secret:[a-z-]+:[a-z-]+ \}\}", one) for one in secret.values())
+
+
+@each_function
+def test_the_key_of_the_tokens_reaches_those_alone_that_clients_call(name: str) -> None:
+    assert ("JWT_SECRET" in _variables(name)) != _is_subscriber(name)
+
+
+@each_function
+def test_what_reaches_kafka_reaches_those_alone_that_use_it(name: str) -> None:
+    is_told_where = "{{ configMap:taskflow-kafka }}" in _all_of(name)
+
+    assert is_told_where == ("KAFKA_SASL_PASSWORD" in _variables(name))
+    assert is_told_where == uses_kafka(_folder(name) / "main.py")
+
+
+def test_functions_that_append_no_event_are_told_nothing_of_kafka() -> None:
+    using = {name for name in FUNCTIONS if "KAFKA_SASL_PASSWORD" in _variables(name)}
+
+    assert {"create-task", "run-schedule", "spawn-next-occurrence", "publish-outbox"} <= using
+    assert "sync-tasks" in using
+    assert not using & {"list-tasks", "log-in", "record-audit-entry", "store-dead-letter"}
+
+
+def test_a_socket_is_told_to_resume_before_knative_cuts_it() -> None:
+    lifetime_s = int(_variables("sync-tasks")["SOCKET_LIFETIME_S"])
+
+    assert 0 < lifetime_s < KNATIVE_CUTS_AFTER_S
+
+
+@pytest.mark.parametrize(
+    ("source", "uses"),
+    [
+        ("from taskflow.storage import events\n\ndef f(tx):\n    events.append(tx, [])\n", True),
+        ("from taskflow.storage import task_changes\n\ntask_changes.save_all(tx)\n", True),
+        ("from taskflow.kafka.publisher import publisher\n", True),
+        ("from taskflow.push import feed\n", True),
+        ("from taskflow.storage import events\n\nevents.page(tx)\n", False),
+        ("found = []\nfound.append(1)\n", False),
+    ],
+)
+def test_what_a_function_calls_says_whether_it_uses_kafka(
+    source: str, *, uses: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "main.py"
+    path.write_text(source)
+
+    assert uses_kafka(path) is uses

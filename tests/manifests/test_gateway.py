@@ -105,7 +105,7 @@ def test_what_is_asked_for_by_get_may_be_asked_for_by_head() -> None:
 def test_another_method_is_answered_by_the_gateway_with_those_that_are_taken() -> None:
     for path in _paths().values():
         taken = set(_taken_at(path))
-        allowed = taken | ({"HEAD"} if "GET" in taken else set()) | {"OPTIONS"}
+        allowed = {*taken, "OPTIONS", *(["HEAD"] if "GET" in taken else [])}
         for method in (METHODS | {"TRACE", "BREW"}) - taken:
             answer = _direct(_answering(path, method)[1])
             [allow] = answer["header"]["set"]

@@ -1,10 +1,12 @@
 """gunicorn with our worker, and what it says in our log."""
 
 import resource
+import signal
 from collections.abc import Callable
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 
 from taskflow import metrics, process
@@ -29,6 +31,17 @@ class _Logger(Logger):
         super().setup(cfg)
         self.error_log.handlers.clear()
         self.error_log.propagate = True
+
+
+class _Arbiter(Arbiter):
+    def spawn_worker(self) -> Any:  # noqa: ANN401 - gunicorn has no types
+        # In the worker, what the arbiter does at a SIGTERM would take one that comes early, and
+        # nobody would hear of it: it waits until the worker has set up what it does itself.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        try:
+            return super().spawn_worker()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Server(BaseApplication):
@@ -77,7 +90,7 @@ class Server(BaseApplication):
     def run(self) -> None:
         """Serve until SIGTERM, and end the process, as each worker that is forked in here does."""
         try:
-            super().run()
+            _Arbiter(self).run()
         except SystemExit as ending:
             if isinstance(ending.code, str):
                 raise

@@ -4,6 +4,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 
 import logging
+import signal
 import socket
 from contextlib import suppress
 from typing import Any
@@ -46,6 +47,11 @@ class Worker(GeventWorker):
         self._new: set[Any] = set()
         """The connections that have brought no request yet."""
         self._rounds: Rounds | None = None
+
+    def init_signals(self) -> None:
+        """Set up what is done at a signal, and at a SIGTERM that has waited for it."""
+        super().init_signals()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
     def handle_exit(self, sig: Any, frame: Any) -> None:  # noqa: ANN401 - as above
         """Begin to stop."""

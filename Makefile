@@ -14,10 +14,10 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 .DELETE_ON_ERROR:
 # Two targets must not install into .venv at the same time.
 .NOTPARALLEL:
-.PHONY: help up test check soak bench docs manifests format lock clean kafka pgbouncer
+.PHONY: help up test check soak bench docs manifests format lock clean kafka pgbouncer test-cluster
 
 help: ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # One plain command, so that make starts it without a shell and signals reach it.
 up: .venv/runtime.stamp ## Run all of TaskFlow on this machine, until Ctrl-C
@@ -35,6 +35,9 @@ check: .venv/dev.stamp ## Check format, style, types, who imports what, and the 
 
 soak: .venv/dev.stamp kafka ## Run the long tests under load
 	@.venv/bin/pytest -m soak -s --timeout=0 tests/soak
+
+test-cluster: .venv/dev.stamp ## Run the tests of what is deployed to the cluster of KUBECONFIG
+	@.venv/bin/pytest -m cluster -s tests/cluster
 
 # Has what the tests' broker takes: a Java and, in a cache, Kafka's jars.
 kafka: .venv/dev.stamp

@@ -9,7 +9,7 @@ T = TypeVar("T")
 PAUSE_S = 0.01
 
 
-def eventually(check: Callable[[], T], *, within_s: float = 10) -> T:
+def eventually(check: Callable[[], T], *, within_s: float = 10, every_s: float = PAUSE_S) -> T:
     """Return the result of `check` once it passes; raise its last error after `within_s`."""
     deadline_s = time.monotonic() + within_s
     while True:
@@ -18,4 +18,4 @@ def eventually(check: Callable[[], T], *, within_s: float = 10) -> T:
         except AssertionError:
             if time.monotonic() > deadline_s:
                 raise
-        time.sleep(PAUSE_S)
+        time.sleep(every_s)

@@ -10,8 +10,7 @@ import requests
 
 from taskflow import clock
 from tests.support.data.accounts import SignedIn
-from tests.support.network.remote_api import RemoteApi
-from tests.support.processes.system import System
+from tests.support.network.remote_api import HttpServer, RemoteApi
 
 PAUSE_S = 0.1
 ANSWERED_WITHIN_S = 30
@@ -22,7 +21,7 @@ class TaskWriters:
     """Threads that each send one request at a time, for a user chosen at random."""
 
     def __init__(
-        self, system: System, users: Sequence[SignedIn], *, threads: int, pause_s: float = 0.0
+        self, system: HttpServer, users: Sequence[SignedIn], *, threads: int, pause_s: float = 0.0
     ) -> None:
         self.acknowledged: list[tuple[str, str]] = []
         """Of each task that was acknowledged: whose it is, and its title, which no other has."""

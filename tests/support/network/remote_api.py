@@ -1,23 +1,31 @@
 """A client of a running system, which speaks HTTP as any other."""
 
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from uuid import uuid4
 
 import requests
 
 from tests.support.data.accounts import SignedIn
-from tests.support.processes.system import System
 
 PASSWORD = "a long password"
 ANSWERED_WITHIN_S = 30
 
 
-def a_new_user(system: System) -> SignedIn:
+class HttpServer(Protocol):
+    """A server with the API."""
+
+    @property
+    def url(self) -> str:
+        """The URL of the API."""
+        ...
+
+
+def a_new_user(system: HttpServer) -> SignedIn:
     """Open an account through REST."""
     return signed_in(system, "register", f"{uuid4()}@example.com")
 
 
-def signed_in(system: System, how: str, email: str) -> SignedIn:
+def signed_in(system: HttpServer, how: str, email: str) -> SignedIn:
     """Register or log in with an email; `how` is the last word of the path."""
     answer = requests.post(
         f"{system.url}/api/auth/{how}",
@@ -32,7 +40,7 @@ def signed_in(system: System, how: str, email: str) -> SignedIn:
 class RemoteApi:
     """Sends requests to a running system as one user, over a connection of its own."""
 
-    def __init__(self, system: System, user: SignedIn) -> None:
+    def __init__(self, system: HttpServer, user: SignedIn) -> None:
         self.user = user
         self._system = system
         self._session = requests.Session()

@@ -12,7 +12,6 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.support.data.accounts import SignedIn
 from tests.support.polling import eventually
-from tests.support.processes.system import System
 
 SUBPROTOCOL = Subprotocol("taskflow.v1")
 RECEIVED_WITHIN_S = 10
@@ -102,7 +101,7 @@ def close_code(socket: ClientConnection, *, within_s: float = RECEIVED_WITHIN_S)
 class ResumingClient:
     """A client of one user that connects again after each cut, and resumes where it was."""
 
-    def __init__(self, system: System, user: SignedIn) -> None:
+    def __init__(self, system: SocketServer, user: SignedIn) -> None:
         self.user = user
         self.messages: list[Message] = []
         self.resyncs = 0

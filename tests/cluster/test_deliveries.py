@@ -1,0 +1,169 @@
+"""What KafkaSources and PingSources bring: nothing lost, nothing doubled (E5-E8, R4)."""
+
+import random
+import threading
+import time
+from collections import Counter
+from datetime import datetime, timedelta
+
+import pytest
+import requests
+
+from taskflow import clock
+from taskflow.domain.times import rfc3339
+from tests.support.data.accounts import SignedIn
+from tests.support.kubernetes.deployed import Deployed
+from tests.support.load.task_writers import TaskWriters
+from tests.support.network.remote_api import RemoteApi, a_new_user, signed_in
+from tests.support.network.sockets import ResumingClient, seqs
+from tests.support.polling import eventually
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
+
+ANSWERED_WITHIN_S = 60
+SETTLED_WITHIN_S = 300
+LOOK_S = 2.0
+LOAD_S, KILL_EVERY_S = 90.0, 10.0
+USERS, WRITERS = 8, 4
+VICTIMS = ("record-audit-entry", "spawn-next-occurrence", "create-task", "sync-tasks")
+SERIES = 40
+
+
+@pytest.fixture(scope="module")
+def administrator(deployed: Deployed) -> SignedIn:
+    """Open an account, and make it an administrator's as an operator does."""
+    opened = a_new_user(deployed)
+    deployed.taskflow("admin", "grant", opened.email)
+    return signed_in(deployed, "login", opened.email)
+
+
+def _verified(deployed: Deployed, administrator: SignedIn, user: SignedIn) -> dict[str, object]:
+    answer = requests.get(
+        f"{deployed.url}/api/admin/audit/verify",
+        params={"user_id": user.user_id, "settled": "true"},
+        headers=administrator.headers,
+        timeout=ANSWERED_WITHIN_S,
+    )
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def _audited(deployed: Deployed, administrator: SignedIn, user: SignedIn) -> list[int]:
+    """Return the `seq` of each audit entry of a user."""
+    found: list[int] = []
+    query = {"user_id": user.user_id, "limit": "200"}
+    while True:
+        answer = requests.get(
+            f"{deployed.url}/api/admin/audit",
+            params=query,
+            headers=administrator.headers,
+            timeout=ANSWERED_WITHIN_S,
+        )
+        assert answer.status_code == 200, answer.text
+        page = answer.json()
+        found += [entry["seq"] for entry in page["items"]]
+        if page["next_cursor"] is None:
+            return sorted(found)
+        query["cursor"] = page["next_cursor"]
+
+
+def test_every_event_has_its_audit_entry_once_while_pods_are_killed(
+    deployed: Deployed, administrator: SignedIn
+) -> None:
+    users = [a_new_user(deployed) for _ in range(USERS)]
+    rng = random.Random(7)
+    killed: Counter[str] = Counter()
+
+    with TaskWriters(deployed, users, threads=WRITERS, pause_s=0.05) as writers:
+        until_s = time.monotonic() + LOAD_S
+        while time.monotonic() < until_s:
+            victim = rng.choice(VICTIMS)
+            killed[victim] += deployed.kill_pods(victim)
+            threading.Event().wait(KILL_EVERY_S)
+    created = Counter(user_id for user_id, _ in writers.acknowledged)
+
+    def check(user: SignedIn) -> None:
+        # The account, and then a task each.
+        expected = list(range(1, created[user.user_id] + 2))
+        assert _audited(deployed, administrator, user) == expected
+
+    began_s = time.monotonic()
+    for user in users:
+        eventually(lambda user=user: check(user), within_s=SETTLED_WITHIN_S, every_s=LOOK_S)
+    print(
+        f"{len(writers.acknowledged)} tasks, killed {dict(killed)}, all audited "
+        f"{time.monotonic() - began_s:.0f} s later; answers {dict(writers.outcomes)}, "
+        f"the slowest acknowledged one {writers.slowest_s:.1f} s"
+    )
+    assert sum(killed.values()) > 0
+    for user in users:
+        assert _verified(deployed, administrator, user)["ok"] is True
+
+
+def test_each_completed_occurrence_has_one_successor_while_its_consumer_is_killed(
+    deployed: Deployed,
+) -> None:
+    user = a_new_user(deployed)
+    rule = {"recurrence_rule": "FREQ=DAILY", "mode": "after_completion"}
+
+    with RemoteApi(deployed, user) as remote:
+        tasks = [
+            remote.create(
+                f"Series {number}",
+                due_date=rfc3339(clock.now() + timedelta(days=1)),
+                recurrence=rule,
+            )
+            for number in range(SERIES)
+        ]
+        for number, task in enumerate(tasks):
+            answer = remote.request("POST", f"tasks/{task['id']}/complete")
+            assert answer.status_code == 200, answer.text
+            if number % 10 == 5:
+                deployed.kill_pods("spawn-next-occurrence")
+
+        def check() -> Counter[str]:
+            answer = remote.request("GET", "tasks?completed=false&limit=200")
+            titles = Counter(task["title"] for task in answer.json()["items"])
+            assert len(titles) == SERIES
+            return titles
+
+        titles = eventually(check, within_s=SETTLED_WITHIN_S, every_s=LOOK_S)
+
+    assert set(titles.values()) == {1}
+
+
+def test_a_reminder_comes_in_the_second_it_is_due_and_once(deployed: Deployed) -> None:
+    user = a_new_user(deployed)
+    reminders = 30
+
+    with RemoteApi(deployed, user) as remote, ResumingClient(deployed, user) as client:
+        # Well after the tick that begins the minute, and spread over some seconds.
+        due = clock.now().replace(microsecond=0) + timedelta(seconds=75)
+        wanted = [due + timedelta(seconds=number % 10) for number in range(reminders)]
+        for number, at in enumerate(wanted):
+            remote.create(
+                f"Task {number}", due_date=rfc3339(at), reminders=[{"remind_at": rfc3339(at)}]
+            )
+        came: dict[int, datetime] = {}
+
+        def check() -> None:
+            for message in list(client.messages):
+                if message["type"].startswith("reminder"):
+                    came.setdefault(message["seq"], clock.now())
+            assert len(came) == reminders
+
+        eventually(check, within_s=180, every_s=0.02)
+
+    late_s = sorted(
+        (came[message["seq"]] - _due(message)).total_seconds()
+        for message in client.messages
+        if message["seq"] in came
+    )
+    print(f"late by {late_s[len(late_s) // 2]:.2f} s (p50), {late_s[-2]:.2f} s (p95)")
+    assert len(late_s) == reminders
+    assert late_s[0] >= 0
+    assert seqs(client.messages) == list(range(1, len(client.messages) + 1))
+
+
+def _due(message: dict[str, dict[str, str]]) -> datetime:
+    return datetime.fromisoformat(message["data"]["remind_at"])

@@ -1,0 +1,96 @@
+"""Network policies, by trying what they must not let through (D3, S5)."""
+
+import json
+from collections.abc import Generator
+
+import pytest
+
+from tests.support.kubernetes.deployed import CONTAINER, NAMESPACE, Deployed, kubectl
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+
+GIVEN_UP_AFTER_S = 4
+READY_WITHIN_S = 90
+STRANGERS = "strangers"
+
+CONNECT = """
+import socket, sys
+try:
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=float(sys.argv[3])).close()
+except OSError as error:
+    print(type(error).__name__)
+else:
+    print("connected")
+"""
+"""What is denied is dropped, so that who connects gives up."""
+
+KNATIVE_PROXY, FUNCTION = 8012, 8080
+
+
+@pytest.fixture(scope="module")
+def stranger(deployed: Deployed) -> Generator[str]:
+    """Run a pod in a namespace of its own, from our image, for it has a Python."""
+    image = _pod_of(deployed, "sync-tasks")["spec"]["containers"][0]["image"]
+    kubectl("create", "namespace", STRANGERS)
+    try:
+        kubectl(
+            *("run", "stranger", f"--image={image}", "--restart=Never"),
+            *("--image-pull-policy=IfNotPresent", "--command", "--"),
+            *("python", "-c", "import time; time.sleep(600)"),
+            namespace=STRANGERS,
+        )
+        kubectl(
+            *("wait", "pod/stranger", "--for=condition=Ready", f"--timeout={READY_WITHIN_S}s"),
+            namespace=STRANGERS,
+            within_s=READY_WITHIN_S + 10,
+        )
+        yield "stranger"
+    finally:
+        kubectl("delete", "namespace", STRANGERS, "--wait=false")
+
+
+def _pod_of(deployed: Deployed, function: str) -> dict[str, dict[str, list[dict[str, str]]]]:
+    [pod, *_] = deployed.pods(function)
+    return json.loads(kubectl("get", pod, "-o=json"))
+
+
+def _address_of(deployed: Deployed, function: str) -> str:
+    [pod, *_] = deployed.pods(function)
+    return kubectl("get", pod, "-o=jsonpath={.status.podIP}")
+
+
+def _tried(pod: str, namespace: str, host: str, port: int, *, container: str = "") -> str:
+    """Try to connect from a pod; return `connected`, or the error's name."""
+    given = [f"--container={container}"] if container else []
+    return kubectl(
+        *("exec", pod, *given, "--", "python", "-c", CONNECT, host, str(port)),
+        str(GIVEN_UP_AFTER_S),
+        namespace=namespace,
+    ).strip()
+
+
+@pytest.mark.parametrize("port", [KNATIVE_PROXY, FUNCTION])
+def test_a_strangers_pod_reaches_no_function(deployed: Deployed, stranger: str, port: int) -> None:
+    address = _address_of(deployed, "sync-tasks")
+
+    assert _tried(stranger, STRANGERS, address, port) == "TimeoutError"
+
+
+@pytest.mark.parametrize(("service", "port"), [("postgresql", 5432), ("redpanda", 9092)])
+def test_a_strangers_pod_reaches_neither_the_database_nor_kafka(
+    stranger: str, service: str, port: int
+) -> None:
+    found = kubectl("get", "service", service, "--ignore-not-found", "-o=name")
+    if not found:
+        pytest.skip(f"{service} is outside the cluster")
+
+    host = f"{service}.{NAMESPACE}.svc.cluster.local"
+
+    assert _tried(stranger, STRANGERS, host, port) in {"TimeoutError", "gaierror"}
+
+
+def test_a_function_reaches_the_database_and_nothing_outside(deployed: Deployed) -> None:
+    [pod, *_] = deployed.pods("sync-tasks")
+
+    # An address for documentation, of which no host is (RFC 5737).
+    assert _tried(pod, NAMESPACE, "192.0.2.1", 443, container=CONTAINER) == "TimeoutError"

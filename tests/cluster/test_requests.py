@@ -1,0 +1,156 @@
+"""The API behind the one address of the gateway (A1, A4, D3)."""
+
+import json
+import re
+from uuid import uuid4
+
+import pytest
+import requests
+
+from taskflow.serving.endpoint import Endpoint
+from tests.support.functions.client import all_functions
+from tests.support.kubernetes.deployed import Deployed
+from tests.support.network.readme_session import ran_as_pasted
+from tests.support.network.remote_api import RemoteApi, a_new_user
+from tests.support.paths import ROOT
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+
+ANSWERED_WITHIN_S = 60
+FUNCTIONS = {path.name for path in (ROOT / "functions").iterdir() if path.is_dir()}
+ENDPOINTS = [one.endpoint for one in all_functions() if isinstance(one.endpoint, Endpoint)]
+AN_ID = str(uuid4())
+
+
+def test_every_function_is_deployed_and_ready(deployed: Deployed) -> None:
+    services = deployed.services()
+
+    assert set(services) == FUNCTIONS
+    assert [name for name, is_ready in services.items() if not is_ready] == []
+
+
+def test_the_session_of_the_readme_works_as_pasted(deployed: Deployed) -> None:
+    printed = ran_as_pasted(deployed.url, "A session")
+
+    live = re.findall(r"^ +(\d+)  \S+  ([a-z._]+)", printed, re.MULTILINE)
+    types = ["user.registered", "task.created", "task.updated", "task.completed"]
+    assert live == [(str(seq), event_type) for seq, event_type in enumerate(types, start=1)]
+
+
+def _paths_and_methods() -> list[tuple[str, str, str]]:
+    return sorted(
+        {
+            (path, route.method, endpoint.name)
+            for endpoint in ENDPOINTS
+            for route in endpoint.routes
+            for path in route.paths()
+            if not endpoint.is_socket
+        }
+    )
+
+
+def test_every_declared_path_and_method_reaches_a_function(deployed: Deployed) -> None:
+    user = a_new_user(deployed)
+
+    for template, method, name in _paths_and_methods():
+        path = template.replace("{user_id}", user.user_id)
+        path = re.sub(r"\{\w+\}", AN_ID, path)
+        answer = requests.request(
+            method,
+            f"{deployed.url}{path}",
+            headers=user.headers,
+            timeout=ANSWERED_WITHIN_S,
+        )
+        # Whatever a function says, it says under a correlation id; the gateway has none.
+        assert answer.status_code != 405, (method, path)
+        assert answer.status_code < 500, (method, path, answer.text)
+        assert answer.headers.get("X-Correlation-ID"), (method, path, name, answer.text)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("DELETE", "/api/tasks", {"GET", "HEAD", "OPTIONS", "POST"}),
+        ("POST", f"/api/alice/tasks/{AN_ID}", {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "PUT"}),
+        ("BREW", "/api/auth/login", {"OPTIONS", "POST"}),
+    ],
+)
+def test_a_method_that_no_function_takes_is_a_problem_that_names_those_that_are_taken(
+    deployed: Deployed, method: str, path: str, allowed: set[str]
+) -> None:
+    answer = requests.request(method, f"{deployed.url}{path}", timeout=ANSWERED_WITHIN_S)
+
+    assert answer.status_code == 405
+    assert set(answer.headers["Allow"].split(", ")) == allowed
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json()["type"] == "urn:taskflow:problem:method-not-allowed"
+
+
+@pytest.mark.parametrize("path", ["/", "/api", "/api/tasks/", "/metrics", "/nothing"])
+def test_a_path_of_no_function_is_a_problem(deployed: Deployed, path: str) -> None:
+    answer = requests.get(f"{deployed.url}{path}", timeout=ANSWERED_WITHIN_S)
+
+    assert answer.status_code == 404
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json()["type"] == "urn:taskflow:problem:no-such-path"
+
+
+def test_head_is_answered_as_get_is_without_the_body(deployed: Deployed) -> None:
+    user = a_new_user(deployed)
+    url = f"{deployed.url}/api/{user.user_id}/settings"
+
+    got = requests.get(url, headers=user.headers, timeout=ANSWERED_WITHIN_S)
+    head = requests.head(url, headers=user.headers, timeout=ANSWERED_WITHIN_S)
+
+    assert (got.status_code, head.status_code, head.content) == (200, 200, b"")
+    assert head.headers["Content-Type"] == got.headers["Content-Type"]
+
+
+def test_the_health_tells_of_the_database(deployed: Deployed) -> None:
+    answer = requests.get(f"{deployed.url}/health", timeout=ANSWERED_WITHIN_S)
+
+    assert answer.status_code == 200, answer.text
+
+
+def test_a_function_at_zero_answers_the_first_request(deployed: Deployed) -> None:
+    user = a_new_user(deployed)
+    with RemoteApi(deployed, user) as remote:
+        remote.create("Before")
+        deployed.wait_until_at_zero("create-task")
+        created = remote.create("After")
+
+    assert created["title"] == "After"
+
+
+def test_no_client_can_say_from_where_it_asks(deployed: Deployed) -> None:
+    forged = {
+        "X-Forwarded-For": "203.0.113.7",
+        "X-Envoy-External-Address": "203.0.113.8",
+        "X-Real-IP": "203.0.113.9",
+        "Forwarded": "for=203.0.113.10",
+    }
+    email = f"{uuid4()}@example.com"
+    registered = requests.post(
+        f"{deployed.url}/api/auth/register",
+        json={"email": email, "password": "a long password"},
+        headers=forged,
+        timeout=ANSWERED_WITHIN_S,
+    )
+    assert registered.status_code == 201, registered.text
+    deployed.taskflow("admin", "grant", email)
+    signed_in = requests.post(
+        f"{deployed.url}/api/auth/login",
+        json={"email": email, "password": "a long password"},
+        headers=forged,
+        timeout=ANSWERED_WITHIN_S,
+    ).json()
+
+    entries = requests.get(
+        f"{deployed.url}/api/admin/audit",
+        params={"user_id": signed_in["user"]["id"]},
+        headers={"Authorization": f"Bearer {signed_in['access_token']}", **forged},
+        timeout=ANSWERED_WITHIN_S,
+    )
+
+    assert entries.status_code == 200, entries.text
+    assert "203.0.113." not in json.dumps(entries.json())

@@ -1,0 +1,33 @@
+"""The commands of the README, run as pasted."""
+
+import re
+import subprocess
+
+from tests.support.paths import ROOT
+
+IN_THE_README = "http://127.0.0.1:8080"
+SESSION_ENDS_WITHIN_S = 60
+UNTIL_IT_CAME = (
+    'until curl -s $API/notifications -H "Authorization: Bearer $TOKEN" | grep -q Soon; '
+    "do sleep 0.2; done"
+)
+"""In place of the wait that is enough on any machine but a very busy one."""
+
+
+def ran_as_pasted(url: str, *titles: str) -> str:
+    """Run the commands of these sections of the README at a URL, and return what they print."""
+    readme = (ROOT / "README.md").read_text()
+    found = [re.search(rf"## {title}.*?```sh\n(.*?)```", readme, re.DOTALL) for title in titles]
+    script = "".join(section[1] for section in found if section is not None)
+    ran = subprocess.run(
+        ["bash"],
+        input=script.replace(IN_THE_README, url).replace("sleep 3\n", f"{UNTIL_IT_CAME}\n"),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SESSION_ENDS_WITHIN_S,
+    )
+    assert None not in found
+    assert (ran.returncode, ran.stderr) == (0, "")
+    return ran.stdout

@@ -19,6 +19,7 @@ from cloudevents.kafka import (
 from confluent_kafka import Message, Producer
 
 from taskflow import clock
+from taskflow.standalone.kafka_events import ATTRIBUTE_MAX_BYTES
 from tests.support.data.accounts import SignedIn, an_administrator
 from tests.support.database.connection import database_of
 from tests.support.delivery.subscribers import assert_taken, tick
@@ -371,8 +372,11 @@ def large_records_allowed(broker: Broker, system: System) -> None:
 
 Headers = Sequence[tuple[str, bytes]]
 MANY_BYTES = b"x" * 3 * 1024 * 1024
-# Three bytes each, of which each takes three in an HTTP header.
+# Beyond Latin-1: in a header as many question marks.
 LONG = "\u6f22" * 1000
+AS_LARGE_AS_HTTP_TAKES = {
+    f"ce_x{number:02}": b"x" * (ATTRIBUTE_MAX_BYTES - len("x00")) for number in range(70)
+}
 
 
 def headers_of(body: Mapping[str, object], **changed: bytes) -> Headers:
@@ -420,10 +424,24 @@ def malformed_records_for(user: SignedIn) -> Mapping[str, tuple[Headers, bytes |
         "another type in the headers": written(event(user), ce_type=b"task.deleted"),
         "a version from the future": written(event(user, schema_version=2)),
         "large": written(event(user), MANY_BYTES),
-        "headers that are not UTF-8": written(event(user), ce_subject=b"\xff\xfe"),
+        "an id that is not UTF-8": written(event(user), ce_id=b"\xff\xfe"),
+        "an empty id": written(event(user), ce_id=b""),
+        "an invalid time": written(event(user), ce_time=b"yesterday"),
+        "an invalid source": written(event(user), ce_source=b"not a URI"),
+        "headers as large as HTTP takes": written(
+            event(user), ce_id=b"x", **AS_LARGE_AS_HTTP_TAKES
+        ),
+        "structured mode, and no JSON": (
+            [("content-type", b"application/cloudevents+json")],
+            b"not json",
+        ),
+        "structured mode, and no event": (
+            [("content-type", b"application/cloudevents+json")],
+            json.dumps({"specversion": "1.0", "id": "1", "type": "t", "source": "/s"}).encode(),
+        ),
         "a header too long for HTTP": written(event(user), ce_subject=b"x" * 20_000),
-        "a header too long once it is escaped": written(event(user), ce_subject=LONG.encode()),
-        "a refusal too long once it is escaped": written(event(user), ce_specversion=LONG.encode()),
+        "a long version": written(event(user), ce_specversion=LONG.encode()),
+        "a long type": written(event(user), ce_type=LONG.encode()),
         "a name too long for HTTP": written(event(user), **{"ce_" + "x" * 20_000: b"x"}),
         "a sequence that is no number": written(event(user), ce_sequence=b"9" * 5_000),
         "nested too deeply": written(event(user), b"[" * 100_000 + b',"data":{}}'),

@@ -9,15 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskflow.domain.cloudevents import attributes_of
 from taskflow.domain.events import Event, EventType
 from taskflow.kafka.records import (
-    HEADER_MAX_BYTES,
-    HEADERS_MAX,
-    UNREADABLE_TYPE,
     Headers,
-    Record,
-    attributes_in,
     header,
     headers_of,
     message_in,
@@ -38,11 +32,6 @@ AN_EVENT = Event(
     origin="a secret origin",
     data_json='{"title":"1.10"}',
 )
-PLACE = {"knativekafkapartition": "3", "knativekafkaoffset": "99"}
-
-
-def a_record(headers: Headers, value: bytes = b"") -> Record:
-    return Record("a-topic", 3, 99, 1_772_355_600_000, b"key", headers, value)
 
 
 def _message_of(event: Event) -> str | None:
@@ -75,36 +64,6 @@ def test_an_attribute_without_a_value_is_left_out() -> None:
 
 def test_the_actor_and_the_origin_are_not_published() -> None:
     assert "secret" not in str(headers_of(AN_EVENT)) + AN_EVENT.record_json()
-
-
-def test_the_attributes_are_read_back_with_the_place_of_the_record() -> None:
-    assert attributes_in(a_record(headers_of(AN_EVENT))) == {**attributes_of(AN_EVENT), **PLACE}
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        pytest.param([], id="none"),
-        pytest.param([("ce_specversion", b"1.0"), ("ce_id", b"1")], id="too few"),
-        pytest.param([*headers_of(AN_EVENT), ("ce_more", b"\xff")], id="not UTF-8"),
-        pytest.param([*headers_of(AN_EVENT), ("ce_id", b"")], id="an empty id"),
-        pytest.param([*headers_of(AN_EVENT), ("ce_no-name", b"1")], id="a wrong name"),
-        pytest.param([*headers_of(AN_EVENT), ("ce_more", b"x" * HEADER_MAX_BYTES)], id="too long"),
-        pytest.param(
-            [*headers_of(AN_EVENT), ("ce_" + "x" * HEADER_MAX_BYTES, b"1")], id="a name too long"
-        ),
-        pytest.param([("h", b"1")] * (HEADERS_MAX + 1), id="too many"),
-    ],
-)
-def test_a_record_that_is_no_cloudevent_is_identified_by_its_place(headers: Headers) -> None:
-    assert attributes_in(a_record(headers)) == {
-        "specversion": "1.0",
-        "id": "a-topic/partition:3/offset:99@1772355600000",
-        "type": UNREADABLE_TYPE,
-        "source": "/taskflow/kafka#a-topic",
-        "subject": "partition:3#99",
-        **PLACE,
-    }
 
 
 @given(

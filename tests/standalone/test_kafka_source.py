@@ -1,5 +1,6 @@
 """Kafka as the source of deliveries: order per key, committed late, nothing lost (E5)."""
 
+import json
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ import pytest
 from confluent_kafka import Producer
 
 from taskflow import clock
+from taskflow.domain.cloudevents import attributes_of
 from taskflow.domain.events import EventType
 from taskflow.eventing import CronRun
 from taskflow.eventing.consumer import Consumer
@@ -21,7 +23,7 @@ from taskflow.standalone.kafka_source import KafkaSource
 from taskflow.storage import consumer_store, transaction
 from taskflow.storage.consumer_store import Start, Starts
 from tests.support.data.accounts import A_CAUSE, SignedIn, a_user
-from tests.support.data.builders import a_stored_task
+from tests.support.data.builders import a_stored_task, log_of
 from tests.support.delivery.deliverers import SINK, RunningDeliverers, attempts, delivering
 from tests.support.delivery.scripted_subscriber import NO_CONTENT, Delivered, ScriptedSubscriber
 from tests.support.kafka.broker import Broker, ExternalBroker, quiet_settings
@@ -287,6 +289,33 @@ def test_a_record_that_is_no_event_goes_to_the_dead_letters_and_holds_up_no_even
         eventually(lambda: _dead(subscriber), within_s=SOON_S)
 
     assert [one.body for one in subscriber.received(SINK)] == [b"no JSON"]
+
+
+def test_a_record_in_structured_mode_is_delivered_in_binary_mode(
+    served: Path, subscriber: ScriptedSubscriber, kafka: KafkaSettings
+) -> None:
+    """KafkaSource: a record of content type application/cloudevents+json is unwrapped."""
+    consumer, user = a_consumer(), a_user()
+    [event] = log_of(user.user_id)
+    told = {**attributes_of(event), "data": json.loads(event.record_json())}
+    producer = Producer(quiet_settings(kafka.bootstrap_servers))
+    producer.produce(
+        kafka.tasks,
+        key=user.user_id.encode(),
+        value=json.dumps(told),
+        headers={"content-type": b"application/cloudevents+json; charset=UTF-8"},
+    )
+    producer.flush(SOON_S)
+
+    with delivering_from_kafka(served, consumer):
+        wait_for(subscriber, consumer, user, [1])
+
+    [delivered] = subscriber.received(consumer.name)
+    attributes = {**delivered.attributes}
+    assert attributes.pop("knativekafkaoffset") == "0"
+    assert attributes.pop("knativekafkapartition") in set("012345")
+    assert attributes == attributes_of(event)
+    assert json.loads(delivered.body) == json.loads(event.record_json())
 
 
 def _dead(subscriber: ScriptedSubscriber) -> None:

@@ -6,6 +6,9 @@ from taskflow.domain.times import rfc3339
 SPEC_VERSION = "1.0"
 SOURCE = "/taskflow"
 CONTENT_TYPE = "application/json"
+CONTENT_TYPE_ATTRIBUTE = "datacontenttype"
+"""In binary mode the header `content-type`, without a prefix."""
+
 SEQUENCE_DIGITS = 19
 """As many as the largest bigint has, so that `sequence` sorts as text."""
 
@@ -20,6 +23,7 @@ def attributes_of(event: Event) -> dict[str, str]:
         "id": str(event.event_id),
         "type": event.event_type,
         "source": SOURCE,
+        CONTENT_TYPE_ATTRIBUTE: CONTENT_TYPE,
         "subject": event.aggregate_id,
         "time": rfc3339(event.timestamp),
         "partitionkey": event.user_id,

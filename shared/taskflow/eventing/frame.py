@@ -150,11 +150,14 @@ def name_of(handler: Callable[..., object]) -> str:
 
 def _headers_in(environ: "WSGIEnvironment") -> dict[str, str]:
     # Werkzeug's headers take longer to be read than the event in the body.
-    return {
+    headers = {
         name.removeprefix(_HEADER).replace("_", "-"): value
         for name, value in environ.items()
         if name.startswith(_HEADER)
     }
+    if content_type := environ.get("CONTENT_TYPE"):
+        headers["Content-Type"] = content_type
+    return headers
 
 
 def _response(reply: Reply) -> Response:

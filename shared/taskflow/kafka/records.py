@@ -4,21 +4,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from taskflow.domain.cloudevents import CONTENT_TYPE, RECIPIENT, SPEC_VERSION, attributes_of
+from taskflow.domain.cloudevents import CONTENT_TYPE_ATTRIBUTE, RECIPIENT, attributes_of
 from taskflow.domain.events import Event, message_json
 
-UNREADABLE_TYPE = "dev.knative.kafka.event"
-"""The type of a record that is no CloudEvent, as KafkaSource delivers it."""
-
-HEADERS_MAX = 40
-HEADER_MAX_BYTES = 2048
-"""Of a header, name and value, that becomes an HTTP header; servers take some 8 KiB each, in which
-a byte of the value may take three."""
+WRAPPED_TYPE = "dev.knative.kafka.event"
+"""The type as which a KafkaSource delivers a record that is no CloudEvent."""
 
 SEQUENCE_MAX_DIGITS = 19
 
 _PREFIX = "ce_"
-_REQUIRED = ("specversion", "id", "type", "source")
 _DATA = b',"data":{'
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -43,8 +37,8 @@ def headers_of(event: Event, *, recipient: str | None = None) -> list[tuple[str,
     if recipient is not None:
         attributes[RECIPIENT] = recipient
     return [
-        ("content-type", CONTENT_TYPE.encode()),
-        *((_PREFIX + name, value.encode()) for name, value in attributes.items()),
+        ("content-type" if name == CONTENT_TYPE_ATTRIBUTE else _PREFIX + name, value.encode())
+        for name, value in attributes.items()
     ]
 
 
@@ -72,30 +66,6 @@ def sequence_in(headers: Headers) -> int | None:
     return int(text)
 
 
-def attributes_in(record: Record) -> dict[str, str]:
-    """Return the CloudEvents attributes with which KafkaSource would deliver a record.
-
-    One whose headers make no CloudEvent is given some that name its place, as type
-    UNREADABLE_TYPE.
-    """
-    place = {
-        "knativekafkapartition": str(record.partition),
-        "knativekafkaoffset": str(record.offset),
-    }
-    attributes = _attributes(record.headers)
-    if attributes is None:
-        # The time tells apart what came to this place before the broker lost all its data.
-        where = f"{record.topic}/partition:{record.partition}/offset:{record.offset}"
-        attributes = {
-            "specversion": SPEC_VERSION,
-            "id": f"{where}@{record.timestamp_ms}",
-            "type": UNREADABLE_TYPE,
-            "source": f"/taskflow/kafka#{record.topic}",
-            "subject": f"partition:{record.partition}#{record.offset}",
-        }
-    return {**attributes, **place}
-
-
 def message_in(value: bytes, *, user_id: str, seq: int) -> str | None:
     """Return the socket message of the user's event from its record's value; None for any other.
 
@@ -110,24 +80,3 @@ def message_in(value: bytes, *, user_id: str, seq: int) -> str | None:
         return message_json(envelope, value[at + len(_DATA) - 1 : -1].decode())
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
-
-
-def _attributes(headers: Headers) -> dict[str, str] | None:
-    found: dict[str, str] = {}
-    if len(headers) > HEADERS_MAX:
-        return None
-    for name, value in headers:
-        if not name.startswith(_PREFIX) or value is None:
-            continue
-        attribute = name.removeprefix(_PREFIX)
-        if len(attribute) + len(value) > HEADER_MAX_BYTES:
-            return None
-        try:
-            text = value.decode()
-        except UnicodeDecodeError:
-            return None
-        # CloudEvents 1.0: names are of lower-case letters and digits.
-        if not (attribute.isascii() and attribute.isalnum()):
-            return None
-        found[attribute.lower()] = text
-    return found if all(found.get(name) for name in _REQUIRED) else None

@@ -15,9 +15,10 @@ from taskflow import clock
 from taskflow.domain.events import EventType
 from taskflow.eventing.consumer import Consumer
 from taskflow.kafka.reader import GroupReader, Place
-from taskflow.kafka.records import Record, attributes_in
+from taskflow.kafka.records import Record
 from taskflow.kafka.topics import name_of
 from taskflow.standalone.deliverer import Delivery
+from taskflow.standalone.kafka_events import cloudevent_of
 from taskflow.storage.consumer_store import Start
 
 COMMIT_S = 1.0
@@ -233,13 +234,13 @@ class KafkaSource:
         self._paused.difference_update(places)
 
     def _delivery(self, lane: str, record: Record) -> Delivery:
-        attributes = attributes_in(record)
-        event_type = attributes["type"]
+        event = cloudevent_of(record, consumer=self._name)
+        event_type = event.attributes["type"]
         return Delivery(
             lane=lane,
             place=record.offset,
-            attributes=attributes,
-            body=record.value,
+            attributes=event.attributes,
+            body=event.data,
             # One that we do not know is delivered: the consumer says what is wrong with it.
             wanted=event_type in self._types or event_type not in _KNOWN_TYPES,
         )

@@ -160,7 +160,7 @@ def _request(subscriber: str, headers: dict[str, str], body: bytes) -> bytes:
         f"content-length: {len(body)}",
         *(f"{name}: {value}" for name, value in headers.items()),
     ]
-    return "\r\n".join([*lines, "\r\n"]).encode("ascii") + body
+    return "\r\n".join([*lines, "\r\n"]).encode("latin-1") + body
 
 
 def _size_of_chunk(line: bytes) -> int:

@@ -10,24 +10,38 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from urllib.parse import quote, unquote
 
-from taskflow.domain.cloudevents import CONTENT_TYPE
+from taskflow.domain.cloudevents import CONTENT_TYPE_ATTRIBUTE
 from taskflow.eventing.bindings import Delivered, Failure, Outcome, Reply
 
 NAMESPACE = "taskflow"
 """Of the functions on a cluster."""
 
 _PREFIX = "ce-"
-_UNENCODED = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
+_CONTENT_TYPE = "content-type"
+_OF_THE_SOURCE = {"prefer": "reply", "kn-namespace": NAMESPACE, "user-agent": "taskflow"}
+_NOT_IN_A_HEADER = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
 # What a delivery carries
 
 
 def headers_of(attributes: Mapping[str, str]) -> dict[str, str]:
-    """Write attributes as HTTP headers (CloudEvents HTTP binding, 3.1.3.2: percent-encoded)."""
-    written = {_PREFIX + name: quote(value, safe=_UNENCODED) for name, value in attributes.items()}
-    return {"content-type": CONTENT_TYPE, **written}
+    """Write attributes as HTTP headers in Latin-1, as a source does: not percent-encoded.
+
+    (CloudEvents' HTTP binding, 3.1.3.2, has it otherwise; the SDKs that Knative's sources are built
+    on, for Java and Go, neither encode nor decode.) What is no character of Latin-1 becomes a
+    question mark for each 16 bits of it in UTF-16; so does what no header holds, such as a line
+    break.
+    """
+    written = {
+        _CONTENT_TYPE if name == CONTENT_TYPE_ATTRIBUTE else _PREFIX + name: _in_latin_1(value)
+        for name, value in attributes.items()
+    }
+    return {**_OF_THE_SOURCE, **written}
+
+
+def _in_latin_1(value: str) -> str:
+    return _NOT_IN_A_HEADER.sub(lambda found: "??" if found[0] > "\uffff" else "?", value)
 
 
 def read(headers: Mapping[str, str], body: bytes) -> Delivered:
@@ -36,19 +50,18 @@ def read(headers: Mapping[str, str], body: bytes) -> Delivered:
 
 
 def attributes_in(headers: Mapping[str, str]) -> dict[str, str]:
-    """Read the attributes from HTTP headers; their names come out in lower case."""
-    return {
-        name.lower().removeprefix(_PREFIX): unquote(_unquoted(value))
-        for name, value in headers.items()
-        if name.lower().startswith(_PREFIX)
-    }
+    """Read the attributes from HTTP headers, as they are; their names come out in lower case.
 
-
-def _unquoted(value: str) -> str:
-    # As versions before 1.0.2 wrote what holds a space; now no value begins with a quote.
-    if len(value) > 1 and value.startswith('"') and value.endswith('"'):
-        return re.sub(r"\\(.)", r"\1", value[1:-1])
-    return value
+    Nothing is decoded: a `%41` may be just that, and what tells events apart has no percent sign.
+    """
+    found: dict[str, str] = {}
+    for name, value in headers.items():
+        header = name.lower()
+        if header.startswith(_PREFIX):
+            found[header.removeprefix(_PREFIX)] = value
+        elif header == _CONTENT_TYPE:
+            found[CONTENT_TYPE_ATTRIBUTE] = value
+    return found
 
 
 # What is answered, and how a source takes it

@@ -416,6 +416,20 @@ def test_records_of_two_topics_at_one_offset_are_two_dead_letters(admin: Api) ->
 
 
 @pytest.mark.usefixtures("user")
+def test_records_at_one_place_of_different_times_are_two_dead_letters(admin: Api) -> None:
+    """As after a broker has lost its data, and begins with offset 0 again."""
+    source = "/apis/v1/namespaces/taskflow/kafkasources/audit#lost"
+    place = {"id": "partition:0/offset:0", "source": source, **errors_of(CONSUMER)}
+
+    for day in ("2026-03-01", "2026-03-02", "2026-03-01"):
+        record = {**place, "type": "dev.knative.kafka.event", "time": f"{day}T09:00:00Z"}
+        assert_taken(post(SINK.name, record, b"no event"))
+
+    newest, older = listed(admin, "?limit=2")
+    assert (newest["deaths"], older["deaths"]) == (2, 1)
+
+
+@pytest.mark.usefixtures("user")
 def test_long_ids_that_begin_alike_are_two_dead_letters(admin: Api) -> None:
     for end in ("a", "b"):
         assert_taken(post(SINK.name, {"id": "x" * 1000 + end, "source": "/long"}, b""))

@@ -20,6 +20,7 @@ from taskflow.eventing import envelope, subscriptions
 from taskflow.eventing.bindings.selection import binding
 from taskflow.eventing.envelope import DeliveredEvent, MalformedEvent
 from taskflow.eventing.frame import Subscriber
+from taskflow.kafka.records import WRAPPED_TYPE
 from taskflow.serving.scale import Scale
 from taskflow.storage import Transaction, events, run
 from taskflow.storage.dead_letter_store import DeadLetter
@@ -75,12 +76,16 @@ def _letter(attributes: dict[str, str], body: bytes) -> DeadLetter:
     }
     # Two events without an id are two dead letters; one that comes twice is one.
     event_id = clean.get("id") or f"unknown-{hashlib.sha256(body).hexdigest()}"
+    # An id is of its source alone: two topics both have a record partition:0/offset:0.
+    event_id = f"{clean.get('source', '')}#{event_id}"
+    if clean.get("type") == WRAPPED_TYPE and "time" in clean:
+        # It names a place, which has another record once the broker has lost its data.
+        event_id += f"@{clean['time']}"
     failure = binding().failure_in(clean)
     return DeadLetter(
         id=new_id(now),
         consumer=_function_at(failure.destination),
-        # An id is of its source alone: two topics both have a record partition:0/offset:0.
-        event_id=_short(f"{clean.get('source', '')}#{event_id}"),
+        event_id=_short(event_id),
         event_type=clean.get("type", "unknown")[:NAME_MAX_CHARS],
         user_id=None,
         seq=None,

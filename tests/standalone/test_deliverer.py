@@ -230,6 +230,8 @@ def test_an_event_asked_for_again_is_brought_again_once(
         eventually(lambda: _assert_redeliveries(consumer, []), within_s=SOON_S)
 
     assert subscriber.seqs(consumer, user.user_id) == [1, 2, 3, 2]
+    _, first, _, again = subscriber.received(consumer, user.user_id)
+    assert (again.attributes, again.body) == (first.attributes, first.body)
     assert progress_of(consumer, user.user_id) == 3
 
 

@@ -102,6 +102,7 @@ def _reached(minute: datetime) -> None:
 def test_a_tick_is_a_cloud_event_without_a_body(
     served: Path, subscriber: ScriptedSubscriber
 ) -> None:
+    """PingSource: the source is /apis/v1/namespaces/<namespace>/pingsources/<name>."""
     with ticking(served):
         eventually(lambda: _has_all(subscriber), within_s=SOON_S)
 
@@ -110,6 +111,8 @@ def test_a_tick_is_a_cloud_event_without_a_body(
         assert tick.body == b""
         assert tick.attributes["specversion"] == "1.0"
         assert tick.attributes["type"] == "dev.knative.sources.ping"
+        source = f"/apis/v1/namespaces/taskflow/pingsources/{cron.name}"
+        assert tick.attributes["source"] == source
         assert uuid.UUID(tick.attributes["id"])
 
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from taskflow import clock
 from taskflow.domain.times import EPOCH, rfc3339
 from taskflow.eventing.bindings import Outcome
-from taskflow.eventing.bindings.knative import RETRIES, Answer, backoff
+from taskflow.eventing.bindings.knative import NAMESPACE, RETRIES, Answer, backoff
 from taskflow.eventing.cron import TICK_TYPE, CronFunction
 from taskflow.standalone.deliverer import Send
 
@@ -52,7 +52,7 @@ class Timer:
             "specversion": "1.0",
             "id": str(uuid.uuid4()),
             "type": TICK_TYPE,
-            "source": "/taskflow/timer",
+            "source": f"/apis/v1/namespaces/{NAMESPACE}/pingsources/{function.name}",
             "time": rfc3339(clock.now()),
         }
         answer = Answer(None, "")

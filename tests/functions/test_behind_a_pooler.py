@@ -180,3 +180,27 @@ def test_a_restart_of_the_pooler_costs_some_seconds_and_nothing_else(
     assert health.status_code == 503
     assert len(items(api, "/api/tasks")) == 2
     assert types_of(log_of(user.user_id)) == ["user.registered", "task.created", "task.created"]
+
+
+def test_a_pooler_that_stands_still_is_503_in_time_and_used_again_when_it_goes_on(
+    pooler: PgBouncer, direct_url: str, user: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("taskflow.storage.transactions.ANSWER_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("taskflow.storage.driver.CONNECT_TIMEOUT_S", 1.0)
+    api = Api(user)
+
+    with database_at(pooler.url(direct_url)):
+        before = api.get("/api/tasks")
+        pooler.pause()
+        try:
+            began_s = time.monotonic()
+            # The first on a connection that is there, the second on one that is to be made.
+            meanwhile = [api.get("/api/tasks") for _ in range(2)]
+            took_s = time.monotonic() - began_s
+        finally:
+            pooler.resume()
+        after = api.get("/api/tasks")
+
+    assert (before.status_code, after.status_code) == (200, 200)
+    assert [(one.status_code, one.headers["Retry-After"]) for one in meanwhile] == [(503, "1")] * 2
+    assert took_s < SOON_S

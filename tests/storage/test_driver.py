@@ -90,7 +90,9 @@ def connection(server: EmbeddedPostgres, engine: Engine) -> Iterator[driver.Conn
 
 def _connect(server: EmbeddedPostgres, timeout_s: float | None = None) -> driver.Connection:
     path = sqlalchemy.make_url(server.url).query["unix_sock"]
-    return driver.Connection("postgres", database="taskflow", unix_sock=path, timeout=timeout_s)
+    return driver.Connection(
+        "postgres", database="taskflow", unix_sock=path, answer_timeout_s=timeout_s
+    )
 
 
 def _connect_counting(

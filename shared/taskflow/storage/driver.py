@@ -72,11 +72,13 @@ def engine(
     url: str,
     *,
     local_settings: Mapping[str, str] | None = None,
+    answer_timeout_s: float | None = None,
     **options: Any,  # noqa: ANN401 SQLAlchemy's own, which it checks
 ) -> Engine:
     """Make an engine on these connections; `local_settings` are PostgreSQL's for each transaction.
 
-    They are not asked for as a connection starts: a pooler refuses to, or ignores it.
+    They are not asked for as a connection starts: a pooler refuses to, or ignores it. A connection
+    is closed when nothing of an answer has come for `answer_timeout_s`; None is to wait for ever.
 
     Of libpq's parameters in the URL, `sslmode` is understood; `prefer` and `allow` as `disable`.
     Others, such as the `channel_binding` of some providers, are passed over. Raises ValueError for
@@ -94,6 +96,7 @@ def engine(
         target.set(query={name: target.query[name] for name in PASSED_ON if name in target.query}),
         connect_args={
             "local_settings": dict(local_settings or {}),
+            "answer_timeout_s": answer_timeout_s,
             # PostgreSQL has no TLS on Unix sockets: asking for it would be a trip for nothing.
             "ssl_context": False if "unix_sock" in target.query else _ssl_context(str(ssl_mode)),
         },
@@ -126,8 +129,6 @@ def _connect(_dialect: object, _record: object, args: list[Any], options: dict[s
     except OSError as error:
         # pg8000 lets a server that goes away in the middle of the handshake through as it is.
         raise pg8000.InterfaceError("network error") from error
-    # From here on it is PostgreSQL that limits the time of a statement.
-    made.set_timeout(None)
     made.register_in_adapter(TIMESTAMPTZ, _timestamptz)
     return made
 
@@ -153,15 +154,20 @@ class Connection(pg8000.Connection):
         self,
         *args: Any,  # noqa: ANN401 - pg8000's own
         local_settings: Mapping[str, str] | None = None,
+        answer_timeout_s: float | None = None,
         **options: Any,  # noqa: ANN401 - pg8000's own
     ) -> None:
-        """Connect; `local_settings` are set as each transaction begins."""
+        """Connect; `local_settings` are set as each transaction begins.
+
+        From then on `answer_timeout_s` is how long to wait for a part of an answer.
+        """
         settings = [
             f"set local {name} = '{value}'" for name, value in (local_settings or {}).items()
         ]
         self._begin = ";".join((_BEGIN, *settings))
         self._begin_first = b"".join(map(_unanswered, (_BEGIN, *settings)))
         super().__init__(*args, **options)
+        self.set_timeout(answer_timeout_s)
 
     @property
     def started_with(self) -> int:

@@ -23,6 +23,10 @@ LOCK_TIMEOUT_MS = 10_000
 """How long a statement waits for another transaction's lock, an idempotency key's included (A5)."""
 
 STATEMENT_TIMEOUT_MS = 30_000
+ANSWER_TIMEOUT_S = 35.0
+"""How long to wait for PostgreSQL, or a pooler, to say anything: longer than it may take over a
+statement. One that stands still, or was cut off, says nothing by itself."""
+
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 30_000
 """A process that stops in the middle of a transaction holds its locks no longer than this."""
 
@@ -101,6 +105,7 @@ def engine() -> Engine:
         LOCK_TIMEOUT_MS,
         STATEMENT_TIMEOUT_MS,
         IDLE_IN_TRANSACTION_TIMEOUT_MS,
+        answer_timeout_s=ANSWER_TIMEOUT_S,
         pool_size=config.settings().database_pool_size,
         max_overflow=0,
         pool_timeout=_POOL_TIMEOUT_S,
@@ -272,9 +277,14 @@ def _sqlstate(failed: DBAPIError) -> str | None:
 
 def _passes(failed: DBAPIError) -> bool:
     code = _sqlstate(failed)
-    if code in {_READ_ONLY, _QUERY_CANCELED}:
+    if code in {_READ_ONLY, _QUERY_CANCELED} or _is_unanswered(failed):
         return False
     return code in {_SERIALIZATION_FAILURE, _DEADLOCK_DETECTED} or _is_outage(failed)
+
+
+def _is_unanswered(failed: DBAPIError) -> bool:
+    """Say whether no answer came in time; to wait for another would take as long again."""
+    return failed.orig is not None and isinstance(failed.orig.__cause__, TimeoutError)
 
 
 def _is_outage(failed: DBAPIError) -> bool:

@@ -138,6 +138,18 @@ class PgBouncer:
             self._process.wait(STOPPED_WITHIN_S)
             self._process = None
 
+    def pause(self) -> None:
+        """Have it stand still, with all connections open."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def command(self, command: str) -> list[dict[str, object]]:
         """Run a command of its console, such as `RECONNECT`; return the rows by their columns."""
         console = pg8000.Connection(

@@ -10,7 +10,7 @@ from taskflow.domain.events import Cause, Event, MessageRepresentation
 from taskflow.domain.resume import Start, resume
 from taskflow.push import feed
 from taskflow.serving import Caller, Ok, Query, http_function, set_aside
-from taskflow.storage import events, transaction
+from taskflow.storage import Transaction, events, run
 
 LIMIT_MAX = 200
 WAIT_MAX_S = 55
@@ -55,10 +55,12 @@ def list_events(caller: Caller, query: EventQuery, cause: Cause) -> Ok[EventList
 def _read(
     user_id: str, since: int | None, limit: int, cause: Cause
 ) -> tuple[Start, int, list[Event]]:
-    with transaction(cause) as tx:
+    def read(tx: Transaction) -> tuple[Start, int, list[Event]]:
         newest = events.newest_seq(tx, user_id)
         start = resume(since, newest=newest)
-        found = events.after(tx, user_id, start.seq, limit=limit)
+        return start, newest, events.after(tx, user_id, start.seq, limit=limit)
+
+    start, newest, found = run(read, cause)
     if found:
         # Where the client goes on: there may be more, or it was committed after the look-up.
         newest = found[-1].seq

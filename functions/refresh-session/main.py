@@ -3,11 +3,11 @@
 from flask import Request
 
 from taskflow import clock
-from taskflow.domain.accounts import RefreshRequest
+from taskflow.domain.accounts import Account, RefreshRequest
 from taskflow.domain.errors import AccountNotFound, InvalidRefreshToken
 from taskflow.domain.events import Cause
 from taskflow.serving import SignedIn, browser, http_function, tokens
-from taskflow.storage import account_store, session_store, transaction
+from taskflow.storage import Transaction, account_store, run, session_store
 
 
 @http_function("POST /api/auth/refresh", public=True, raises=[InvalidRefreshToken, AccountNotFound])
@@ -17,10 +17,13 @@ def refresh_session(request: Request, body: RefreshRequest, cause: Cause) -> Sig
         raise InvalidRefreshToken
     now = clock.now()
     successor = tokens.new_secret()
-    # The revocation of a session whose token was used again must commit, and so must not raise.
-    with transaction(cause) as tx:
+
+    def rotate(tx: Transaction) -> tuple[session_store.Session | None, Account | None]:
+        # The revocation of a session whose token was used again must commit, and so must not raise.
         session = session_store.rotate(tx, refresh_token, successor, now=now)
-        account = None if session is None else account_store.get(tx, session.user_id)
+        return session, None if session is None else account_store.get(tx, session.user_id)
+
+    session, account = run(rotate, cause)
     if session is None or account is None:
         raise InvalidRefreshToken
     return SignedIn(account, successor, session_id=session.id, now=now)

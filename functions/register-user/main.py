@@ -6,7 +6,14 @@ from taskflow.domain.accounts import Registration
 from taskflow.domain.errors import EmailIsTaken
 from taskflow.domain.events import Cause
 from taskflow.serving import Network, SignedUp, http_function, passwords, tokens
-from taskflow.storage import account_store, attempt_store, events, session_store, transaction
+from taskflow.storage import (
+    Transaction,
+    account_store,
+    attempt_store,
+    events,
+    run,
+    session_store,
+)
 
 
 @http_function("POST /api/auth/register", public=True, raises=[EmailIsTaken])
@@ -16,10 +23,13 @@ def register_user(registration: Registration, network: Network, cause: Cause) ->
     now = clock.now()
     account, registered = accounts.register(registration, now=now)
     refresh_token = tokens.new_secret()
-    with transaction(cause.by(account.id)) as tx:
+
+    def open_account(tx: Transaction) -> session_store.Session:
         account_store.add(tx, account, password_hash=password_hash)
         attempt_store.remember_place(tx, account.id, network, now=now)
         events.open_stream(tx, account.id)
         events.append(tx, [registered])
-        session = session_store.open_session(tx, account.id, refresh_token, now=now)
+        return session_store.open_session(tx, account.id, refresh_token, now=now)
+
+    session = run(open_account, cause.by(account.id))
     return SignedUp(account, refresh_token, session_id=session.id, now=now)

@@ -26,6 +26,7 @@ from taskflow.serving.routes import Route
 from tests.support.data.accounts import SignedIn, a_user, an_administrator
 from tests.support.data.builders import log_of
 from tests.support.data.user_resources import UserResources, stored_resources
+from tests.support.database.connection import lose_all_connections
 from tests.support.events.explanation import state_of
 from tests.support.functions.client import Api, all_functions, content
 from tests.support.functions.declarations import check
@@ -442,6 +443,21 @@ def test_the_correlation_id_and_trace_of_a_request_are_in_its_events(user: Signe
     created = log_of(user.user_id)[-1]
     assert (created.correlation_id, created.traceparent) == ("a-request-of-mine", A_TRACE)
     assert created.actor == user.user_id
+
+
+# Outages
+
+
+@each_route()
+def test_a_request_that_finds_its_connection_lost_is_answered_on_another(
+    case: Case,
+) -> None:
+    sender = an_administrator() if case.is_admin else a_user()
+    lose_all_connections()
+
+    answer = _send_valid(case, sender, case.path())
+
+    assert answer.status_code < 500
 
 
 # Junk

@@ -10,7 +10,6 @@ from datetime import timedelta
 
 import pytest
 from simple_websocket import ConnectionClosed
-from sqlalchemy import text
 
 from taskflow import clock
 from taskflow.domain import tasks
@@ -23,6 +22,7 @@ from taskflow.storage import DatabaseUnavailable, Transaction, events, run, tran
 from taskflow.storage.transactions import commit_listeners
 from tests.support.data.accounts import A_CAUSE, SignedIn
 from tests.support.data.builders import a_draft, a_stored_task, log_of
+from tests.support.database.connection import lose_all_connections
 from tests.support.network.sockets import Message, close_code, receive, receive_up_to, seqs
 from tests.support.network.websocket_pair import WebSocketPair, a_websocket_pair
 from tests.support.polling import eventually
@@ -273,22 +273,10 @@ def test_a_feed_outlives_the_loss_of_its_connections(user: SignedIn) -> None:
     feed = Feed(poll_s=POLL_S)
     with _following(feed, user) as pair:
         for seq in (2, 3):
-            _lose_all_connections()
+            lose_all_connections()
             run(lambda tx: _append_one(tx, user), A_CAUSE)
 
             assert receive(pair.client)["seq"] == seq
-
-
-def _lose_all_connections() -> None:
-    with transaction(A_CAUSE) as tx:
-        tx.connection.execute(
-            text(
-                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
-        )
-        tx.connection.invalidate()
-        tx.connection.rollback()
 
 
 def test_a_feed_without_sockets_sends_no_query(

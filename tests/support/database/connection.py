@@ -3,6 +3,8 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from sqlalchemy import text
+
 from taskflow.config import Settings
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import transactions
@@ -31,3 +33,14 @@ def database_at(url: str, *, pool_size: int = 10) -> Generator[None]:
     )
     with settled(settings), transactions.engine.renewed():
         yield
+
+
+def lose_all_connections() -> None:
+    """Have PostgreSQL end all connections, those that wait in this process's pool among them."""
+    with transactions.connection_apart() as connection:
+        connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )

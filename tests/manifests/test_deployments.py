@@ -117,6 +117,18 @@ def test_what_reaches_kafka_reaches_those_alone_that_use_it(name: str) -> None:
     assert is_told_where == uses_kafka(_folder(name) / "main.py")
 
 
+@each_function
+def test_the_network_and_a_mounted_certificate_let_those_reach_kafka_that_use_it(name: str) -> None:
+    labels = {label["key"]: label["value"] for label in _func_yaml(name)["deploy"]["labels"]}
+    volumes = _func_yaml(name)["run"].get("volumes", [])
+    uses = uses_kafka(_folder(name) / "main.py")
+
+    assert (labels.get("taskflow/uses-kafka") == "true") == uses
+    assert volumes == (
+        [{"secret": "taskflow-kafka", "path": "/etc/taskflow/kafka"}] if uses else []
+    )
+
+
 def test_functions_that_append_no_event_are_told_nothing_of_kafka() -> None:
     using = {name for name in FUNCTIONS if "KAFKA_SASL_PASSWORD" in _variables(name)}
 

@@ -157,3 +157,16 @@ def test_no_two_routes_take_the_same_requests() -> None:
     )
 
     assert [match for match, count in taken.items() if count > 1] == []
+
+
+def test_the_routes_that_lead_to_functions_are_labelled_as_the_functions_are() -> None:
+    # By it a kustomization finds those whose backend it has to name.
+    labelled = {
+        one["metadata"]["name"]: one["metadata"]["labels"].get("app.kubernetes.io/component")
+        for one in DOCUMENTS
+        if one["kind"] == "HTTPRoute"
+    }
+
+    for name, spec in ROUTES.items():
+        leads_to_a_function = any("backendRefs" in rule for rule in spec["rules"])
+        assert (labelled[name] in {"endpoint", "socket"}) == leads_to_a_function

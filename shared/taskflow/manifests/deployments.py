@@ -6,7 +6,14 @@ from typing import Final
 
 from taskflow.eventing.bindings.knative import NAMESPACE
 from taskflow.eventing.frame import Subscriber
-from taskflow.manifests.documents import LABELS, Document, Timestamp, text_of
+from taskflow.manifests.documents import (
+    COMPONENT,
+    LABELS,
+    Document,
+    Timestamp,
+    component_of,
+    text_of,
+)
 from taskflow.push.feed import READERS
 from taskflow.server.loading import Function
 from taskflow.serving import health
@@ -36,6 +43,10 @@ CREATED = Timestamp("2026-11-22T00:00:00Z")
 
 SECRETS, KAFKA = "taskflow-secrets", "taskflow-kafka"
 CONFIG = "taskflow-config"
+KAFKA_PATH = "/etc/taskflow/kafka"
+"""Where the secret's `ca.crt` is, for KAFKA_SSL_CA_LOCATION."""
+
+USES_KAFKA = "taskflow/uses-kafka"
 
 _APPENDING = {"events.append", "task_changes.save", "task_changes.save_all"}
 """What of the storage appends events, which are then published."""
@@ -65,6 +76,8 @@ def uses_kafka(source: Path) -> bool:
 def _deployment(function: Function, source: Path) -> Document:
     endpoint = function.endpoint
     is_socket = isinstance(endpoint, Endpoint) and endpoint.is_socket
+    with_kafka = uses_kafka(source)
+    labels = _labels(endpoint, with_kafka=with_kafka)
     return {
         "specVersion": "0.36.0",
         "name": function.name,
@@ -73,17 +86,20 @@ def _deployment(function: Function, source: Path) -> Document:
         "created": CREATED,
         "invoke": "cloudevent" if isinstance(endpoint, Subscriber) else "http",
         "image": IMAGE,
-        "run": {"envs": _environment(function, source, is_socket=is_socket)},
+        "run": {
+            "envs": _environment(function, is_socket=is_socket, with_kafka=with_kafka),
+            **({"volumes": [{"secret": KAFKA, "path": KAFKA_PATH}]} if with_kafka else {}),
+        },
         "deploy": {
             "serviceAccountName": "taskflow",
-            "labels": [{"key": key, "value": value} for key, value in _labels(endpoint).items()],
+            "labels": [{"key": key, "value": value} for key, value in labels.items()],
             "healthEndpoints": {"liveness": health.LIVENESS, "readiness": health.READINESS},
             "options": _options(endpoint.scale, is_socket=is_socket),
         },
     }
 
 
-def _environment(function: Function, source: Path, *, is_socket: bool) -> list[Document]:
+def _environment(function: Function, *, is_socket: bool, with_kafka: bool) -> list[Document]:
     pool = READERS + SHARE_OF_USERS if is_socket else SHARE_OF_USERS
     variables = {
         "FUNCTION_TARGET": function.name.replace("-", "_"),
@@ -100,7 +116,7 @@ def _environment(function: Function, source: Path, *, is_socket: bool) -> list[D
     if not isinstance(function.endpoint, Subscriber):
         variables["JWT_SECRET"] = _secret(SECRETS, "jwt-secret")
     all_of = [CONFIG]
-    if uses_kafka(source):
+    if with_kafka:
         variables["KAFKA_SASL_PASSWORD"] = _secret(KAFKA, "password")
         all_of.append(KAFKA)
     named = [{"name": name, "value": value} for name, value in variables.items()]
@@ -111,14 +127,12 @@ def _secret(name: str, key: str) -> str:
     return f"{{{{ secret:{name}:{key} }}}}"
 
 
-def _labels(endpoint: Endpoint | Subscriber) -> dict[str, str]:
-    if isinstance(endpoint, Subscriber):
-        component = endpoint.kind
-    else:
-        component = "socket" if endpoint.is_socket else "endpoint"
+def _labels(endpoint: Endpoint | Subscriber, *, with_kafka: bool) -> dict[str, str]:
     return {
         **LABELS,
-        "app.kubernetes.io/component": component,
+        COMPONENT: component_of(endpoint),
+        # By it the network lets a pod reach Kafka.
+        **({USES_KAFKA: "true"} if with_kafka else {}),
         # What comes from outside comes through the gateway, which tells the client's address.
         "networking.knative.dev/visibility": "cluster-local",
     }

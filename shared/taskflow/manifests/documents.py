@@ -6,10 +6,13 @@ from typing import Any
 import yaml
 
 from taskflow.eventing.bindings.knative import NAMESPACE
+from taskflow.eventing.frame import Subscriber
+from taskflow.serving.endpoint import Endpoint
 
 Document = Mapping[str, Any]
 
 LABELS = {"app.kubernetes.io/part-of": "taskflow"}
+COMPONENT = "app.kubernetes.io/component"
 
 WIDTH = 100
 
@@ -37,9 +40,19 @@ def _timestamp(_dumper: yaml.SafeDumper, value: Timestamp) -> yaml.ScalarNode:
 _Dumper.add_representer(Timestamp, _timestamp)
 
 
-def document(api_version: str, kind: str, name: str, spec: Document) -> Document:
+def component_of(endpoint: Endpoint | Subscriber) -> str:
+    """Return the part of TaskFlow that a function is one of, for the label COMPONENT."""
+    if isinstance(endpoint, Subscriber):
+        return endpoint.kind
+    return "socket" if endpoint.is_socket else "endpoint"
+
+
+def document(
+    api_version: str, kind: str, name: str, spec: Document, *, component: str | None = None
+) -> Document:
     """Return an object of Kubernetes; its namespace is the kustomization's to set."""
-    metadata = {"name": name, "labels": LABELS}
+    labels = LABELS if component is None else {**LABELS, COMPONENT: component}
+    metadata = {"name": name, "labels": labels}
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec}
 
 

@@ -12,7 +12,7 @@ from datetime import timedelta
 from http import HTTPStatus
 
 from taskflow.domain.text import compact_json
-from taskflow.manifests.documents import Document, document, host_of
+from taskflow.manifests.documents import Document, component_of, document, host_of
 from taskflow.server.loading import Function
 from taskflow.serving import problems
 from taskflow.serving.endpoint import Endpoint
@@ -37,7 +37,7 @@ def routes(functions: Sequence[Function]) -> Iterator[Document]:
     """Yield the routes of each endpoint, and then those of what no endpoint answers."""
     endpoints = [each.endpoint for each in functions if isinstance(each.endpoint, Endpoint)]
     for endpoint in endpoints:
-        yield _route(endpoint.name, [_rule(endpoint)])
+        yield _route(endpoint.name, [_rule(endpoint)], component=component_of(endpoint))
     for methods, paths in _paths_by_methods(endpoints).items():
         yield from _otherwise(methods, paths)
     yield from _nowhere()
@@ -144,6 +144,6 @@ def _answered_by(name: str) -> Document:
     return {"type": "ExtensionRef", "extensionRef": reference}
 
 
-def _route(name: str, rules: Sequence[Document]) -> Document:
+def _route(name: str, rules: Sequence[Document], *, component: str | None = None) -> Document:
     spec = {"parentRefs": [{"name": GATEWAY}], "rules": rules}
-    return document(_ROUTE, "HTTPRoute", name, spec)
+    return document(_ROUTE, "HTTPRoute", name, spec, component=component)

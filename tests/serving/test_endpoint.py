@@ -44,7 +44,6 @@ from taskflow.serving import (
 from taskflow.serving.body import BODY_MAX_BYTES, PUBLIC_BODY_MAX_BYTES
 from taskflow.serving.endpoint import AnswerKind, Endpoint, Handler
 from taskflow.serving.problems import PROBLEMS, Problem
-from taskflow.serving.routes import Route
 from taskflow.serving.signature import InvalidDeclaration
 from taskflow.storage import Transaction
 from tests.support.functions.declarations import check
@@ -102,18 +101,16 @@ def _follow(caller: Caller) -> None:
 CHANGE = Endpoint.of(
     _change,
     [
-        Route.parse("PUT /api/{user_id}/things/{thing_id}"),
-        Route.parse("POST /api/{user_id}/things/{thing_id}"),
+        "PUT /api/{user_id}/things/{thing_id}",
+        "POST /api/{user_id}/things/{thing_id}",
     ],
     permission=Permission.TASKS_WRITE,
     role="admin",
     raises=[TaskNotFound, TaskIsClosed],
 )
-LIST = Endpoint.of(
-    _list, [Route.parse("GET /api/{user_id}/things")], permission=Permission.TASKS_READ
-)
-SIGN_UP = Endpoint.of(_sign_up, [Route.parse("POST /api/auth/things")], is_public=True)
-SOCKET = Endpoint.of(_upgrade, [Route.parse("GET /ws")], socket=_follow, socket_query=PageQuery)
+LIST = Endpoint.of(_list, ["GET /api/{user_id}/things"], permission=Permission.TASKS_READ)
+SIGN_UP = Endpoint.of(_sign_up, ["POST /api/auth/things"], is_public=True)
+SOCKET = Endpoint.of(_upgrade, ["GET /ws"], socket=_follow, socket_query=PageQuery)
 
 
 def test_a_declaration_names_the_permission_the_parameters_and_the_body() -> None:
@@ -146,7 +143,7 @@ def test_a_declaration_says_which_requests_are_conditional_and_which_can_be_repe
         raise NotImplementedError
 
     created, issued, settled = (
-        Endpoint.of(handler, [Route.parse("POST /x")]) for handler in (create, issue, settle)
+        Endpoint.of(handler, ["POST /x"]) for handler in (create, issue, settle)
     )
 
     assert (CHANGE.takes_conditions, CHANGE.shows_tags, CHANGE.stores_answers) == (True,) * 3
@@ -177,14 +174,14 @@ def test_the_answers_are_those_that_the_handler_returns(
 
     handler.__annotations__["return"] = returned
 
-    assert list(Endpoint.of(handler, [Route.parse("GET /x")]).answers) == expected
+    assert list(Endpoint.of(handler, ["GET /x"]).answers) == expected
 
 
 def test_a_handler_with_several_answers_declares_each() -> None:
     def handler() -> TaskShown | NotModified | TaskCreated:
         raise NotImplementedError
 
-    answers = Endpoint.of(handler, [Route.parse("GET /x")]).answers
+    answers = Endpoint.of(handler, ["GET /x"]).answers
 
     assert [(answer.status, answer.headers) for answer in answers] == [
         (200, {"ETag"}),
@@ -319,7 +316,7 @@ def _lenient_query(query: LenientQuery) -> NoContent:
     raise NotImplementedError
 
 
-WRONG: list[tuple[Callable[..., Any], str, dict[str, Any], str]] = [
+UNSERVABLE: list[tuple[Callable[..., Any], str, dict[str, Any], str]] = [
     (_asks_for_anything, "POST /x", {}, "nothing fills the parameter thing: int"),
     (_untyped, "POST /x", {}, "the parameter thing has no type"),
     (_by_place, "POST /x", {}, "the parameter caller can't be given by its name"),
@@ -345,6 +342,9 @@ WRONG: list[tuple[Callable[..., Any], str, dict[str, Any], str]] = [
     (_no_json, "GET /x", {}, "no JSON is a Flask"),
     (_two_answers, "GET /x", {}, "it has two answers with the status 200"),
     (_nothing, "", {}, "it has no route"),
+    (_nothing, "GET", {}, "'GET' is no route"),
+    (_nothing, "GET /x y", {}, "'GET /x y' is no route"),
+    (_nothing, "GET  /x", {}, "'GET  /x' is no route"),
     (_nothing, "FETCH /x", {}, "FETCH is no method that a route may take"),
     (_nothing, "get /x", {}, "get is no method that a route may take"),
     (_nothing, "GET x", {}, "the path of GET x must begin with a slash"),
@@ -374,8 +374,8 @@ WRONG: list[tuple[Callable[..., Any], str, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(
     ("handler", "routes", "options", "sentence"),
-    WRONG,
-    ids=[f"{case[0].__name__} {case[1]} {case[2]}" for case in WRONG],
+    UNSERVABLE,
+    ids=[f"{case[0].__name__} {case[1]} {case[2]}" for case in UNSERVABLE],
 )
 def test_a_declaration_that_cannot_be_served_is_refused_as_it_is_made(
     handler: Handler, routes: str, options: dict[str, Any], sentence: str
@@ -402,12 +402,12 @@ def test_a_socket_that_cannot_be_served_is_refused_as_it_is_declared(
     options: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(InvalidDeclaration, match=re.escape(sentence)):
-        Endpoint.of(_upgrade, [Route.parse("GET /ws/{user_id}")], socket=_follow, **options)
+        Endpoint.of(_upgrade, ["GET /ws/{user_id}"], socket=_follow, **options)
 
 
 # What a test fails with where an answer is not declared
 
-TOLD: dict[str, tuple[Callable[[], Response], str]] = {
+UNDECLARED_ANSWERS: dict[str, tuple[Callable[[], Response], str]] = {
     "another status": (lambda: Accepted[Any]({}), "declares no 202"),
     "another header": (lambda: Issued[Any]({"name": "x", "size": 1}), "Cache-Control"),
     "another field": (
@@ -439,9 +439,9 @@ def _problem(kind: problems.ProblemKind, **headers: str) -> Response:
     return problems.answer(Problem(kind, "Wrong.", headers=headers), instance="/x")
 
 
-@pytest.mark.parametrize("case", TOLD)
+@pytest.mark.parametrize("case", UNDECLARED_ANSWERS)
 def test_an_undeclared_answer_fails_the_check(case: str) -> None:
-    make, words = TOLD[case]
+    make, words = UNDECLARED_ANSWERS[case]
 
     with pytest.raises((AssertionError, ValueError), match=words):
         check(make(), CHANGE, method="PUT")

@@ -14,7 +14,6 @@ from taskflow.serving import Ok, http_function, problems
 from taskflow.serving.endpoint import Endpoint
 from taskflow.serving.frame import Frame
 from taskflow.serving.problems import PROBLEMS, problem_of
-from taskflow.serving.routes import Route
 from taskflow.storage import DatabaseUnavailable, LockTimeout
 from tests.support.functions.problems import assert_refused
 
@@ -25,7 +24,7 @@ def _failing(error: Exception) -> Frame:
     def handler() -> NoReturn:
         raise error
 
-    endpoint = Endpoint.of(handler, [Route.parse("POST /api/boom")], is_public=True)
+    endpoint = Endpoint.of(handler, ["POST /api/boom"], is_public=True)
     return Frame(endpoint, handler)
 
 

@@ -31,7 +31,6 @@ from taskflow.serving.ended_sessions import ended_sessions
 from taskflow.serving.endpoint import Endpoint
 from taskflow.serving.frame import Frame, address_limit, install, limited
 from taskflow.serving.problems import UPGRADE_NEEDED, Problem
-from taskflow.serving.routes import Route
 from taskflow.serving.signature import check_parameters
 from taskflow.serving.tokens import InvalidToken
 from taskflow.serving.turns import NoTurn
@@ -79,7 +78,7 @@ def socket_function(*routes: str) -> Callable[[SocketHandler], Callable[[Request
         check_parameters(handler, Caller, int | None, Connection)
         endpoint = Endpoint.of(
             _upgrade_needed,
-            [Route.parse(route) for route in routes],
+            routes,
             permission=PERMISSION,
             socket=handler,
             scale="often",

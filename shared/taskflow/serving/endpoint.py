@@ -141,7 +141,7 @@ class Endpoint:
     def of(
         cls,
         handler: Handler,
-        routes: Sequence[Route],
+        routes: Sequence[str],
         *,
         permission: Permission | str | None = None,
         role: Role | str | None = None,
@@ -151,19 +151,19 @@ class Endpoint:
         raises: Sequence[type[DomainError]] = (),
         scale: Scale = "sometimes",
     ) -> "Endpoint":
-        """Read what a handler takes and answers from its signature.
+        """Read what a handler takes and answers from its signature, and the routes from their text.
 
         For a `socket` the handler answers a request for no upgrade, and `socket_query` is the model
         of the query that the socket reads by itself. Raises InvalidDeclaration where the signature
-        can't be filled or leaves out what is answered, and where one part of the declaration
-        contradicts another.
+        can't be filled or leaves out what is answered, where a text is no route, and where one part
+        of the declaration contradicts another.
         """
         parameters = parameters_of(handler)
         function = socket or handler
         endpoint = cls(
             name=function.__name__.strip("_").replace("_", "-"),
             summary=_summary(function),
-            routes=tuple(routes),
+            routes=tuple(_route(handler, text) for text in routes),
             permission=_member(handler, Permission, permission),
             role=_member(handler, Role, role),
             is_public=is_public,
@@ -347,6 +347,14 @@ class Endpoint:
                 problems.IDEMPOTENCY_KEY_REUSED,
             ]
         return kinds
+
+
+def _route(handler: Handler, text: str) -> Route:
+    try:
+        return Route.parse(text)
+    except ValueError:
+        wrong = f"{text!r} is no route, which is a method, one space and a path without any"
+        raise invalid(handler, wrong) from None
 
 
 def _member(handler: Handler, kind: type[K], value: str | None) -> K | None:

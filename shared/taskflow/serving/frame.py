@@ -44,7 +44,7 @@ from taskflow.serving.problems import (
     TOO_MANY_REQUESTS,
     Problem,
 )
-from taskflow.serving.routes import Route, url_map
+from taskflow.serving.routes import url_map
 from taskflow.serving.scale import Scale
 from taskflow.serving.signature import invalid
 from taskflow.serving.tracing import Network
@@ -115,7 +115,7 @@ def http_function(
     def decorate(handler: Handler) -> Callable[[Request], Response]:
         endpoint = Endpoint.of(
             handler,
-            [Route.parse(route) for route in routes],
+            routes,
             permission=permission,
             role=role,
             is_public=public,

@@ -38,7 +38,7 @@ class Route:
 
     @classmethod
     def parse(cls, text: str) -> "Route":
-        """Read `METHOD /path/{parameter}`."""
+        """Read `METHOD /path/{parameter}`. Raises ValueError for a text of other than two words."""
         method, template = text.split(" ")
         return cls(method, template)
 

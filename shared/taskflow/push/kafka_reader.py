@@ -78,7 +78,7 @@ def start_reading(feed: Feed) -> None:
         while wake_receiver.recv(4096) and not feed.is_closed:
             while (item := queue.take()) is not None:
                 if isinstance(item, str):
-                    _log.warning("the sockets follow the log: %s", item)
+                    _log.warning("Kafka can't be read; sockets are sent what the log has: %s", item)
                 else:
                     feed.receive(item)
 

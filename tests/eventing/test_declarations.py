@@ -57,7 +57,7 @@ def _follow(caller: Caller, since: int) -> None:
 COMPLETED = EventType.TASK_COMPLETED
 TYPES_OF_AN_EFFECT = "its parameters must be of the types (DeliveredEvent, Transaction)"
 
-WRONG: list[tuple[Callable[..., Any], Callable[[], Callable[..., Any]], str]] = [
+UNSERVABLE: list[tuple[Callable[..., Any], Callable[[], Callable[..., Any]], str]] = [
     (
         _effect,
         lambda: event_function(starts="now", ordering="unordered"),
@@ -137,8 +137,8 @@ WRONG: list[tuple[Callable[..., Any], Callable[[], Callable[..., Any]], str]] = 
 
 @pytest.mark.parametrize(
     ("handler", "decorator", "sentence"),
-    WRONG,
-    ids=[f"{handler.__name__}: {sentence}" for handler, _, sentence in WRONG],
+    UNSERVABLE,
+    ids=[f"{handler.__name__}: {sentence}" for handler, _, sentence in UNSERVABLE],
 )
 def test_a_declaration_that_cannot_hold_is_refused_as_it_is_made(
     handler: Callable[..., Any], decorator: Callable[[], Callable[..., Any]], sentence: str

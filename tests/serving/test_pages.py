@@ -52,7 +52,7 @@ def test_a_position_is_a_time_and_an_id() -> None:
     assert read_position(cursor, "audit") == (A_TIME, AN_ID)
 
 
-WRONG: list[Any] = [
+CURSORS_OF_OTHER_LISTS: list[Any] = [
     ["other", "x", 1],
     ["list", "x"],
     ["list", "x", 1, 1],
@@ -76,7 +76,7 @@ WRONG: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("wrong", WRONG, ids=repr)
+@pytest.mark.parametrize("wrong", CURSORS_OF_OTHER_LISTS, ids=repr)
 def test_a_cursor_of_another_list_is_refused(wrong: object) -> None:
     with pytest.raises(InvalidContent) as refused:
         read_cursor(_encoded(wrong), "list", str, int)

@@ -12,7 +12,7 @@ import pytest
 from taskflow import clock
 from taskflow.eventing.bindings import Outcome
 from taskflow.eventing.bindings.knative import Answer, backoff
-from taskflow.standalone.sender import ANSWER_MAX_BYTES, KEPT_S, Sender
+from taskflow.standalone.sender import ANSWER_MAX_BYTES, KEEP_ALIVE_S, Sender
 from tests.support.delivery.scripted_subscriber import (
     NO_CONTENT,
     Delivered,
@@ -169,7 +169,7 @@ def test_a_connection_is_kept_for_a_while_and_then_made_anew(
     post = Sender(served)
     counts: list[int] = []
 
-    for passed_s in (0, KEPT_S / 2, KEPT_S, 0):
+    for passed_s in (0, KEEP_ALIVE_S / 2, KEEP_ALIVE_S, 0):
         now_s[0] += passed_s
         assert post("a-consumer", ATTRIBUTES, b"").status == 204
         counts.append(len(made))

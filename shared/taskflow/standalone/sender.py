@@ -12,7 +12,7 @@ ANSWER_MAX_BYTES = 64 * 1024
 LINE_MAX_BYTES = 64 * 1024
 HEADERS_MAX = 100
 
-KEPT_S = 2.0
+KEEP_ALIVE_S = 2.0
 """How long a connection is kept. Of the server's processes one that has time for it takes the next;
 otherwise those connections that were made while nothing was to do would all be with one."""
 
@@ -36,7 +36,7 @@ class _Connection:
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
         self._reader = connected.makefile("rb")
-        self._kept_until_s = clock.monotonic_s() + KEPT_S
+        self._kept_until_s = clock.monotonic_s() + KEEP_ALIVE_S
         self.is_open = True
 
     @property

@@ -215,6 +215,19 @@ def test_a_request_that_is_on_its_way_as_a_pod_is_told_to_end_is_answered(pod: R
     assert listing.process.wait(ENDED_WITHIN_S) == 0
 
 
+def test_a_pod_that_is_told_to_end_while_it_loads_its_function_ends_at_once(
+    tmp_path: Path,
+) -> None:
+    """Process 1 of a container is not even told, if it has no handler."""
+    source = tmp_path / "main.py"
+    source.write_text("import signal\nsignal.raise_signal(signal.SIGTERM)\nsignal.pause()\n")
+
+    loading = Pod("create-task", tmp_path / "log", FUNCTION_SOURCE=str(source))
+
+    assert loading.process.wait(STARTED_WITHIN_S) == 0
+    assert loading.log.read_text() == ""
+
+
 def test_many_sockets_in_a_pod_keep_no_probe_waiting_and_are_sent_away_at_its_end(
     pod: RunPod, user: SignedIn
 ) -> None:

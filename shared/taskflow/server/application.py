@@ -1,5 +1,6 @@
 """gunicorn with our worker, and what it says in our log."""
 
+import os
 import resource
 import signal
 from collections.abc import Callable
@@ -22,6 +23,10 @@ GRACEFUL_S = 10
 
 HUNG_AFTER_S = 60
 FILES_MAX = 65_536
+
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - gunicorn's files there have no name
+"""Where the workers' heartbeats go, where there is one: never to a disk, nor to a root file system
+that is read-only."""
 
 
 class _Logger(Logger):
@@ -75,6 +80,7 @@ class Server(BaseApplication):
             "keepalive": KEEP_ALIVE_S,
             "graceful_timeout": GRACEFUL_S,
             "timeout": HUNG_AFTER_S,
+            "worker_tmp_dir": SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None,
             "loglevel": "warning",
             "logger_class": _Logger,
             # A client could set them by headers of these names: we have no mount point.

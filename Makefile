@@ -3,7 +3,8 @@
 PYTHON ?= python3
 LOCK = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) \
-	shared/pyproject.toml --extra standalone --extra client --extra kafka
+	shared/pyproject.toml --extra kafka
+LOCK_ALL = $(LOCK) --extra standalone --extra client
 INSTALL = .venv/bin/python -m pip install --quiet --no-deps
 
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
@@ -14,7 +15,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 .DELETE_ON_ERROR:
 # Two targets must not install into .venv at the same time.
 .NOTPARALLEL:
-.PHONY: help up test check soak bench docs manifests format lock clean kafka pgbouncer test-cluster
+.PHONY: help up test check soak image test-image bench docs manifests format lock clean kafka pgbouncer test-cluster
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,12 +27,13 @@ up: .venv/runtime.stamp ## Run all of TaskFlow on this machine, until Ctrl-C
 test: .venv/dev.stamp kafka pgbouncer ## Run the tests
 	@.venv/bin/pytest -n auto --dist loadfile
 
-check: .venv/dev.stamp ## Check format, style, types, who imports what, and the manifests
+check: .venv/dev.stamp ## Check format, style, types, imports, the manifests and the Dockerfile
 	@.venv/bin/ruff format --check
 	@.venv/bin/ruff check
 	@.venv/bin/pyright --project pyproject.toml
 	@.venv/bin/lint-imports --no-logo --no-cache
 	@.venv/bin/python -m taskflow.manifests --check .
+	@.venv/bin/hadolint Dockerfile
 
 soak: .venv/dev.stamp kafka ## Run the long tests under load
 	@.venv/bin/pytest -m soak -s --timeout=0 tests/soak
@@ -47,6 +49,12 @@ kafka: .venv/dev.stamp
 pgbouncer: .venv/dev.stamp
 	@.venv/bin/python -m tests.support.database.pgbouncer
 
+image: ## Build the functions' image, and load it into Minikube or kind; IMAGE= names it
+	@knative/image.sh
+
+test-image: .venv/dev.stamp ## Build both images, and test them as containers
+	@.venv/bin/pytest -m image --timeout=0 tests/image
+
 bench: .venv/dev.stamp ## Measure
 	@.venv/bin/python -m benchmarks
 
@@ -61,8 +69,9 @@ format: .venv/dev.stamp ## Format the code and repair what ruff can repair
 	@.venv/bin/ruff format
 
 lock: .venv/dev.stamp ## Pin the versions again; UPGRADE=1 takes the newest that fit
-	$(LOCK) --group build --output-file requirements.txt
-	$(LOCK) --group dev --constraints requirements.txt --output-file requirements-dev.txt
+	$(LOCK_ALL) --group build --output-file requirements.txt
+	$(LOCK_ALL) --group dev --constraints requirements.txt --output-file requirements-dev.txt
+	$(LOCK) --group build --constraints requirements.txt --output-file requirements-functions.txt
 
 clean: ## Remove what the other targets made
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache

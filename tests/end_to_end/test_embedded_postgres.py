@@ -16,7 +16,8 @@ import pytest
 from sqlalchemy import make_url, text
 
 from taskflow.standalone import postgres
-from taskflow.standalone.postgres import EmbeddedPostgres, PostgresDidNotStart
+from taskflow.standalone.postgres import EmbeddedPostgres
+from taskflow.standalone.processes import PostgresDidNotStart
 from taskflow.storage import driver
 
 SUPERVISOR = """

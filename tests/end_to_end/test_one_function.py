@@ -2,8 +2,6 @@
 
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack
@@ -14,83 +12,21 @@ import pytest
 import requests
 from websockets.sync.client import ClientConnection
 
-from taskflow import config
 from taskflow.domain.cloudevents import attributes_of
 from taskflow.domain.events import Event
 from taskflow.eventing.bindings.knative import headers_of
 from tests.support.data.accounts import SignedIn
 from tests.support.data.builders import a_stored_task, log_of
 from tests.support.database.connection import NOWHERE
-from tests.support.network.ports import a_free_port
 from tests.support.network.sockets import close_code, following, receive_up_to
-from tests.support.paths import ROOT
-from tests.support.polling import eventually
+from tests.support.processes.pod import ENDED_WITHIN_S, STARTED_WITHIN_S, Pod
 
-STARTED_WITHIN_S = 60
-ENDED_WITHIN_S = 30
 ENDED_AT_ONCE_S = 6
 """An end by itself takes 2 s; the server's patience with requests that it has begun is 10 s."""
 
 A_REQUEST = b"GET /health/liveness HTTP/1.1\r\nHost: localhost\r\n\r\n"
 SOCKETS = 100
 """Far more than functions-framework's server has threads for."""
-
-
-class Pod:
-    """The server of one function."""
-
-    def __init__(self, function: str, log: Path, **variables: str) -> None:
-        """Start it on this process's database, with these environment variables besides."""
-        self.port = a_free_port()
-        self.log = log
-        settings = config.settings()
-        variables = {
-            **config.environment(),
-            "PORT": str(self.port),
-            "ENVIRONMENT": "test",
-            "DATABASE_URL": settings.database_url or "",
-            "DATABASE_POOL_SIZE": "5",
-            "JWT_SECRET": settings.jwt_secret or "",
-            "FUNCTION_TARGET": function.replace("-", "_"),
-            "FUNCTION_SOURCE": f"functions/{function}/main.py",
-            "FORWARDED_ALLOW_IPS": "",
-            **variables,
-        }
-        command = [sys.executable, "-m", "taskflow.server.function"]
-        with log.open("w") as output:
-            self.process = subprocess.Popen(
-                command, cwd=ROOT, env=variables, stdout=output, stderr=subprocess.STDOUT
-            )
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def ws_url(self) -> str:
-        """Where its sockets are, if it has any."""
-        return f"ws://127.0.0.1:{self.port}/ws"
-
-    def wait(self) -> None:
-        """Wait until it is ready."""
-
-        def check() -> None:
-            assert self.process.poll() is None, self.log.read_text()
-            try:
-                answer = requests.get(f"{self.url}/health/readiness", timeout=2)
-            except requests.RequestException as error:
-                raise AssertionError(self.log.read_text()) from error
-            assert answer.status_code == 200
-
-        eventually(check, within_s=STARTED_WITHIN_S)
-
-    def end(self) -> int:
-        """Tell it to end; return its exit status."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(ENDED_WITHIN_S)
-
-
 RunPod = Callable[..., Pod]
 
 

@@ -19,7 +19,11 @@ from taskflow.serving import frame, turns
 CONNECTIONS_MAX = 20_000
 KEEP_ALIVE_S = 75
 GRACEFUL_S = 10
-"""How long a stopping worker waits for the requests that it has begun."""
+"""How long a stopping worker waits for the requests that it has begun, before it cuts them off."""
+
+KILLED_AFTER_S = GRACEFUL_S + 5
+"""How long a stopping worker may take in all: it looks at its requests once a second, and what it
+has made is to be closed."""
 
 HUNG_AFTER_S = 60
 FILES_MAX = 65_536
@@ -78,7 +82,7 @@ class Server(BaseApplication):
             "worker_class": Worker,
             "worker_connections": CONNECTIONS_MAX,
             "keepalive": KEEP_ALIVE_S,
-            "graceful_timeout": GRACEFUL_S,
+            "graceful_timeout": KILLED_AFTER_S,
             "timeout": HUNG_AFTER_S,
             "worker_tmp_dir": SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None,
             "loglevel": "warning",
@@ -102,7 +106,9 @@ class Server(BaseApplication):
                 raise
             process.end(ending.code or 0)
 
-    def _begin(self, _worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
+    def _begin(self, worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
+        # gunicorn has one limit for both, and would kill the worker as it begins to give up.
+        worker.cfg.set("graceful_timeout", GRACEFUL_S)
         concurrency.set(Greenlets())
         self._worker_started()
 

@@ -15,7 +15,8 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 .DELETE_ON_ERROR:
 # Two targets must not install into .venv at the same time.
 .NOTPARALLEL:
-.PHONY: help up test check soak image test-image bench docs manifests format lock clean kafka pgbouncer test-cluster
+.PHONY: help up test check soak test-cluster deploy undeploy image test-image kafka pgbouncer \
+	definitions bench docs manifests format lock clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,7 +25,7 @@ help: ## Say what can be made
 up: .venv/runtime.stamp ## Run all of TaskFlow on this machine, until Ctrl-C
 	@.venv/bin/taskflow up
 
-test: .venv/dev.stamp kafka pgbouncer ## Run the tests
+test: .venv/dev.stamp kafka pgbouncer definitions ## Run the tests
 	@.venv/bin/pytest -n auto --dist loadfile
 
 check: .venv/dev.stamp ## Check format, style, types, imports, the manifests and the Dockerfile
@@ -41,6 +42,12 @@ soak: .venv/dev.stamp kafka ## Run the long tests under load
 test-cluster: .venv/dev.stamp ## Run the tests of what is deployed to the cluster of KUBECONFIG
 	@.venv/bin/pytest -m cluster -s tests/cluster
 
+deploy: .venv/runtime.stamp ## Deploy to the cluster of KUBECONFIG; OVERLAY=cloud, IMAGE=name:tag
+	@.venv/bin/python -m knative.deploy --overlay "$(or $(OVERLAY),minikube)" $(if $(IMAGE),--image "$(IMAGE)")
+
+undeploy: .venv/runtime.stamp ## Take it away again, but for its data; DELETE_DATA=1 deletes those too
+	@.venv/bin/python -m knative.deploy --overlay "$(or $(OVERLAY),minikube)" --undeploy $(if $(DELETE_DATA),--delete-data)
+
 # Has what the tests' broker takes: a Java and, in a cache, Kafka's jars.
 kafka: .venv/dev.stamp
 	@.venv/bin/python -m tests.support.kafka.installation
@@ -48,6 +55,10 @@ kafka: .venv/dev.stamp
 # Has the pooler that the tests start.
 pgbouncer: .venv/dev.stamp
 	@.venv/bin/python -m tests.support.database.pgbouncer
+
+# Has what the manifests are checked against: the definitions of Knative's and others' kinds.
+definitions: .venv/dev.stamp
+	@.venv/bin/python -m tests.support.kubernetes.definitions
 
 image: ## Build the functions' image, and load it into Minikube or kind; IMAGE= names it
 	@knative/image.sh

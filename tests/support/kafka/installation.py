@@ -27,7 +27,7 @@ def provide() -> Path:
     """
     # What is in the folder is what the pom says, so a changed pom has another one.
     version = hashlib.sha256(POM.read_bytes()).hexdigest()[:12]
-    folder = _cache() / f"kafka-{version}"
+    folder = cache_folder() / f"kafka-{version}"
     missing = [] if _has_java() else ["java"]
     if not folder.exists() and shutil.which("mvn") is None:
         missing.append("mvn")
@@ -41,7 +41,8 @@ def provide() -> Path:
     return folder
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
+    """Return the folder for what the tests fetch once."""
     # The specification of the variable: a path that is not absolute counts as none.
     given = Path(config.environment().get("XDG_CACHE_HOME", ""))
     return (given if given.is_absolute() else Path.home() / ".cache") / "taskflow"

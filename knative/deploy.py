@@ -1,0 +1,220 @@
+"""Deploy TaskFlow to the cluster that KUBECONFIG names, and take it away: `make deploy`.
+
+A kustomization (knative/overlays) says what there is beside the functions; this says in what order:
+what functions need, migrations, topics, the functions by func, and then what sends them events and
+requests. Run again it changes nothing: a function is deployed where its func.yaml, its image, its
+settings or its secrets are other than those it was deployed from.
+"""
+
+import argparse
+import json
+import secrets
+import shutil
+import sys
+from base64 import b64decode
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import yaml
+
+from knative import functions
+from knative.cluster import (
+    GATEWAYS,
+    NAMESPACE,
+    OF_NAMESPACE,
+    SERVICES,
+    TIMEOUT,
+    Document,
+    apply,
+    built,
+    delete,
+    get,
+    kinds,
+    kubectl,
+    names,
+    run_job,
+    wait,
+)
+
+OVERLAYS = Path(__file__).parent / "overlays"
+
+LAST = ("KafkaSink", "KafkaSource", "PingSource", "HTTPRoute")
+"""What is never ready without a function or a topic."""
+
+DATA = ("Namespace", "StatefulSet", "KafkaSource")
+"""What keeps data: a KafkaSource how far it has read, which is forgotten when it is deleted."""
+
+DATABASE = "postgresql"
+BACKING = (DATABASE, "redpanda")
+"""The Services of what keeps data in the cluster, where the overlay has it there."""
+
+INSTALL = {
+    "serving.knative.dev/v1 Service": "Knative Serving, with Kourier",
+    "sources.knative.dev/v1 PingSource": "Knative Eventing",
+    "sources.knative.dev/v1 KafkaSource": "Knative's KafkaSource (eventing-kafka-source.yaml)",
+    "eventing.knative.dev/v1alpha1 KafkaSink": "Knative's KafkaSink (eventing-kafka-sink.yaml)",
+    "gateway.networking.k8s.io/v1 HTTPRoute": "the Gateway API, which comes with Envoy Gateway",
+    "gateway.envoyproxy.io/v1alpha1 BackendTrafficPolicy": "Envoy Gateway",
+    "cert-manager.io/v1 ClusterIssuer": "cert-manager, with its support of the Gateway API",
+}
+"""What brings the kinds that no cluster has by itself; the others of a group come with them."""
+
+
+def main() -> None:
+    """Deploy, or undeploy; end with a sentence where something is missing or does not get ready."""
+    parser = argparse.ArgumentParser(prog="deploy", description=__doc__)
+    parser.add_argument(
+        "--overlay", default="minikube", help="a folder of knative/overlays, or any"
+    )
+    parser.add_argument("--image", help="of the functions and Jobs, in place of the overlay's")
+    parser.add_argument("--undeploy", action="store_true", help="take it away, but keep the data")
+    parser.add_argument("--delete-data", action="store_true", help="with --undeploy: keep nothing")
+    given = parser.parse_args()
+    for tool in ("kubectl", "func"):
+        if shutil.which(tool) is None:
+            sys.exit(f"{tool} is not on the PATH.")
+    overlay = OVERLAYS / given.overlay
+    overlay = overlay if overlay.exists() else Path(given.overlay)
+    documents = built(str(overlay))
+    if given.undeploy:
+        undeploy(documents, delete_data=given.delete_data)
+    else:
+        changes = overlay / "functions.yaml"
+        deploy(
+            documents,
+            yaml.safe_load(changes.read_text()) if changes.exists() else {},
+            image=given.image,
+        )
+
+
+def deploy(documents: Sequence[Document], changes: Document, *, image: str | None) -> None:
+    """Apply everything in order, waiting for each step.
+
+    `changes` are those of the functions' func.yaml.
+    """
+    jobs = {each["metadata"]["name"]: each for each in documents if each["kind"] == "Job"}
+    containers = [each["spec"]["template"]["spec"]["containers"][0] for each in jobs.values()]
+    deployed: str = image or containers[0]["image"]
+    for container in containers:
+        container["image"] = deployed
+    check_kinds(documents)
+    check_examples(documents)
+
+    say("What the functions need")
+    apply(each for each in documents if each["kind"] == "Namespace")
+    provide_secrets(documents)
+    apply(each for each in documents if each["kind"] not in {"Namespace", "Job", *LAST})
+    for each in documents:
+        if each["kind"] == "StatefulSet":
+            name = f"statefulset/{each['metadata']['name']}"
+            kubectl("rollout", "status", name, OF_NAMESPACE, TIMEOUT)
+
+    say("Migrations and topics")
+    image_id = run_job(jobs["migrate-before-deploy"])
+    run_job(jobs["topics"])
+
+    say("Functions")
+    functions.deploy(changes, deployed, image_id)
+
+    say("Events and requests")
+    apply(each for each in documents if each["kind"] in LAST)
+    wait("Ready", SERVICES, "kafkasinks", "kafkasources", "pingsources")
+    wait("Programmed", GATEWAYS)
+
+    say("Migrations")
+    run_job(jobs["migrate-after-deploy"])
+    print(f"TaskFlow is at {address()}")
+
+
+def undeploy(documents: Sequence[Document], *, delete_data: bool) -> None:
+    """Delete what runs. Data stay, unless told, and with them what is theirs.
+
+    That is a database and a Kafka in the cluster, with their volumes and the secrets, and each
+    KafkaSource, without consumers. What is outside the cluster stays in either case.
+    """
+    if NAMESPACE not in names("namespaces"):
+        sys.exit(f"There is no namespace {NAMESPACE}.")
+    gone = [
+        each
+        for each in documents
+        if each["kind"] not in DATA and each["metadata"]["name"] not in BACKING
+    ]
+    for source in names("kafkasources"):
+        kubectl("scale", "kafkasource", source, OF_NAMESPACE, "--replicas=0")
+    delete(each for each in gone if each["kind"] in LAST)
+    ours = "--selector=app.kubernetes.io/part-of=taskflow"
+    kubectl("delete", SERVICES, OF_NAMESPACE, ours, "--ignore-not-found", TIMEOUT)
+    delete(each for each in gone if each["kind"] not in LAST)
+    if delete_data:
+        # While Kafka still runs, which has to forget them.
+        kubectl("delete", "kafkasources", "--all", OF_NAMESPACE, TIMEOUT)
+        kubectl("delete", "namespace", NAMESPACE, TIMEOUT)
+
+
+def check_kinds(documents: Iterable[Document]) -> None:
+    """End with a sentence if the cluster does not know a kind, and say what brings it."""
+    needed = {f"{each['apiVersion']} {each['kind']}" for each in documents} | {next(iter(INSTALL))}
+    if missing := sorted(needed - kinds()):
+        of_group = {kind.partition("/")[0]: name for kind, name in INSTALL.items()}
+        brings = {INSTALL.get(kind, of_group.get(kind.partition("/")[0], kind)) for kind in missing}
+        sys.exit(f"This cluster lacks {', '.join(missing)}. Install {'; '.join(sorted(brings))}.")
+
+
+def check_examples(documents: Iterable[Document]) -> None:
+    """End with a sentence if an address is still that of an example."""
+    text = json.dumps([each for each in documents if each["kind"] in {"ConfigMap", "Gateway"}])
+    if "taskflow.example" in text:
+        sys.exit("The overlay still names taskflow.example: say your own addresses in it.")
+
+
+def provide_secrets(documents: Iterable[Document]) -> None:
+    """Make the secrets where the database is in the cluster too; elsewhere, require them."""
+    services = {each["metadata"]["name"] for each in documents if each["kind"] == "Service"}
+    found = names("secrets")
+    missing = {"taskflow-secrets", "taskflow-kafka"} - found
+    if missing and DATABASE not in services:
+        wanted = " and ".join(sorted(missing))
+        sys.exit(f"The namespace {NAMESPACE} lacks the secret {wanted}: see docs/deploying.md.")
+    if DATABASE in found:
+        password = b64decode(get("secret", DATABASE)["data"]["password"]).decode()
+    else:
+        password = secrets.token_urlsafe(24)
+    host = f"{DATABASE}.{NAMESPACE}.svc.cluster.local"
+    made = {
+        DATABASE: {"password": password},
+        "taskflow-secrets": {
+            "database-url": f"postgresql://taskflow:{password}@{host}:5432/taskflow",
+            "jwt-secret": secrets.token_urlsafe(48),
+            "metrics-token": secrets.token_urlsafe(24),
+        },
+        # In the keys of a KafkaSink's secret.
+        "taskflow-kafka": {"protocol": "PLAINTEXT", "password": "", "ca.crt": ""},
+    }
+    if missing:
+        # Created, not applied: an annotation would hold them in plain text.
+        new = [secret(name, data) for name, data in made.items() if name not in found]
+        kubectl("create", "-f", "-", stdin=yaml.safe_dump_all(new))
+
+
+def secret(name: str, data: dict[str, str]) -> Document:
+    """Return a secret of TaskFlow."""
+    labels = {"app.kubernetes.io/part-of": "taskflow"}
+    metadata = {"name": name, "namespace": NAMESPACE, "labels": labels}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data}
+
+
+def address() -> str:
+    """Return where the gateway is reached."""
+    gateway = get(GATEWAYS, "taskflow")
+    [listener, *_] = gateway["spec"]["listeners"]
+    [found, *_] = gateway["status"].get("addresses") or [{"value": "(no address yet)"}]
+    return f"{listener['protocol'].lower()}://{listener.get('hostname') or found['value']}"
+
+
+def say(step: str) -> None:
+    """Print which step is next."""
+    print(f"== {step}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""`make deploy`: what it deploys functions from, and what it refuses before it changes anything."""
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import yaml
+
+from knative import deploy, functions
+from knative.cluster import is_ready
+from knative.functions import PATCHES, Function
+from tests.support.paths import ROOT
+
+OVERLAYS = sorted((ROOT / "knative/overlays").glob("*/functions.yaml"))
+SETTINGS: dict[str, Any] = {"taskflow-config": {"LOG_LEVEL": "info"}}
+
+
+def _of(name: str, changes: dict[str, Any] | None = None) -> Function:
+    [found] = [each for each in functions.functions(changes or {}) if each.name == name]
+    return found
+
+
+def _digest(function: Function, *, image_id: str = "a", settings: dict[str, Any] = SETTINGS) -> str:
+    return function.digest("dev.local/taskflow:dev", image_id, settings)
+
+
+def test_every_function_is_deployed() -> None:
+    folders = {path.parent.name for path in (ROOT / "functions").glob("*/main.py")}
+
+    assert {each.name for each in functions.functions({})} == folders
+
+
+def test_an_overlay_changes_all_functions_and_one() -> None:
+    changes = {
+        "all": {"deploy": {"options": {"resources": {"requests": {"cpu": "1m"}}}}},
+        "get-task": {"deploy": {"options": {"scale": {"min": 2}}}},
+    }
+
+    one, other = _of("get-task", changes), _of("get-settings", changes)
+
+    assert one.func_yaml["deploy"]["options"]["scale"]["min"] == 2
+    assert other.func_yaml["deploy"]["options"]["scale"]["min"] == 0
+    for each in (one, other):
+        resources = each.func_yaml["deploy"]["options"]["resources"]
+        assert resources["requests"]["cpu"] == "1m"
+        # The rest stays.
+        assert resources["limits"]["concurrency"] == 32
+
+
+@pytest.mark.parametrize("path", OVERLAYS, ids=lambda path: path.parent.name)
+def test_an_overlay_changes_functions_that_there_are_where_they_say_something(path: Path) -> None:
+    changes = yaml.safe_load(path.read_text())
+
+    assert changes.keys() <= {each.name for each in functions.functions({})} | {"all"}
+    for name, change in changes.items():
+        unchanged = _of("get-task" if name == "all" else name).func_yaml
+        assert _keys(change) <= _keys(unchanged)
+
+
+def _keys(document: dict[str, Any], above: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
+    found: set[tuple[str, ...]] = set()
+    for key, value in document.items():
+        path = (*above, key)
+        inner = cast("dict[str, Any] | None", value if isinstance(value, dict) else None)
+        found |= {path} if inner is None else _keys(inner, path)
+    return found
+
+
+def test_a_function_is_deployed_anew_for_whatever_it_was_deployed_from() -> None:
+    function = _of("sync-tasks")
+    changed = _of("sync-tasks", {"sync-tasks": {"deploy": {"options": {"scale": {"max": 9}}}}})
+    unpatched = Function(function.func_yaml, None)
+
+    assert _digest(_of("sync-tasks")) == _digest(function)
+    digests = [
+        _digest(function),
+        _digest(changed),
+        _digest(unpatched),
+        # The same name, another image.
+        _digest(function, image_id="b"),
+        _digest(function, settings={"taskflow-config": {"LOG_LEVEL": "debug"}}),
+    ]
+    assert len(set(digests)) == len(digests)
+
+
+def test_a_function_is_not_deployed_anew_for_settings_that_it_does_not_read() -> None:
+    function = _of("get-settings")
+    of_kafka: dict[str, Any] = {"taskflow-kafka": {"KAFKA_BOOTSTRAP_SERVERS": "kafka:9092"}}
+
+    assert _digest(function, settings=SETTINGS | of_kafka) == _digest(function)
+
+
+def test_the_function_of_sockets_is_patched() -> None:
+    patch = _of("sync-tasks").patch
+
+    assert patch == yaml.safe_load((PATCHES / "sync-tasks.yaml").read_text())
+    assert patch
+    spec = patch["spec"]["template"]["spec"]
+    variables = {
+        env.get("name"): env["value"] for env in _of("sync-tasks").func_yaml["run"]["envs"]
+    }
+    assert int(variables["SOCKET_LIFETIME_S"]) < spec["timeoutSeconds"]
+    assert spec["responseStartTimeoutSeconds"] == spec["idleTimeoutSeconds"] == 0
+
+
+def test_a_service_is_ready_once_its_newest_revision_is() -> None:
+    def service(**status: Any) -> dict[str, Any]:  # noqa: ANN401 - of any type
+        ready = {
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "observedGeneration": 2,
+            "latestCreatedRevisionName": "a-2",
+            "latestReadyRevisionName": "a-2",
+        }
+        return {"metadata": {"generation": 2}, "status": ready | status}
+
+    assert is_ready(service())
+    assert not is_ready(service(latestReadyRevisionName="a-1"))
+    assert not is_ready(service(observedGeneration=1))
+    assert not is_ready(service(conditions=[{"type": "Ready", "status": "Unknown"}]))
+    assert not is_ready({"metadata": {"generation": 1}})
+
+
+def test_an_example_is_refused() -> None:
+    config_map = {"kind": "ConfigMap", "data": {"servers": "kafka.taskflow.example:9092"}}
+
+    with pytest.raises(SystemExit, match=r"taskflow\.example"):
+        deploy.check_examples([config_map])
+    deploy.check_examples([{**config_map, "data": {"servers": "kafka.other.test:9092"}}])

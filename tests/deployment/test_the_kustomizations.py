@@ -1,0 +1,245 @@
+"""What `kubectl apply -k` would apply: each overlay is whole, and every object is of its schema."""
+
+# jsonschema has types for a part of itself.
+# pyright: reportUnknownMemberType=false
+
+import functools
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+
+from taskflow.config import FUNCTIONS_CONNECTIONS_MAX, Settings
+from taskflow.serving import browser, problems
+from taskflow.serving.problems import ProblemKind
+from tests.support.kubernetes import definitions
+from tests.support.paths import ROOT
+
+Document = dict[str, Any]
+
+KNATIVE = ROOT / "knative"
+OVERLAYS = ("minikube", "cloud")
+KUBERNETES = kubernetes_validate.latest_version()
+# Those that have no dot are Kubernetes' own, and those that end so.
+OWN_GROUPS = (".k8s.io",)
+NOT_IN_A_NAMESPACE = {"Namespace", "GatewayClass", "ClusterIssuer"}
+# What lets the gateway reach Knative's ingress is where that is.
+BESIDE_THE_INGRESS = {"taskflow", "taskflow-ingress", "taskflow-activator"}
+
+
+@functools.cache
+def built(folder: Path) -> list[Document]:
+    """Return what a kustomization builds, with the kubectl of the virtual environment."""
+    kubectl = shutil.which("kubectl", path=str(Path(sys.executable).parent))
+    assert kubectl, "make .venv/dev.stamp installs it"
+    text = subprocess.run(
+        [kubectl, "kustomize", str(folder)], check=True, capture_output=True, text=True
+    ).stdout
+    return list(yaml.load_all(text, yaml.CSafeLoader))
+
+
+def of_overlay(name: str) -> list[Document]:
+    return built(KNATIVE / "overlays" / name)
+
+
+def the(documents: list[Document], kind: str, name: str) -> Document:
+    [found] = [
+        each for each in documents if (each["kind"], each["metadata"]["name"]) == (kind, name)
+    ]
+    return found
+
+
+def check(document: Document) -> None:
+    """Raise an error of jsonschema where a document is not of its kind's schema."""
+    group, _, _ = document["apiVersion"].rpartition("/")
+    if "." not in group or (group.endswith(OWN_GROUPS) and not group.startswith("gateway.")):
+        kubernetes_validate.validate(document, KUBERNETES, strict=True)
+    else:
+        validator(document["apiVersion"], document["kind"]).validate(document)
+
+
+@functools.cache
+def validator(api_version: str, kind: str) -> jsonschema.Draft202012Validator:
+    """Return what checks a kind; its schema itself is not checked, which takes a second."""
+    return jsonschema.Draft202012Validator(definitions.schema_of(api_version, kind))
+
+
+FOLDERS = [*(KNATIVE / "overlays" / name for name in OVERLAYS), KNATIVE / "operator"]
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_every_object_is_of_its_kinds_schema(folder: Path) -> None:
+    documents = built(folder)
+
+    assert documents
+    for document in documents:
+        check(document)
+
+
+def test_a_misspelled_field_is_found_in_each_sort_of_schema() -> None:
+    documents = of_overlay("minikube")
+    sink = the(documents, "KafkaSink", "dead-letters")
+    job = the(documents, "Job", "topics")
+
+    for document in (sink, job):
+        wrong = {**document, "spec": {**document["spec"], "topik": "x"}}
+        with pytest.raises((jsonschema.ValidationError, kubernetes_validate.ValidationError)):
+            check(wrong)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((KNATIVE / "patches").glob("*.yaml")), ids=lambda path: path.stem
+)
+def test_each_patch_of_a_service_is_of_its_schema_and_of_a_function(path: Path) -> None:
+    service = yaml.safe_load(path.read_text())
+    service |= {"apiVersion": "serving.knative.dev/v1", "kind": "Service", "metadata": {}}
+    service["spec"]["template"]["spec"]["containers"] = [{}]
+
+    check(service)
+    assert (ROOT / "functions" / path.stem).is_dir()
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_everything_is_in_taskflows_namespace_but_what_is_beside_the_ingress(overlay: str) -> None:
+    elsewhere = {
+        each["metadata"]["name"]
+        for each in of_overlay(overlay)
+        if each["kind"] not in NOT_IN_A_NAMESPACE
+        and each["metadata"].get("namespace") != "taskflow"
+    }
+
+    assert elsewhere == BESIDE_THE_INGRESS
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_everything_says_that_it_is_part_of_taskflow(overlay: str) -> None:
+    for each in of_overlay(overlay):
+        assert each["metadata"]["labels"]["app.kubernetes.io/part-of"] == "taskflow", each
+
+
+@pytest.mark.parametrize(
+    ("overlay", "namespace"), [("minikube", "kourier-system"), ("cloud", "knative-serving")]
+)
+def test_routes_go_to_where_the_overlay_says_that_the_ingress_is(
+    overlay: str, namespace: str
+) -> None:
+    documents = of_overlay(overlay)
+    backends = {
+        backend["namespace"]
+        for each in documents
+        if each["kind"] == "HTTPRoute"
+        for rule in each["spec"]["rules"]
+        for backend in rule.get("backendRefs", [])
+    }
+
+    assert backends == {namespace}
+    assert the(documents, "ReferenceGrant", "taskflow")["metadata"]["namespace"] == namespace
+    policy = the(documents, "NetworkPolicy", "taskflow-ingress")
+    assert policy["metadata"]["namespace"] == namespace
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_knative_reads_kafka_where_the_functions_publish_to_it(overlay: str) -> None:
+    documents = of_overlay(overlay)
+    servers = the(documents, "ConfigMap", "taskflow-kafka")["data"]["KAFKA_BOOTSTRAP_SERVERS"]
+    kinds = {"KafkaSink", "KafkaSource"}
+
+    said = [each["spec"]["bootstrapServers"] for each in documents if each["kind"] in kinds]
+
+    assert said
+    assert all(each == [servers] for each in said)
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_no_overlay_holds_a_secret(overlay: str) -> None:
+    assert [each for each in of_overlay(overlay) if each["kind"] == "Secret"] == []
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_all_jobs_run_the_one_image_of_the_overlay(overlay: str) -> None:
+    [declared] = yaml.safe_load(
+        (KNATIVE / "overlays" / overlay / "kustomization.yaml").read_text()
+    )["images"]
+    images = {
+        container["image"]
+        for each in of_overlay(overlay)
+        if each["kind"] == "Job"
+        for container in each["spec"]["template"]["spec"]["containers"]
+    }
+
+    assert images == {f"{declared['newName']}:{declared['newTag']}"}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_settings_are_taskflows_own(overlay: str) -> None:
+    documents = of_overlay(overlay)
+    named = {
+        name.lower()
+        for config_map in ("taskflow-config", "taskflow-kafka")
+        for name in the(documents, "ConfigMap", config_map)["data"]
+    }
+
+    assert named <= Settings.model_fields.keys()
+
+
+def test_over_the_cloud_only_tls_is_answered_with_more_than_a_redirect() -> None:
+    routes = [each for each in of_overlay("cloud") if each["kind"] == "HTTPRoute"]
+    at = {
+        each["metadata"]["name"]: [parent["sectionName"] for parent in each["spec"]["parentRefs"]]
+        for each in routes
+    }
+
+    assert at.pop("redirect-to-https") == ["http"]
+    assert all(sections == ["https"] for sections in at.values())
+
+
+def _answers() -> Iterator[Document]:
+    for each in of_overlay("minikube"):
+        if each["kind"] == "BackendTrafficPolicy":
+            yield from each["spec"]["responseOverride"]
+
+
+def test_what_the_gateway_answers_itself_is_a_problem_as_the_functions_tell_it() -> None:
+    kinds = {kind.slug: kind for kind in vars(problems).values() if isinstance(kind, ProblemKind)}
+
+    for each in _answers():
+        response = each["response"]
+        problem = json.loads(response["body"]["inline"])
+        kind = kinds[problem["type"].removeprefix("urn:taskflow:problem:")]
+        [code] = each["match"]["statusCodes"]
+        assert response["contentType"] == problems.MEDIA_TYPE
+        assert response.get("statusCode", code.get("value")) == problem["status"] == kind.status
+        headers = {header["name"] for header in response.get("header", {}).get("set", [])}
+        assert headers == set(kind.headers) - {"Connection"}
+
+
+def test_the_gateway_lets_pages_of_other_origins_do_what_the_functions_do() -> None:
+    cors = the(of_overlay("cloud"), "SecurityPolicy", "taskflow")["spec"]["cors"]
+
+    assert ", ".join(cors["allowHeaders"]) == browser.ALLOWED_HEADERS
+    assert ", ".join(cors["exposeHeaders"]) == browser.EXPOSED
+
+
+def test_the_database_of_minikube_takes_all_connections_of_all_functions() -> None:
+    database = the(of_overlay("minikube"), "StatefulSet", "postgresql")
+    [container] = database["spec"]["template"]["spec"]["containers"]
+    options = dict(each.split("=") for each in container["args"] if "=" in each)
+
+    assert int(options["max_connections"]) > FUNCTIONS_CONNECTIONS_MAX
+
+
+def test_minikube_runs_the_redpanda_that_the_tests_may_run_on() -> None:
+    broker = the(of_overlay("minikube"), "StatefulSet", "redpanda")
+    [container] = broker["spec"]["template"]["spec"]["containers"]
+
+    compose = yaml.safe_load((ROOT / "compose.yaml").read_text())
+
+    assert container["image"] == compose["services"]["kafka"]["image"]

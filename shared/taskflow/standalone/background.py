@@ -1,7 +1,14 @@
 """The process that delivers: deliverers for each consumer, the timer, and the publisher."""
 
-import logging
 import signal
+
+from taskflow.standalone.processes import end_with_parent
+
+if __name__ == "__main__":
+    # The other imports take seconds on a busy machine, and the parent may end meanwhile.
+    end_with_parent(signal.SIGTERM)
+
+import logging
 import socket
 import sys
 import threading
@@ -25,7 +32,6 @@ from taskflow.standalone.kafka_source import KafkaSource
 from taskflow.standalone.processes import (
     COMMITS_FOLDER,
     CONSUMERS_SOCKET,
-    end_with_parent,
     wait_for_go,
 )
 from taskflow.standalone.sender import Sender
@@ -43,7 +49,6 @@ _log = logging.getLogger(__name__)
 
 def main() -> None:
     """Deliver until SIGTERM."""
-    end_with_parent(signal.SIGTERM)
     logs.configure(config.settings().log_level)
     folder = Path(sys.argv[1])
     endpoints = [function.endpoint for function in discover(config.settings().functions_dir)]

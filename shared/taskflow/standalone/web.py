@@ -1,12 +1,19 @@
 """The servers of `make up`, on gevent: one for the API with its sockets, one for the consumers."""
 
-# ruff: noqa: E402 - everything after the patch, or it would keep what was not patched
+# ruff: noqa: E402 - everything after the patch, or it would keep what was not patched; and most of
+# it after the first call, for it takes seconds on a busy machine, and the parent may end then
 
 from taskflow.server.patching import patch_all
 
 patch_all()
 
 import signal
+
+from taskflow.standalone.processes import end_with_parent
+
+if __name__ == "__main__":
+    end_with_parent(signal.SIGTERM)
+
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +32,6 @@ from taskflow.standalone.commit_broadcast import CommitBroadcast
 from taskflow.standalone.processes import (
     COMMITS_FOLDER,
     CONSUMERS_SOCKET,
-    end_with_parent,
     wait_for_go,
 )
 from taskflow.standalone.router import Router
@@ -36,7 +42,6 @@ API, CONSUMERS = "api", "consumers"
 
 def main() -> None:
     """Load the functions, wait for the word that the database is ready, and serve."""
-    end_with_parent(signal.SIGTERM)
     allow_many_sockets()
     logs.configure(config.settings().log_level)
     role, folder = sys.argv[1], Path(sys.argv[2])

@@ -29,7 +29,10 @@ for each in ${BUILDER:-docker podman buildah}; do
         break
     fi
 done
-[ -n "$builder" ] || fail "An image is built by docker, podman or buildah, and ${BUILDER:-none of them} works here: install one, or start docker's daemon."
+if [ -z "$builder" ]; then
+    [ -z "${BUILDER:-}" ] || fail "BUILDER: $BUILDER does not work here."
+    fail "An image is built by docker, podman or buildah, and none of them works here: install one, or start docker's daemon."
+fi
 
 set -- build --target "$target" --tag "$image"
 [ -z "${BASE:-}" ] || set -- "$@" --build-arg "BASE=$BASE"
@@ -45,7 +48,7 @@ case $context in
     *) cluster= ;;
 esac
 if [ -z "$cluster" ]; then
-    echo "It is loaded nowhere: kubectl's context${context:+, $context,} is neither Minikube nor kind. A cluster pulls it from where you push it."
+    echo "It is loaded nowhere: ${context:-what kubectl uses} is neither Minikube nor kind. A cluster pulls it from where you push it."
     exit 0
 fi
 

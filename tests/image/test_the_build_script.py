@@ -58,6 +58,15 @@ def test_a_machine_without_a_builder_is_told_what_is_missing(machine: Machine) -
     assert ended.stderr.startswith("An image is built by docker, podman or buildah, and none")
 
 
+def test_a_chosen_builder_that_does_not_work_is_not_replaced(machine: Machine) -> None:
+    machine.has("docker")
+
+    ended = machine.run(BUILDER="podman")
+
+    assert (ended.returncode, machine.calls) == (1, [])
+    assert ended.stderr == "BUILDER: podman does not work here.\n"
+
+
 def test_a_docker_without_its_daemon_is_passed_over(machine: Machine) -> None:
     machine.has("docker", "exit 1")
     machine.has("podman")
@@ -127,7 +136,7 @@ def test_an_image_for_another_cluster_is_loaded_nowhere(machine: Machine) -> Non
     ended = machine.run()
 
     assert ended.returncode == 0
-    assert "neither Minikube nor kind" in ended.stdout
+    assert "production is neither Minikube nor kind" in ended.stdout
     assert machine.calls[-1] == "minikube status --profile production"
 
 

@@ -35,6 +35,7 @@ from knative.cluster import (
     run_job,
     wait,
 )
+from taskflow.domain.merge_patch import merge_patch
 
 OVERLAYS = Path(__file__).parent / "overlays"
 
@@ -74,24 +75,15 @@ def main() -> None:
         if shutil.which(tool) is None:
             sys.exit(f"{tool} is not on the PATH.")
     overlay = OVERLAYS / given.overlay
-    overlay = overlay if overlay.exists() else Path(given.overlay)
-    documents = built(str(overlay))
+    documents = built(str(overlay if overlay.exists() else Path(given.overlay)))
     if given.undeploy:
         undeploy(documents, delete_data=given.delete_data)
     else:
-        changes = overlay / "functions.yaml"
-        deploy(
-            documents,
-            yaml.safe_load(changes.read_text()) if changes.exists() else {},
-            image=given.image,
-        )
+        deploy(documents, image=given.image)
 
 
-def deploy(documents: Sequence[Document], changes: Document, *, image: str | None) -> None:
-    """Apply everything in order, waiting for each step.
-
-    `changes` are those of the functions' func.yaml.
-    """
+def deploy(documents: Sequence[Document], *, image: str | None) -> None:
+    """Apply everything in order, waiting for each step."""
     jobs = {each["metadata"]["name"]: each for each in documents if each["kind"] == "Job"}
     containers = [each["spec"]["template"]["spec"]["containers"][0] for each in jobs.values()]
     deployed: str = image or containers[0]["image"]
@@ -114,7 +106,7 @@ def deploy(documents: Sequence[Document], changes: Document, *, image: str | Non
     run_job(jobs["topics"])
 
     say("Functions")
-    functions.deploy(changes, deployed, image_id)
+    functions.deploy(changes_of_functions(documents), deployed, image_id)
 
     say("Events and requests")
     apply(each for each in documents if each["kind"] in LAST)
@@ -194,6 +186,16 @@ def provide_secrets(documents: Iterable[Document]) -> None:
         # Created, not applied: an annotation would hold them in plain text.
         new = [secret(name, data) for name, data in made.items() if name not in found]
         kubectl("create", "-f", "-", stdin=yaml.safe_dump_all(new))
+
+
+def changes_of_functions(documents: Iterable[Document]) -> Document:
+    """Return what the overlay changes in func.yaml files, from its ConfigMap `functions`."""
+    changes: Document = {}
+    for each in documents:
+        if (each["kind"], each["metadata"]["name"]) == ("ConfigMap", "functions"):
+            for text in each["data"].values():
+                changes = merge_patch(changes, yaml.safe_load(text))
+    return changes
 
 
 def secret(name: str, data: dict[str, str]) -> Document:

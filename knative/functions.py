@@ -16,6 +16,7 @@ from knative.cluster import (
     NAMESPACE,
     OF_NAMESPACE,
     SERVICES,
+    TIMEOUT,
     Document,
     get,
     is_ready,
@@ -30,9 +31,7 @@ FUNCTIONS, PATCHES = ROOT / "functions", ROOT / "knative/patches"
 DEPLOYED_FROM = "taskflow/deployed-from"
 """The annotation with a digest of all that a function was deployed from."""
 
-AT_A_TIME, ATTEMPTS = 4, 3
-"""How many functions at a time, and how often each: func gives up 2 s after a service is not ready,
-which on a busy node is before its first pod is."""
+AT_A_TIME = 4
 
 LOCAL_REGISTRIES = ("dev.local", "kind.local", "ko.local")
 """Of images that are loaded into the nodes; Knative asks no registry for these."""
@@ -96,9 +95,11 @@ def deploy(changes: Document, image: str, image_id: str) -> None:
 
 
 def _is(service: Document | None, digest: str) -> bool:
-    if service is None or not is_ready(service):
-        return False
-    return service["metadata"].get("annotations", {}).get(DEPLOYED_FROM) == digest
+    return service is not None and is_ready(service) and _deployed_from(service) == digest
+
+
+def _deployed_from(service: Document) -> str | None:
+    return service["metadata"].get("annotations", {}).get(DEPLOYED_FROM)
 
 
 def _deploy(function: Function, digest: str, image: str) -> None:
@@ -108,16 +109,24 @@ def _deploy(function: Function, digest: str, image: str) -> None:
     # func writes into the folder.
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "func.yaml").write_text(yaml.safe_dump(annotated))
-        for attempt in range(1, ATTEMPTS + 1):
-            done = _func_deploy(folder, image)
-            if done.returncode == 0:
-                break
-            if attempt == ATTEMPTS:
-                sys.exit(f"{function.name}: {done.stdout}{done.stderr}")
+        done = _func_deploy(folder, image)
+    # It gives up 2 s after a service says that it is not ready, such as for a pod that has to wait
+    # until others have left the node.
+    if done.returncode and not _becomes_ready(function.name, digest):
+        sys.exit(f"{function.name}: {done.stdout}{done.stderr}")
     if function.patch is not None:
         patch = f"--patch={json.dumps(function.patch)}"
         kubectl("patch", SERVICES, function.name, OF_NAMESPACE, "--type=merge", patch)
     print(f"{function.name}: deployed", flush=True)
+
+
+def _becomes_ready(name: str, digest: str) -> bool:
+    """Wait for a service, if it is the one that was to be deployed."""
+    live = {each["metadata"]["name"]: each for each in get(SERVICES)["items"]}
+    if name not in live or _deployed_from(live[name]) != digest:
+        return False
+    kubectl("wait", SERVICES, name, OF_NAMESPACE, "--for=condition=Ready", TIMEOUT, check=False)
+    return _is(get(SERVICES, name), digest)
 
 
 def _func_deploy(folder: str, image: str) -> subprocess.CompletedProcess[str]:

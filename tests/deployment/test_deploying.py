@@ -9,6 +9,7 @@ import yaml
 from knative import deploy, functions
 from knative.cluster import is_ready
 from knative.functions import PATCHES, Function
+from tests.support.kubernetes.kustomize import built
 from tests.support.paths import ROOT
 
 OVERLAYS = sorted((ROOT / "knative/overlays").glob("*/functions.yaml"))
@@ -118,6 +119,13 @@ def test_a_service_is_ready_once_its_newest_revision_is() -> None:
     assert not is_ready(service(observedGeneration=1))
     assert not is_ready(service(conditions=[{"type": "Ready", "status": "Unknown"}]))
     assert not is_ready({"metadata": {"generation": 1}})
+
+
+def test_an_overlays_changes_of_functions_are_in_what_it_builds() -> None:
+    documents = built(ROOT / "knative/overlays/cloud")
+
+    assert deploy.changes_of_functions(documents)["sync-tasks"]["deploy"]["options"]
+    assert deploy.changes_of_functions([]) == {}
 
 
 def test_an_example_is_refused() -> None:

@@ -5,12 +5,8 @@
 
 import functools
 import json
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import kubernetes_validate
@@ -21,9 +17,8 @@ from taskflow.config import FUNCTIONS_CONNECTIONS_MAX, Settings
 from taskflow.serving import browser, problems
 from taskflow.serving.problems import ProblemKind
 from tests.support.kubernetes import definitions
+from tests.support.kubernetes.kustomize import Document, built
 from tests.support.paths import ROOT
-
-Document = dict[str, Any]
 
 KNATIVE = ROOT / "knative"
 OVERLAYS = ("minikube", "cloud")
@@ -33,17 +28,6 @@ OWN_GROUPS = (".k8s.io",)
 NOT_IN_A_NAMESPACE = {"Namespace", "GatewayClass", "ClusterIssuer"}
 # What lets the gateway reach Knative's ingress is where that is.
 BESIDE_THE_INGRESS = {"taskflow", "taskflow-ingress", "taskflow-activator"}
-
-
-@functools.cache
-def built(folder: Path) -> list[Document]:
-    """Return what a kustomization builds, with the kubectl of the virtual environment."""
-    kubectl = shutil.which("kubectl", path=str(Path(sys.executable).parent))
-    assert kubectl, "make .venv/dev.stamp installs it"
-    text = subprocess.run(
-        [kubectl, "kustomize", str(folder)], check=True, capture_output=True, text=True
-    ).stdout
-    return list(yaml.load_all(text, yaml.CSafeLoader))
 
 
 def of_overlay(name: str) -> list[Document]:

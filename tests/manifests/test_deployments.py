@@ -4,6 +4,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+# jsonschema has types for a part of itself.
+# pyright: reportUnknownMemberType=false
+import jsonschema
 import pytest
 import yaml
 
@@ -13,6 +16,7 @@ from taskflow.manifests.deployments import uses_kafka
 from taskflow.push.feed import READERS
 from taskflow.serving.endpoint import Endpoint
 from tests.support.functions.client import all_functions
+from tests.support.kubernetes.definitions import schema_of_func_yaml
 from tests.support.paths import ROOT
 
 FUNCTIONS = {function.name: function for function in all_functions()}
@@ -40,6 +44,19 @@ def _all_of(name: str) -> set[str]:
 
 def _is_subscriber(name: str) -> bool:
     return isinstance(FUNCTIONS[name].endpoint, Subscriber)
+
+
+def test_func_itself_finds_nothing_wrong_with_a_func_yaml() -> None:
+    validator = jsonschema.Draft4Validator(schema_of_func_yaml())
+
+    documents = [_func_yaml(name) for name in FUNCTIONS]
+    for document in documents:
+        # JSON has no times.
+        document["created"] = document["created"].isoformat()
+        validator.validate(document)
+
+    with pytest.raises(jsonschema.ValidationError):
+        validator.validate({**documents[0], "timeoutSeconds": 600})
 
 
 @each_function

@@ -1,16 +1,13 @@
 """The schemas of what is no part of Kubernetes itself: Knative's kinds, the gateway's and others.
 
-They are read from the definitions in the projects' own Go modules, which a proxy serves as archives
-(https://go.dev/ref/mod#goproxy-protocol), once, and kept in a cache. No Go is needed.
+They are read from the definitions in the projects' own Go modules, once, and kept in a cache.
 """
 
-import base64
 import hashlib
-import io
 import json
+import shutil
+import subprocess
 import tempfile
-import urllib.error
-import urllib.request
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,12 +17,15 @@ from typing import Any, cast
 
 import yaml
 
-from taskflow import config
 from tests.support.kafka.installation import cache_folder
-from tests.support.processes.debian_packages import CannotProvide
+from tests.support.processes.debian_packages import CannotProvide, install
 
-PROXY = "https://proxy.golang.org"
-TIMEOUT_S = 120.0
+NEEDED = (
+    "The tests hold the manifests against definitions from Go modules, which takes Go, once:"
+    " install it (on Debian and Ubuntu: apt-get install golang-go)"
+)
+
+FUNC_SCHEMA = "func.yaml.json"
 
 Schema = dict[str, Any]
 
@@ -83,6 +83,14 @@ MODULES = (
     ),
 )
 
+FUNC = Module(
+    "knative.dev/func",
+    "v0.50.1",
+    "h1:ct1LRCeG052WVw+mwabnb3DpFS0zeoROWqvgUdhDTqQ=",
+    ("schema/func_yaml-schema.json",),
+)
+"""func itself has a schema of its func.yaml, which is no kind of Kubernetes."""
+
 
 def provide() -> Path:
     """Return the folder with a schema for each kind and version; fetch what they are made of.
@@ -94,6 +102,8 @@ def provide() -> Path:
     folder = cache_folder() / f"definitions-{version}"
     if folder.exists():
         return folder
+    if shutil.which("go") is None:
+        install(["golang-go"], purpose="definitions of Knative's kinds", needed=NEEDED)
     print("Fetching the definitions of Knative's and the gateway's kinds (once)", flush=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     # Half of them would look like all: the folder gets its name when it is whole.
@@ -103,6 +113,8 @@ def provide() -> Path:
         for module in MODULES:
             for api_version, kind, schema in _schemas(_definitions(module)):
                 _file(made, api_version, kind).write_text(json.dumps(schema))
+        for text in _files(FUNC):
+            (made / FUNC_SCHEMA).write_bytes(text)
         try:
             made.rename(folder)
         except OSError:
@@ -117,48 +129,46 @@ def schema_of(api_version: str, kind: str) -> Schema:
     return json.loads(_file(provide(), api_version, kind).read_text())
 
 
+def schema_of_func_yaml() -> Schema:
+    """Return the JSON schema of a func.yaml, of draft 4."""
+    return json.loads((provide() / FUNC_SCHEMA).read_text())
+
+
 def _file(folder: Path, api_version: str, kind: str) -> Path:
     return folder / f"{api_version.replace('/', '_')}_{kind}.json"
 
 
 def _definitions(module: Module) -> Iterator[Schema]:
-    archive = zipfile.ZipFile(io.BytesIO(_archive(module)))
-    names = archive.namelist()
-    if (found := _hash(archive, names)) != module.hash:
-        message = f"{module.path} {module.version} has the hash {found}, not {module.hash}"
-        raise CannotProvide(message)
-    for name in names:
+    for text in _files(module):
+        # In C: the definitions are megabytes.
+        for each in yaml.load_all(text, yaml.CSafeLoader):
+            if each and each["kind"] == "CustomResourceDefinition":
+                yield each
+
+
+def _files(module: Module) -> Iterator[bytes]:
+    archive = zipfile.ZipFile(_archive(module))
+    for name in archive.namelist():
         within = name.removeprefix(f"{module.path}@{module.version}/")
         if any(fnmatch(within, pattern) for pattern in module.files):
-            # In C: the definitions are megabytes.
-            for each in yaml.load_all(archive.read(name), yaml.CSafeLoader):
-                if each and each["kind"] == "CustomResourceDefinition":
-                    yield each
+            yield archive.read(name)
 
 
-def _archive(module: Module) -> bytes:
-    # Upper case is escaped by the protocol; no module here has any.
-    servers = config.environment().get("GOPROXY", "").replace("|", ",").split(",")
-    proxies = [server for server in servers if server.startswith("http")] or [PROXY]
-    url = f"{proxies[0].rstrip('/')}/{module.path}/@v/{module.version}.zip"
-    try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:  # noqa: S310 - http(s), as above
-            return answer.read()
-    except urllib.error.URLError as error:
-        message = (
-            f"The tests hold the manifests against definitions from Go's module proxy, and"
-            f" {module.path} can't be fetched from there: {error}. GOPROXY names another one."
-        )
-        raise CannotProvide(message) from None
-
-
-def _hash(archive: zipfile.ZipFile, names: Iterable[str]) -> str:
-    """Return the hash of a module's files as a go.sum has it."""
-    lines = [
-        f"{hashlib.sha256(archive.read(name)).hexdigest()}  {name}\n" for name in sorted(names)
-    ]
-    digest = hashlib.sha256("".join(lines).encode()).digest()
-    return f"h1:{base64.b64encode(digest).decode()}"
+def _archive(module: Module) -> Path:
+    """Have Go download a module, and return the path of its archive. Raises CannotProvide."""
+    said = subprocess.run(
+        ["go", "mod", "download", "-json", f"{module.path}@{module.version}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if said.returncode != 0:
+        raise CannotProvide(f"{NEEDED}\ngo said:\n{said.stdout}{said.stderr}")
+    found = json.loads(said.stdout)
+    if found["Sum"] != module.hash:
+        message = f"{module.path} {module.version} has the hash {found['Sum']}, not {module.hash}"
+        raise CannotProvide(message)
+    return Path(found["Zip"])
 
 
 def _schemas(definitions: Iterable[Schema]) -> Iterator[tuple[str, str, Schema]]:

@@ -72,7 +72,7 @@ def test_every_declared_path_and_method_reaches_a_function(deployed: Deployed) -
     [
         ("DELETE", "/api/tasks", {"GET", "HEAD", "OPTIONS", "POST"}),
         ("POST", f"/api/alice/tasks/{AN_ID}", {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "PUT"}),
-        ("BREW", "/api/auth/login", {"OPTIONS", "POST"}),
+        ("PUT", "/api/auth/login", {"OPTIONS", "POST"}),
     ],
 )
 def test_a_method_that_no_function_takes_is_a_problem_that_names_those_that_are_taken(

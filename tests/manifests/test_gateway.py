@@ -36,7 +36,9 @@ def _rank(match: dict[str, Any]) -> tuple[int, int, bool]:
     return kinds[path["type"]], len(path["value"]), "method" in match
 
 
-def _matching(path: str, method: str) -> Iterator[tuple[dict[str, Any], str, dict[str, Any]]]:
+def _matching(
+    path: str, method: str, *, headers: int = 0
+) -> Iterator[tuple[dict[str, Any], str, dict[str, Any]]]:
     for name, spec in ROUTES.items():
         for rule in spec["rules"]:
             for match in rule["matches"]:
@@ -46,7 +48,8 @@ def _matching(path: str, method: str) -> Iterator[tuple[dict[str, Any], str, dic
                     "RegularExpression": re.fullmatch(value, path) is not None,
                     "PathPrefix": path.startswith(value),
                 }[kind]
-                if fits and match.get("method", method) == method:
+                asked = len(match.get("headers", [])) == headers
+                if fits and asked and match.get("method", method) == method:
                     yield match, name, rule
 
 
@@ -114,6 +117,15 @@ def test_another_method_is_answered_by_the_gateway_with_those_that_are_taken() -
         assert _direct(_answering(path, "OPTIONS")[1])["statusCode"] == 204
 
 
+def test_what_a_browser_asks_first_is_answered_by_the_gateways_policy_at_every_path() -> None:
+    # It answers on routes to functions alone.
+    for path in _paths().values():
+        [(match, name, rule)] = list(_matching(path, "OPTIONS", headers=1))[:1]
+        [header] = match["headers"]
+        assert (name, header["name"]) == ("preflight", "Access-Control-Request-Method")
+        assert rule["backendRefs"]
+
+
 @pytest.mark.parametrize(
     "path", ["/", "/api", "/api/alice", "/api/tasks/", "/metrics", "/health/liveness", "/x"]
 )
@@ -135,7 +147,7 @@ def test_a_socket_is_not_cut_and_a_request_is_given_time_for_a_cold_start() -> N
         name: rule["timeouts"]["request"]
         for name, spec in ROUTES.items()
         for rule in spec["rules"]
-        if "backendRefs" in rule
+        if "timeouts" in rule
     }
 
     assert timeouts.pop("sync-tasks") == "0s"
@@ -150,7 +162,7 @@ def test_no_route_is_larger_than_the_gateway_api_allows() -> None:
 
 def test_no_two_routes_take_the_same_requests() -> None:
     taken = Counter(
-        (match["path"]["value"], match.get("method"))
+        (match["path"]["value"], match.get("method"), len(match.get("headers", [])))
         for spec in ROUTES.values()
         for rule in spec["rules"]
         for match in rule["matches"]

@@ -26,6 +26,8 @@ route may lead to.) Where Knative's operator has put it elsewhere, the overlay s
 TIMEOUT = timedelta(seconds=60)
 """Of a request, a cold start included. A socket lasts as long as Knative lets it."""
 
+PREFLIGHT_HEADER = "Access-Control-Request-Method"
+
 HEALTH_PATH = "/health"
 """Answered by the function of sockets, the one that is always awake."""
 
@@ -40,6 +42,7 @@ def routes(functions: Sequence[Function]) -> Iterator[Document]:
         yield _route(endpoint.name, [_rule(endpoint)], component=component_of(endpoint))
     for methods, paths in _paths_by_methods(endpoints).items():
         yield from _otherwise(methods, paths)
+    yield _preflight(next(one for one in endpoints if one.is_socket), endpoints)
     yield from _nowhere()
 
 
@@ -52,11 +55,14 @@ def _rule(endpoint: Endpoint) -> Document:
     ]
     if endpoint.is_socket:
         matches.append({**_match(HEALTH_PATH), "method": "GET"})
+    timeout_s = 0 if endpoint.is_socket else TIMEOUT.total_seconds()
+    return {"matches": matches, **_to(endpoint), "timeouts": {"request": f"{timeout_s:g}s"}}
+
+
+def _to(endpoint: Endpoint) -> Document:
     return {
-        "matches": matches,
         "filters": [{"type": "URLRewrite", "urlRewrite": {"hostname": host_of(endpoint.name)}}],
         "backendRefs": [INGRESS],
-        "timeouts": {"request": "0s" if endpoint.is_socket else f"{TIMEOUT.total_seconds():g}s"},
     }
 
 
@@ -89,6 +95,23 @@ def _otherwise(methods: tuple[str, ...], paths: Iterable[str]) -> Iterator[Docum
             },
         ],
     )
+
+
+def _preflight(asked: Endpoint, endpoints: Iterable[Endpoint]) -> Document:
+    """Return the route of what a browser asks before a request to another origin (CORS).
+
+    The gateway's policy answers it, but only on a route to a function: `asked` is one that is
+    awake, should the policy leave the answer to it.
+    """
+    by = {"name": PREFLIGHT_HEADER, "type": "RegularExpression", "value": ".+"}
+    rules = [
+        {
+            "matches": [{**_match(path), "method": "OPTIONS", "headers": [by]} for path in paths],
+            **_to(asked),
+        }
+        for paths in _paths_by_methods(endpoints).values()
+    ]
+    return _route("preflight", rules, component=component_of(asked))
 
 
 def _nowhere() -> Iterator[Document]:

@@ -45,17 +45,17 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="write nothing; fail on a difference")
     parser.add_argument("folder", type=Path)
     given = parser.parse_args()
-    differ = [
-        path
+    differ = {
+        path: text
         for path, text in manifests(given.folder).items()
         if not (given.folder / path).is_file() or (given.folder / path).read_text("utf-8") != text
-    ]
+    }
     if given.check and differ:
         names = ", ".join(map(str, differ))
         sys.exit(f"Not what the declarations say; `make manifests` writes it anew: {names}")
-    for path in differ:
+    for path, text in differ.items():
         (given.folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (given.folder / path).write_text(manifests(given.folder)[path], encoding="utf-8")
+        (given.folder / path).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Several server processes: each event reaches every socket through stops and rotations (L4–L7)."""
 
+import contextlib
 import signal
 import time
 from collections.abc import Generator, Sequence
@@ -122,7 +123,9 @@ def test_the_clients_of_a_stopped_worker_are_back_soon_and_miss_no_message(syste
 
 
 def _gone(victim: psutil.Process) -> None:
-    assert not victim.is_running() or victim.status() == psutil.STATUS_ZOMBIE
+    # It may go between two looks at it.
+    with contextlib.suppress(psutil.NoSuchProcess):
+        assert victim.status() == psutil.STATUS_ZOMBIE
 
 
 def test_waiting_long_polls_hold_up_no_request(system: System) -> None:

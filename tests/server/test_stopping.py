@@ -10,7 +10,7 @@ from tests.support.polling import eventually
 
 ENDED_WITHIN_S = 30
 ENDED_AT_ONCE_S = 6
-"""The server's patience with its workers is 10 s."""
+"""A worker that hears nothing is killed after 15 s (`application.KILLED_AFTER_S`)."""
 
 SERVER = """
 from taskflow.server.patching import patch_all

@@ -43,6 +43,19 @@ def state_of(user_id: str) -> State:
     return state
 
 
+def log_and_state_of(user_id: str) -> tuple[Sequence[Event], State]:
+    """Read a user's events and live state as of one moment, of a system that may still change it.
+
+    Read in several transactions, they are of one moment where the log did not change meanwhile.
+    """
+    log = log_of(user_id)
+    while True:
+        state, read_before = state_of(user_id), log
+        log = log_of(user_id)
+        if log == read_before:
+            return log, state
+
+
 def fold(state: State, happened: Sequence[Event]) -> State:
     """Apply events to a state, by their data alone.
 

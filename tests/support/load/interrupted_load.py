@@ -16,9 +16,8 @@ import requests
 from taskflow.domain.events import Event
 from taskflow.storage import events, transaction
 from tests.support.data.accounts import A_CAUSE, SignedIn
-from tests.support.data.builders import log_of
 from tests.support.database.connection import database_of
-from tests.support.events.explanation import fold, state_of
+from tests.support.events.explanation import fold, log_and_state_of
 from tests.support.network.remote_api import RemoteApi, a_new_user
 from tests.support.network.sockets import ResumingClient
 from tests.support.processes.system import System
@@ -240,7 +239,7 @@ class Load:
         counts = self.report.counts
         for client in self._clients:
             user_id = client.user.user_id
-            log = log_of(user_id)
+            log, state = log_and_state_of(user_id)
             writers = [writer for writer in self._writers if writer.user == client.user]
             writes = [write for writer in writers for write in writer.writes]
             assert [writer.problems for writer in writers] == [[]] * len(writers)
@@ -248,7 +247,7 @@ class Load:
             with transaction(A_CAUSE) as tx:
                 assert events.broken_link(tx, user_id) is None
             check_each_took_effect_once(writes, log)
-            assert fold({}, log) == state_of(user_id)
+            assert fold({}, log) == state
             client.wait_for(len(log), within_s=FOLLOWED_WITHIN_S)
             assert client.messages == [json.loads(event.message_json()) for event in log]
             assert client.resyncs == 0

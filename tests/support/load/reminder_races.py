@@ -17,9 +17,8 @@ from taskflow.domain.events import Event
 from taskflow.domain.times import rfc3339
 from taskflow.storage import transaction
 from tests.support.data.accounts import A_CAUSE, SignedIn
-from tests.support.data.builders import log_of
 from tests.support.database.connection import database_of
-from tests.support.events.explanation import fold, state_of
+from tests.support.events.explanation import fold, log_and_state_of
 from tests.support.network.remote_api import RemoteApi, a_new_user
 from tests.support.polling import eventually
 from tests.support.processes.system import System
@@ -81,8 +80,8 @@ class Race:
         with database_of(self._system):
             eventually(_check_nothing_is_due, within_s=SETTLED_WITHIN_S)
             for user in self._users:
-                log = log_of(user.user_id)
-                assert fold({}, log) == state_of(user.user_id)
+                log, state = log_and_state_of(user.user_id)
+                assert fold({}, log) == state
                 self._check(log)
             with transaction(A_CAUSE) as tx:
                 deadlocks = tx.connection.execute(

@@ -23,7 +23,7 @@ from taskflow.storage import events, reminder_store, task_store, transaction
 from tests.support.data.accounts import A_CAUSE, SignedIn, a_user
 from tests.support.data.builders import log_of
 from tests.support.delivery.subscribers import assert_taken, deliver
-from tests.support.events.explanation import fold, state_of
+from tests.support.events.explanation import fold, log_and_state_of
 from tests.support.functions.client import Api, content
 from tests.support.functions.tokens import signed_in_at
 from tests.support.load.scheduler import TIME
@@ -154,8 +154,8 @@ class Simulation:
         for task in series:
             self._check_series(task, made[task.id])
         for user in self._users:
-            log = log_of(user.user_id)
-            assert fold({}, log) == state_of(user.user_id)
+            log, state = log_and_state_of(user.user_id)
+            assert fold({}, log) == state
             self._check_log(log)
             self._check_reminders(user)
             with transaction(A_CAUSE) as tx:

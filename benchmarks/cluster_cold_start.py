@@ -11,6 +11,8 @@ from uuid import uuid4
 import requests
 
 from benchmarks.figures import percentile, show
+from taskflow import config
+from taskflow.config import Settings
 from taskflow.serving.endpoint import Endpoint
 from tests.support.functions.client import all_functions
 from tests.support.kubernetes.deployed import CONTAINER, NAMESPACE, Deployed, kubectl
@@ -26,6 +28,8 @@ OURS = "benchmark=cold-start"
 
 def main() -> None:
     """Wait until all are at zero, then ask each once, hello and a function in turn."""
+    # The functions are read here for what they declare, and run elsewhere.
+    config.settings.set(Settings(environment="test"))
     deployed = Deployed()
     user = a_new_user(deployed)
     endpoints = [one.endpoint for one in all_functions() if isinstance(one.endpoint, Endpoint)]
@@ -111,8 +115,15 @@ def _service(name: str, image: str) -> dict[str, Any]:
         "command": ["python", "-m", "functions_framework"],
         "args": ["--target=hello", "--source=/hello/main.py"],
         "env": [{"name": "THREADS", "value": "8"}],
-        "resources": {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"cpu": "1"}},
+        "resources": {"requests": {"cpu": "10m", "memory": "80Mi"}, "limits": {"cpu": "1"}},
         "volumeMounts": [{"name": "hello", "mountPath": "/hello"}],
+        # As the namespace wants it of all pods.
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "runAsNonRoot": True,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
     }
     volume = {"name": "hello", "configMap": {"name": "hello"}}
     return {

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections import Counter
 from functools import cached_property
 from typing import Any
 
@@ -56,6 +57,14 @@ class Deployed:
     def pods(self, function: str) -> list[str]:
         """Return the names of a function's pods, those that end too."""
         return kubectl("get", "pods", f"-l={SERVICE}={function}", "-o=name").split()
+
+    def awake(self) -> Counter[str]:
+        """Return how many pods each function has, those that end too; none for one at zero."""
+        label = SERVICE.replace(".", r"\.")
+        said = kubectl(
+            "get", "pods", f"-l={SERVICE}", f"-o=jsonpath={{.items[*].metadata.labels.{label}}}"
+        )
+        return Counter(said.split())
 
     def kill_pods(self, function: str) -> int:
         """Kill a function's pods, without the time that they are given to end; return how many."""

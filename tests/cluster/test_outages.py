@@ -1,0 +1,156 @@
+"""What is away for minutes: the database, and what wakes the schedule (A4, R4, section 10)."""
+
+import shlex
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+import requests
+
+from taskflow import clock, config
+from taskflow.domain.times import rfc3339
+from tests.support.kubernetes.deployed import Deployed, kubectl
+from tests.support.load.task_writers import TaskWriters
+from tests.support.network.remote_api import RemoteApi, a_new_user
+from tests.support.network.sockets import ResumingClient, seqs
+from tests.support.polling import eventually
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3600)]
+
+DATABASE_AWAY_S = float(config.environment().get("CLUSTER_OUTAGE_S", "600"))
+STOP_DATABASE = config.environment().get("CLUSTER_STOP_DATABASE")
+START_DATABASE = config.environment().get("CLUSTER_START_DATABASE")
+"""Commands, where the database is no StatefulSet of the namespace."""
+
+AT_ONCE_S = 5.0
+"""Within which a function that is awake says that it can't answer just now."""
+
+AWAKE_S = 30.0
+"""Within which one at zero says so: it has to start."""
+
+BACK_WITHIN_S = 30.0
+SETTLED_WITHIN_S = 300.0
+LOOK_S = 1.0
+EVENTING = "knative-eventing"
+WAKES = "sources.knative.dev/role=adapter,eventing.knative.dev/source=ping-source-controller"
+"""The labels of the pods of PingSource's adapter."""
+
+WAKER_AWAY_S = 180.0
+REMINDERS = 100
+
+
+@contextmanager
+def _without_database() -> Generator[None]:
+    _database(STOP_DATABASE, replicas=0)
+    try:
+        yield
+    finally:
+        _database(START_DATABASE, replicas=1)
+
+
+def _database(command: str | None, *, replicas: int) -> None:
+    if command is not None:
+        words = shlex.split(command)
+        subprocess.run(words, check=True, timeout=120, stdin=subprocess.DEVNULL)
+    else:
+        kubectl("scale", "statefulset/postgresql", f"--replicas={replicas}")
+
+
+def test_without_a_database_each_request_is_refused_at_once_and_nothing_is_lost(
+    deployed: Deployed,
+) -> None:
+    user = a_new_user(deployed)
+    slowest_s: dict[str, float] = dict.fromkeys(("awake", "from zero", "back"), 0.0)
+    answers: Counter[str] = Counter()
+
+    def ask(method: str, path: str, what: str) -> requests.Response:
+        began_s = time.monotonic()
+        with RemoteApi(deployed, user) as remote:
+            answer = remote.request(method, path, {"title": "Lost?"} if method == "POST" else None)
+        slowest_s[what] = max(slowest_s[what], time.monotonic() - began_s)
+        answers[f"{what}: {answer.status_code}"] += 1
+        return answer
+
+    def check_answers(method: str, path: str) -> None:
+        assert ask(method, path, "back").ok
+
+    deployed.wait_until_at_zero("list-notifications", "get-settings")
+    with ResumingClient(deployed, user) as client:
+        with TaskWriters(deployed, [user], threads=2, pause_s=0.2) as writers:
+            client.wait_for(3, within_s=BACK_WITHIN_S)
+            connected = client.connected
+            with _without_database():
+                until_s = time.monotonic() + DATABASE_AWAY_S
+                asleep = ["notifications", "settings"]
+                while time.monotonic() < until_s:
+                    is_awake = not asleep or time.monotonic() < until_s - DATABASE_AWAY_S / 2
+                    path = "tasks" if is_awake else asleep.pop()
+                    answer = ask("GET", path, "awake" if is_awake else "from zero")
+                    assert answer.status_code == 503, answer.text
+                    assert answer.headers["Retry-After"]
+                    assert answer.headers["Content-Type"] == "application/problem+json"
+                    threading.Event().wait(LOOK_S)
+                kept = client.connected
+            back_s = time.monotonic()
+            eventually(lambda: check_answers("GET", "tasks"), within_s=BACK_WITHIN_S)
+            eventually(lambda: check_answers("POST", "tasks"), within_s=BACK_WITHIN_S)
+            back_s = time.monotonic() - back_s
+            assert [name for name, is_ready in deployed.services().items() if not is_ready] == []
+        # The account, and the one task that was created above.
+        written = len(writers.acknowledged)
+        client.wait_for(2 + written, within_s=SETTLED_WITHIN_S)
+
+    print(
+        f"away {DATABASE_AWAY_S:.0f} s: answers {dict(answers)}, slowest {dict(slowest_s)}; "
+        f"back after {back_s:.1f} s; socket opened {client.connected} times, {kept - connected} "
+        f"of them meanwhile; {written} writes acknowledged"
+    )
+    titles = Counter(
+        message["data"]["title"] for message in client.messages if message["type"] == "task.created"
+    )
+    assert set(titles.values()) == {1}
+    assert {title for _, title in writers.acknowledged} <= set(titles)
+    assert slowest_s["awake"] < AT_ONCE_S
+    assert slowest_s["from zero"] < AWAKE_S
+    assert client.resyncs == 0
+
+
+def test_reminders_that_were_due_while_nothing_woke_the_schedule_come_once(
+    deployed: Deployed,
+) -> None:
+    user = a_new_user(deployed)
+
+    with RemoteApi(deployed, user) as remote, ResumingClient(deployed, user) as client:
+        began_s = time.monotonic()
+        due = clock.now() + timedelta(seconds=60)
+        for number in range(REMINDERS):
+            at = due + timedelta(seconds=number * 2)
+            remote.create(f"Task {number}", reminders=[{"remind_at": rfc3339(at)}])
+        killed: set[str] = set()
+        while time.monotonic() < began_s + WAKER_AWAY_S:
+            # Its Deployment makes it anew.
+            killed |= set(
+                kubectl(
+                    *("delete", "pod", f"--selector={WAKES}", "--force", "--grace-period=0"),
+                    "--output=name",
+                    namespace=EVENTING,
+                ).split()
+            )
+            threading.Event().wait(LOOK_S)
+        assert len(killed) > 1
+
+        def came() -> Counter[str]:
+            reminders = [one["data"] for one in client.messages if one["type"] == "reminder"]
+            return Counter(one["task_id"] for one in reminders)
+
+        def check() -> None:
+            assert len(came()) == REMINDERS
+
+        eventually(check, within_s=SETTLED_WITHIN_S, every_s=LOOK_S)
+    assert set(came().values()) == {1}
+    assert seqs(client.messages) == list(range(1, len(client.messages) + 1))

@@ -19,6 +19,7 @@ from sqlalchemy import text
 
 from taskflow import config
 from taskflow.standalone.postgres import EmbeddedPostgres
+from taskflow.standalone.processes import NICENESS
 from taskflow.storage import connections_max, task_store, transaction
 from tests.support.data.accounts import A_CAUSE, SignedIn
 from tests.support.data.builders import log_of
@@ -28,7 +29,13 @@ from tests.support.network.remote_api import RemoteApi, a_new_user, signed_in
 from tests.support.network.sockets import ResumingClient, seqs
 from tests.support.paths import ROOT
 from tests.support.polling import eventually
-from tests.support.processes.roles import delivery, wait_for
+from tests.support.processes.roles import (
+    api_workers,
+    consumers_workers,
+    crons_workers,
+    delivery,
+    wait_for,
+)
 from tests.support.processes.system import STARTED_WITHIN_S, System
 
 COMMAND_WITHIN_S = 60
@@ -271,7 +278,7 @@ def test_more_connections_than_postgresql_allows_are_refused_with_a_sentence(
     )
 
     assert ended.returncode != 0
-    assert "WEB_CONCURRENCY of 2, and one more are 201; PostgreSQL allows 197" in ended.stderr
+    assert "WEB_CONCURRENCY of 2, and one more are 241; PostgreSQL allows 197" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
@@ -283,7 +290,7 @@ def test_the_embedded_postgresql_allows_the_connections_that_the_settings_need(
     own_system.start()
 
     with database_of(own_system):
-        assert (connections_max() or 0) >= 201
+        assert (connections_max() or 0) >= 241
     assert own_system.stop() == 0
 
 
@@ -352,6 +359,24 @@ def test_a_wrong_command_prints_its_usage(tmp_path: Path, arguments: list[str]) 
 # Parts that are killed
 
 
+def test_the_processes_that_deliver_give_way_to_requests_and_to_what_is_due(system: System) -> None:
+    by_role = {
+        find.__name__: wait_for(find, system)
+        for find in (api_workers, crons_workers, consumers_workers, delivery)
+    }
+    own = os.nice(0)
+
+    def check() -> None:
+        assert {role: {one.nice() for one in found} for role, found in by_role.items()} == {
+            "api_workers": {own},
+            "crons_workers": {own},
+            "consumers_workers": {own + NICENESS},
+            "delivery": {own + NICENESS},
+        }
+
+    eventually(check)
+
+
 def test_a_worker_that_is_killed_is_replaced_and_clients_go_on(system: System) -> None:
     user = a_new_user(system)
     with ResumingClient(system, user) as client, RemoteApi(system, user) as remote:
@@ -398,7 +423,7 @@ def test_servers_that_are_killed_are_replaced_and_clients_go_on(system: System) 
 
 def _all_servers(system: System) -> Sequence[psutil.Process]:
     found = _servers(system)
-    assert len(found) == 3
+    assert len(found) == 4
     return found
 
 

@@ -49,7 +49,7 @@ MANY_TASKS = 150_000
 LATE_MAX_S = 60.0
 """The worst that N2 allows, under any load."""
 
-RSS_MAX_MB = {"api": 400, "consumers": 300, "delivery": 200}
+RSS_MAX_MB = {"api": 400, "consumers": 300, "crons": 300, "delivery": 200}
 ANSWER_MAX_BYTES = PAGE_MAX_BYTES + 200_000
 """A page ends with the item that goes beyond its bound."""
 

@@ -32,6 +32,8 @@ from taskflow.standalone.kafka_source import KafkaSource
 from taskflow.standalone.processes import (
     COMMITS_FOLDER,
     CONSUMERS_SOCKET,
+    CRONS_SOCKET,
+    give_way,
     wait_for_go,
 )
 from taskflow.standalone.sender import Sender
@@ -49,6 +51,7 @@ _log = logging.getLogger(__name__)
 
 def main() -> None:
     """Deliver until SIGTERM."""
+    give_way()
     logs.configure(config.settings().log_level)
     folder = Path(sys.argv[1])
     endpoints = [function.endpoint for function in discover(config.settings().functions_dir)]
@@ -60,7 +63,7 @@ def main() -> None:
     wait_for_go()
     starts = _start(stopping)
     send = Sender(folder / CONSUMERS_SOCKET)
-    tick = Sender(folder / CONSUMERS_SOCKET, TICK_TIMEOUT)
+    tick = Sender(folder / CRONS_SOCKET, TICK_TIMEOUT)
     sources: list[tuple[Consumer, Source]] = [
         (consumer, Redeliveries(consumer.name)) for consumer in consumers
     ]

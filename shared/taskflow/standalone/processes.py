@@ -11,12 +11,16 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-CONSUMERS_SOCKET = "consumers.sock"
-"""Where the consumers listen, in the folder in which the processes meet; no one else gets there."""
+CONSUMERS_SOCKET, CRONS_SOCKET = "consumers.sock", "crons.sock"
+"""Where the consumers and the cron functions listen, in the folder in which the processes meet; no
+one else gets there."""
 
 COMMITS_FOLDER = "commits"
 METRICS_FOLDER = "metrics"
 GO = "go\n"
+NICENESS = 5
+"""Of a process that gives way: a third of the CPU time of one that does not, if both want all."""
+
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -50,6 +54,15 @@ def end_with_parent(with_signal: signal.Signals) -> None:
     """Have the kernel send this process a signal when its parent ends; Linux only, else nothing."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(with_signal))
+
+
+def give_way() -> None:
+    """Have the kernel prefer the other processes while there is not CPU time enough for all.
+
+    Somebody waits for the answer to a request and for a reminder, and for the effect of an event
+    nobody.
+    """
+    os.nice(NICENESS)
 
 
 def wait_for_go() -> None:

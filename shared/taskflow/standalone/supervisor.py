@@ -249,7 +249,8 @@ class _System:
             if stopping.wait(timeout=LOOK_S):
                 return
         # Whoever waits at the terminal waits for the API alone.
-        for module, *role in ((server, "consumers"), ("taskflow.standalone.background",)):
+        background = "taskflow.standalone.background"
+        for module, *role in ((server, "crons"), (server, "consumers"), (background,)):
             child = _Child(self.settings, folder, module, *role)
             self._children.append(child)
             child.begin()
@@ -334,8 +335,8 @@ def _workers(settings: Settings) -> int:
 
 
 def _pools(settings: Settings) -> int:
-    """Return how many processes have a pool: the workers of two servers, and the deliverer's."""
-    return 2 * _workers(settings) + 1
+    """Return how many processes have a pool: the API's workers, the consumers', and two more."""
+    return 2 * _workers(settings) + 2
 
 
 def _connections_of(settings: Settings) -> int:

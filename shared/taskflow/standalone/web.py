@@ -1,4 +1,4 @@
-"""The servers of `make up`, on gevent: one for the API with its sockets, one for the consumers."""
+"""The servers of `make up`, on gevent: of the API with its sockets, the consumers, the crons."""
 
 # ruff: noqa: E402 - everything after the patch, or it would keep what was not patched; and most of
 # it after the first call, for it takes seconds on a busy machine, and the parent may end then
@@ -24,6 +24,7 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from taskflow import config, logs
 from taskflow.config import InvalidSetting
 from taskflow.eventing import cron
+from taskflow.eventing.cron import CronFunction
 from taskflow.eventing.frame import Subscriber
 from taskflow.push import feed
 from taskflow.server.application import Server, allow_many_sockets, share_by_workers
@@ -32,12 +33,12 @@ from taskflow.standalone.commit_broadcast import CommitBroadcast
 from taskflow.standalone.processes import (
     COMMITS_FOLDER,
     CONSUMERS_SOCKET,
+    CRONS_SOCKET,
+    give_way,
     wait_for_go,
 )
 from taskflow.standalone.router import Router
 from taskflow.storage import on_commit
-
-API, CONSUMERS = "api", "consumers"
 
 
 def main() -> None:
@@ -46,7 +47,7 @@ def main() -> None:
     logs.configure(config.settings().log_level)
     role, folder = sys.argv[1], Path(sys.argv[2])
     try:
-        server = _api(folder) if role == API else _consumers(folder)
+        server = {"api": _api, "consumers": _consumers, "crons": _crons}[role](folder)
     except InvalidSetting as error:
         raise SystemExit(str(error)) from None
     wait_for_go()
@@ -61,15 +62,31 @@ def _api(folder: Path) -> Server:
     def worker_started() -> None:
         on_commit(CommitBroadcast(folder / COMMITS_FOLDER, feed().notify).notify)
 
-    return _server(router, f"{settings.host}:{settings.port}", worker_started)
+    address = f"{settings.host}:{settings.port}"
+    return Server(router, address, workers=_workers(), worker_started=worker_started)
 
 
 def _consumers(folder: Path) -> Server:
+    give_way()
+    socket = folder / CONSUMERS_SOCKET
+    return _subscribers(folder, socket, lambda each: not isinstance(each, CronFunction), _workers())
+
+
+def _crons(folder: Path) -> Server:
+    # No delivery is between a run of the schedule and the CPU.
+    return _subscribers(
+        folder, folder / CRONS_SOCKET, lambda each: isinstance(each, CronFunction), workers=1
+    )
+
+
+def _subscribers(
+    folder: Path, socket: Path, is_served: Callable[[Subscriber], bool], workers: int
+) -> Server:
     # Past Flask and functions-framework, which take as long as a small consumer's effect.
     apps = {
         f"/{function.name}": function.endpoint.serve
         for function in discover(config.settings().functions_dir)
-        if isinstance(function.endpoint, Subscriber)
+        if isinstance(function.endpoint, Subscriber) and is_served(function.endpoint)
     }
 
     def worker_started() -> None:
@@ -79,13 +96,12 @@ def _consumers(folder: Path) -> Server:
         on_commit(CommitBroadcast(folder / COMMITS_FOLDER, listener).notify)
 
     app = DispatcherMiddleware(NotFound(), apps)
-    return _server(app, f"unix:{folder / CONSUMERS_SOCKET}", worker_started)
+    return Server(app, f"unix:{socket}", workers=workers, worker_started=worker_started)
 
 
-def _server(app: object, address: str, worker_started: Callable[[], None]) -> Server:
+def _workers() -> int:
     # The supervisor has settled it.
-    workers = config.settings().web_concurrency or 1
-    return Server(app, address, workers=workers, worker_started=worker_started)
+    return config.settings().web_concurrency or 1
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Notifications in PostgreSQL: the inbox."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import datetime
 from uuid import UUID
 
@@ -13,15 +13,17 @@ from taskflow.storage import bulk
 from taskflow.storage.tables import NOTIFICATIONS
 from taskflow.storage.transactions import Transaction
 
+_COLUMNS = [column.name for column in fields(Notification)]
+
 
 def add_all(tx: Transaction, added: Sequence[Notification]) -> None:
     """Store new notifications."""
-    bulk.insert(tx, NOTIFICATIONS, [asdict(notification) for notification in added])
+    bulk.insert(tx, NOTIFICATIONS, [_row_of(notification) for notification in added])
 
 
 def save(tx: Transaction, notification: Notification) -> None:
     """Store a notification over the one that this transaction locked."""
-    bulk.update(tx, NOTIFICATIONS, [asdict(notification)])
+    bulk.update(tx, NOTIFICATIONS, [_row_of(notification)])
 
 
 def lock(tx: Transaction, user_id: str, notification_id: UUID) -> Notification:
@@ -52,6 +54,11 @@ def list_of(
         query = query.where(place < tuple_(*after))
     query = query.order_by(NOTIFICATIONS.c.created_at.desc(), NOTIFICATIONS.c.id.desc())
     return [_notification(row) for row in tx.connection.execute(query.limit(limit)).mappings()]
+
+
+def _row_of(notification: Notification) -> dict[str, object]:
+    # `asdict` copies every value, which takes longer than all else that is done here.
+    return {name: getattr(notification, name) for name in _COLUMNS}
 
 
 def _notification(row: RowMapping) -> Notification:

@@ -29,6 +29,11 @@ _ALL = select(REMINDERS, USERS.c.timezone).outerjoin(USERS, USERS.c.id == REMIND
 _OF_TASKS = _ALL.where(
     REMINDERS.c.task_id == func.any(bindparam("task_ids", type_=ARRAY(TASKS.c.id.type)))
 ).order_by(REMINDERS.c.created_at, REMINDERS.c.id)
+_DUE = _ALL.where(
+    REMINDERS.c.id == func.any(bindparam("ids", type_=ARRAY(REMINDERS.c.id.type))),
+    _SCHEDULED,
+    REMINDERS.c.remind_at <= bindparam("now"),
+).order_by(REMINDERS.c.remind_at, REMINDERS.c.id)
 _DUE_ITEMS = DueItems(REMINDERS.c.id, REMINDERS.c.task_id, REMINDERS.c.remind_at, _SCHEDULED)
 _NEXT_DUE = select(func.min(REMINDERS.c.remind_at)).where(_SCHEDULED)
 
@@ -129,9 +134,8 @@ def due(tx: Transaction, ids: Sequence[UUID], *, now: datetime) -> list[tuple[Re
 
     Until their lock was had, another may have sent them, moved them or closed the task.
     """
-    query = _ALL.where(REMINDERS.c.id.in_(ids), _SCHEDULED, REMINDERS.c.remind_at <= now)
-    rows = tx.connection.execute(query.order_by(REMINDERS.c.remind_at, REMINDERS.c.id)).mappings()
-    found = [_reminder(row) for row in rows]
+    rows = tx.connection.execute(_DUE, {"ids": list(ids), "now": now})
+    found = [_reminder(row) for row in rows.mappings()]
     tasks = task_store.with_ids(tx, [reminder.task_id for reminder in found])
     by_id = {task.id: task for task in tasks}
     return [(reminder, by_id[reminder.task_id]) for reminder in found]

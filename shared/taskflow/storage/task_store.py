@@ -52,6 +52,11 @@ _EXISTING = select(TASKS.c.recurring_task_id, TASKS.c.occurrence_at).join(
 Occurrence = tuple[UUID, datetime]
 """Which task recurs, and when."""
 
+_WITH_IDS = (
+    select(TASKS)
+    .where(TASKS.c.id == func.any(bindparam("ids", type_=ARRAY(TASKS.c.id.type))))
+    .order_by(TASKS.c.id)
+)
 _SECOND = timedelta(seconds=1)
 
 
@@ -130,8 +135,8 @@ def page_of_all(tx: Transaction, *, after: UUID | None) -> list[Task]:
 
 def with_ids(tx: Transaction, ids: Sequence[UUID]) -> list[Task]:
     """Return the tasks with these ids, of any user, the deleted ones too."""
-    query = select(TASKS).where(TASKS.c.id.in_(ids)).order_by(TASKS.c.id)
-    return [task_of(row) for row in tx.connection.execute(query).mappings()]
+    rows = tx.connection.execute(_WITH_IDS, {"ids": list(ids)})
+    return [task_of(row) for row in rows.mappings()]
 
 
 def _one(tx: Transaction, user_id: str, task_id: UUID, *, lock: bool, deleted: bool) -> Task:

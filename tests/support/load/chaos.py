@@ -29,6 +29,7 @@ from tests.support.processes.roles import (
     api_master,
     api_workers,
     consumers_workers,
+    crons_workers,
     delivery,
     wait_for,
 )
@@ -39,7 +40,13 @@ JWT_SECRET = "a secret for tests, and for nothing else at all"
 
 WRITERS = 8
 SETTLED_WITHIN_S = 180
-VICTIMS: Sequence[Find] = (api_workers, api_master, consumers_workers, delivery)
+VICTIMS: Sequence[Find] = (
+    api_workers,
+    api_master,
+    consumers_workers,
+    crons_workers,
+    delivery,
+)
 
 
 @dataclass(frozen=True)

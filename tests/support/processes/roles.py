@@ -29,6 +29,12 @@ def consumers_workers(system: System) -> Sequence[psutil.Process]:
     return [worker for master in masters for worker in _children_of(master)]
 
 
+def crons_workers(system: System) -> Sequence[psutil.Process]:
+    """Return the process that serves the cron functions."""
+    masters = _children(system, "taskflow.standalone.web", "crons")
+    return [worker for master in masters for worker in _children_of(master)]
+
+
 def delivery(system: System) -> Sequence[psutil.Process]:
     """Return the process that delivers events to the consumers."""
     return _children(system, "taskflow.standalone.background")

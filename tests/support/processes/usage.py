@@ -15,6 +15,7 @@ LOOK_S = 0.25
 ROLES: Mapping[str, Find] = {
     "api": roles.api_workers,
     "consumers": roles.consumers_workers,
+    "crons": roles.crons_workers,
     "delivery": roles.delivery,
 }
 

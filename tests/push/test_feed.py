@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 
 import pytest
@@ -16,13 +16,13 @@ from taskflow.domain import tasks
 from taskflow.domain.tasks import Task
 from taskflow.push import feed
 from taskflow.push.connection import CloseCode, Connection
-from taskflow.push.feed import CHECK_S, Feed, KafkaEvent
+from taskflow.push.feed import CHECK_S, LOOK_S, Feed, KafkaEvent
 from taskflow.push.websocket import whole_sends
 from taskflow.storage import DatabaseUnavailable, Transaction, events, run, transaction
 from taskflow.storage.transactions import commit_listeners
 from tests.support.data.accounts import A_CAUSE, SignedIn
 from tests.support.data.builders import a_draft, a_stored_task, log_of
-from tests.support.database.connection import lose_all_connections
+from tests.support.database.connection import NOWHERE, database_at, lose_all_connections
 from tests.support.network.sockets import Message, close_code, receive, receive_up_to, seqs
 from tests.support.network.websocket_pair import WebSocketPair, a_websocket_pair
 from tests.support.polling import eventually
@@ -38,13 +38,24 @@ MODULE = sys.modules[Feed.__module__]
 @contextmanager
 def _following(feed: Feed, user: SignedIn, *, since: int | None = None) -> Generator[WebSocketPair]:
     """Follow a user by a socket of one's own, the first message of which is read."""
+    with _connected(feed, user, since=since) as pair:
+        assert receive(pair.client)["type"] == "task.sync"
+        yield pair
+
+
+@contextmanager
+def _connected(feed: Feed, user: SignedIn, *, since: int | None = None) -> Generator[WebSocketPair]:
     with a_websocket_pair() as pair:
         connection = Connection(
             pair.server, clock.now() + timedelta(hours=1), lambda _: CloseCode.BAD_TOKEN
         )
-        thread = threading.Thread(target=feed.stream, args=(user.user_id, since, connection))
+
+        def stream() -> None:
+            with suppress(ConnectionClosed):
+                feed.stream(user.user_id, since, connection)
+
+        thread = threading.Thread(target=stream)
         thread.start()
-        assert receive(pair.client)["type"] == "task.sync"
         yield pair
         connection.close_soon(CloseCode.SERVICE_RESTART)
         thread.join(WAIT_S)
@@ -277,6 +288,34 @@ def test_a_feed_outlives_the_loss_of_its_connections(user: SignedIn) -> None:
             run(lambda tx: _append_one(tx, user), A_CAUSE)
 
             assert receive(pair.client)["seq"] == seq
+
+
+def test_sockets_that_come_while_the_log_cannot_be_read_stay_open_and_miss_nothing(
+    user: SignedIn,
+) -> None:
+    feed = Feed(poll_s=POLL_S)
+    with ExitStack() as stack:
+        with database_at(NOWHERE):
+            new = stack.enter_context(_connected(feed, user))
+            resumed = stack.enter_context(_connected(feed, user, since=0))
+            assert _heard_within(new, 2 * LOOK_S) == _heard_within(resumed, LOOK_S / 10) == []
+        a_stored_task(user.user_id)
+
+        first, second = receive(new.client), receive(resumed.client)
+        assert (first["type"], second["type"]) == ("task.sync", "task.sync")
+        assert [message["seq"] for message in receive_up_to(resumed.client, 2)] == [1, 2]
+        if first["seq"] < 2:
+            assert receive(new.client)["seq"] == 2
+
+
+def test_a_socket_that_waits_for_the_log_is_closed_as_any_other(user: SignedIn) -> None:
+    feed = Feed(poll_s=0)
+    with database_at(NOWHERE), _connected(feed, user, since=0) as pair:
+        assert _heard_within(pair, 2 * LOOK_S) == []
+
+        feed.drain()
+
+        assert close_code(pair.client) == CloseCode.SERVICE_RESTART
 
 
 def test_a_feed_without_sockets_sends_no_query(

@@ -165,6 +165,17 @@ class Connection:
             close(self._ws, self._closing)
         return self._closing is None and bool(self._ws.connected)
 
+    def wait(self, seconds: float) -> None:
+        """Wait so long, with nothing to send. Raises ConnectionClosed where the socket closes."""
+        until_s = clock.monotonic_s() + seconds
+        while self.check():
+            left_s = until_s - clock.monotonic_s()
+            if left_s <= 0:
+                return
+            self._ws.event.wait(timeout=left_s)
+            self._ws.event.clear()
+        raise ConnectionClosed
+
     def pump(self) -> None:
         """Send the frames that are offered, as they come, until the socket closes."""
         while self.check():

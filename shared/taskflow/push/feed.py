@@ -13,10 +13,10 @@ from the log. So it makes no difference to a socket when Kafka goes and comes.
 import logging
 import threading
 from collections import deque
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from simple_websocket import ConnectionClosed
 
@@ -60,6 +60,8 @@ LOOK_S = 1.0
 READERS = 4
 """Listeners that may read the log at once. Of thousands that come back together the others wait
 here, and not for a connection to the database that requests need too."""
+
+T = TypeVar("T")
 
 _CAUSE = Cause(correlation_id="feed", traceparent="", actor="", origin="")
 
@@ -231,6 +233,7 @@ class Feed:
         self._woken = threading.Event()
         self._thread: threading.Thread | None = None
         self._readers = threading.BoundedSemaphore(READERS)
+        self._is_readable = True
         self._draining = False
         self.is_closed = False
         self._poll_s = poll_s
@@ -291,13 +294,15 @@ class Feed:
     def stream(self, user_id: str, since: int | None, connection: Connection) -> None:
         """Send a socket the events after `since`, then each new one, until the socket closes.
 
-        Raises AccountNotFound, DatabaseUnavailable, and ConnectionClosed when it closes.
+        While the log can't be read, the socket stays open and is sent nothing. Raises
+        AccountNotFound, and ConnectionClosed when it closes.
         """
         channel = self._join(user_id, connection)
         metrics.SOCKETS.inc()
         try:
-            with _resuming_slot(channel, connection) if since is not None else nullcontext():
-                newest, missed = self._newest_and_missed(user_id, channel, since)
+            with _slot(channel.resuming, connection) if since is not None else nullcontext():
+                newest, missed = self._read(connection, _newest_and_missed(user_id, since))
+                self._begin(user_id, channel, newest)
                 start = resume(since, newest=newest)
                 connection.send_sync(
                     newest=newest,
@@ -324,7 +329,9 @@ class Feed:
         waiter = _Waiter()
         channel = self._join(user_id, waiter)
         try:
-            newest, _ = self._newest_and_missed(user_id, channel, None)
+            with self._readers:
+                newest, _ = run(_newest_and_missed(user_id, None), _CAUSE)
+            self._begin(user_id, channel, newest)
             if newest <= since:
                 waiter.woken.wait(timeout_s)
         finally:
@@ -365,18 +372,21 @@ class Feed:
                 del self._channels[user_id]
                 self._pending_reads.pop(user_id, None)
 
-    def _newest_and_missed(
-        self, user_id: str, channel: _Channel, since: int | None
-    ) -> tuple[int, list[Event]]:
-        """Return the user's newest `seq`, and the first of the events missed since `since`."""
+    def _read(self, connection: Connection, read: Callable[[Transaction], T]) -> T:
+        """Read the log for a socket; where it can't be read, again once it can.
 
-        def read(tx: Transaction) -> tuple[int, list[Event]]:
-            newest = events.newest_seq(tx, user_id)
-            start = resume(since, newest=newest)
-            return newest, events.after(tx, user_id, start.seq) if start.seq < newest else []
+        Raises ConnectionClosed where the socket closes meanwhile.
+        """
+        while True:
+            with _slot(self._readers, connection), suppress(DatabaseUnavailable):
+                return run(read, _CAUSE)
+            connection.wait(LOOK_S)
+            # The feed asks for all of them.
+            while not self._is_readable:
+                connection.wait(LOOK_S)
 
-        with self._readers:
-            newest, missed = run(read, _CAUSE)
+    def _begin(self, user_id: str, channel: _Channel, newest: int) -> None:
+        """Have a user's channel go on after `newest`, unless it has gone further."""
         with self._lock:
             if channel.position is None:
                 channel.position = newest
@@ -384,7 +394,6 @@ class Feed:
             if (pending := self._pending_reads.get(user_id)) is not None:
                 pending.due_s = clock.monotonic_s()
         self._woken.set()
-        return newest, missed
 
     def _catch_up(self, user_id: str, channel: _Channel, connection: Connection) -> bool:
         """Send from the log until the feed itself can go on; say whether the socket is open."""
@@ -393,9 +402,8 @@ class Feed:
                 if connection.position >= (channel.position or 0):
                     connection.is_live = True
                     return True
-            with _resuming_slot(channel, connection):
-                with self._readers:
-                    missed = _after(user_id, connection.position)
+            with _slot(channel.resuming, connection):
+                missed = self._read(connection, _after(user_id, connection.position))
                 connection.send(missed)
                 missed.clear()
         return False
@@ -409,12 +417,14 @@ class Feed:
                 if clock.monotonic_s() >= checked_s + CHECK_S:
                     checked_s = clock.monotonic_s()
                     self._check_all()
+                    self._is_readable = True
                 self._kafka.check_lag()
                 self._poll_log()
                 self._deliver_pending()
             except DatabaseUnavailable:
                 _log.warning("the log can't be read; trying again")
                 self._snapshot = None
+                self._is_readable = False
                 threading.Event().wait(RETRY_S)
                 self._woken.set()
             except Exception:  # noqa: BLE001 - nobody would start this thread again
@@ -514,19 +524,29 @@ class Feed:
 
 
 @contextmanager
-def _resuming_slot(channel: _Channel, connection: Connection) -> Generator[None]:
-    """Wait until few enough sockets of the user resume.
-
-    Raises ConnectionClosed where this one closes meanwhile.
-    """
-    while not channel.resuming.acquire(timeout=LOOK_S):
+def _slot(slots: threading.BoundedSemaphore, connection: Connection) -> Generator[None]:
+    """Wait for one of the slots. Raises ConnectionClosed where the socket closes meanwhile."""
+    while not slots.acquire(timeout=LOOK_S):
         if not connection.check():
             raise ConnectionClosed
     try:
         yield
     finally:
-        channel.resuming.release()
+        slots.release()
 
 
-def _after(user_id: str, seq: int) -> list[Event]:
-    return run(lambda tx: events.after(tx, user_id, seq), _CAUSE)
+def _newest_and_missed(
+    user_id: str, since: int | None
+) -> Callable[[Transaction], tuple[int, list[Event]]]:
+    """Read the user's newest `seq`, and the first of the events missed since `since`."""
+
+    def read(tx: Transaction) -> tuple[int, list[Event]]:
+        newest = events.newest_seq(tx, user_id)
+        start = resume(since, newest=newest)
+        return newest, events.after(tx, user_id, start.seq) if start.seq < newest else []
+
+    return read
+
+
+def _after(user_id: str, seq: int) -> Callable[[Transaction], list[Event]]:
+    return lambda tx: events.after(tx, user_id, seq)

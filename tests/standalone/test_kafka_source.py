@@ -13,11 +13,11 @@ from confluent_kafka import Producer
 
 from taskflow import clock
 from taskflow.domain.cloudevents import attributes_of
-from taskflow.domain.events import EventType
+from taskflow.domain.events import EventType, Topic
 from taskflow.eventing import CronRun
 from taskflow.eventing.consumer import Consumer
 from taskflow.kafka.publisher import Publisher
-from taskflow.kafka.topics import TASKS_TOPIC, name_of
+from taskflow.kafka.topics import name_of
 from taskflow.standalone import kafka_source as module
 from taskflow.standalone.kafka_source import KafkaSource
 from taskflow.storage import consumer_store, transaction
@@ -155,7 +155,7 @@ def test_events_of_a_partition_that_is_added_later_are_not_missed(
     consumer = a_consumer(starts="now")
     with using(kafka_settings(topics, broker.bootstrap_servers, partitions=1)):
         started(consumer)
-        tasks = name_of(TASKS_TOPIC)
+        tasks = name_of(Topic.TASKS)
         with delivering_from_kafka(served, consumer):
             topics.add_partitions(tasks, 6)
             users = [a_user() for _ in range(12)]

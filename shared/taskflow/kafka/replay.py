@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from taskflow import clock
-from taskflow.domain.events import Cause
+from taskflow.domain.events import Cause, Topic
 from taskflow.domain.replay import Replay, differing_fields
 from taskflow.domain.tasks import Task
 from taskflow.domain.upcasting import NewerSchemaVersion
 from taskflow.kafka.reader import Place, TopicsReader
 from taskflow.kafka.records import Record, is_repeated
-from taskflow.kafka.topics import TASKS_TOPIC, name_of
+from taskflow.kafka.topics import name_of
 from taskflow.storage import run, task_store
 
 READ_MAX = 1000
@@ -62,7 +62,7 @@ def compare_with_kafka(progress: Progress) -> Comparison:
     DatabaseUnavailable.
     """
     replay, result = Replay(), Comparison()
-    reader = TopicsReader([name_of(TASKS_TOPIC)], start="beginning")
+    reader = TopicsReader([name_of(Topic.TASKS)], start="beginning")
     try:
         reader.assign()
         reading = _Reading(reader, replay, result)

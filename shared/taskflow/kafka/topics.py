@@ -9,10 +9,8 @@ from taskflow import clock, config
 from taskflow.domain.events import Topic, declaration_of
 from taskflow.kafka import client
 
-TASKS_TOPIC = Topic.TASKS.value
-REMINDERS_TOPIC = Topic.REMINDERS.value
 DEAD_LETTERS_TOPIC = "dead-letters"
-"""The topics as consumers name them; the settings say what they are called in this Kafka."""
+"""By its default name, as `Topic` has those of events; the settings may rename it too."""
 
 PARTITIONS = 6
 KEPT = timedelta(days=7)
@@ -36,11 +34,11 @@ class TopicState:
 
 
 def name_of(topic: str) -> str:
-    """Return the name of a topic in this Kafka."""
+    """Return the name of a topic in this Kafka, given its default name."""
     settings = config.settings()
     return {
-        TASKS_TOPIC: settings.topic_tasks,
-        REMINDERS_TOPIC: settings.topic_reminders,
+        Topic.TASKS: settings.topic_tasks,
+        Topic.REMINDERS: settings.topic_reminders,
         DEAD_LETTERS_TOPIC: settings.topic_dead_letters,
     }[topic]
 
@@ -48,12 +46,12 @@ def name_of(topic: str) -> str:
 def topic_of(event_type: str) -> str:
     """Return the name of the topic on which events of a type travel."""
     declared = declaration_of(event_type)
-    return name_of(TASKS_TOPIC if declared is None else declared.topic.value)
+    return name_of(Topic.TASKS if declared is None else declared.topic)
 
 
 def event_topics() -> list[str]:
     """Return the names of the topics on which events travel."""
-    return [name_of(TASKS_TOPIC), name_of(REMINDERS_TOPIC)]
+    return [name_of(topic) for topic in Topic]
 
 
 def make(*, partitions: int = PARTITIONS, replication_factor: int = -1) -> list[TopicState]:
@@ -64,8 +62,7 @@ def make(*, partitions: int = PARTITIONS, replication_factor: int = -1) -> list[
     BrokerUnavailable.
     """
     wanted = {
-        name_of(TASKS_TOPIC): KEPT,
-        name_of(REMINDERS_TOPIC): KEPT,
+        **dict.fromkeys(event_topics(), KEPT),
         name_of(DEAD_LETTERS_TOPIC): DEAD_LETTERS_KEPT,
     }
     created: set[str] = set()

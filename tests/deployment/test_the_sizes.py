@@ -7,10 +7,19 @@ from typing import Any
 import yaml
 
 from taskflow.config import FUNCTIONS_CONNECTIONS_MAX
+from taskflow.eventing.cron import CronFunction
+from tests.support.functions.client import all_functions
 from tests.support.paths import ROOT
 
 OVERLAY = ROOT / "knative/overlays/cloud/functions.yaml"
-EVERY_MINUTE = ("publish-outbox", "run-schedule")
+
+
+def _woken_each_minute() -> list[str]:
+    return [
+        function.name
+        for function in all_functions()
+        if isinstance(function.endpoint, CronFunction) and function.endpoint.every_min == 1
+    ]
 
 
 def _options() -> Mapping[str, dict[str, Any]]:
@@ -35,13 +44,14 @@ def _row(pods: Mapping[str, int]) -> tuple[int, int, int]:
 def test_the_sizes_in_the_guide_are_those_of_the_deployments() -> None:
     guide = (ROOT / "docs" / "deploying.md").read_text()
     rows = re.findall(r"^\| [^|]+ \| (\d+) \| (\d+)m \| (\d+)Mi \|$", guide, re.MULTILINE)
-    options = _options()
+    options, woken = _options(), _woken_each_minute()
     sockets = yaml.safe_load(OVERLAY.read_text())["sync-tasks"]["deploy"]["options"]["scale"]["min"]
 
-    idle = {"sync-tasks": sockets, **dict.fromkeys(EVERY_MINUTE, 1)}
+    idle = {"sync-tasks": sockets, **dict.fromkeys(woken, 1)}
     awake = {**dict.fromkeys(options, 1), "sync-tasks": sockets}
     most = {name: one["scale"]["max"] for name, one in options.items()}
     assert [tuple(map(int, row)) for row in rows] == [_row(idle), _row(awake), _row(most)]
+    assert " and ".join(f"`{name}`" for name in woken) + ", which are woken each minute" in guide
     assert f"{options['sync-tasks']['resources']['limits']['concurrency']:,} sockets" in guide
     assert f"{options['get-task']['resources']['limits']['concurrency']} requests" in guide
     assert f"allows {FUNCTIONS_CONNECTIONS_MAX} connections" in guide

@@ -10,21 +10,41 @@ from pathlib import Path
 import pytest
 
 from taskflow import clock
+from taskflow.domain.events import Cause
+from taskflow.eventing import cron_function
 from taskflow.eventing.bindings.knative import RETRIES
 from taskflow.eventing.cron import CronFunction
+from taskflow.eventing.frame import declaration_in
 from taskflow.standalone.sender import Sender
 from taskflow.standalone.timer import Timer
 from tests.support.delivery.scripted_subscriber import NO_CONTENT, Delivered, ScriptedSubscriber
-from tests.support.functions.client import all_functions
 from tests.support.polling import eventually
 
-CRONS = [
-    function.endpoint for function in all_functions() if isinstance(function.endpoint, CronFunction)
-]
 SOON_S = 15
 JUST_BEFORE = timedelta(seconds=-0.3)
 
 ClockAt = Callable[[datetime], None]
+
+
+def every_minute(cause: Cause) -> None:
+    raise NotImplementedError
+
+
+def every_five_minutes(cause: Cause) -> None:
+    raise NotImplementedError
+
+
+def every_hour(cause: Cause) -> None:
+    raise NotImplementedError
+
+
+def _declared(every_min: int, handler: Callable[[Cause], None]) -> CronFunction:
+    declaration = declaration_in(cron_function(every_min=every_min)(handler))
+    assert isinstance(declaration, CronFunction)
+    return declaration
+
+
+CRONS = [_declared(1, every_minute), _declared(5, every_five_minutes), _declared(60, every_hour)]
 
 
 @pytest.fixture
@@ -62,21 +82,12 @@ def ticked(subscriber: ScriptedSubscriber, times: dict[str, int]) -> Callable[[]
     return check
 
 
-def test_each_cron_function_has_its_declared_interval() -> None:
-    assert {cron.name: cron.every_min for cron in CRONS} == {
-        "publish-outbox": 1,
-        "purge-expired": 60,
-        "reconcile-consumers": 5,
-        "run-schedule": 1,
-    }
-
-
 @pytest.mark.parametrize(
     ("minute", "times"),
     [
-        (datetime(2026, 3, 1, 12, 5, tzinfo=UTC), {"purge-expired": 1, "reconcile-consumers": 2}),
-        (datetime(2026, 3, 1, 13, 0, tzinfo=UTC), {"purge-expired": 2, "reconcile-consumers": 2}),
-        (datetime(2026, 3, 1, 12, 6, tzinfo=UTC), {"purge-expired": 1, "reconcile-consumers": 1}),
+        (datetime(2026, 3, 1, 12, 5, tzinfo=UTC), {"every-five-minutes": 2, "every-hour": 1}),
+        (datetime(2026, 3, 1, 13, 0, tzinfo=UTC), {"every-five-minutes": 2, "every-hour": 2}),
+        (datetime(2026, 3, 1, 12, 6, tzinfo=UTC), {"every-five-minutes": 1, "every-hour": 1}),
     ],
     ids=["five past", "the hour", "six past"],
 )
@@ -91,8 +102,7 @@ def test_each_function_is_woken_at_the_start_and_at_its_minutes(
 
     with ticking(served):
         eventually(lambda: _reached(minute), within_s=SOON_S)
-        every_minute = {"publish-outbox": 2, "run-schedule": 2}
-        eventually(ticked(subscriber, {**times, **every_minute}), within_s=SOON_S)
+        eventually(ticked(subscriber, {**times, "every-minute": 2}), within_s=SOON_S)
 
 
 def _reached(minute: datetime) -> None:
@@ -125,19 +135,18 @@ def test_a_tick_that_is_not_taken_is_sent_again_a_few_times(
     served: Path, subscriber: ScriptedSubscriber
 ) -> None:
     def script(delivered: Delivered) -> tuple[int, str]:
-        if delivered.subscriber == "purge-expired":
+        if delivered.subscriber == "every-hour":
             return 503, "never"
-        if delivered.subscriber in {"publish-outbox", "run-schedule"}:
+        if delivered.subscriber == "every-minute":
             return NO_CONTENT
-        tried = len(subscriber.received("reconcile-consumers"))
+        tried = len(subscriber.received("every-five-minutes"))
         return NO_CONTENT if tried == 3 else (503, "not now")
 
     subscriber.script = script
 
     with ticking(served):
-        taken = {"publish-outbox": 1, "run-schedule": 1}
-        again = {"purge-expired": RETRIES, "reconcile-consumers": 3}
-        eventually(ticked(subscriber, {**taken, **again}), within_s=SOON_S)
+        times = {"every-minute": 1, "every-five-minutes": 3, "every-hour": RETRIES}
+        eventually(ticked(subscriber, times), within_s=SOON_S)
 
 
 def test_a_function_that_hangs_holds_up_no_other_and_not_the_end(
@@ -146,7 +155,7 @@ def test_a_function_that_hangs_holds_up_no_other_and_not_the_end(
     released = threading.Event()
 
     def script(delivered: Delivered) -> tuple[int, str]:
-        if delivered.subscriber == "purge-expired":
+        if delivered.subscriber == "every-hour":
             released.wait(SOON_S)
         return NO_CONTENT
 

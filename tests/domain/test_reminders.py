@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from taskflow.domain import notifications, reminders, tasks
 from taskflow.domain.errors import InvalidContent, TaskIsClosed
-from taskflow.domain.events import NewEvent
+from taskflow.domain.events import EVENT_TYPES, Aggregate, NewEvent
 from taskflow.domain.reminders import (
     REMINDERS_MAX,
     Added,
@@ -585,7 +585,7 @@ class _World:
         for reminder in changed:
             self.reminders[reminder.id] = reminder
         for event in happened:
-            if not event.event_type.value.startswith("reminder."):
+            if EVENT_TYPES[event.event_type].aggregate is not Aggregate.REMINDER:
                 continue
             state = {
                 name: value for name, value in json_data(event).items() if name in REMINDER_FIELDS

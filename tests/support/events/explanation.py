@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from taskflow.domain import accounts, notifications, reminders, tasks
-from taskflow.domain.events import Event, is_of_task
-from taskflow.domain.representations import TaskRepresentation
+from taskflow.domain.events import EVENT_TYPES, Aggregate, Event, EventType
+from taskflow.domain.representations import ReminderRepresentation, TaskRepresentation
 from taskflow.storage import (
     account_store,
     events,
@@ -20,7 +20,11 @@ from tests.support.data.accounts import A_CAUSE
 from tests.support.data.builders import log_of
 from tests.support.events.declarations import assert_declared
 
-TASK_FIELDS = TaskRepresentation.__required_keys__
+SHOWN = {
+    Aggregate.TASK: TaskRepresentation.__required_keys__,
+    Aggregate.REMINDER: ReminderRepresentation.__required_keys__,
+}
+"""The fields of each representation beside which events may say more."""
 
 State = dict[str, dict[str, Any]]
 """The representation of everything a user has, by aggregate id; what is deleted says so."""
@@ -65,7 +69,7 @@ def fold(state: State, happened: Sequence[Event]) -> State:
     for event in happened:
         data = json.loads(event.data_json)
         assert_declared(event.event_type, event.data_json)
-        if event.event_type == "user.registered":
+        if event.event_type == EventType.USER_REGISTERED:
             settings: dict[str, Any] = {
                 "timezone": data["timezone"],
                 "notification_channels": [],
@@ -80,14 +84,13 @@ def fold(state: State, happened: Sequence[Event]) -> State:
         else:
             assert changes is not None, f"{event.event_type} does not say what changed"
             _check_changes(before, data, changes)
-        if is_of_task(event.event_type):
-            data = {name: value for name, value in data.items() if name in TASK_FIELDS}
+        aggregate = EVENT_TYPES[EventType(event.event_type)].aggregate
+        shown = SHOWN.get(aggregate, data.keys())
+        data = {name: value for name, value in data.items() if name in shown}
+        if aggregate is Aggregate.TASK:
             expected = 1 if before is None else before["version"] + 1
             assert data["version"] == event.version == expected
-            data["is_deleted"] = event.event_type == "task.deleted"
-        elif event.event_type.startswith("reminder."):
-            for beside in ("task_title", "reminder_message", "late_by_s"):
-                data.pop(beside, None)
+            data["is_deleted"] = event.event_type == EventType.TASK_DELETED
         state[event.aggregate_id] = data
     return state
 

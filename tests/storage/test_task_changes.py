@@ -150,11 +150,12 @@ def _writes(source: str) -> bool:
 
 
 def _is_writing_call(call: ast.Call) -> bool:
+    given = [*call.args, *(keyword.value for keyword in call.keywords)]
     match call.func:
         case ast.Attribute(value=receiver, attr=name):
-            operands = [receiver, *call.args]
+            operands = [receiver, *given]
         case ast.Name(id=name):
-            operands = call.args
+            operands = given
         case _:
             return False
     tables = {each.id for each in operands if isinstance(each, ast.Name)} & WRITTEN
@@ -177,6 +178,8 @@ def test_no_function_writes_tasks_or_reminders_by_itself(path: Path) -> None:
         "TASKS.update().where(True)",
         "insert(REMINDERS)",
         "bulk.update(tx, TASKS, rows)",
+        "bulk.update(tx, table=TASKS, rows=rows)",
+        "delete(table=REMINDERS)",
         "text('UPDATE tasks SET title = 1')",
     ],
 )

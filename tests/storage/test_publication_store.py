@@ -1,4 +1,4 @@
-"""The outbox: which publisher holds a user, and up to which `seq` events are published."""
+"""Publications: which publisher holds a user, and up to which `seq` events are published."""
 
 from uuid import uuid4
 

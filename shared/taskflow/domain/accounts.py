@@ -64,7 +64,7 @@ _EMAIL = re.compile(r"[^\s@<>()\[\],;:\\\"]+@[^\s@.<>()\[\],;:\\\"]+(\.[^\s@.<>(
 
 
 class Permission(StrEnum):
-    """What a token may allow its bearer to do."""
+    """A permission that a token may give its bearer."""
 
     TASKS_READ = "tasks:read"
     TASKS_WRITE = "tasks:write"
@@ -74,7 +74,7 @@ class Permission(StrEnum):
 
 
 class Role(StrEnum):
-    """What an account is; a role stands for permissions."""
+    """The role of an account, which stands for permissions."""
 
     USER = "user"
     ADMIN = "admin"

@@ -43,7 +43,7 @@ class Conditions:
             raise VersionIsExcluded
 
     def check_untagged(self) -> None:
-        """Refuse a change of what is there without a tag, but is asked to have one, or not to be.
+        """Refuse a change of an existing resource without a tag, unless the conditions allow it.
 
         Raises VersionIsStale, VersionIsExcluded.
         """

@@ -175,8 +175,8 @@ class Endpoint:
             raises=tuple(raises),
             scale=scale,
         )
-        for wrong in endpoint.contradictions():
-            raise invalid(handler, wrong)
+        for contradiction in endpoint.contradictions():
+            raise invalid(handler, contradiction)
         return endpoint
 
     @cached_property
@@ -247,12 +247,12 @@ class Endpoint:
 
     @property
     def examples(self) -> Sequence[JsonObject]:
-        """Bodies that it takes, as its model shows them; `{}` stands for none at all."""
+        """The example bodies that the body's model shows; `{}` stands for none at all."""
         extra = None if self.body is None else self.body.model_config.get("json_schema_extra")
         return typing.cast("Any", extra)["examples"] if isinstance(extra, dict) else ()
 
     def contradictions(self) -> Iterator[str]:
-        """Say what is wrong with the declaration: what nothing fills, and what can't hold."""
+        """Yield a sentence for each part of the declaration that nothing fills or can't hold."""
         yield from self._wrong_routes()
         yield from self._wrong_parameters()
         yield from self._wrong_paths()
@@ -353,8 +353,8 @@ def _route(handler: Handler, text: str) -> Route:
     try:
         return Route.parse(text)
     except ValueError:
-        wrong = f"{text!r} is no route, which is a method, one space and a path without any"
-        raise invalid(handler, wrong) from None
+        detail = f"{text!r} is no route, which is a method, one space and a path without any"
+        raise invalid(handler, detail) from None
 
 
 def _member(handler: Handler, kind: type[K], value: str | None) -> K | None:

@@ -308,9 +308,10 @@ class Frame:
         return arguments
 
     def _check_conditions(self, request: Request, response: Response) -> None:
-        """Undo what a handler has done to something untagged against the request's conditions.
+        """Refuse a change of something untagged that the request's conditions do not allow.
 
-        Only now is it known that there is something. What has just been created was not there.
+        A refusal undoes the change. The check comes after the handler, for only an answer without
+        an error says that the resource exists; one that was just created did not exist before.
         """
         is_safe = request.method in SAFE_METHODS
         is_new = response.status_code == HTTPStatus.CREATED

@@ -40,8 +40,8 @@ def check_parameters(handler: Callable[..., object], *expected: object) -> None:
     Raises InvalidDeclaration.
     """
     if list(parameters_of(handler).values()) != list(expected):
-        told = ", ".join(getattr(need, "__name__", str(need)) for need in expected)
-        raise invalid(handler, f"its parameters must be of the types ({told})")
+        types = ", ".join(getattr(need, "__name__", str(need)) for need in expected)
+        raise invalid(handler, f"its parameters must be of the types ({types})")
     if any(
         parameter.kind is Parameter.KEYWORD_ONLY
         for parameter in inspect.signature(handler).parameters.values()

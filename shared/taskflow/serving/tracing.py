@@ -46,8 +46,8 @@ def address_of(request: Request) -> str:
     """Return the client's address, as far as the settings say whom to believe about it."""
     settings = config.settings()
     if settings.client_address_header is not None:
-        told = request.headers.get(settings.client_address_header, "").strip()
-        return _UNPRINTABLE.sub(" ", told) or _peer(request)
+        address = request.headers.get(settings.client_address_header, "").strip()
+        return _UNPRINTABLE.sub(" ", address) or _peer(request)
     trusted_proxies = settings.trusted_proxies
     hops = [hop.strip() for hop in request.headers.get("X-Forwarded-For", "").split(",")]
     if trusted_proxies and len(hops) >= trusted_proxies and hops[-trusted_proxies]:

@@ -88,8 +88,8 @@ def _attributes_in(headers: Mapping[str, str]) -> dict[str, str]:
 
 def _structured(value: bytes) -> CloudEvent:
     members = _OBJECT.validate_json(value)
-    told = {name: members.pop(name, None) for name in _TEXTS}
-    attributes = {name: text for name, text in told.items() if text is not None}
+    texts = {name: members.pop(name, None) for name in _TEXTS}
+    attributes = {name: text for name, text in texts.items() if text is not None}
     if not all(isinstance(text, str) for text in attributes.values()):
         raise ValueError("an attribute is no string")
     if "data" in members:

@@ -209,9 +209,9 @@ def redeliveries_to_publish(
     without: Collection[str],
     limit: int,
 ) -> list[Redelivery]:
-    """Return what is to be published again for these consumers, in the order of each user.
+    """Return the redeliveries to publish for these consumers, in the order of each user's `seq`.
 
-    That was not published again since `not_since`. Left out are the users `without`, and events
+    Redeliveries published after `not_since` are left out, and so are the users `without` and events
     that were not published a first time: a topic never has 4 before 3.
     """
     query = (

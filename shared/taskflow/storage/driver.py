@@ -184,7 +184,7 @@ class Connection(pg8000.Connection):
         self.execute_simple(self._begin)
 
     def handle_ERROR_RESPONSE(self, data: bytes, context: Context) -> None:  # noqa: N802 - pg8000's name
-        """Keep what PostgreSQL says, less the values that it quotes: errors are logged."""
+        """Keep the words of PostgreSQL's error, less the values quoted in it: errors are logged."""
         super().handle_ERROR_RESPONSE(data, context)
         error: Any = context.error
         fields = {key: words for key, words in error.args[0].items() if key in TELLING_FIELDS}

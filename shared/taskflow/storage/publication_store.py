@@ -1,4 +1,4 @@
-"""The outbox: how far each user's stream has been published, and who is publishing it.
+"""Publications: how far each user's stream has been published, and who is publishing it.
 
 The events themselves wait in the log. One publisher at a time holds a user, for a while that it
 renews, so that two do not publish the same; the users of a killed one are free soon after. (A lock

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from collections.abc import Generator
 from pathlib import Path
 
@@ -52,6 +53,20 @@ def _number(node: ast.expr) -> float:
             return _number(left) * _number(right)
         case _:
             raise AssertionError(ast.dump(node))
+
+
+def test_the_picture_of_the_layers_has_every_module_of_them() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    [layers] = [
+        contract["layers"]
+        for contract in project["tool"]["importlinter"]["contracts"]
+        if contract["id"] == "layers"
+    ]
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    picture = page.partition("## Layers")[2].partition("`make check`")[0]
+
+    modules = {module for layer in layers for module in layer.split(" : ")}
+    assert modules - set(re.findall(r"\.(\w+)", picture)) == set()
 
 
 @pytest.mark.parametrize(("constant", "number"), list(_limits()))

@@ -72,8 +72,8 @@ def _in_a_child(work: Callable[[], str]) -> str:
         os.write(writing, said.encode())
         os._exit(0)
     os.close(writing)
-    with os.fdopen(reading) as told:
-        said = told.read()
+    with os.fdopen(reading) as pipe:
+        said = pipe.read()
     os.waitpid(pid, 0)
     return said
 
@@ -146,7 +146,9 @@ def test_a_resource_that_fails_to_close_keeps_none_of_the_others_open(
     assert "closing stubborn failed" in caplog.text
 
 
-def test_what_needs_no_closing_can_be_used_while_a_process_exits(notes: list[str]) -> None:
+def test_a_resource_that_needs_no_closing_can_be_used_while_a_process_exits(
+    notes: list[str],
+) -> None:
     plain = Resource(lambda: Thing("plain", notes))
     made = plain()
 
@@ -155,7 +157,7 @@ def test_what_needs_no_closing_can_be_used_while_a_process_exits(notes: list[str
     assert plain.if_made() is made
 
 
-def test_what_is_made_while_a_process_closes_does_not_keep_it_from_exiting(
+def test_a_resource_made_while_a_process_closes_does_not_keep_it_from_exiting(
     notes: list[str],
 ) -> None:
     one = Resource(lambda: Thing("one", notes), close=lambda _: one())
@@ -242,7 +244,7 @@ def test_the_child_of_a_fork_makes_its_own_and_leaves_the_parents_alone(
     assert first() is former
 
 
-def test_what_forks_share_is_the_childs_too_and_the_parents_to_close() -> None:
+def test_a_resource_shared_by_forks_is_used_by_the_child_and_closed_by_the_parent() -> None:
     closed: list[str] = []
     shared = Resource(object, close=lambda _: closed.append("closed"), is_shared_by_forks=True)
     ours = shared()

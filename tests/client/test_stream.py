@@ -428,10 +428,10 @@ def test_the_command_shows_a_line_for_each_event_and_ends_after_the_given_number
         assert command.stdout is not None
         connected = command.stdout.readline()
         create(writer)
-        told = command.stdout.read()
+        output = command.stdout.read()
         command.wait(SOON_S)
 
-    lines = [line.split() for line in told.splitlines() if "connected" not in line]
+    lines = [line.split() for line in output.splitlines() if "connected" not in line]
     assert connected.split() == ["2", "connected"]
     assert [(line[0], line[2]) for line in lines] == [
         ("1", "user.registered"),
@@ -444,9 +444,9 @@ def test_the_command_shows_a_line_for_each_event_and_ends_after_the_given_number
 def test_the_command_says_why_it_cannot_log_in(system: System, email: str, writer: Session) -> None:
     del writer
     with watch(system, email, "--password", "another password") as command:
-        told, _ = command.communicate(timeout=SOON_S)
+        output, _ = command.communicate(timeout=SOON_S)
 
-    assert (command.returncode, told) == (1, "The email or the password is wrong.\n")
+    assert (command.returncode, output) == (1, "The email or the password is wrong.\n")
 
 
 def test_a_stream_with_waiting_messages_closes_at_once(writer: Session, system: System) -> None:

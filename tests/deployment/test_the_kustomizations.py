@@ -92,7 +92,7 @@ def test_each_patch_of_a_service_is_of_its_schema_and_of_a_function(path: Path) 
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_everything_is_in_taskflows_namespace_but_what_is_beside_the_ingress(overlay: str) -> None:
+def test_every_object_not_beside_the_ingress_is_in_taskflows_namespace(overlay: str) -> None:
     elsewhere = {
         each["metadata"]["name"]
         for each in of_overlay(overlay)
@@ -104,7 +104,7 @@ def test_everything_is_in_taskflows_namespace_but_what_is_beside_the_ingress(ove
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_everything_says_that_it_is_part_of_taskflow(overlay: str) -> None:
+def test_every_object_is_labelled_as_part_of_taskflow(overlay: str) -> None:
     for each in of_overlay(overlay):
         assert each["metadata"]["labels"]["app.kubernetes.io/part-of"] == "taskflow", each
 
@@ -191,7 +191,7 @@ def _answers() -> Iterator[Document]:
             yield from each["spec"]["responseOverride"]
 
 
-def test_what_the_gateway_answers_itself_is_a_problem_as_the_functions_tell_it() -> None:
+def test_the_gateways_own_answers_are_problems_as_the_functions_write_them() -> None:
     kinds = {kind.slug: kind for kind in vars(problems).values() if isinstance(kind, ProblemKind)}
 
     for each in _answers():

@@ -110,7 +110,7 @@ def test_every_model_in_a_list_or_by_a_name_gets_its_defaults() -> None:
     assert data["many"] == [{}, {"added": ""}]
 
 
-def test_what_a_reader_adds_to_a_default_is_in_no_other_event() -> None:
+def test_a_readers_change_of_a_default_is_in_no_other_event() -> None:
     with_defaults({}, Containers)["labels"].append("changed")
 
     assert with_defaults({}, Containers) == {"labels": []}

@@ -17,19 +17,19 @@ def test_a_reminder_comes_to_the_socket_and_the_inbox(system: System) -> None:
             due_date="2026-01-01T09:00:00Z",
             reminders=[{"before_due": "PT1H", "message": "All of them"}],
         )
-        told = [receive(socket) for _ in range(5)]
+        messages = [receive(socket) for _ in range(5)]
         inbox = remote.request("GET", "notifications").json()["items"]
 
-    assert [message["type"] for message in told] == [
+    assert [message["type"] for message in messages] == [
         "task.created",
         "reminder.scheduled",
         "reminder",
         "notification.created",
         "reminder.sent",
     ]
-    assert told[2]["data"]["task_title"] == "Water the plants"
-    assert told[2]["data"]["reminder_message"] == "All of them"
-    assert told[2]["data"]["remind_at"] == "2026-01-01T08:00:00.000000Z"
+    assert messages[2]["data"]["task_title"] == "Water the plants"
+    assert messages[2]["data"]["reminder_message"] == "All of them"
+    assert messages[2]["data"]["remind_at"] == "2026-01-01T08:00:00.000000Z"
     assert [one["message"] for one in inbox] == ["All of them"]
 
 

@@ -564,7 +564,7 @@ def test_a_system_can_be_stopped_while_it_starts(own_system: System) -> None:
     assert "Traceback" not in own_system.log.read_text()
 
 
-def test_it_is_logged_which_process_does_not_stop(own_system: System) -> None:
+def test_a_process_that_does_not_stop_is_named_in_the_log(own_system: System) -> None:
     own_system.start()
     [delivering] = wait_for(delivery, own_system)
     delivering.suspend()

@@ -50,9 +50,9 @@ def test_the_sink_reads_the_failure_that_a_source_has_added_to_a_dead_letter(
     added = knative.failure_attributes("a-consumer", Answer(status, text))
 
     cut = text.encode()[:ERROR_MAX_BYTES].decode(errors="ignore")
-    told = NO_ANSWER if status is None else cut
+    shown = NO_ANSWER if status is None else cut
     url = "http://a-consumer.taskflow.svc.cluster.local"
-    assert knative.failure_in(added) == Failure(url, status, told)
+    assert knative.failure_in(added) == Failure(url, status, shown)
 
 
 def test_a_dead_letter_names_the_whole_url_and_the_code_and_has_the_text_in_base64() -> None:

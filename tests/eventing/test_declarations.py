@@ -146,10 +146,10 @@ def test_a_declaration_that_cannot_hold_is_refused_as_it_is_made(
     with pytest.raises(InvalidDeclaration) as refused:
         decorator()(handler)
 
-    told = str(refused.value)
-    assert told.startswith(f"{handler.__name__} can't be served: ")
-    assert sentence in told
-    assert told.endswith(".")
+    message = str(refused.value)
+    assert message.startswith(f"{handler.__name__} can't be served: ")
+    assert sentence in message
+    assert message.endswith(".")
 
 
 @pytest.mark.parametrize("every_min", [1, 5, 30, 60, 120, 720, 1440])

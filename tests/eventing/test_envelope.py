@@ -69,7 +69,7 @@ def body_of(**changed: Any) -> bytes:  # noqa: ANN401 - what JSON may hold
 
 
 @given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF, exclude_characters="\x7f")))
-def test_what_is_in_latin_1_arrives_as_it_was_written(text: str) -> None:
+def test_an_attribute_in_latin_1_arrives_as_it_was_written(text: str) -> None:
     """KafkaSource does not percent-encode, and a literal %41 is no A."""
     headers = headers_of({"userid": text})
 
@@ -87,7 +87,7 @@ def test_what_is_in_latin_1_arrives_as_it_was_written(text: str) -> None:
         ("tab\tand\x7f", "tab\tand?"),
     ],
 )
-def test_what_no_header_holds_becomes_question_marks(text: str, written: str) -> None:
+def test_characters_that_no_header_holds_become_question_marks(text: str, written: str) -> None:
     """KafkaSource: characters beyond Latin-1 become ?, one for each 16 bits in UTF-16."""
     headers = headers_of({"userid": text, "datacontenttype": text})
 

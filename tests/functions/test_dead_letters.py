@@ -496,9 +496,9 @@ def test_the_attributes_of_a_dead_letter_are_kept_up_to_a_number_and_a_length(ad
 def test_the_failure_of_a_dead_letter_is_read_in_base64_or_plain(
     admin: Api, data: str | bytes, text: str
 ) -> None:
-    told = data if isinstance(data, str) else b64encode(data).decode()
+    written = data if isinstance(data, str) else b64encode(data).decode()
 
-    attributes = {"id": str(uuid4()), **errors_of(CONSUMER, text=told)}
+    attributes = {"id": str(uuid4()), **errors_of(CONSUMER, text=written)}
     assert_taken(post(SINK.name, attributes, b""))
 
     assert listed(admin, "?limit=1")[0]["error_text"] == text

@@ -131,8 +131,8 @@ def test_the_history_tells_a_tasks_whole_life_in_order(user: SignedIn, api: Api)
 
 def test_the_history_does_not_tell_the_actor_and_the_origin(user: SignedIn, api: Api) -> None:
     task_id = _a_task_with_history(user)
-    told = {"User-Agent": "a-telling-client"}
-    api.post(f"/api/tasks/{task_id}/restore", headers=told)
+    headers = {"User-Agent": "a-telling-client"}
+    api.post(f"/api/tasks/{task_id}/restore", headers=headers)
     corrected = log_of(user.user_id)[6]
     restored = log_of(user.user_id)[-1]
 

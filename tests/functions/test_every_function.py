@@ -263,9 +263,9 @@ def test_a_condition_does_not_tell_that_anothers_resource_exists(
 def _assert_not_there(case: Case, answer: TestResponse) -> dict[str, Any]:
     """Check that an answer is the one that the function declares for an unknown resource."""
     refused = assert_refused(answer, 404)
-    told = [kind for kind, errors in case.endpoint.problems.items() if errors]
+    kinds = [kind for kind, errors in case.endpoint.problems.items() if errors]
     assert refused["type"].removeprefix("urn:taskflow:problem:") in {
-        kind.slug for kind in told if kind.status == HTTPStatus.NOT_FOUND
+        kind.slug for kind in kinds if kind.status == HTTPStatus.NOT_FOUND
     }
     return refused
 

@@ -69,10 +69,10 @@ def test_devices_hear_of_a_reminder_once(user: SignedIn, api: Api) -> None:
     assert set(messages["reminder"]) == {
         *("type", "data", "timestamp", "correlation_id", "seq", "event_id"),
     }
-    told = messages["reminder"]["data"]
-    assert (told["task_id"], told["task_title"]) == (task["id"], "Water the plants")
-    assert (told["reminder_message"], told["remind_at"]) == ("Take the can", AN_HOUR_AGO)
-    assert (told["id"], told["late_by_s"]) == (reminder["id"], 3600)
+    reminded = messages["reminder"]["data"]
+    assert (reminded["task_id"], reminded["task_title"]) == (task["id"], "Water the plants")
+    assert (reminded["reminder_message"], reminded["remind_at"]) == ("Take the can", AN_HOUR_AGO)
+    assert (reminded["id"], reminded["late_by_s"]) == (reminder["id"], 3600)
     assert messages["notification.created"]["data"] == items(api, PATH)[0]
 
 

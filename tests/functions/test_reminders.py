@@ -373,8 +373,8 @@ def test_a_new_zone_moves_coming_reminders_days_before_across_a_change_of_clocks
 
     assert answer.status_code == 200
     assert types_of(happened) == ["user.settings_changed", *["reminder.rescheduled"] * 2]
-    told = {event.aggregate_id: data_of(event)["changes"] for event in happened[1:]}
-    assert told[day["id"]] == {
+    changes = {event.aggregate_id: data_of(event)["changes"] for event in happened[1:]}
+    assert changes[day["id"]] == {
         "remind_at": {"old": "2026-03-28T09:00:00.000000Z", "new": "2026-03-28T10:00:00.000000Z"}
     }
     pending = _pending(api)

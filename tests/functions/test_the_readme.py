@@ -54,13 +54,13 @@ def test_every_path_that_the_readme_names_is_there() -> None:
 
 def test_the_limits_of_wrong_passwords_are_those_of_the_code() -> None:
     section = README.partition("### Wrong passwords")[2].partition("\n## ")[0]
-    told = " ".join(section.split())
+    text = " ".join(section.split())
 
     window_min = LOGIN_ATTEMPTS_WINDOW // timedelta(minutes=1)
-    assert f"{LOGIN_ATTEMPTS_MAX} wrong passwords in {window_min} minutes from one address" in told
-    assert f"{LOGIN_ATTEMPTS_ACCOUNT_MAX} from all together where it was not logged in" in told
-    assert f"an address may send {LOGIN_ATTEMPTS_NETWORK_MAX} for accounts" in told
-    assert f"was right in the last {LOGIN_PLACE_LIFETIME.days} days" in told
+    assert f"{LOGIN_ATTEMPTS_MAX} wrong passwords in {window_min} minutes from one address" in text
+    assert f"{LOGIN_ATTEMPTS_ACCOUNT_MAX} from all together where it was not logged in" in text
+    assert f"an address may send {LOGIN_ATTEMPTS_NETWORK_MAX} for accounts" in text
+    assert f"was right in the last {LOGIN_PLACE_LIFETIME.days} days" in text
 
 
 def _what_wakes(endpoint: Endpoint | Subscriber) -> str:

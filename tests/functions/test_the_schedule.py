@@ -443,9 +443,9 @@ def test_a_reminder_comes_at_its_time_and_not_before(user: SignedIn, travel: Tra
 
     assert before == []
     assert types_of(after) == TRIGGERED
-    told = data_of(after[0])
-    assert (told["task_id"], told["task_title"]) == (task["id"], "Water the plants")
-    assert (told["reminder_message"], told["late_by_s"]) == ("Now", 0)
+    triggered = data_of(after[0])
+    assert (triggered["task_id"], triggered["task_title"]) == (task["id"], "Water the plants")
+    assert (triggered["reminder_message"], triggered["late_by_s"]) == ("Now", 0)
     assert _pending(api) == []
     [notification] = items(api, "/api/notifications")
     assert (notification["message"], notification["created_at"]) == ("Now", DUE)

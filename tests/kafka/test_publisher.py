@@ -246,11 +246,11 @@ def test_runs_that_create_the_topics_at_once_all_find_them(
     topics.delete_all()
 
     with ThreadPoolExecutor() as pool:
-        told = [each.result() for each in [pool.submit(make) for _ in range(4)]]
+        runs = [each.result() for each in [pool.submit(make) for _ in range(4)]]
 
     names = {kafka.tasks, kafka.reminders, kafka.dead_letters}
-    assert all({each.name for each in topics_made} == names for topics_made in told)
-    created = [each.name for topics_made in told for each in topics_made if each.state == "created"]
+    assert all({each.name for each in topics_made} == names for topics_made in runs)
+    created = [each.name for topics_made in runs for each in topics_made if each.state == "created"]
     assert sorted(created) == sorted(names)
 
 

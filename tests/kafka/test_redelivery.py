@@ -148,7 +148,7 @@ def test_an_event_that_was_asked_for_again_is_published_for_its_consumer_as_it_w
     assert headers_of(again) == {**headers_of(first), "ce_recipient": AUDIT.encode()}
 
 
-def test_all_that_a_user_is_owed_is_published_in_order(
+def test_all_redeliveries_of_a_user_are_published_in_order(
     kafka: KafkaSettings, user: SignedIn
 ) -> None:
     request(AUDIT, *[(user.user_id, seq) for seq in (3, 1, 2)])
@@ -158,7 +158,7 @@ def test_all_that_a_user_is_owed_is_published_in_order(
     assert copies(kafka) == [(AUDIT, user.user_id, seq) for seq in (1, 2, 3)]
 
 
-def test_what_was_published_again_waits_for_its_claim_and_is_not_repeated_at_once(
+def test_a_published_redelivery_waits_for_its_claim_and_is_not_repeated_at_once(
     kafka: KafkaSettings, user: SignedIn
 ) -> None:
     request(AUDIT, (user.user_id, 1), (user.user_id, 2))
@@ -196,7 +196,7 @@ def test_an_event_that_is_asked_for_once_more_is_published_at_once(
     assert len(copies(kafka)) == 2
 
 
-def test_what_was_claimed_meanwhile_is_struck_and_not_published(
+def test_a_redelivery_of_a_claimed_event_is_removed_and_not_published(
     kafka: KafkaSettings, user: SignedIn
 ) -> None:
     request(AUDIT, (user.user_id, 1))
@@ -208,7 +208,7 @@ def test_what_was_claimed_meanwhile_is_struck_and_not_published(
 
 
 @pytest.mark.parametrize(("state", "left"), [("dead", 0), ("discarded", 0), ("resent", 1)])
-def test_what_died_meanwhile_is_left_to_the_administrator(
+def test_a_redelivery_of_a_dead_letter_is_left_to_the_administrator(
     user: SignedIn, state: str, left: int
 ) -> None:
     event = log_of(user.user_id)[0]
@@ -236,7 +236,7 @@ def test_what_died_meanwhile_is_left_to_the_administrator(
     assert len(waiting()) == left
 
 
-def test_what_is_from_before_its_consumer_began_or_of_no_type_it_takes_is_struck(
+def test_a_redelivery_of_an_event_that_its_consumer_never_takes_is_removed(
     kafka: KafkaSettings, user: SignedIn
 ) -> None:
     with transaction(A_CAUSE) as tx:
@@ -249,9 +249,7 @@ def test_what_is_from_before_its_consumer_began_or_of_no_type_it_takes_is_struck
     assert (waiting(), copies(kafka)) == ([], [])
 
 
-def test_what_a_consumer_that_is_not_there_is_owed_is_kept(
-    kafka: KafkaSettings, user: SignedIn
-) -> None:
+def test_a_redelivery_for_an_unknown_consumer_is_kept(kafka: KafkaSettings, user: SignedIn) -> None:
     request("a-removed-consumer", (user.user_id, 1))
 
     publish_again()
@@ -313,7 +311,7 @@ def test_a_run_that_ends_before_kafka_has_confirmed_leaves_the_rest_to_the_next(
     assert waiting() == [(AUDIT, seq) for seq in (1, 2, 3)]
 
 
-def test_what_kafka_confirmed_and_was_not_recorded_is_published_twice_and_not_lost(
+def test_a_redelivery_confirmed_but_not_recorded_is_published_twice_and_not_lost(
     kafka: KafkaSettings, user: SignedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(*_args: object, **_named: object) -> None:
@@ -379,7 +377,7 @@ def test_replay_passes_over_what_was_published_again(kafka: KafkaSettings, user:
     assert (found.records, found.doubled, found.same) == (6, 0, 2)
 
 
-def test_where_another_process_brings_what_is_asked_for_again_nothing_is_published(
+def test_no_redelivery_is_published_where_another_process_delivers_it(
     kafka: KafkaSettings, user: SignedIn
 ) -> None:
     request(AUDIT, (user.user_id, 1))
@@ -458,7 +456,7 @@ def test_a_dead_letter_that_is_resent_reaches_its_consumer_through_kafka(
     assert sorted(copies(kafka)) == [(AUDIT, user.user_id, seq) for seq in (1, 2, 3)]
 
 
-def test_what_nobody_claimed_reaches_its_consumer_through_kafka(
+def test_an_unclaimed_event_reaches_its_consumer_through_kafka(
     kafka: KafkaSettings, user: SignedIn, set_clock: SetClock
 ) -> None:
     assert EventType.USER_REGISTERED in TAKEN[AUDIT]

@@ -134,15 +134,15 @@ def test_an_event_of_a_newer_schema_version_is_refused_and_counted(
 
     assert (found.newer, found.unreadable, found.same) == (1, 0, 20)
     assert not found.is_equal
-    told = taskflow(
+    command = taskflow(
         "replay",
         "--from",
         "kafka",
         **kafka.environment,
         DATABASE_URL=config.settings().database_url or "",
     )
-    assert told.returncode == 1
-    assert "\n1 refused: written with a schema_version newer than 1, the newest" in told.stdout
+    assert command.returncode == 1
+    assert "\n1 refused: written with a schema_version newer than 1, the newest" in command.stdout
 
 
 def test_a_record_that_is_no_event_is_passed_over(kafka: KafkaSettings, user: SignedIn) -> None:

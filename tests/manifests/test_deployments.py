@@ -127,7 +127,7 @@ def test_the_key_of_the_tokens_reaches_those_alone_that_clients_call(name: str) 
 
 
 @each_function
-def test_what_reaches_kafka_reaches_those_alone_that_use_it(name: str) -> None:
+def test_a_function_has_the_settings_of_kafka_only_if_it_uses_kafka(name: str) -> None:
     is_told_where = "{{ configMap:taskflow-kafka }}" in _all_of(name)
 
     assert is_told_where == ("KAFKA_SASL_PASSWORD" in _variables(name))
@@ -171,7 +171,7 @@ def test_a_socket_is_told_to_resume_before_knative_cuts_it() -> None:
         ("found = []\nfound.append(1)\n", False),
     ],
 )
-def test_what_a_function_calls_says_whether_it_uses_kafka(
+def test_the_calls_of_a_function_say_whether_it_uses_kafka(
     source: str, *, uses: bool, tmp_path: Path
 ) -> None:
     path = tmp_path / "main.py"

@@ -99,7 +99,7 @@ def test_every_request_that_is_declared_reaches_its_function() -> None:
             assert one["urlRewrite"]["hostname"] == f"{name}.taskflow.svc.cluster.local"
 
 
-def test_what_is_asked_for_by_get_may_be_asked_for_by_head() -> None:
+def test_a_head_request_goes_to_the_function_that_get_goes_to() -> None:
     for path in _paths().values():
         name, _ = _answering(path, "GET")
         assert _answering(path, "HEAD")[0] == name
@@ -117,7 +117,7 @@ def test_another_method_is_answered_by_the_gateway_with_those_that_are_taken() -
         assert _direct(_answering(path, "OPTIONS")[1])["statusCode"] == 204
 
 
-def test_what_a_browser_asks_first_is_answered_by_the_gateways_policy_at_every_path() -> None:
+def test_a_preflight_request_is_answered_by_the_gateways_policy_at_every_path() -> None:
     # It answers on routes to functions alone.
     for path in _paths().values():
         [(match, name, rule)] = list(_matching(path, "OPTIONS", headers=1))[:1]

@@ -48,7 +48,7 @@ def test_a_source_that_is_made_anew_begins_where_the_topics_do() -> None:
 
 
 @pytest.mark.parametrize("name", CONSUMERS)
-def test_what_a_source_does_with_a_failed_delivery_is_said_in_full(name: str) -> None:
+def test_a_source_has_every_setting_of_its_delivery(name: str) -> None:
     # What is left out while anything is said is not Knative's default, but none.
     delivery = _documents("kafka-sources.yaml")[name]["delivery"]
 

@@ -193,13 +193,13 @@ def test_a_handler_with_several_answers_declares_each() -> None:
 def test_the_problems_are_those_of_the_frame_and_of_the_errors_that_the_handler_lets_through() -> (
     None
 ):
-    told = CHANGE.problems
+    kinds = CHANGE.problems
 
-    assert told[PROBLEMS[TaskNotFound]] == [TaskNotFound]
-    assert told[PROBLEMS[TaskIsClosed]] == [TaskIsClosed]
-    assert told[problems.INVALID_CONTENT] == [InvalidContent]
-    assert told[PROBLEMS[VersionIsStale]] == [VersionIsStale]
-    assert told[PROBLEMS[VersionIsExcluded]] == [VersionIsExcluded]
+    assert kinds[PROBLEMS[TaskNotFound]] == [TaskNotFound]
+    assert kinds[PROBLEMS[TaskIsClosed]] == [TaskIsClosed]
+    assert kinds[problems.INVALID_CONTENT] == [InvalidContent]
+    assert kinds[PROBLEMS[VersionIsStale]] == [VersionIsStale]
+    assert kinds[PROBLEMS[VersionIsExcluded]] == [VersionIsExcluded]
     for kind in (
         problems.NO_TOKEN,
         problems.NOT_YOUR_ACCOUNT,
@@ -208,12 +208,12 @@ def test_the_problems_are_those_of_the_frame_and_of_the_errors_that_the_handler_
         problems.IDEMPOTENCY_KEY_REUSED,
         problems.INTERNAL_ERROR,
     ):
-        assert told[kind] == []
+        assert kinds[kind] == []
     of_public = set(SIGN_UP.problems)
     assert problems.TOO_MANY_REQUESTS in of_public
     assert not of_public & {problems.NO_TOKEN, problems.MISSING_ROLE, problems.BAD_IDEMPOTENCY_KEY}
     assert {problems.UPGRADE_NEEDED, problems.TOO_MANY_REQUESTS} <= set(SOCKET.problems)
-    assert problems.UPGRADE_NEEDED not in told
+    assert problems.UPGRADE_NEEDED not in kinds
 
 
 def _asks_for_anything(thing: int) -> NoContent:
@@ -383,10 +383,10 @@ def test_a_declaration_that_cannot_be_served_is_refused_as_it_is_made(
     with pytest.raises(InvalidDeclaration) as refused:
         http_function(*filter(None, routes.split(", ")), **options)(handler)
 
-    told = str(refused.value)
-    assert told.startswith(f"{handler.__name__} can't be served: ")
-    assert sentence in told
-    assert told.endswith(".")
+    message = str(refused.value)
+    assert message.startswith(f"{handler.__name__} can't be served: ")
+    assert sentence in message
+    assert message.endswith(".")
 
 
 @pytest.mark.parametrize(

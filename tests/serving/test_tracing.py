@@ -81,7 +81,7 @@ def test_only_configured_proxies_are_believed(
 
 
 @pytest.mark.parametrize(
-    ("told", "address"),
+    ("header", "address"),
     [
         ("203.0.113.9", "203.0.113.9"),
         (" 2001:db8::1 ", "2001:db8::1"),
@@ -91,9 +91,9 @@ def test_only_configured_proxies_are_believed(
     ],
 )
 def test_the_gateway_tells_the_address_in_the_header_that_the_settings_name(
-    told: str | None, address: str
+    header: str | None, address: str
 ) -> None:
-    headers = {} if told is None else {"X_Envoy_External_Address": told}
+    headers = {} if header is None else {"X_Envoy_External_Address": header}
 
     with changed_settings(client_address_header="X-Envoy-External-Address"):
         request = _request(X_Forwarded_For="198.51.100.1, 198.51.100.2", **headers)

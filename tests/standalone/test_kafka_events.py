@@ -95,7 +95,7 @@ def test_a_header_of_an_event_is_read_as_utf_8_with_replacements_and_in_lower_ca
     }
 
 
-def test_of_two_headers_of_a_name_the_last_counts_and_others_than_those_of_events_do_not() -> None:
+def test_the_last_header_of_a_name_counts_and_headers_not_of_events_do_not() -> None:
     headers = [*binary(), ("ce_id", b"2"), ("ce_", b"x"), ("Ce_id", b"3"), ("other", None)]
 
     attributes, _ = read(a_record(headers))
@@ -308,7 +308,9 @@ def test_a_record_of_any_timestamp_is_wrapped(timestamp_ms: int) -> None:
         pytest.param(binary(**{f"ce_x{number}": b"1" for number in range(110)}), id="many headers"),
     ],
 )
-def test_what_a_kafka_source_loses_is_wrapped_in_what_a_server_takes(headers: Headers) -> None:
+def test_a_record_that_a_kafka_source_loses_is_wrapped_in_attributes_that_a_server_takes(
+    headers: Headers,
+) -> None:
     """KafkaSource: a null header, one of 9,000 characters, 110 headers: silently gone."""
     attributes, _ = read(a_record(headers, key=b"k" * 9000))
 

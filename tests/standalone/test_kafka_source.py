@@ -303,12 +303,12 @@ def test_a_record_in_structured_mode_is_delivered_in_binary_mode(
     """KafkaSource: a record of content type application/cloudevents+json is unwrapped."""
     consumer, user = a_consumer(), a_user()
     [event] = log_of(user.user_id)
-    told = {**attributes_of(event), "data": json.loads(event.record_json())}
+    members = {**attributes_of(event), "data": json.loads(event.record_json())}
     producer = Producer(quiet_settings(kafka.bootstrap_servers))
     producer.produce(
         kafka.tasks,
         key=user.user_id.encode(),
-        value=json.dumps(told),
+        value=json.dumps(members),
         headers={"content-type": b"application/cloudevents+json; charset=UTF-8"},
     )
     producer.flush(SOON_S)

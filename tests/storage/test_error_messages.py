@@ -78,10 +78,10 @@ def test_an_unforeseen_error_is_logged_without_its_message() -> None:
             tx.connection.execute(text("SELECT missing"))
             raise AssertionError from error
 
-    with pytest.raises(DBAPIError) as told:
+    with pytest.raises(DBAPIError) as failed:
         run(read, A_CAUSE)
 
-    line = _logged(told.value)
+    line = _logged(failed.value)
     assert SECRET not in line
     assert "ValueError" in line
     assert "42703" in line

@@ -124,11 +124,11 @@ def test_a_database_migrated_by_newer_code_is_refused_with_a_sentence() -> None:
     with transaction(A_CAUSE) as tx:
         tx.connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
 
-    with pytest.raises(SchemaIsNewer, match="at revision 9999, which this version") as told:
+    with pytest.raises(SchemaIsNewer, match="at revision 9999, which this version") as refused:
         runner.apply()
 
     assert issubclass(SchemaIsNewer, supervisor.PROBLEMS)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(refused.value)
 
 
 def test_a_migrator_waits_for_another_longer_than_a_request_would(

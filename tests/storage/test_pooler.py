@@ -115,7 +115,7 @@ def test_a_transaction_that_stops_in_the_middle_lets_its_locks_go(
         stop_in_the_middle()
 
 
-def test_what_a_transaction_has_set_is_gone_for_the_next_client(
+def test_the_settings_of_a_transaction_are_gone_for_the_next_client(
     one_connection: PgBouncer, database: EmbeddedPostgres
 ) -> None:
     with transaction(A_CAUSE) as tx:

@@ -67,7 +67,7 @@ def _store(made: Sequence[Created]) -> None:
             tx,
             new_tasks=[one.task for one in made],
             new_reminders=[reminder for one in made for reminder in one.reminders],
-            notifications=[told for one in made for told in one.notifications],
+            notifications=[each for one in made for each in one.notifications],
             events=[event for one in made for event in one.happened],
         )
 

@@ -156,9 +156,9 @@ class PgBouncer:
             USER, host="127.0.0.1", port=self._port, database="pgbouncer", password=PASSWORD
         )
         try:
-            told = console.execute_simple(command)
-            names = [column["name"] for column in told.columns or ()]
-            return [dict(zip(names, row, strict=True)) for row in told.rows or ()]
+            result = console.execute_simple(command)
+            names = [column["name"] for column in result.columns or ()]
+            return [dict(zip(names, row, strict=True)) for row in result.rows or ()]
         finally:
             console.close()
 

@@ -85,8 +85,8 @@ def check_problem(
     kinds = [kind for kind in declared if kind.status == answer.status_code]
     assert kinds, f"{answer.status_code} is not declared: {answer.get_data(as_text=True)}"
     if has_body:
-        told: _ProblemDetails = _as(_ProblemDetails, answer)
-        slug = told["type"].removeprefix(_SLUG_PREFIX)
+        problem: _ProblemDetails = _as(_ProblemDetails, answer)
+        slug = problem["type"].removeprefix(_SLUG_PREFIX)
         kinds = [kind for kind in kinds if kind.slug == slug]
         assert kinds, f"the problem {answer.status_code} {slug} is not declared"
     extra = _headers_of(answer) - {header for kind in kinds for header in kind.headers}

@@ -16,7 +16,7 @@ from taskflow.domain import tasks
 from taskflow.domain.tasks import Task
 from taskflow.push import feed
 from taskflow.push.connection import CloseCode, Connection
-from taskflow.push.feed import CHECK_S, LOOK_S, Feed, KafkaEvent
+from taskflow.push.feed import CHECK_S, LOOK_S, READ_ATTEMPTS, Feed, KafkaEvent
 from taskflow.push.websocket import whole_sends
 from taskflow.storage import DatabaseUnavailable, Transaction, events, run, transaction
 from taskflow.storage.transactions import commit_listeners
@@ -316,6 +316,27 @@ def test_a_socket_that_waits_for_the_log_is_closed_as_any_other(user: SignedIn) 
         feed.drain()
 
         assert close_code(pair.client) == CloseCode.SERVICE_RESTART
+
+
+def test_a_socket_whose_log_alone_cannot_be_read_is_refused_after_some_attempts(
+    user: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed, attempts = Feed(poll_s=POLL_S), list[str]()
+
+    def newest_seq(_tx: Transaction, user_id: str) -> int:
+        attempts.append(user_id)
+        raise DatabaseUnavailable
+
+    monkeypatch.setattr(MODULE, "LOOK_S", POLL_S)
+    monkeypatch.setattr(MODULE.events, "newest_seq", newest_seq)
+    with a_websocket_pair() as pair:
+        connection = Connection(
+            pair.server, clock.now() + timedelta(hours=1), lambda _: CloseCode.BAD_TOKEN
+        )
+        with pytest.raises(DatabaseUnavailable):
+            feed.stream(user.user_id, 0, connection)
+
+    assert attempts == [user.user_id] * READ_ATTEMPTS
 
 
 def test_a_feed_without_sockets_sends_no_query(

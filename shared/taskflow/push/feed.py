@@ -14,7 +14,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -56,6 +56,13 @@ RESUMING_MAX = 4
 may read slowly, or never; the user's others wait, and nobody else does."""
 
 LOOK_S = 1.0
+
+READ_ATTEMPTS = 5
+"""How often a socket's read of the log may fail while others succeed, before the socket is closed
+to resume elsewhere."""
+
+READ_ANYWAY_S = 10.0
+"""How long at most a socket waits for the feed to find that the log can be read again."""
 
 READERS = 4
 """Listeners that may read the log at once. Of thousands that come back together the others wait
@@ -294,8 +301,9 @@ class Feed:
     def stream(self, user_id: str, since: int | None, connection: Connection) -> None:
         """Send a socket the events after `since`, then each new one, until the socket closes.
 
-        While the log can't be read, the socket stays open and is sent nothing. Raises
-        AccountNotFound, and ConnectionClosed when it closes.
+        While nobody can read the log, the socket stays open and is sent nothing. Raises
+        AccountNotFound, DatabaseUnavailable where the log of this user alone can't be read, and
+        ConnectionClosed when the socket closes.
         """
         channel = self._join(user_id, connection)
         metrics.SOCKETS.inc()
@@ -373,16 +381,24 @@ class Feed:
                 self._pending_reads.pop(user_id, None)
 
     def _read(self, connection: Connection, read: Callable[[Transaction], T]) -> T:
-        """Read the log for a socket; where it can't be read, again once it can.
+        """Read the log for a socket; where nobody can read it, again once somebody can.
 
-        Raises ConnectionClosed where the socket closes meanwhile.
+        Raises ConnectionClosed where the socket closes meanwhile, and DatabaseUnavailable where
+        others read and this one can't.
         """
+        refused = 0
         while True:
-            with _slot(self._readers, connection), suppress(DatabaseUnavailable):
-                return run(read, _CAUSE)
+            try:
+                with _slot(self._readers, connection):
+                    return run(read, _CAUSE)
+            except DatabaseUnavailable:
+                refused = refused + 1 if self._is_readable else 0
+                if refused == READ_ATTEMPTS:
+                    raise
             connection.wait(LOOK_S)
-            # The feed asks for all of them.
-            while not self._is_readable:
+            # The feed asks for all of them; what it asks may fail where a single read does not.
+            ask_s = clock.monotonic_s() + READ_ANYWAY_S
+            while not self._is_readable and clock.monotonic_s() < ask_s:
                 connection.wait(LOOK_S)
 
     def _begin(self, user_id: str, channel: _Channel, newest: int) -> None:

@@ -11,8 +11,9 @@ from taskflow.domain.events import Cause, Event
 from taskflow.standalone.deliverer import Delivery
 from taskflow.storage import Transaction, delivery_store, events, run
 
-CHECK_S = 2.0
-"""How often everyone is looked at; in between, only those of whose commit it was notified."""
+CHECK_S, CHECK_SHARE = 2.0, 0.05
+"""How often everyone is looked at; in between, only those of whose commit it was notified. Of very
+many users less often, so that the look takes no more than this share of the time."""
 
 RECORD_S = 0.5
 """How often progress is recorded. What was delivered and not recorded is delivered again after a
@@ -39,7 +40,7 @@ class DatabaseQueue:
         self._notified: set[str] = set()
         self._known: dict[str, int] = {}
         self._unrecorded: dict[str, int] = {}
-        self._checked_s = self._recorded_s = self._read_s = -math.inf
+        self._check_due_s = self._recorded_s = self._read_s = -math.inf
         self._woken = threading.Event()
 
     def notify(self, newest: Mapping[str, int]) -> None:
@@ -56,12 +57,12 @@ class DatabaseQueue:
         if now_s >= self._recorded_s + RECORD_S:
             self._recorded_s = now_s
             self._record()
-        check_all = now_s >= self._checked_s + CHECK_S
+        check_all = now_s >= self._check_due_s
         with self._lock:
             notified = [user_id for user_id in self._notified if user_id not in busy]
             self._notified.difference_update(notified)
         if check_all:
-            self._checked_s = now_s
+            self._check_due_s = now_s + CHECK_S
         elif not notified:
             return ()
         self._read_s = now_s
@@ -78,7 +79,7 @@ class DatabaseQueue:
 
     def wait(self, timeout_s: float) -> None:
         """Wait for a notification, or until everyone is to be looked at again."""
-        left_s = self._checked_s + CHECK_S - clock.monotonic_s()
+        left_s = self._check_due_s - clock.monotonic_s()
         self._woken.wait(max(0.0, min(timeout_s, left_s)))
         self._woken.clear()
         # The notification that has woken it may be the first of many.
@@ -127,7 +128,11 @@ class DatabaseQueue:
         behind, is_cut = known, False
         if asked is None or asked:
             most = lanes_max + len(busy)
+            began_s = clock.monotonic_s()
             found = delivery_store.behind(tx, self._consumer, user_ids=asked, limit=most)
+            if check_all:
+                took_s = clock.monotonic_s() - began_s
+                self._check_due_s = began_s + max(CHECK_S, took_s / CHECK_SHARE)
             is_cut = len(found) == most
             with self._lock:
                 # What is recorded may be older than what was delivered since.
@@ -153,7 +158,7 @@ class DatabaseQueue:
 
     def _look_again(self, asked: Sequence[str] | None) -> None:
         if asked is None:
-            self._checked_s = -math.inf
+            self._check_due_s = -math.inf
             self._woken.set()
         else:
             self.notify(dict.fromkeys(asked, 0))

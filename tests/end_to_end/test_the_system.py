@@ -278,7 +278,7 @@ def test_more_connections_than_postgresql_allows_are_refused_with_a_sentence(
     )
 
     assert ended.returncode != 0
-    assert "WEB_CONCURRENCY of 2, and one more are 241; PostgreSQL allows 197" in ended.stderr
+    assert "WEB_CONCURRENCY of 2, and 6 more are 206; PostgreSQL allows 197" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
@@ -290,7 +290,7 @@ def test_the_embedded_postgresql_allows_the_connections_that_the_settings_need(
     own_system.start()
 
     with database_of(own_system):
-        assert (connections_max() or 0) >= 241
+        assert (connections_max() or 0) >= 206
     assert own_system.stop() == 0
 
 

@@ -49,6 +49,15 @@ def test_notifications_by_other_processes_are_received(folder: Path, peer: socke
     eventually(lambda: _assert_equal(received, [{"somebody": 7}]), within_s=SOON_S)
 
 
+def test_a_process_that_only_notifies_has_no_socket_to_be_notified_at(
+    folder: Path, peer: socket.socket
+) -> None:
+    CommitBroadcast(folder).notify({"somebody": 7})
+
+    assert recv(peer) == {"somebody": 7}
+    assert [found.name for found in folder.iterdir()] == ["1"]
+
+
 def test_the_longest_user_ids_fit_into_a_datagram(folder: Path, peer: socket.socket) -> None:
     many = {"🐘" * 250 + f"{number:05}": 2**62 for number in range(USERS_PER_DATAGRAM)}
 

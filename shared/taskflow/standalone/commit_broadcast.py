@@ -31,22 +31,25 @@ class CommitBroadcast:
     A notification is the newest `seq` of each user whose stream has grown.
     """
 
-    def __init__(self, folder: Path, on_receive: Callable[[Mapping[str, int]], None]) -> None:
+    def __init__(
+        self, folder: Path, on_receive: Callable[[Mapping[str, int]], None] | None = None
+    ) -> None:
         """Bind a socket in `folder`, and call `on_receive` with each notification, on a thread.
 
-        The path of `folder` must be short enough for that of a Unix socket.
+        Without `on_receive` this process notifies others, and is notified by none. The path of
+        `folder` must be short enough for that of a Unix socket.
         """
         self._folder = folder
         self._name = str(os.getpid())
-        self._on_receive = on_receive
         self._pending: dict[str, int] = {}
         self._woken = threading.Event()
         # A process that had our number before may have been killed.
         (folder / self._name).unlink(missing_ok=True)
-        self._receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._receiver.bind(str(folder / self._name))
-        for loop in (self._receive_on, self._send_on):
-            threading.Thread(target=loop, name="commit-broadcast", daemon=True).start()
+        if on_receive is not None:
+            receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            receiver.bind(str(folder / self._name))
+            _start(_receive_on, receiver, on_receive)
+        _start(self._send_on)
 
     def notify(self, newest: Mapping[str, int]) -> None:
         """Notify the other processes of these users' newest `seq`; return at once."""
@@ -54,10 +57,6 @@ class CommitBroadcast:
             # Two threads may notify of one user out of order; a `seq` that is too low is only late.
             self._pending[user_id] = max(seq, self._pending.get(user_id, 0))
         self._woken.set()
-
-    def _receive_on(self) -> None:
-        while True:
-            self._on_receive(json.loads(self._receiver.recv(DATAGRAM_MAX_BYTES)))
 
     def _send_on(self) -> None:
         sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -78,6 +77,15 @@ class CommitBroadcast:
             unsent = {
                 peer: left for peer, users in unsent.items() if (left := _send(sender, peer, users))
             }
+
+
+def _start(loop: Callable[..., None], *args: object) -> None:
+    threading.Thread(target=loop, args=args, name="commit-broadcast", daemon=True).start()
+
+
+def _receive_on(receiver: socket.socket, on_receive: Callable[[Mapping[str, int]], None]) -> None:
+    while True:
+        on_receive(json.loads(receiver.recv(DATAGRAM_MAX_BYTES)))
 
 
 def _send(sender: socket.socket, peer: Path, newest: dict[str, int]) -> dict[str, int]:

@@ -59,8 +59,8 @@ def end_with_parent(with_signal: signal.Signals) -> None:
 def give_way() -> None:
     """Have the kernel prefer the other processes while there is not CPU time enough for all.
 
-    Somebody waits for the answer to a request and for a reminder, and for the effect of an event
-    nobody.
+    Somebody looks at a clock for the answer to a request and for a reminder. What events bring
+    about, and what is published, may come a moment later.
     """
     os.nice(NICENESS)
 

@@ -55,6 +55,10 @@ RUNS_WELL_S = 60.0
 
 PROCESSES_MAX = 4
 
+CRONS_POOL_SIZE_MAX = 5
+"""Connections of the process that serves the cron functions: one for a run of each, and one for a
+second run of the schedule."""
+
 CONNECTIONS_MIN, CONNECTIONS_TO_SPARE = 200, 20
 """How many connections the embedded PostgreSQL takes at least, and beyond those of our processes:
 for commands beside them, and what PostgreSQL reserves."""
@@ -105,7 +109,7 @@ def up(settings: Settings) -> None:
         _check_port(settings)
         postgres = None
         if settings.database_url is None:
-            fitting = max(CONNECTIONS_MIN, _connections_of(settings) + CONNECTIONS_TO_SPARE)
+            fitting = max(CONNECTIONS_MIN, connections_of(settings) + CONNECTIONS_TO_SPARE)
             postgres = _embedded(settings, max_connections=str(fitting))
         system = _System(_settled(settings, postgres), postgres)
         try:
@@ -250,8 +254,15 @@ class _System:
                 return
         # Whoever waits at the terminal waits for the API alone.
         background = "taskflow.standalone.background"
-        for module, *role in ((server, "crons"), (server, "consumers"), (background,)):
-            child = _Child(self.settings, folder, module, *role)
+        crons = self.settings.model_copy(
+            update={"database_pool_size": _crons_pool_size(self.settings)}
+        )
+        for settings, module, *role in (
+            (crons, server, "crons"),
+            (self.settings, server, "consumers"),
+            (self.settings, background),
+        ):
+            child = _Child(settings, folder, module, *role)
             self._children.append(child)
             child.begin()
 
@@ -334,23 +345,28 @@ def _workers(settings: Settings) -> int:
     return settings.web_concurrency or min(cores, PROCESSES_MAX)
 
 
-def _pools(settings: Settings) -> int:
-    """Return how many processes have a pool: the API's workers, the consumers', and two more."""
-    return 2 * _workers(settings) + 2
-
-
-def _connections_of(settings: Settings) -> int:
+def connections_of(settings: Settings) -> int:
     """Return how many connections all processes hold at most; the supervisor holds one."""
-    return _pools(settings) * settings.database_pool_size + 1
+    return _pools(settings) * settings.database_pool_size + _crons_pool_size(settings) + 1
+
+
+def _pools(settings: Settings) -> int:
+    """Return how many processes have a pool of the full size: two servers' workers, one more."""
+    return 2 * _workers(settings) + 1
+
+
+def _crons_pool_size(settings: Settings) -> int:
+    return min(CRONS_POOL_SIZE_MAX, settings.database_pool_size)
 
 
 def _check_connections(settings: Settings) -> None:
-    needed, allowed = _connections_of(settings), connections_max()
+    needed, allowed = connections_of(settings), connections_max()
     if allowed is not None and needed > allowed:
         message = (
             f"DATABASE_POOL_SIZE: {_pools(settings)} processes with "
             f"{settings.database_pool_size} connections each, for a WEB_CONCURRENCY of "
-            f"{_workers(settings)}, and one more are {needed}; PostgreSQL allows {allowed} "
+            f"{_workers(settings)}, and {_crons_pool_size(settings) + 1} more are {needed}; "
+            f"PostgreSQL allows {allowed} "
             "(max_connections less what it reserves, or the limit of the role or the database)."
         )
         raise DidNotStart(message)

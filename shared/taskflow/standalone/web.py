@@ -68,35 +68,34 @@ def _api(folder: Path) -> Server:
 
 def _consumers(folder: Path) -> Server:
     give_way()
-    socket = folder / CONSUMERS_SOCKET
-    return _subscribers(folder, socket, lambda each: not isinstance(each, CronFunction), _workers())
+
+    def worker_started() -> None:
+        on_commit(CommitBroadcast(folder / COMMITS_FOLDER).notify)
+
+    app = _subscribers(lambda each: not isinstance(each, CronFunction))
+    address = f"unix:{folder / CONSUMERS_SOCKET}"
+    return Server(app, address, workers=_workers(), worker_started=worker_started)
 
 
 def _crons(folder: Path) -> Server:
-    # No delivery is between a run of the schedule and the CPU.
-    return _subscribers(
-        folder, folder / CRONS_SOCKET, lambda each: isinstance(each, CronFunction), workers=1
-    )
-
-
-def _subscribers(
-    folder: Path, socket: Path, is_served: Callable[[Subscriber], bool], workers: int
-) -> Server:
-    # Past Flask and functions-framework, which take as long as a small consumer's effect.
-    apps = {
-        f"/{function.name}": function.endpoint.serve
-        for function in discover(config.settings().functions_dir)
-        if isinstance(function.endpoint, Subscriber) and is_served(function.endpoint)
-    }
-
     def worker_started() -> None:
         # Where others write to the same database, they notify nobody here.
         listener = cron.commit_listener(notified_of_all=config.settings().feed_poll_ms == 0)
         on_commit(listener)
         on_commit(CommitBroadcast(folder / COMMITS_FOLDER, listener).notify)
 
-    app = DispatcherMiddleware(NotFound(), apps)
-    return Server(app, f"unix:{socket}", workers=workers, worker_started=worker_started)
+    app = _subscribers(lambda each: isinstance(each, CronFunction))
+    return Server(app, f"unix:{folder / CRONS_SOCKET}", worker_started=worker_started)
+
+
+def _subscribers(is_served: Callable[[Subscriber], bool]) -> object:
+    # Past Flask and functions-framework, which take as long as a small consumer's effect.
+    apps = {
+        f"/{function.name}": function.endpoint.serve
+        for function in discover(config.settings().functions_dir)
+        if isinstance(function.endpoint, Subscriber) and is_served(function.endpoint)
+    }
+    return DispatcherMiddleware(NotFound(), apps)
 
 
 def _workers() -> int:

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from taskflow import clock
-from taskflow.domain import recurring, reminders
+from taskflow.domain import reminders
 from taskflow.domain.errors import AccountNotFound, TaskIsClosed, TaskNotFound
 from taskflow.domain.reminders import ReminderDraft
 from taskflow.domain.representations import ReminderRepresentation
@@ -32,14 +32,9 @@ def add_reminder(
     added = reminders.add(task, draft, others, zone, now=now)
     if not added.happened:
         return Ok(reminders.represent(added.reminder))
-    led = recurring.set_lead_time(task, reminders.lead_time_of([*others, added.reminder]), now=now)
     fired = [] if added.notification is None else [added.notification]
-    task_changes.save_all(
-        tx,
-        tasks=[(task, led)],
-        new_reminders=[added.reminder],
-        notifications=fired,
-        events=added.happened,
+    task_changes.save_reminders(
+        tx, task, added=[added.reminder], notifications=fired, events=added.happened, now=now
     )
     shown = reminders.represent(added.reminder, fires_immediately=bool(fired))
     return Created(shown)

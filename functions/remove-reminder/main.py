@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from taskflow import clock
-from taskflow.domain import recurring, reminders
+from taskflow.domain import reminders
 from taskflow.domain.errors import ReminderNotFound
 from taskflow.serving import Caller, NoContent, http_function
 from taskflow.storage import Transaction, reminder_store, task_changes
@@ -18,7 +18,5 @@ def remove_reminder(caller: Caller, reminder_id: UUID, tx: Transaction) -> NoCon
     reminder, task = reminder_store.lock(tx, caller.user_id, reminder_id)
     now = clock.now()
     removed, happened = reminders.remove(reminder, now=now)
-    others = [one for one in reminder_store.of_task(tx, task.id) if one.id != reminder_id]
-    led = recurring.set_lead_time(task, reminders.lead_time_of(others), now=now)
-    task_changes.save_all(tx, tasks=[(task, led)], reminders=[removed], events=[happened])
+    task_changes.save_reminders(tx, task, changed=[removed], events=[happened], now=now)
     return NoContent()

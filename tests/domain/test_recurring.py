@@ -504,6 +504,26 @@ def test_a_longer_lead_time_makes_the_occurrences_within_it_at_once() -> None:
     assert _times(_spawn(longer, A_TIME)) == [A_TIME + number * DAY for number in (1, 2, 3)]
 
 
+def test_the_lead_time_extended_by_added_reminders_is_the_one_fit_to_all() -> None:
+    task = replace(a_recurring_task(), due_date=A_TIME + 10 * DAY)
+    two_hours, an_hour, three_hours = (
+        a_reminder(task, before_due=text) for text in ("PT2H", "PT1H", "PT3H")
+    )
+    absolute = a_reminder(task, remind_at=rfc3339(A_TIME))
+    held: list[Reminder] = []
+    leads: list[timedelta] = []
+
+    for added in (two_hours, an_hour, absolute, three_hours):
+        extended = recurring.extend_lead_time(task, [added], now=A_TIME)
+        held.append(added)
+        assert extended == recurring.fit_lead_time(task, held, now=A_TIME)
+        task = extended
+        leads.append(_recurrence_of(task).lead)
+
+    assert leads == [2 * HOUR, 2 * HOUR, 2 * HOUR, 3 * HOUR]
+    assert recurring.extend_lead_time(a_task(), held, now=A_TIME).recurrence is None
+
+
 # Occurrences after a completion
 
 

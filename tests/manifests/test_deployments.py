@@ -165,6 +165,7 @@ def test_a_socket_is_told_to_resume_before_knative_cuts_it() -> None:
     [
         ("from taskflow.storage import events\n\ndef f(tx):\n    events.append(tx, [])\n", True),
         ("from taskflow.storage import task_changes\n\ntask_changes.save_all(tx)\n", True),
+        ("from taskflow.storage import task_changes\n\ntask_changes.save_reminders(tx)\n", True),
         ("from taskflow.kafka.publisher import publisher\n", True),
         ("from taskflow.push import feed\n", True),
         ("from taskflow.storage import events\n\nevents.page(tx)\n", False),

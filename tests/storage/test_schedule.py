@@ -352,7 +352,7 @@ def test_reminders_are_read_back_as_they_were_stored_and_changed() -> None:
 
     with transaction(A_CAUSE) as tx:
         before = reminder_store.of_task(tx, task.id)
-        _save_in(tx, gone, snoozed)
+        task_changes.save_reminders(tx, task, changed=[gone, snoozed], events=[], now=A_TIME)
         after = reminder_store.of_task(tx, task.id)
         of_both = reminder_store.of_tasks(tx, [task.id, other.id])
         of_me, of_none = reminder_store.all_of(tx, ME), reminder_store.of_tasks(tx, [])
@@ -390,7 +390,7 @@ def test_a_reminder_removed_during_the_wait_for_its_task_is_not_found() -> None:
         with _held(task) as tx:
             waiting = pool.submit(run, lambda it: reminder_store.lock(it, ME, reminder.id), A_CAUSE)
             eventually(_assert_someone_waits)
-            _save_in(tx, gone)
+            task_changes.save_reminders(tx, task, changed=[gone], events=[], now=A_TIME)
 
         with pytest.raises(ReminderNotFound):
             waiting.result(WAIT_S)

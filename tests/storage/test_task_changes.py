@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -126,6 +127,58 @@ def test_a_lead_time_is_stored_although_it_raises_no_version(user: SignedIn) -> 
 
     with transaction(A_CAUSE) as tx:
         assert task_store.get(tx, user.user_id, task.id) == led != task
+
+
+def _stored_series(user: SignedIn, before_due: str) -> tuple[Task, Reminder]:
+    task = replace(a_recurring_task(user_id=user.user_id), due_date=DUE)
+    reminder = a_reminder(task, before_due=before_due)
+    task = recurring.fit_lead_time(task, [reminder], now=A_TIME)
+    with transaction(A_CAUSE) as tx:
+        task_changes.save_all(tx, new_tasks=[task], new_reminders=[reminder], events=[])
+    return task, reminder
+
+
+def _lead_time_of(task: Task) -> timedelta:
+    with transaction(A_CAUSE) as tx:
+        found = task_store.get(tx, task.user_id, task.id)
+    assert found.recurrence is not None
+    return found.recurrence.lead
+
+
+def test_the_lead_time_is_that_of_the_reminders_a_series_has_after_their_change(
+    user: SignedIn,
+) -> None:
+    task, hour = _stored_series(user, "PT1H")
+    longer, shorter = (a_reminder(task, before_due=text) for text in ("PT3H", "PT2H"))
+    leads: list[timedelta] = []
+
+    with transaction(A_CAUSE) as tx, _statements() as sent:
+        task_changes.save_reminders(tx, task, added=[longer, shorter], events=[], now=A_TIME)
+    leads.append(_lead_time_of(task))
+    for one in (longer, hour, shorter):
+        removed, _ = reminders.remove(one, now=A_TIME)
+        with transaction(A_CAUSE) as tx:
+            task = task_store.lock(tx, user.user_id, task.id)
+            task_changes.save_reminders(tx, task, changed=[removed], events=[], now=A_TIME)
+        leads.append(_lead_time_of(task))
+
+    assert leads == [3 * HOUR, 2 * HOUR, 2 * HOUR, timedelta(0)]
+    assert len(sent) == 2, "the reminders, and the task"
+
+
+def test_a_reminder_is_not_added_to_a_stored_task_nor_removed_without_its_lead_time(
+    user: SignedIn,
+) -> None:
+    task, reminder = _stored_series(user, "PT1H")
+    removed, _ = reminders.remove(reminder, now=A_TIME)
+
+    with transaction(A_CAUSE) as tx, _statements() as sent:
+        with pytest.raises(ValueError, match="lead time"):
+            task_changes.save_all(tx, reminders=[removed], events=[])
+        with pytest.raises(ValueError, match="lead time"):
+            task_changes.save_all(tx, new_reminders=[a_reminder(task, before_due="P1D")], events=[])
+
+    assert sent == []
 
 
 # Nothing else writes them

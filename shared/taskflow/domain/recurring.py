@@ -35,7 +35,7 @@ from taskflow.domain.recurrence import (
     preview,
     start_at,
 )
-from taskflow.domain.reminders import Reminder
+from taskflow.domain.reminders import Reminder, lead_time_of
 from taskflow.domain.tasks import Changed, Status, Task
 from taskflow.domain.text import JsonObject, compact_json
 from taskflow.domain.times import MICROSECOND, Time, TimeText, TimeZone, rfc3339
@@ -209,6 +209,18 @@ def set_lead_time(task: Task, lead: timedelta, *, now: datetime) -> Task:
         return task
     since = now if lead > present.lead else present.led_since
     return replace(task, recurrence=replace(present, lead=lead, led_since=since))
+
+
+def fit_lead_time(task: Task, reminders: Sequence[Reminder], *, now: datetime) -> Task:
+    """Set the lead time of a recurring task that has these reminders and no others."""
+    return set_lead_time(task, lead_time_of(reminders), now=now)
+
+
+def extend_lead_time(task: Task, added: Sequence[Reminder], *, now: datetime) -> Task:
+    """Set the lead time of a recurring task that has got these reminders beside its others."""
+    if task.recurrence is None:
+        return task
+    return set_lead_time(task, max(task.recurrence.lead, lead_time_of(added)), now=now)
 
 
 def occurrence_size_bytes(task: Task, reminders: Sequence[Reminder]) -> int:

@@ -48,8 +48,8 @@ KAFKA_PATH = "/etc/taskflow/kafka"
 
 USES_KAFKA = "taskflow/uses-kafka"
 
-_APPENDING = {"events.append", "task_changes.save", "task_changes.save_all"}
-"""What of the storage appends events, which are then published."""
+_APPENDING = ("events.append", "task_changes.")
+"""What of the storage appends events, which are then published: all of `task_changes` does."""
 
 
 def text(function: Function, source: Path) -> str:
@@ -68,7 +68,7 @@ def uses_kafka(source: Path) -> bool:
     }
     # The feed of sockets follows Kafka's topics.
     return bool(
-        called & _APPENDING
+        any(name.startswith(_APPENDING) for name in called)
         or any(name.startswith(("taskflow.kafka", "taskflow.push")) for name in imports)
     )
 

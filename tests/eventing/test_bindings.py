@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 import pytest
+from werkzeug.test import Client
 
 from taskflow.domain.cloudevents import attributes_of
 from taskflow.eventing.bindings import Binding, Delivered, Failure, Outcome, Reply, knative
@@ -21,18 +22,30 @@ from taskflow.eventing.bindings.knative import (
 )
 from taskflow.eventing.bindings.selection import binding
 from taskflow.eventing.envelope import MalformedEvent
+from taskflow.eventing.frame import BODY_MAX_BYTES
 from tests.support.data.accounts import SignedIn
 from tests.support.data.builders import log_of
-from tests.support.delivery.subscribers import client_of
+from tests.support.delivery.subscribers import SUBSCRIBERS, client_of
 from tests.support.paths import ROOT
 
 BINDINGS: list[Binding] = [knative]
+REFUSED = {405: Outcome.NEVER, 413: Outcome.NEVER, 400: Outcome.NEVER, 408: Outcome.AGAIN}
 
 
 @pytest.mark.parametrize("outcome", Outcome)
 def test_a_source_reads_from_a_reply_the_outcome_that_it_was_made_of(outcome: Outcome) -> None:
     reply = knative.reply(outcome, "why")
 
+    assert Answer(reply.status, reply.text).outcome is outcome
+
+
+@pytest.mark.parametrize(("status", "outcome"), REFUSED.items())
+def test_a_source_reads_again_from_a_body_that_does_not_come_and_never_from_other_refusals(
+    status: int, outcome: Outcome
+) -> None:
+    reply = knative.refusal(status, "why", {"Allow": "POST"})
+
+    assert (reply.status, reply.text, reply.headers) == (status, "why", {"Allow": "POST"})
     assert Answer(reply.status, reply.text).outcome is outcome
 
 
@@ -122,6 +135,11 @@ class StructuredTransport:
         del attributes
         return Failure("", None, "")
 
+    def refusal(self, status: int, text: str, headers: Mapping[str, str]) -> Reply:
+        """Return the outcome as JSON, whatever HTTP calls it."""
+        del headers
+        return self.reply(Outcome.NEVER, f"{status}: {text}")
+
 
 @pytest.mark.usefixtures("database")
 def test_a_transport_that_posts_and_reads_json_needs_nothing_but_its_binding(
@@ -137,3 +155,45 @@ def test_a_transport_that_posts_and_reads_json_needs_nothing_but_its_binding(
     assert [answer.status_code for answer in answers] == [200, 200]
     assert [answer.mimetype for answer in answers] == ["application/json"] * 2
     assert [answer.json["status"] for answer in answers if answer.json] == ["done", "never"]
+
+
+def test_a_transport_answers_a_request_that_is_no_delivery_too() -> None:
+    name = "record-audit-entry"
+    oversized = b"x" * (BODY_MAX_BYTES + 1)
+
+    with binding.replaced_by(StructuredTransport()):
+        answers = [
+            client.open("/", method=method, data=data)
+            for client in (client_of(name), Client(SUBSCRIBERS[name].serve, use_cookies=False))
+            for method, data in (("GET", b""), ("POST", oversized))
+        ]
+
+    assert [answer.status_code for answer in answers] == [200] * 4
+    reasons = [answer.json["why"].partition(":")[0] for answer in answers if answer.json]
+    assert reasons == ["405", "413"] * 2
+
+
+class HeadedTransport(StructuredTransport):
+    """A transport that reads the outcome from a header."""
+
+    def reply(self, outcome: Outcome, text: str = "") -> Reply:
+        """Return the outcome as a header, without a body."""
+        del text
+        return Reply(204, "", {"X-Outcome": outcome.value})
+
+
+@pytest.mark.usefixtures("database")
+def test_the_headers_of_the_answer_done_are_written_with_and_without_the_app(
+    user: SignedIn,
+) -> None:
+    [event] = log_of(user.user_id)
+    posted = json.dumps({**attributes_of(event), "data": json.loads(event.record_json())})
+    name = "record-audit-entry"
+
+    with binding.replaced_by(HeadedTransport()):
+        answers = [
+            client.post("/", data=posted)
+            for client in (client_of(name), Client(SUBSCRIBERS[name].serve, use_cookies=False))
+        ]
+
+    assert [dict(answer.headers) for answer in answers] == [{"X-Outcome": "done"}] * 2

@@ -68,13 +68,13 @@ class Subscriber:
         if request.path in health.PATHS:
             return health.answer(request)
         if request.method != "POST":
-            return _response(Reply(405, "deliver by POST", {"Allow": "POST"}))
+            return _response(binding().refusal(405, "deliver by POST", {"Allow": "POST"}))
         try:
             body = read_bytes(request, max_bytes=BODY_MAX_BYTES)
         except Problem as error:
             _log.warning("%s refused a body: %s", self.name, error.detail)
             metrics.CONSUMED.labels(self.name, "refused").inc()
-            return _response(Reply(error.kind.status, error.detail, error.headers))
+            return _response(binding().refusal(error.kind.status, error.detail, error.headers))
         finally:
             leave_rest(request)
         return _response(self._deliver(request.environ, body))
@@ -93,7 +93,7 @@ class Subscriber:
         reply = self._deliver(environ, body)
         if reply.status != HTTPStatus.NO_CONTENT:
             return _response(reply)(environ, start)
-        start("204 NO CONTENT", [])
+        start("204 NO CONTENT", [*reply.headers.items()])
         return ()
 
     def _deliver(self, environ: "WSGIEnvironment", body: bytes) -> Reply:

@@ -93,6 +93,11 @@ def reply(outcome: Outcome, text: str = "") -> Reply:
             return Reply(503, text, {"Retry-After": "1"})
 
 
+def refusal(status: int, text: str, headers: Mapping[str, str]) -> Reply:
+    """Return HTTP's own answer: a source reads "again" from 408, and "never" from the others."""
+    return Reply(status, text, headers)
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a subscriber answered; status None is no answer at all, within TIMEOUT."""

@@ -1,14 +1,18 @@
 """Bindings: a transport reads from an answer the outcome that the function meant."""
 
+import ast
 import base64
 import json
+import re
 import runpy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from werkzeug.test import Client
 
+import taskflow
 from taskflow.domain.cloudevents import attributes_of
 from taskflow.eventing.bindings import Binding, Delivered, Failure, Outcome, Reply, knative
 from taskflow.eventing.bindings.knative import (
@@ -64,8 +68,12 @@ def test_the_sink_reads_the_failure_that_a_source_has_added_to_a_dead_letter(
 
     cut = text.encode()[:ERROR_MAX_BYTES].decode(errors="ignore")
     shown = NO_ANSWER if status is None else cut
-    url = "http://a-consumer.taskflow.svc.cluster.local"
-    assert knative.failure_in(added) == Failure(url, status, shown)
+    assert knative.failure_in(added) == Failure("a-consumer", status, shown)
+
+
+@pytest.mark.parametrize("url", ["", "///", "a-consumer", "http://[::1", "http://:80/"])
+def test_a_destination_without_a_host_names_no_function(url: str) -> None:
+    assert knative.failure_in({"knativeerrordest": url}).function == ""
 
 
 def test_a_dead_letter_names_the_whole_url_and_the_code_and_has_the_text_in_base64() -> None:
@@ -140,6 +148,11 @@ class StructuredTransport:
         del headers
         return self.reply(Outcome.NEVER, f"{status}: {text}")
 
+    def is_wrapped(self, attributes: Mapping[str, str]) -> bool:
+        """Say that an event is always one."""
+        del attributes
+        return False
+
 
 @pytest.mark.usefixtures("database")
 def test_a_transport_that_posts_and_reads_json_needs_nothing_but_its_binding(
@@ -197,3 +210,32 @@ def test_the_headers_of_the_answer_done_are_written_with_and_without_the_app(
         ]
 
     assert [dict(answer.headers) for answer in answers] == [{"X-Outcome": "done"}] * 2
+
+
+# Nothing else knows a transport
+
+MODULES = sorted(Path(taskflow.__file__).parent.rglob("*.py"))
+OF_A_TRANSPORT = re.compile(
+    r"knative(?!/)|cluster\.local|/apis/|(kafka|ping)sources", re.IGNORECASE
+)
+
+
+def _literals_in(source: str) -> Iterator[str]:
+    """Yield the strings of a module that are no docstrings."""
+    tree = ast.parse(source)
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and id(node) not in docstrings:
+            yield str(node.value)
+
+
+def test_no_other_module_writes_or_reads_what_only_a_transport_knows() -> None:
+    # Kubernetes' API names Knative as well, in the manifests.
+    knowing = {
+        path.relative_to(Path(taskflow.__file__).parent).as_posix()
+        for path in MODULES
+        if "manifests" not in path.parts
+        and any(map(OF_A_TRANSPORT.search, _literals_in(path.read_text())))
+    }
+
+    assert knowing == {"eventing/bindings/knative.py"}

@@ -14,7 +14,8 @@ from cloudevents.kafka import (
 
 from taskflow.domain.cloudevents import attributes_of
 from taskflow.domain.events import Event
-from taskflow.kafka.records import WRAPPED_TYPE, Headers, Record, headers_of
+from taskflow.eventing.bindings.knative import WRAPPED_TYPE
+from taskflow.kafka.records import Headers, Record, headers_of
 from taskflow.standalone.kafka_events import ATTRIBUTE_MAX_BYTES, ATTRIBUTES_MAX, cloudevent_of
 
 AN_EVENT = Event(

@@ -12,8 +12,6 @@ from taskflow.process import draining, resource
 from taskflow.serving.scale import Scale
 from taskflow.serving.signature import check_parameters, invalid
 
-TICK_TYPE = "dev.knative.sources.ping"
-
 HOUR_MIN = 60
 _WHOLE_HOURS = {HOUR_MIN * hours for hours in range(1, 25) if 24 % hours == 0}
 

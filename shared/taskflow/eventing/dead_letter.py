@@ -7,7 +7,6 @@ event, and a consumer of ours takes its type.
 import hashlib
 from collections.abc import Callable
 from dataclasses import replace
-from urllib.parse import urlsplit
 
 from flask import Request, Response
 
@@ -20,7 +19,6 @@ from taskflow.eventing import envelope, subscriptions
 from taskflow.eventing.bindings.selection import binding
 from taskflow.eventing.envelope import DeliveredEvent, MalformedEvent
 from taskflow.eventing.frame import Subscriber
-from taskflow.kafka.records import WRAPPED_TYPE
 from taskflow.serving.scale import Scale
 from taskflow.storage import Transaction, events, run
 from taskflow.storage.dead_letter_store import DeadLetter
@@ -78,13 +76,13 @@ def _letter(attributes: dict[str, str], body: bytes) -> DeadLetter:
     event_id = clean.get("id") or f"unknown-{hashlib.sha256(body).hexdigest()}"
     # An id is of its source alone: two topics both have a record partition:0/offset:0.
     event_id = f"{clean.get('source', '')}#{event_id}"
-    if clean.get("type") == WRAPPED_TYPE and "time" in clean:
-        # It names a place, which has another record once the broker has lost its data.
+    transport = binding()
+    if transport.is_wrapped(clean) and "time" in clean:
         event_id += f"@{clean['time']}"
-    failure = binding().failure_in(clean)
+    failure = transport.failure_in(clean)
     return DeadLetter(
         id=new_id(now),
-        consumer=_function_at(failure.destination),
+        consumer=failure.function if failure.function in subscriptions.declared() else UNKNOWN,
         event_id=_short(event_id),
         event_type=clean.get("type", "unknown")[:NAME_MAX_CHARS],
         user_id=None,
@@ -131,13 +129,3 @@ def _short(name: str) -> str:
         return name
     digest = hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()
     return f"{name[: NAME_MAX_CHARS - len(digest) - 1]}-{digest}"
-
-
-def _function_at(destination: str) -> str:
-    try:
-        host = urlsplit(destination).hostname or ""
-    except ValueError:
-        return UNKNOWN
-    # In a cluster the destination is a service: function.namespace.svc.cluster.local.
-    name = host.partition(".")[0]
-    return name if name in subscriptions.declared() else UNKNOWN

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from taskflow.domain.cloudevents import CONTENT_TYPE_ATTRIBUTE, RECIPIENT, attributes_of
 from taskflow.domain.events import Event, message_json
 
-WRAPPED_TYPE = "dev.knative.kafka.event"
-"""The type as which a KafkaSource delivers a record that is no CloudEvent."""
-
 SEQUENCE_MAX_DIGITS = 19
 
 _PREFIX = "ce_"

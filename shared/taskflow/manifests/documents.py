@@ -5,7 +5,6 @@ from typing import Any
 
 import yaml
 
-from taskflow.eventing.bindings.knative import NAMESPACE
 from taskflow.eventing.frame import Subscriber
 from taskflow.serving.endpoint import Endpoint
 
@@ -54,11 +53,6 @@ def document(
     labels = LABELS if component is None else {**LABELS, COMPONENT: component}
     metadata = {"name": name, "labels": labels}
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata, "spec": spec}
-
-
-def host_of(function: str) -> str:
-    """Return the name by which a function is reached inside the cluster."""
-    return f"{function}.{NAMESPACE}.svc.cluster.local"
 
 
 def text_of(documents: Iterable[Document], *, source: str) -> str:

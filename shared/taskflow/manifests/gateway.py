@@ -12,7 +12,8 @@ from datetime import timedelta
 from http import HTTPStatus
 
 from taskflow.domain.text import compact_json
-from taskflow.manifests.documents import Document, component_of, document, host_of
+from taskflow.eventing.bindings.knative import host_of
+from taskflow.manifests.documents import Document, component_of, document
 from taskflow.server.loading import Function
 from taskflow.serving import problems
 from taskflow.serving.endpoint import Endpoint

@@ -1,8 +1,9 @@
 """Kafka records as the CloudEvents that a KafkaSource makes of them.
 
 A record is an event in binary mode, by its headers, or in structured mode, by its value. Any other
-is wrapped: it becomes an event of WRAPPED_TYPE that names its place, its key and its headers. So
-does here what a KafkaSource would lose: a null header, more or longer ones than HTTP takes.
+is wrapped: it becomes an event that names its place (`wrapping_attributes`), its key and its
+headers. So does here what a KafkaSource would lose: a null header, more or longer ones than HTTP
+takes.
 """
 
 import base64
@@ -17,8 +18,8 @@ from pydantic import TypeAdapter
 
 from taskflow.domain.cloudevents import CONTENT_TYPE, CONTENT_TYPE_ATTRIBUTE, SPEC_VERSION
 from taskflow.domain.times import EPOCH
-from taskflow.eventing.bindings.knative import NAMESPACE
-from taskflow.kafka.records import WRAPPED_TYPE, Record
+from taskflow.eventing.bindings.knative import place_attributes, wrapping_attributes
+from taskflow.kafka.records import Record
 
 ATTRIBUTES_MAX = 80
 ATTRIBUTE_MAX_BYTES = 8000
@@ -57,8 +58,7 @@ def cloudevent_of(record: Record, *, consumer: str) -> CloudEvent:
         event = _event_in(record)
     except ValueError:
         event = CloudEvent(_wrapping(record, consumer), record.value)
-    event.attributes["knativekafkapartition"] = str(record.partition)
-    event.attributes["knativekafkaoffset"] = str(record.offset)
+    event.attributes.update(place_attributes(record))
     return event
 
 
@@ -160,15 +160,7 @@ def _fits(name: str, value: str) -> bool:
 
 def _wrapping(record: Record, consumer: str) -> dict[str, str]:
     """Return the attributes of the event as which a record comes that is none."""
-    partition = f"partition:{record.partition}"
-    attributes = {
-        "specversion": SPEC_VERSION,
-        "id": f"{partition}/offset:{record.offset}",
-        "type": WRAPPED_TYPE,
-        "source": f"/apis/v1/namespaces/{NAMESPACE}/kafkasources/{consumer}#{record.topic}",
-        "subject": f"{partition}#{record.offset}",
-        "time": _time_of(record),
-    }
+    attributes = {**wrapping_attributes(record, consumer=consumer), "time": _time_of(record)}
     if record.key:
         attributes["key"] = attributes["partitionkey"] = record.key.decode("utf-8", "replace")
     for name, value in record.headers:

@@ -2,15 +2,14 @@
 
 import logging
 import threading
-import uuid
 from collections.abc import Sequence
 from datetime import timedelta
 
 from taskflow import clock
-from taskflow.domain.times import EPOCH, rfc3339
+from taskflow.domain.times import EPOCH
 from taskflow.eventing.bindings import Outcome
-from taskflow.eventing.bindings.knative import NAMESPACE, RETRIES, Answer, backoff
-from taskflow.eventing.cron import TICK_TYPE, CronFunction
+from taskflow.eventing.bindings.knative import RETRIES, Answer, backoff, tick_attributes
+from taskflow.eventing.cron import CronFunction
 from taskflow.standalone.deliverer import Send
 
 MINUTE = timedelta(minutes=1)
@@ -48,13 +47,7 @@ class Timer:
         self._stopping.set()
 
     def _tick(self, function: CronFunction) -> None:
-        attributes = {
-            "specversion": "1.0",
-            "id": str(uuid.uuid4()),
-            "type": TICK_TYPE,
-            "source": f"/apis/v1/namespaces/{NAMESPACE}/pingsources/{function.name}",
-            "time": rfc3339(clock.now()),
-        }
+        attributes = tick_attributes(function.name, now=clock.now())
         answer = Answer(None, "")
         for attempt in range(1, RETRIES + 1):
             answer = self._send(function.name, attributes, b"")

@@ -36,12 +36,12 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an event was given up: by whom, as the transport names it, and its last answer.
+    """Why an event was given up: the function that it was for, and the last answer.
 
-    `status` is None where there was no answer.
+    `function` is empty where the transport names none, `status` None where there was no answer.
     """
 
-    destination: str
+    function: str
     status: int | None
     text: str
 
@@ -62,6 +62,13 @@ class Binding(Protocol):
 
         `status` is HTTP's own: 405 for another method than POST; 413 for a body that is too large,
         408 for one that does not come, 400 for one that is cut off or malformed.
+        """
+        ...
+
+    def is_wrapped(self, attributes: Mapping[str, str]) -> bool:
+        """Say whether an event stands for what was none, so that its id names a place alone.
+
+        Another may be at that place once the transport has lost its data.
         """
         ...
 

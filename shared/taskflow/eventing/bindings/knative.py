@@ -7,12 +7,16 @@ source.
 import base64
 import codecs
 import re
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
-from taskflow.domain.cloudevents import CONTENT_TYPE_ATTRIBUTE
+from taskflow.domain.cloudevents import CONTENT_TYPE_ATTRIBUTE, SPEC_VERSION
+from taskflow.domain.times import rfc3339
 from taskflow.eventing.bindings import Delivered, Failure, Outcome, Reply
+from taskflow.kafka.records import Record
 
 NAMESPACE = "taskflow"
 """Of the functions on a cluster."""
@@ -62,6 +66,51 @@ def attributes_in(headers: Mapping[str, str]) -> dict[str, str]:
         elif header == _CONTENT_TYPE:
             found[CONTENT_TYPE_ATTRIBUTE] = value
     return found
+
+
+# What the sources make themselves
+
+TICK_TYPE = "dev.knative.sources.ping"
+WRAPPED_TYPE = "dev.knative.kafka.event"
+"""The type as which a KafkaSource delivers a record that is no CloudEvent."""
+
+_SOURCES = f"/apis/v1/namespaces/{NAMESPACE}"
+
+
+def tick_attributes(function: str, *, now: datetime) -> dict[str, str]:
+    """Return the attributes of a tick of a function's PingSource."""
+    return {
+        "specversion": SPEC_VERSION,
+        "id": str(uuid.uuid4()),
+        "type": TICK_TYPE,
+        "source": f"{_SOURCES}/pingsources/{function}",
+        "time": rfc3339(now),
+    }
+
+
+def wrapping_attributes(record: Record, *, consumer: str) -> dict[str, str]:
+    """Return what names a record that is no CloudEvent, as an event of a consumer's KafkaSource."""
+    partition = f"partition:{record.partition}"
+    return {
+        "specversion": SPEC_VERSION,
+        "id": f"{partition}/offset:{record.offset}",
+        "type": WRAPPED_TYPE,
+        "source": f"{_SOURCES}/kafkasources/{consumer}#{record.topic}",
+        "subject": f"{partition}#{record.offset}",
+    }
+
+
+def is_wrapped(attributes: Mapping[str, str]) -> bool:
+    """Say whether an event stands for a record that is no CloudEvent: its id names a place."""
+    return attributes.get("type") == WRAPPED_TYPE
+
+
+def place_attributes(record: Record) -> dict[str, str]:
+    """Return the attributes that a KafkaSource adds to the event of any record."""
+    return {
+        "knativekafkapartition": str(record.partition),
+        "knativekafkaoffset": str(record.offset),
+    }
 
 
 # What is answered, and how a source takes it
@@ -147,13 +196,27 @@ ERROR_MAX_BYTES = 1024
 """Of the text of an answer; a source sends as much, in base64."""
 
 
+def host_of(function: str) -> str:
+    """Return the name by which a function is reached inside the cluster."""
+    return f"{function}.{NAMESPACE}.svc.cluster.local"
+
+
+def _function_at(url: str) -> str:
+    """Return the function of a URL whose host is as `host_of` names it; empty without a host."""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+    return host.partition(".")[0]
+
+
 def failure_attributes(consumer: str, answer: Answer) -> dict[str, str]:
     """Return the attributes that a source adds to a dead letter, from the last answer.
 
     The consumer's whole URL; if there was an answer its status, and if that had a body its first
     ERROR_MAX_BYTES in base64.
     """
-    added = {ERROR_DESTINATION: f"http://{consumer}.{NAMESPACE}.svc.cluster.local"}
+    added = {ERROR_DESTINATION: f"http://{host_of(consumer)}"}
     if answer.status is not None:
         added[ERROR_CODE] = str(answer.status)
         if answer.text:
@@ -170,7 +233,7 @@ def failure_in(attributes: Mapping[str, str]) -> Failure:
     if ERROR_DESTINATION in attributes and not is_answered:
         text = NO_ANSWER
     return Failure(
-        destination=attributes.get(ERROR_DESTINATION, ""),
+        function=_function_at(attributes.get(ERROR_DESTINATION, "")),
         status=int(code) if code.isascii() and code.isdigit() and len(code) <= 3 else None,  # noqa: PLR2004 - HTTP's three digits
         text=text,
     )

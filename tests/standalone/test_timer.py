@@ -60,6 +60,12 @@ def clock_at(monkeypatch: pytest.MonkeyPatch) -> ClockAt:
     return set_to
 
 
+@pytest.fixture(autouse=True)
+def _early_in_a_minute(clock_at: ClockAt) -> None:
+    """Set the clock to a moment from which no minute ends while a test lasts."""
+    clock_at(datetime(2026, 3, 1, 12, 1, 1, tzinfo=UTC))
+
+
 @contextmanager
 def ticking(socket: Path) -> Generator[None]:
     timer = Timer(CRONS, Sender(socket))

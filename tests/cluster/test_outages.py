@@ -16,6 +16,7 @@ from taskflow import clock, config
 from taskflow.domain.times import rfc3339
 from taskflow.manifests.deployments import SOCKET_LIFETIME_S
 from tests.support.kubernetes.deployed import Deployed, kubectl
+from tests.support.kubernetes.platform import PING_SOURCE_ADAPTER
 from tests.support.load.task_writers import TaskWriters
 from tests.support.network.remote_api import RemoteApi, a_new_user
 from tests.support.network.sockets import ResumingClient, seqs
@@ -40,9 +41,6 @@ SOCKET_LASTS_MIN_S = 0.8 * SOCKET_LIFETIME_S
 BACK_WITHIN_S = 30.0
 SETTLED_WITHIN_S = 300.0
 LOOK_S = 1.0
-EVENTING = "knative-eventing"
-WAKES = "sources.knative.dev/role=adapter,eventing.knative.dev/source=ping-source-controller"
-"""The labels of the pods of PingSource's adapter."""
 
 WAKER_AWAY_S = 180.0
 REMINDERS = 100
@@ -139,13 +137,7 @@ def test_reminders_that_were_due_while_nothing_woke_the_schedule_come_once(
         killed: set[str] = set()
         while time.monotonic() < began_s + WAKER_AWAY_S:
             # Its Deployment makes it anew.
-            killed |= set(
-                kubectl(
-                    *("delete", "pod", f"--selector={WAKES}", "--force", "--grace-period=0"),
-                    "--output=name",
-                    namespace=EVENTING,
-                ).split()
-            )
+            killed |= PING_SOURCE_ADAPTER.kill()
             threading.Event().wait(LOOK_S)
         assert len(killed) > 1
 

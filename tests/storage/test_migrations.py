@@ -30,7 +30,8 @@ from taskflow.storage import (
 )
 from taskflow.storage.collation import sort_key
 from taskflow.storage.migrations import runner
-from taskflow.storage.migrations.runner import MigrationOutOfPhase, SchemaIsNewer
+from taskflow.storage.migrations.phases import SchemaIsNewer
+from taskflow.storage.migrations.runner import MigrationOutOfPhase
 from taskflow.storage.tables import METADATA, SESSIONS
 from taskflow.storage.task_lists import TaskFilter
 from tests.support.data.accounts import A_CAUSE, a_user
@@ -129,6 +130,61 @@ def test_a_database_migrated_by_newer_code_is_refused_with_a_sentence() -> None:
 
     assert issubclass(SchemaIsNewer, supervisor.PROBLEMS)
     assert "\n" not in str(refused.value)
+
+
+@pytest.fixture
+def release_before() -> Path:
+    """Return the path of the runner that has the real migrations alone, to be set anew."""
+    return Path(runner.__file__)
+
+
+def test_the_release_before_can_be_deployed_again_on_what_was_added_before_the_deploy(
+    release_before: Path, write: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("9001_add", "before-deploy", "CREATE TABLE added (n int)")
+    write("9002_drop", "after-deploy", "DROP TABLE added")
+    applied = runner.apply("before-deploy")
+
+    with monkeypatch.context() as rolled_back:
+        rolled_back.setattr(runner, "__file__", str(release_before))
+        again = [runner.apply("before-deploy"), runner.apply("after-deploy"), runner.apply()]
+
+    assert applied[-1] == "9001_add"
+    assert again == [[], [], []]
+    # And forward once more.
+    assert runner.apply("before-deploy") == []
+    assert runner.apply("after-deploy") == ["9002_drop"]
+
+
+def test_the_release_before_is_refused_once_what_it_needs_was_taken_away(
+    release_before: Path, write: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("9001_drop", "after-deploy", "DROP TABLE IF EXISTS nothing")
+    write("9002_add", "before-deploy", "CREATE TABLE added (n int)")
+    runner.apply()
+    monkeypatch.setattr(runner, "__file__", str(release_before))
+
+    for phase in ("before-deploy", "after-deploy", None):
+        with pytest.raises(SchemaIsNewer, match=r"9002_add, which .* 9001_drop took away"):
+            runner.apply(phase)
+
+
+def test_the_phases_of_migrations_from_before_phases_were_kept_are_added_with_the_next(
+    write: Writer,
+) -> None:
+    runner.apply()
+    with transaction(A_CAUSE) as tx:
+        tx.connection.execute(text("DROP TABLE applied_migrations"))
+    write("9001_drop", "after-deploy", "DROP TABLE IF EXISTS nothing")
+
+    runner.apply()
+
+    with transaction(A_CAUSE) as tx:
+        kept = tx.connection.execute(text("SELECT revision, phase FROM applied_migrations")).all()
+    assert sorted(map(tuple, kept)) == [
+        *((revision, "before-deploy") for revision in _real_without_made_up()),
+        ("9001_drop", "after-deploy"),
+    ]
 
 
 def test_a_migrator_waits_for_another_longer_than_a_request_would(

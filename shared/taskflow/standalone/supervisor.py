@@ -33,7 +33,8 @@ from taskflow.standalone.processes import (
 from taskflow.storage import DatabaseUnavailable, LockTimeout, connections_max
 from taskflow.storage.migrations import runner
 from taskflow.storage.migrations.autocommit import NeedsDirectConnection
-from taskflow.storage.migrations.runner import MigrationOutOfPhase, SchemaIsNewer
+from taskflow.storage.migrations.phases import SchemaIsNewer
+from taskflow.storage.migrations.runner import MigrationOutOfPhase
 
 if TYPE_CHECKING:
     from taskflow.standalone.postgres import EmbeddedPostgres

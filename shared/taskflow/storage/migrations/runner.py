@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 from alembic import command
 from alembic.config import Config
@@ -18,14 +17,13 @@ from alembic.script import Script, ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
+from taskflow.storage.migrations.phases import Phase, check_older_can_run
 from taskflow.storage.transactions import (
     IDLE_IN_TRANSACTION_TIMEOUT_MS,
     connection_apart,
     is_lock_timeout,
     translated,
 )
-
-Phase = Literal["before-deploy", "after-deploy"]
 
 LOCK_WAIT_MS = 1_000
 """How long a migration waits for a lock on a table, and all later requests behind it, before it
@@ -45,16 +43,13 @@ class MigrationOutOfPhase(Exception):
     """A migration of the last deploy was never applied."""
 
 
-class SchemaIsNewer(Exception):
-    """A newer version of TaskFlow has migrated the database."""
-
-
 def apply(phase: Phase | None = None) -> list[str]:
     """Apply what is pending, or the part of it that belongs to `phase`; return the revisions.
 
     A `before-deploy` run stops at the first revision that must wait for the deploy. Raises
-    MigrationOutOfPhase where such a one is left over from an earlier deploy, SchemaIsNewer,
-    DatabaseUnavailable, LockTimeout.
+    MigrationOutOfPhase where such a one is left over from an earlier deploy, SchemaIsNewer where
+    a newer release has migrated the database and this one can't run on it, DatabaseUnavailable,
+    LockTimeout.
     """
     applied: list[str] = []
     with (
@@ -93,13 +88,12 @@ def _only_migrator() -> Generator[Callable[[], object]]:
 def _pending(connection: Connection, phase: Phase | None) -> list[Script]:
     scripts = ScriptDirectory.from_config(_config(connection))
     current = MigrationContext.configure(connection).get_current_revision()
+    known = {each.revision for each in scripts.walk_revisions()}
+    if current is not None and current not in known:
+        check_older_can_run(connection, current, known)
+        connection.rollback()
+        return []
     connection.rollback()
-    if current is not None and current not in {each.revision for each in scripts.walk_revisions()}:
-        message = (
-            f"The database is at revision {current}, which this version of TaskFlow does not know: "
-            "a newer one has migrated it. Run that, or one newer still."
-        )
-        raise SchemaIsNewer(message)
     pending = [
         script
         for script in reversed(list(scripts.walk_revisions(current or "base", "heads")))

@@ -33,7 +33,7 @@ from tests.support.delivery.subscribers import SUBSCRIBERS, client_of
 from tests.support.paths import ROOT
 
 BINDINGS: list[Binding] = [knative]
-REFUSED = {405: Outcome.NEVER, 413: Outcome.NEVER, 400: Outcome.NEVER, 408: Outcome.AGAIN}
+REFUSED = (405, 413)
 
 
 @pytest.mark.parametrize("outcome", Outcome)
@@ -43,14 +43,12 @@ def test_a_source_reads_from_a_reply_the_outcome_that_it_was_made_of(outcome: Ou
     assert Answer(reply.status, reply.text).outcome is outcome
 
 
-@pytest.mark.parametrize(("status", "outcome"), REFUSED.items())
-def test_a_source_reads_again_from_a_body_that_does_not_come_and_never_from_other_refusals(
-    status: int, outcome: Outcome
-) -> None:
+@pytest.mark.parametrize("status", REFUSED)
+def test_a_source_reads_never_from_a_refusal(status: int) -> None:
     reply = knative.refusal(status, "why", {"Allow": "POST"})
 
     assert (reply.status, reply.text, reply.headers) == (status, "why", {"Allow": "POST"})
-    assert Answer(reply.status, reply.text).outcome is outcome
+    assert Answer(reply.status, reply.text).outcome is Outcome.NEVER
 
 
 @pytest.mark.parametrize("binding", BINDINGS)
@@ -163,11 +161,13 @@ def test_a_transport_that_posts_and_reads_json_needs_nothing_but_its_binding(
     consumer = client_of("record-audit-entry")
 
     with binding.replaced_by(StructuredTransport()):
-        answers = [consumer.post("/", data=body) for body in (json.dumps(posted), "{")]
+        answers = [consumer.post("/", data=body) for body in (json.dumps(posted), "{", "")]
 
-    assert [answer.status_code for answer in answers] == [200, 200]
-    assert [answer.mimetype for answer in answers] == ["application/json"] * 2
-    assert [answer.json["status"] for answer in answers if answer.json] == ["done", "never"]
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert [answer.mimetype for answer in answers] == ["application/json"] * 3
+    assert [answer.json["status"] for answer in answers if answer.json] == [
+        *("done", "never", "again")
+    ]
 
 
 def test_a_transport_answers_a_request_that_is_no_delivery_too() -> None:

@@ -9,8 +9,9 @@ from typing import IO, TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
+from gunicorn.http.errors import ChunkMissingTerminator, InvalidChunkSize, NoMoreData
 from sqlalchemy import text
-from werkzeug.test import Client, EnvironBuilder
+from werkzeug.test import Client, EnvironBuilder, TestResponse
 from werkzeug.wrappers import Response
 
 from taskflow.domain.cloudevents import attributes_of
@@ -218,7 +219,7 @@ def test_a_malformed_delivery_is_refused_and_leaves_no_trace(
 @each_consumer
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{}", b"\xff", b"[" * 100_000, b'{"user_id":"\\u0000"}', b"x" * BODY_MAX_BYTES],
+    [b" ", b"{}", b"\xff", b"[" * 100_000, b'{"user_id":"\\u0000"}', b"x" * BODY_MAX_BYTES],
     ids=lambda body: repr(body[:8]),
 )
 def test_a_body_that_is_no_event_is_refused_and_leaves_no_trace(
@@ -288,7 +289,7 @@ def test_a_consumer_answers_the_same_without_its_app(
         assert dict(one.headers) == dict(other.headers)
         statuses.append(other.status_code)
 
-    assert statuses == [204, 400, 400, 405, 200]
+    assert statuses == [204, 400, 503, 405, 200]
 
 
 # Bodies
@@ -337,13 +338,90 @@ def test_a_body_in_chunks_is_read_up_to_the_limit(name: str) -> None:
 
 
 @each_subscriber
-def test_a_body_that_is_cut_off_is_refused_and_leaves_no_trace(name: str) -> None:
+def test_a_body_that_is_cut_off_is_wanted_again_and_leaves_no_trace(
+    name: str, fresh: list[Event]
+) -> None:
+    """A source reads "never" from 400, and the event, which is as it should be, would be dead."""
+    whole = _taken(name, fresh).record_json().encode()
     before = snapshot()
 
     for app in _with_and_without_app(name):
-        assert _sent(app, io.BytesIO(b"x" * 20), CONTENT_LENGTH="21").status_code == 400
+        for come in (b"", whole[:1], whole[:-1]):
+            answer = _sent(app, io.BytesIO(come), CONTENT_LENGTH=str(len(whole)))
+
+            assert_wanted_again(answer)
 
     assert_nothing_changed(before)
+
+
+class _Failing(io.RawIOBase):
+    """A body whose reading fails."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, _buffer: object) -> int:
+        raise self._error
+
+
+@each_subscriber
+@pytest.mark.parametrize(
+    ("error", "closes"),
+    [
+        (TimeoutError(), True),
+        (ConnectionResetError(), False),
+        (NoMoreData(), False),
+        (InvalidChunkSize(b"zz"), True),
+        (ChunkMissingTerminator(b"x"), True),
+    ],
+    ids=repr,
+)
+def test_a_body_that_the_server_cannot_read_is_wanted_again(
+    name: str,
+    error: Exception,
+    closes: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    before = snapshot()
+
+    for app in _with_and_without_app(name):
+        answer = _sent(app, io.BufferedReader(_Failing(error)), **IN_CHUNKS)
+
+        assert_wanted_again(answer)
+        assert ("Connection" in answer.headers) == closes
+
+    assert_nothing_changed(before)
+
+
+@each_consumer
+def test_an_event_whose_body_was_lost_is_wanted_again_and_a_whole_one_that_is_none_is_not(
+    consumer: Consumer, fresh: list[Event]
+) -> None:
+    event = _taken(consumer.name, fresh)
+    attributes, body = attributes_of(event), event.record_json().encode()
+    before = snapshot()
+
+    for app in _with_and_without_app(consumer.name):
+        client = Client(app, use_cookies=False)
+
+        def send(data: bytes, client: Client = client) -> TestResponse:
+            return client.post("/", headers=headers_of(attributes), data=data)
+
+        assert_wanted_again(send(b""))
+        for whole in (b" ", b"{", body[:-1], body + b"}"):
+            assert_refused_for_good(send(whole))
+
+    assert_nothing_changed(before)
+    assert_taken(post(consumer.name, attributes, body))
+
+
+def assert_wanted_again(answer: Response) -> None:
+    """Check that the answer to a delivery has every source deliver it again."""
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"]
+    assert answer.get_data()
 
 
 @each_consumer

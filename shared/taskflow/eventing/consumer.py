@@ -55,6 +55,7 @@ class Consumer(Subscriber):
     """
 
     kind = "consumer"
+    has_body = True
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ import io
 import logging
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import wraps
 from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar, get_args
@@ -21,7 +22,7 @@ from taskflow.process import at_start
 from taskflow.serving import health
 from taskflow.serving.body import leave_rest, read_bytes
 from taskflow.serving.frame import EXTENSION
-from taskflow.serving.problems import Problem
+from taskflow.serving.problems import BODY_TOO_LARGE, Problem
 from taskflow.serving.scale import Scale
 from taskflow.serving.signature import invalid
 from taskflow.storage import DatabaseUnavailable, LockTimeout
@@ -49,6 +50,9 @@ class Subscriber:
 
     kind: ClassVar[str]
 
+    has_body: ClassVar[bool] = False
+    """Whether what is delivered to it always has a body, so that one that is empty was lost."""
+
     def __init__(self, handler: Callable[..., object], scale: Scale) -> None:
         """Name the subscriber after its handler's folder; `scale` is how often it is called.
 
@@ -72,9 +76,7 @@ class Subscriber:
         try:
             body = read_bytes(request, max_bytes=BODY_MAX_BYTES)
         except Problem as error:
-            _log.warning("%s refused a body: %s", self.name, error.detail)
-            metrics.CONSUMED.labels(self.name, "refused").inc()
-            return _response(binding().refusal(error.kind.status, error.detail, error.headers))
+            return _response(self._without_body(error))
         finally:
             leave_rest(request)
         return _response(self._deliver(request.environ, body))
@@ -96,8 +98,23 @@ class Subscriber:
         start("204 NO CONTENT", [*reply.headers.items()])
         return ()
 
+    def _without_body(self, error: Problem) -> Reply:
+        """Answer a delivery whose body can't be read, for this reason."""
+        _log.warning("%s could not read a body: %s", self.name, error.detail)
+        if error.kind is BODY_TOO_LARGE:
+            metrics.CONSUMED.labels(self.name, "refused").inc()
+            return binding().refusal(error.kind.status, error.detail, error.headers)
+        # It was lost on its way, or a part of it was: the event itself may be as it should.
+        metrics.CONSUMED.labels(self.name, "later").inc()
+        reply = binding().reply(Outcome.AGAIN, error.detail)
+        return replace(reply, headers={**reply.headers, **error.headers})
+
     def _deliver(self, environ: "WSGIEnvironment", body: bytes) -> Reply:
         transport = binding()
+        if self.has_body and not body:
+            _log.warning("%s was brought an empty body", self.name)
+            metrics.CONSUMED.labels(self.name, "later").inc()
+            return transport.reply(Outcome.AGAIN, "the body is empty")
         attributes: dict[str, str] = {}
         bound = logs.correlation_id.set(None)
         try:

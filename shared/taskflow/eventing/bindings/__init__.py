@@ -60,8 +60,7 @@ class Binding(Protocol):
     def refusal(self, status: int, text: str, headers: Mapping[str, str]) -> Reply:
         """Return the answer to a request that is no delivery, for a reason of HTTP's.
 
-        `status` is HTTP's own: 405 for another method than POST; 413 for a body that is too large,
-        408 for one that does not come, 400 for one that is cut off or malformed.
+        `status` is HTTP's own: 405 for another method than POST, 413 for a body that is too large.
         """
         ...
 

@@ -143,7 +143,7 @@ def reply(outcome: Outcome, text: str = "") -> Reply:
 
 
 def refusal(status: int, text: str, headers: Mapping[str, str]) -> Reply:
-    """Return HTTP's own answer: a source reads "again" from 408, and "never" from the others."""
+    """Return HTTP's own answer: a source reads "never" from it."""
     return Reply(status, text, headers)
 
 

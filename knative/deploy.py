@@ -45,6 +45,9 @@ LAST = ("KafkaSink", "KafkaSource", "PingSource", "HTTPRoute")
 DATA = ("Namespace", "StatefulSet", "KafkaSource")
 """What keeps data: a KafkaSource how far it has read, which is forgotten when it is deleted."""
 
+EXAMPLES = ("taskflow.example", "ghcr.io/example/")
+INGRESS = "metadata.name=kourier-internal"
+
 DATABASE = "postgresql"
 BACKING = (DATABASE, "redpanda")
 """The Services of what keeps data in the cluster, where the overlay has it there."""
@@ -56,7 +59,7 @@ INSTALL = {
     "eventing.knative.dev/v1alpha1 KafkaSink": "Knative's KafkaSink (eventing-kafka-sink.yaml)",
     "gateway.networking.k8s.io/v1 HTTPRoute": "the Gateway API, which comes with Envoy Gateway",
     "gateway.envoyproxy.io/v1alpha1 BackendTrafficPolicy": "Envoy Gateway",
-    "cert-manager.io/v1 ClusterIssuer": "cert-manager, with its support of the Gateway API",
+    "cert-manager.io/v1 Issuer": "cert-manager, with its support of the Gateway API",
 }
 """What brings the kinds that no cluster has by itself; the others of a group come with them."""
 
@@ -91,6 +94,7 @@ def deploy(documents: Sequence[Document], *, image: str | None) -> None:
         container["image"] = deployed
     check_kinds(documents)
     check_examples(documents)
+    check_ingress(documents)
 
     say("What the functions need")
     apply(each for each in documents if each["kind"] == "Namespace")
@@ -153,10 +157,35 @@ def check_kinds(documents: Iterable[Document]) -> None:
 
 
 def check_examples(documents: Iterable[Document]) -> None:
-    """End with a sentence if an address is still that of an example."""
-    text = json.dumps([each for each in documents if each["kind"] in {"ConfigMap", "Gateway"}])
-    if "taskflow.example" in text:
-        sys.exit("The overlay still names taskflow.example: say your own addresses in it.")
+    """End with a sentence if an address or the image is still that of an example."""
+    of_examples = {
+        f"{each['kind']} {each['metadata']['name']}"
+        for each in documents
+        if any(example in json.dumps(each) for example in EXAMPLES)
+    }
+    if of_examples:
+        named = ", ".join(sorted(of_examples))
+        sys.exit(
+            f"The overlay still names what is there for an example, {' or '.join(EXAMPLES)}: say "
+            f"your own in it. ({named})"
+        )
+
+
+def check_ingress(documents: Iterable[Document]) -> None:
+    """End with a sentence if Knative's ingress is elsewhere than the overlay says."""
+    grants = (each["metadata"] for each in documents if each["kind"] == "ReferenceGrant")
+    [said] = {grant["namespace"] for grant in grants}
+    found = json.loads(
+        kubectl("get", "services", "--all-namespaces", f"--field-selector={INGRESS}", "-o=json")
+    )
+    namespaces = [each["metadata"]["namespace"] for each in found["items"]]
+    if not namespaces:
+        sys.exit("This cluster lacks Knative's ingress Kourier.")
+    if said not in namespaces:
+        sys.exit(
+            f"Kourier is in {' and '.join(namespaces)}, and the overlay says {said}: say it in its "
+            f"ConfigMap `ingress`."
+        )
 
 
 def provide_secrets(documents: Iterable[Document]) -> None:

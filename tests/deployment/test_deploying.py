@@ -1,5 +1,6 @@
 """`make deploy`: what it deploys functions from, and what it refuses before it changes anything."""
 
+import json
 from pathlib import Path
 from typing import Any, cast
 
@@ -128,9 +129,40 @@ def test_an_overlays_changes_of_functions_are_in_what_it_builds() -> None:
     assert deploy.changes_of_functions([]) == {}
 
 
-def test_an_example_is_refused() -> None:
-    config_map = {"kind": "ConfigMap", "data": {"servers": "kafka.taskflow.example:9092"}}
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"bootstrapServers": ["kafka.taskflow.example:9092"]},
+        {"acme": {"email": "operations@taskflow.example"}},
+        {"template": {"spec": {"containers": [{"image": "ghcr.io/example/taskflow:0.1.0"}]}}},
+    ],
+)
+def test_what_is_there_for_an_example_is_refused_and_named(spec: dict[str, Any]) -> None:
+    document = {"kind": "KafkaSink", "metadata": {"name": "dead-letters"}, "spec": spec}
 
-    with pytest.raises(SystemExit, match=r"taskflow\.example"):
-        deploy.check_examples([config_map])
-    deploy.check_examples([{**config_map, "data": {"servers": "kafka.other.test:9092"}}])
+    with pytest.raises(SystemExit, match="KafkaSink dead-letters"):
+        deploy.check_examples([document])
+    deploy.check_examples([{**document, "spec": {"bootstrapServers": ["kafka.other.test:9092"]}}])
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        ([], "lacks Knative's ingress"),
+        (["knative-serving"], "Kourier is in knative-serving, and the overlay says kourier-system"),
+    ],
+)
+def test_an_ingress_elsewhere_is_said_before_anything_is_changed(
+    found: list[str], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grant = {"kind": "ReferenceGrant", "metadata": {"namespace": "kourier-system"}}
+
+    def kubectl(*_arguments: str) -> str:
+        return json.dumps({"items": [{"metadata": {"namespace": name}} for name in namespaces]})
+
+    monkeypatch.setattr(deploy, "kubectl", kubectl)
+    namespaces = ["kourier-system"]
+    deploy.check_ingress([grant])
+    namespaces = found
+    with pytest.raises(SystemExit, match=says):
+        deploy.check_ingress([grant])

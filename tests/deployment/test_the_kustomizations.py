@@ -5,6 +5,7 @@
 
 import functools
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from knative.deploy import check_examples
 from taskflow.config import FUNCTIONS_CONNECTIONS_MAX, Settings
 from taskflow.serving import browser, problems
 from taskflow.serving.problems import ProblemKind
@@ -21,13 +23,13 @@ from tests.support.kubernetes.kustomize import Document, built
 from tests.support.paths import ROOT
 
 KNATIVE = ROOT / "knative"
-OVERLAYS = ("minikube", "cloud")
+OVERLAYS = ("minikube", "cloud", "yours")
 KUBERNETES = kubernetes_validate.latest_version()
 # Those that have no dot are Kubernetes' own, and those that end so.
 OWN_GROUPS = (".k8s.io",)
-NOT_IN_A_NAMESPACE = {"Namespace", "GatewayClass", "ClusterIssuer"}
-# What lets the gateway reach Knative's ingress is where that is.
-BESIDE_THE_INGRESS = {"taskflow", "taskflow-ingress", "taskflow-activator"}
+NOT_IN_A_NAMESPACE = {"Namespace", "GatewayClass"}
+# Who reaches Knative's ingress and its KafkaSinks is said where these are.
+BESIDE_KNATIVE = {"taskflow", "taskflow-ingress", "taskflow-activator", "taskflow-kafka-sink"}
 
 
 def of_overlay(name: str) -> list[Document]:
@@ -92,7 +94,7 @@ def test_each_patch_of_a_service_is_of_its_schema_and_of_a_function(path: Path) 
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
-def test_every_object_not_beside_the_ingress_is_in_taskflows_namespace(overlay: str) -> None:
+def test_every_object_not_beside_knatives_own_is_in_taskflows_namespace(overlay: str) -> None:
     elsewhere = {
         each["metadata"]["name"]
         for each in of_overlay(overlay)
@@ -100,7 +102,7 @@ def test_every_object_not_beside_the_ingress_is_in_taskflows_namespace(overlay: 
         and each["metadata"].get("namespace") != "taskflow"
     }
 
-    assert elsewhere == BESIDE_THE_INGRESS
+    assert elsewhere == BESIDE_KNATIVE
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -110,7 +112,8 @@ def test_every_object_is_labelled_as_part_of_taskflow(overlay: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("overlay", "namespace"), [("minikube", "kourier-system"), ("cloud", "knative-serving")]
+    ("overlay", "namespace"),
+    [("minikube", "kourier-system"), ("cloud", "knative-serving"), ("yours", "knative-serving")],
 )
 def test_routes_go_to_where_the_overlay_says_that_the_ingress_is(
     overlay: str, namespace: str
@@ -140,6 +143,118 @@ def test_knative_reads_kafka_where_the_functions_publish_to_it(overlay: str) -> 
 
     assert said
     assert all(each == [servers] for each in said)
+
+
+OWN_VALUES = """
+resources: [../yours]
+components: [../../components/cloud]
+configMapGenerator:
+- name: address
+  behavior: merge
+  literals: [host=api.own.test, email=me@own.test, "origin=https://own.test"]
+  options: {annotations: {config.kubernetes.io/local-config: "true"}}
+- name: ingress
+  behavior: merge
+  literals: [namespace=ingress-of-own]
+  options: {annotations: {config.kubernetes.io/local-config: "true"}}
+- name: taskflow-kafka
+  namespace: taskflow
+  behavior: merge
+  literals:
+  - KAFKA_BOOTSTRAP_SERVERS=kafka.own.test:9093
+  - KAFKA_GROUP_PREFIX=own.prefix
+  - TOPIC_TASKS=own.tasks
+  - TOPIC_REMINDERS=own.reminders
+  - TOPIC_DEAD_LETTERS=own.dead
+images: [{name: ghcr.io/example/taskflow, newName: own.test/taskflow, newTag: "1"}]
+"""
+KINDS_OF_KAFKA = ("KafkaSource", "KafkaSink")
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> list[Document]:
+    """Build an overlay of `yours`, which says all its values, in a copy of knative/."""
+    root = tmp_path_factory.mktemp("own")
+    shutil.copytree(KNATIVE, root / "knative")
+    folder = root / "knative/overlays/own"
+    folder.mkdir()
+    (folder / "kustomization.yaml").write_text(OWN_VALUES)
+    return built(folder)
+
+
+def test_an_overlay_of_ones_own_says_each_value_once(own: list[Document]) -> None:
+    check_examples(own)
+    routes = [each for each in own if each["kind"] == "HTTPRoute"]
+    backends = {
+        backend["namespace"]
+        for each in routes
+        for rule in each["spec"]["rules"]
+        for backend in rule.get("backendRefs", [])
+    }
+    gateway = the(own, "Gateway", "taskflow")["spec"]
+
+    assert backends == {"ingress-of-own"}
+    assert {listener["hostname"] for listener in gateway["listeners"]} == {"api.own.test"}
+    assert the(own, "Issuer", "letsencrypt")["spec"]["acme"]["email"] == "me@own.test"
+    cors = the(own, "SecurityPolicy", "taskflow")["spec"]["cors"]
+    assert cors["allowOrigins"] == ["https://own.test"]
+
+
+def test_knative_follows_the_names_that_the_functions_are_told(own: list[Document]) -> None:
+    servers = {
+        tuple(each["spec"]["bootstrapServers"]) for each in own if each["kind"] in KINDS_OF_KAFKA
+    }
+    topics = {
+        each["metadata"]["name"]: each["spec"]["topics"]
+        for each in own
+        if each["kind"] == "KafkaSource"
+    }
+    groups = {
+        each["metadata"]["name"]: each["spec"]["consumerGroup"]
+        for each in own
+        if each["kind"] == "KafkaSource"
+    }
+
+    assert servers == {("kafka.own.test:9093",)}
+    assert topics == {
+        "record-audit-entry": ["own.tasks", "own.reminders"],
+        "spawn-next-occurrence": ["own.tasks"],
+        "store-dead-letter": ["own.dead"],
+    }
+    assert groups == {name: f"own.prefix.{name}" for name in topics}
+    assert the(own, "KafkaSink", "dead-letters")["spec"]["topic"] == "own.dead"
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_names_of_topics_and_groups_are_the_settings_own(overlay: str) -> None:
+    said = the(of_overlay(overlay), "ConfigMap", "taskflow-kafka")["data"]
+    named = {name for name in said if name.startswith("TOPIC_")} | {"KAFKA_GROUP_PREFIX"}
+
+    for name in named:
+        assert said[name] == Settings.model_fields[name.lower()].default
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_only_what_opens_accounts_has_the_limit_of_accounts(overlay: str) -> None:
+    documents = of_overlay(overlay)
+    limits = {
+        each["metadata"]["name"]: {
+            (rule["limit"]["requests"], rule["limit"]["unit"])
+            for rule in each["spec"]["rateLimit"]["local"]["rules"]
+        }
+        for each in documents
+        if each["kind"] == "BackendTrafficPolicy"
+    }
+    buffered = {
+        each["metadata"]["name"]
+        for each in documents
+        if each["kind"] == "BackendTrafficPolicy" and "requestBuffer" in each["spec"]
+    }
+
+    per_min = Settings.model_fields["rate_limit_auth_per_min"].default
+    assert limits.pop("accounts") == {(per_min, "Minute")}
+    assert limits == {name: {(300, "Second")} for name in ("taskflow", "sync-tasks")}
+    assert buffered == {"taskflow", "accounts"}
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from taskflow.manifests.__main__ import GENERATED
+from taskflow.manifests.gateway import TIMEOUT
 from taskflow.serving.endpoint import METHODS, Endpoint
 from taskflow.serving.routes import Route, url_map
 from tests.support.functions.client import all_functions
@@ -138,8 +139,25 @@ def test_a_path_of_no_function_is_answered_by_the_gateway(path: str) -> None:
     assert problem["type"] == "urn:taskflow:problem:no-such-path"
 
 
-def test_the_health_is_asked_of_the_function_that_is_always_awake() -> None:
-    assert _answering("/health", "GET")[0] == "sync-tasks"
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_the_health_is_asked_of_the_function_that_is_always_awake(method: str) -> None:
+    assert _answering("/health", method)[0] == "sync-tasks"
+
+
+def test_the_health_takes_no_other_method() -> None:
+    name, _ = _answering("/health", "POST")
+
+    assert FILTERS[name]["statusCode"] == 405
+    [allow] = FILTERS[name]["header"]["set"]
+    assert allow["value"] == "GET, HEAD, OPTIONS"
+
+
+def test_the_limit_of_accounts_is_of_all_that_opens_or_signs_in_to_them() -> None:
+    [policy] = yaml.safe_load_all((ROOT / GENERATED / "traffic-policies.yaml").read_text())
+    limited = {target["name"] for target in policy["spec"]["targetRefs"]}
+
+    assert limited == {"log-in", "log-out", "refresh-session", "register-user"}
+    assert limited <= ROUTES.keys()
 
 
 def test_a_socket_is_not_cut_and_a_request_is_given_time_for_a_cold_start() -> None:
@@ -151,7 +169,12 @@ def test_a_socket_is_not_cut_and_a_request_is_given_time_for_a_cold_start() -> N
     }
 
     assert timeouts.pop("sync-tasks") == "0s"
-    assert set(timeouts.values()) == {"60s"}
+    assert set(timeouts.values()) == {"90s"}
+    # The longest wait for events, and half a minute for a start.
+    [events] = [one for one in ENDPOINTS if one.name == "list-events"]
+    assert events.query
+    schema = events.query.model_json_schema()["properties"]["wait"]
+    assert TIMEOUT.total_seconds() >= schema["maximum"] + 30
 
 
 def test_no_route_is_larger_than_the_gateway_api_allows() -> None:

@@ -12,6 +12,12 @@ from taskflow.kafka import client
 DEAD_LETTERS_TOPIC = "dead-letters"
 """By its default name, as `Topic` has those of events; the settings may rename it too."""
 
+_SETTINGS: Mapping[str, str] = {
+    Topic.TASKS: "topic_tasks",
+    Topic.REMINDERS: "topic_reminders",
+    DEAD_LETTERS_TOPIC: "topic_dead_letters",
+}
+
 PARTITIONS = 6
 KEPT = timedelta(days=7)
 DEAD_LETTERS_KEPT = timedelta(days=90)
@@ -35,12 +41,12 @@ class TopicState:
 
 def name_of(topic: str) -> str:
     """Return the name of a topic in this Kafka, given its default name."""
-    settings = config.settings()
-    return {
-        Topic.TASKS: settings.topic_tasks,
-        Topic.REMINDERS: settings.topic_reminders,
-        DEAD_LETTERS_TOPIC: settings.topic_dead_letters,
-    }[topic]
+    return getattr(config.settings(), _SETTINGS[topic])
+
+
+def settings() -> Mapping[str, str]:
+    """Return the settings that name a topic, and the topic's name in this Kafka."""
+    return {setting: name_of(topic) for topic, setting in _SETTINGS.items()}
 
 
 def topic_of(event_type: str) -> str:

@@ -11,11 +11,12 @@ from pathlib import Path
 from taskflow import config
 from taskflow.config import Settings
 from taskflow.manifests import deployments, gateway, sources
-from taskflow.manifests.documents import text_of
+from taskflow.manifests.documents import list_of, text_of
 from taskflow.server.loading import discover
 
 FUNCTIONS = Path("functions")
 GENERATED = Path("knative/base/generated")
+TOPIC_REPLACEMENTS = Path("knative/components/values/generated-topics.yaml")
 DECLARATIONS = "the declarations in functions/"
 
 
@@ -30,12 +31,16 @@ def manifests(root: Path) -> Mapping[Path, str]:
         )
         for function in functions
     }
+    kafka_sources = list(sources.kafka_sources(functions))
     for name, documents in {
-        "kafka-sources.yaml": sources.kafka_sources(functions),
+        "kafka-sources.yaml": kafka_sources,
         "ping-sources.yaml": sources.ping_sources(functions),
         "http-routes.yaml": gateway.routes(functions),
+        "traffic-policies.yaml": gateway.traffic_policies(functions),
     }.items():
         texts[GENERATED / name] = text_of(documents, source=DECLARATIONS)
+    replacements = list(sources.topic_replacements(kafka_sources))
+    texts[TOPIC_REPLACEMENTS] = list_of(replacements, source=DECLARATIONS)
     return texts
 
 

@@ -57,6 +57,15 @@ def document(
 
 def text_of(documents: Iterable[Document], *, source: str) -> str:
     """Return a file of YAML, whose first line says from what `source` it is written."""
+    return _text(documents, source=source)
+
+
+def list_of(documents: Iterable[Document], *, source: str) -> str:
+    """Return a file of YAML as `text_of` does, of one list."""
+    return _text([list(documents)], source=source)
+
+
+def _text(documents: Iterable[object], *, source: str) -> str:
     head = f"# Written by `make manifests` from {source}.\n"
     return head + yaml.dump_all(
         documents,

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from http import HTTPStatus
 
+from taskflow import config
 from taskflow.domain.text import compact_json
 from taskflow.eventing.bindings.knative import host_of
 from taskflow.manifests.documents import Document, component_of, document
@@ -18,27 +19,32 @@ from taskflow.server.loading import Function
 from taskflow.serving import problems
 from taskflow.serving.endpoint import Endpoint
 from taskflow.serving.problems import ProblemKind
+from taskflow.serving.routes import Route
 
 GATEWAY = "taskflow"
+ACCOUNTS = "accounts"
+"""The traffic policy of what opens accounts and signs in to them, and its component."""
+
 INGRESS = {"name": "kourier-internal", "namespace": "kourier-system", "port": 80}
 """Knative's ingress for calls from inside. (A function's own Service is only a name of it, which no
 route may lead to.) Where Knative's operator has put it elsewhere, the overlay says so."""
 
-TIMEOUT = timedelta(seconds=60)
-"""Of a request, a cold start included. A socket lasts as long as Knative lets it."""
+TIMEOUT = timedelta(seconds=90)
+"""Of a request: the longest wait for events (55 s), and a cold start before it. A socket lasts as
+long as Knative lets it."""
 
 PREFLIGHT_HEADER = "Access-Control-Request-Method"
 
-HEALTH_PATH = "/health"
+HEALTH = Route("GET", "/health")
 """Answered by the function of sockets, the one that is always awake."""
 
 _ROUTE, _FILTER = "gateway.networking.k8s.io/v1", "gateway.envoyproxy.io/v1alpha1"
 _LITERAL = re.compile(r"[a-z-]*")
 
 
-def routes(functions: Sequence[Function]) -> Iterator[Document]:
+def routes(functions: Iterable[Function]) -> Iterator[Document]:
     """Yield the routes of each endpoint, and then those of what no endpoint answers."""
-    endpoints = [each.endpoint for each in functions if isinstance(each.endpoint, Endpoint)]
+    endpoints = _endpoints(functions)
     for endpoint in endpoints:
         yield _route(endpoint.name, [_rule(endpoint)], component=component_of(endpoint))
     for methods, paths in _paths_by_methods(endpoints).items():
@@ -47,15 +53,45 @@ def routes(functions: Sequence[Function]) -> Iterator[Document]:
     yield from _nowhere()
 
 
+def traffic_policies(functions: Iterable[Function]) -> Iterator[Document]:
+    """Yield what bounds the requests of an address to accounts, as one process does (S5).
+
+    Each function and each replica of the gateway counts for itself.
+    """
+    names = [each.name for each in _endpoints(functions) if each.is_of_accounts]
+    target = {"group": _ROUTE.partition("/")[0], "kind": "HTTPRoute"}
+    rules = [
+        {
+            "clientSelectors": [{"sourceCIDR": {"type": "Distinct", "value": everywhere}}],
+            "limit": {
+                "requests": round(config.settings().rate_limit_auth_per_min),
+                "unit": "Minute",
+            },
+        }
+        for everywhere in ("0.0.0.0/0", "::/0")
+    ]
+    spec = {
+        "targetRefs": [{**target, "name": name} for name in names],
+        "rateLimit": {"type": "Local", "local": {"rules": rules}},
+    }
+    yield document(_FILTER, "BackendTrafficPolicy", ACCOUNTS, spec, component=ACCOUNTS)
+
+
+def _endpoints(functions: Iterable[Function]) -> list[Endpoint]:
+    return [each.endpoint for each in functions if isinstance(each.endpoint, Endpoint)]
+
+
+def _routes_of(endpoint: Endpoint) -> tuple[Route, ...]:
+    return (*endpoint.routes, HEALTH) if endpoint.is_socket else endpoint.routes
+
+
 def _rule(endpoint: Endpoint) -> Document:
     matches = [
         {**_match(path), "method": method}
-        for route in endpoint.routes
+        for route in _routes_of(endpoint)
         for path in route.paths()
         for method in _and_head(route.method)
     ]
-    if endpoint.is_socket:
-        matches.append({**_match(HEALTH_PATH), "method": "GET"})
     timeout_s = 0 if endpoint.is_socket else TIMEOUT.total_seconds()
     return {"matches": matches, **_to(endpoint), "timeouts": {"request": f"{timeout_s:g}s"}}
 
@@ -70,7 +106,7 @@ def _to(endpoint: Endpoint) -> Document:
 def _paths_by_methods(endpoints: Iterable[Endpoint]) -> Mapping[tuple[str, ...], list[str]]:
     """Return the paths that there are, by the methods that are taken at them."""
     taken: dict[str, set[str]] = defaultdict(set)
-    for route in (route for endpoint in endpoints for route in endpoint.routes):
+    for route in (route for endpoint in endpoints for route in _routes_of(endpoint)):
         for path in route.paths():
             taken[path].update(_and_head(route.method))
     found: dict[tuple[str, ...], list[str]] = defaultdict(list)

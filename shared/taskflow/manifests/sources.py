@@ -1,5 +1,6 @@
 """KafkaSources and PingSources: what wakes the consumers and the cron functions."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 
@@ -9,6 +10,7 @@ from taskflow.eventing.cron import HOUR_MIN, CronFunction
 from taskflow.eventing.dead_letter import DeadLetterSink
 from taskflow.kafka import topics
 from taskflow.kafka.reader import group_of
+from taskflow.manifests import deployments
 from taskflow.manifests.documents import Document, document
 from taskflow.server.loading import Function
 
@@ -59,6 +61,24 @@ def kafka_sources(functions: Iterable[Function]) -> Iterator[Document]:
                 yield _kafka_source(sink.name, names, "unordered", _LETTERS_DELIVERY)
             case _:
                 pass
+
+
+def topic_replacements(sources: Iterable[Document]) -> Iterator[Document]:
+    """Yield what carries the names of topics to those KafkaSources, as kustomize's replacements.
+
+    They are said by the ConfigMap `taskflow-kafka`, as the functions are told them.
+    """
+    targets: dict[str, list[Document]] = defaultdict(list)
+    for source in sources:
+        for index, name in enumerate(source["spec"]["topics"]):
+            select = {"kind": source["kind"], "name": source["metadata"]["name"]}
+            targets[name].append({"select": select, "fieldPaths": [f"spec.topics.{index}"]})
+    config_map = {"kind": "ConfigMap", "name": deployments.KAFKA}
+    for setting, name in topics.settings().items():
+        yield {
+            "source": {**config_map, "fieldPath": f"data.{setting.upper()}"},
+            "targets": targets[name],
+        }
 
 
 def ping_sources(functions: Iterable[Function]) -> Iterator[Document]:

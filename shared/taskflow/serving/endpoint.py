@@ -196,6 +196,11 @@ class Endpoint:
         return self.methods <= SAFE_METHODS
 
     @property
+    def is_of_accounts(self) -> bool:
+        """Say whether it is under AUTH_PATHS: opens accounts, or signs in to them."""
+        return any(route.template.startswith(AUTH_PATHS) for route in self.routes)
+
+    @property
     def asks_for_token(self) -> bool:
         """Say whether a request without a token is refused."""
         return not (self.is_public or self.is_socket)
@@ -338,7 +343,7 @@ class Endpoint:
                 kinds.append(problems.MISSING_ROLE)
         if self.is_socket:
             kinds += [problems.UPGRADE_NEEDED, problems.TOO_MANY_REQUESTS]
-        if any(template.startswith(AUTH_PATHS) for template in templates):
+        if self.is_of_accounts:
             kinds.append(problems.TOO_MANY_REQUESTS)
         if self.stores_answers:
             kinds += [

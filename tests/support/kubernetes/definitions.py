@@ -79,7 +79,7 @@ MODULES = (
         "github.com/cert-manager/cert-manager",
         "v1.21.2",
         "h1:UWgoYM+KLNtRlqmoWOKjKBOBUPVHeepQ6/ac3ERJW68=",
-        ("deploy/crds/cert-manager.io_clusterissuers.yaml",),
+        ("deploy/crds/cert-manager.io_issuers.yaml",),
     ),
 )
 

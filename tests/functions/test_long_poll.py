@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from taskflow.push import feed
+from taskflow.push.feed import LONG_POLLS_MAX
 from taskflow.serving import ended_sessions
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import transaction
@@ -170,6 +171,27 @@ def test_all_long_polls_of_a_user_are_woken_and_no_others(
     assert elsewhere.result(SOON_S)["items"] == []
 
 
+def test_of_too_many_long_polls_of_a_user_the_oldest_is_answered(
+    user: SignedIn, other: SignedIn, poll: Poll
+) -> None:
+    elsewhere = poll(other, f"since=1&wait={LONG_S}")
+    oldest = poll(user, f"since=1&wait={LONG_S}")
+    wait_for_waiting(2)
+    waiting = [poll(user, f"since=1&wait={LONG_S}") for _ in range(LONG_POLLS_MAX - 1)]
+    wait_for_waiting(1 + LONG_POLLS_MAX)
+    assert not oldest.done()
+
+    waiting.append(poll(user, f"since=1&wait={LONG_S}"))
+    assert oldest.result(SOON_S) == {"items": [], "seq": 1, "resync": False}
+    assert not any(future.done() for future in [elsewhere, *waiting])
+
+    for each in (user, other):
+        a_stored_task(each.user_id)
+    assert [seqs(future.result(SOON_S)) for future in [elsewhere, *waiting]] == [[2]] * (
+        1 + LONG_POLLS_MAX
+    )
+
+
 def test_repeated_long_polls_miss_and_double_no_message(user: SignedIn) -> None:
     def follow() -> list[int]:
         seen = [1]
@@ -189,13 +211,15 @@ def test_repeated_long_polls_miss_and_double_no_message(user: SignedIn) -> None:
 def test_waiting_long_polls_hold_no_connection_to_the_database(
     own_database: str, user: SignedIn, poll: Poll
 ) -> None:
+    users = [user, a_user(), a_user()]
     with database_at(own_database, pool_size=2):
-        waiting = [poll(user, f"since=1&wait={LONG_S}") for _ in range(30)]
+        waiting = [poll(each, f"since=1&wait={LONG_S}") for each in users for _ in range(10)]
         wait_for_waiting(30)
 
         for _ in range(10):
             assert Api(user).get("/api/settings").status_code == 200
-        a_stored_task(user.user_id)
+        for each in users:
+            a_stored_task(each.user_id)
 
         assert [seqs(future.result(SOON_S)) for future in waiting] == [[2]] * 30
 

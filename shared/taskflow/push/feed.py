@@ -51,6 +51,9 @@ LAG_MAX_S = 0.5
 EARLY_MAX, EARLY_MAX_BYTES = 1000, 1024 * 1024
 """Events that Kafka brought before their forerunners, kept for a user; the log has the rest."""
 
+LONG_POLLS_MAX = 12
+"""Of a user in a process: of the requests that a pod takes, the others are for others."""
+
 RESUMING_MAX = 4
 """Sockets of one user that may hold what they have missed, a megabyte each, until it is sent. They
 may read slowly, or never; the user's others wait, and nobody else does."""
@@ -185,6 +188,7 @@ class _Waiter:
     def __init__(self) -> None:
         self.is_live = True
         self.woken = threading.Event()
+        self.began_s = clock.monotonic_s()
 
     def offer(self, seq: int, frame: bytes) -> None:
         del seq, frame
@@ -331,12 +335,14 @@ class Feed:
     def wait_for_news(self, user_id: str, since: int, timeout_s: float) -> None:
         """Return once the user's stream has grown beyond `since`, or after `timeout_s`.
 
-        Costs no connection to the database, and no thread where threads are gevent's. Raises
-        AccountNotFound, DatabaseUnavailable.
+        Costs no connection to the database, and no thread where threads are gevent's. Returns
+        sooner where LONG_POLLS_MAX of the same user have begun since. Raises AccountNotFound,
+        DatabaseUnavailable.
         """
         waiter = _Waiter()
         channel = self._join(user_id, waiter)
         try:
+            self._wake_oldest(channel)
             with self._readers:
                 newest, _ = run(_newest_and_missed(user_id, None), _CAUSE)
             self._begin(user_id, channel, newest)
@@ -372,6 +378,17 @@ class Feed:
         if self._draining:
             listener.rotate_within(0)
         return channel
+
+    def _wake_oldest(self, channel: _Channel) -> None:
+        """Have a user's oldest long-poll end where there are more than LONG_POLLS_MAX."""
+        with self._lock:
+            waiting = [
+                one
+                for one in channel.listeners
+                if isinstance(one, _Waiter) and not one.woken.is_set()
+            ]
+        if len(waiting) > LONG_POLLS_MAX:
+            min(waiting, key=lambda one: one.began_s).woken.set()
 
     def _leave(self, user_id: str, channel: _Channel, listener: Listener) -> None:
         with self._lock:

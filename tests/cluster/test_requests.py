@@ -7,9 +7,10 @@ from uuid import uuid4
 import pytest
 import requests
 
+from taskflow.config import Settings
 from taskflow.serving.endpoint import Endpoint
 from tests.support.functions.client import all_functions
-from tests.support.kubernetes.deployed import Deployed
+from tests.support.kubernetes.deployed import Deployed, kubectl
 from tests.support.network.readme_session import ran_as_pasted
 from tests.support.network.remote_api import RemoteApi, a_new_user
 from tests.support.paths import ROOT
@@ -104,6 +105,56 @@ def test_head_is_answered_as_get_is_without_the_body(deployed: Deployed) -> None
 
     assert (got.status_code, head.status_code, head.content) == (200, 200, b"")
     assert head.headers["Content-Type"] == got.headers["Content-Type"]
+
+
+def test_only_pages_of_the_origins_that_are_named_may_use_the_api(deployed: Deployed) -> None:
+    named = json.loads(kubectl("get", "securitypolicies", "taskflow", "-o=json"))
+    origins: list[str] = named["spec"]["cors"]["allowOrigins"]
+
+    for origin in ["https://stranger.test", *origins]:
+        answer = requests.options(
+            f"{deployed.url}/api/tasks",
+            headers={
+                "Origin": origin,
+                "Access-Control-Request-Method": "POST",
+                "Access-Control-Request-Headers": "authorization,content-type",
+            },
+            timeout=ANSWERED_WITHIN_S,
+        )
+        assert answer.status_code < 300, (origin, answer.text)
+        is_named = origin in origins
+        assert (answer.headers.get("Access-Control-Allow-Origin") == origin) == is_named
+
+
+def test_an_address_that_asks_for_accounts_too_often_is_told_so_by_the_gateway(
+    deployed: Deployed,
+) -> None:
+    # By what no other test needs: each function has a limit of its own.
+    per_min = int(Settings.model_fields["rate_limit_auth_per_min"].default)
+    with requests.Session() as session:
+        answers = [
+            session.post(f"{deployed.url}/api/auth/logout", timeout=ANSWERED_WITHIN_S)
+            # Of each replica, and some that come again while they are sent.
+            for _ in range(3 * per_min)
+        ]
+
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert refused
+    assert all(answer.status_code != 429 for answer in answers[:per_min])
+    for answer in refused:
+        assert answer.headers["Retry-After"]
+        assert answer.json()["type"] == "urn:taskflow:problem:too-many-requests"
+        # No function was woken for it.
+        assert "X-Correlation-ID" not in answer.headers
+
+
+@pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("OPTIONS", 204), ("POST", 405)])
+def test_the_health_answers_as_any_path_does(deployed: Deployed, method: str, status: int) -> None:
+    answer = requests.request(method, f"{deployed.url}/health", timeout=ANSWERED_WITHIN_S)
+
+    assert answer.status_code == status
+    if status != 200:
+        assert answer.headers["Allow"] == "GET, HEAD, OPTIONS"
 
 
 def test_the_health_tells_of_the_database(deployed: Deployed) -> None:

@@ -37,7 +37,7 @@ def test_two_sockets_of_a_user_see_the_changes_of_each_other(deployed: Deployed)
     assert [message["type"] for message in heard[0]][-2:] == ["task.created", "task.updated"]
 
 
-@pytest.mark.parametrize("how", ["kill_pods", "end_pods"])
+@pytest.mark.parametrize("how", ["kill_pods", "end_pods", "redeploy"])
 def test_a_client_is_back_soon_and_misses_nothing_when_the_pods_of_its_socket_go(
     deployed: Deployed, how: str
 ) -> None:

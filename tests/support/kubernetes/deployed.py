@@ -5,6 +5,7 @@ import subprocess
 from collections import Counter
 from functools import cached_property
 from typing import Any
+from uuid import uuid4
 
 from taskflow import config
 from tests.support.polling import eventually
@@ -78,6 +79,17 @@ class Deployed:
         found = self.pods(function)
         if found:
             kubectl("delete", *found, "--wait=false")
+        return len(found)
+
+    def redeploy(self, function: str) -> int:
+        """Have Knative make a new revision of a function; return how many pods the old one has."""
+        found = self.pods(function)
+        annotations = {"taskflow/redeployed-by": f"a test, {uuid4()}"}
+        change = {"spec": {"template": {"metadata": {"annotations": annotations}}}}
+        kubectl(
+            *("patch", "services.serving.knative.dev", function, "--type=merge"),
+            f"--patch={json.dumps(change)}",
+        )
         return len(found)
 
     def wait_until_at_zero(self, *functions: str) -> None:

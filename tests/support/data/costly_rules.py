@@ -1,13 +1,10 @@
 """A search for the recurrence rules that take longest: drawn at random, then made worse."""
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from random import Random
 from time import process_time_ns
-from types import FrameType
-from typing import TYPE_CHECKING
 
 from taskflow.domain import recurrence
 from taskflow.domain.recurrence import RULE_MAX_CHARS, Missed, Mode, Recurrence, Series, Skip
@@ -15,9 +12,8 @@ from taskflow.domain.recurrence.expansion import expansion_of
 from taskflow.domain.recurrence.rule import WEEKDAYS, parse_rule
 from taskflow.domain.recurring import PREVIEW_MAX, SPAWNED_MAX
 from taskflow.domain.reminders import BEFORE_DUE_MAX
-
-if TYPE_CHECKING:
-    from _typeshed import TraceFunction
+from tests.support import interpreter
+from tests.support.interpreter import STEPS_OF_10_MS
 
 _DAY = timedelta(days=1)
 
@@ -228,29 +224,14 @@ COSTLY: Sequence[tuple[Candidate, str]] = (
 )
 """The worst that searches have found, in each frequency; and the rule that took a second once."""
 
-STEPS_MAX = 1_500_000
-"""About what an interpreter does in 10 ms; the worst rule found takes half of it."""
+STEPS_MAX = STEPS_OF_10_MS
+"""The worst rule found takes half of it."""
 
 
 def steps_of(candidate: Candidate, way: str) -> int:
     """Count the instructions that the interpreter carries out for one answer about a new rule."""
-    steps = 0
-
-    def count(frame: FrameType, event: str, _arg: object) -> "TraceFunction":
-        nonlocal steps
-        frame.f_trace_opcodes = True
-        frame.f_trace_lines = False
-        steps += event == "opcode"
-        return count
-
     _forget()
-    before = sys.gettrace()
-    sys.settrace(count)
-    try:
-        WAYS[way](candidate.series)
-    finally:
-        sys.settrace(before)
-    return steps
+    return interpreter.steps_of(lambda: WAYS[way](candidate.series))
 
 
 def cpu_ms_of(candidate: Candidate, way: str) -> float:

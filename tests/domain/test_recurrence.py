@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from random import Random
@@ -24,6 +24,7 @@ from taskflow.domain.recurrence import (
     Series,
     Skip,
     due_occurrences,
+    first_selected,
     in_new_zone,
     local_time,
     next_after_completion,
@@ -264,6 +265,25 @@ def test_the_next_occurrence_can_be_asked_for_after_the_first_and_the_last_insta
 
     assert next_occurrence(series, "UTC", after=datetime.min.replace(tzinfo=UTC)) == first
     assert next_occurrence(series, "UTC", after=datetime.max.replace(tzinfo=UTC)) is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "since", "first"),
+    [
+        ("FREQ=WEEKLY;BYDAY=MO", "2026-11-30", "2026-11-30"),
+        ("FREQ=WEEKLY;BYDAY=MO", "2026-12-01", "2026-12-07"),
+        ("FREQ=MONTHLY;BYMONTHDAY=31", "2027-02-01", "2027-02-28"),
+        ("FREQ=YEARLY;BYMONTH=12;BYMONTHDAY=24", "2026-12-25", "2027-12-24"),
+        ("FREQ=YEARLY;BYMONTH=2;BYDAY=5MO", "2026-12-25", "2044-02-29"),
+        ("FREQ=YEARLY;BYMONTH=12;BYMONTHDAY=24", "9999-12-25", None),
+    ],
+)
+def test_the_first_day_that_a_rule_selects_is_found_from_a_day_on(
+    rule: str, since: str, first: str | None
+) -> None:
+    found = first_selected(rule, date.fromisoformat(since), Skip.BACKWARD)
+
+    assert found == (first and date.fromisoformat(first))
 
 
 def test_a_series_without_a_zone_follows_its_user() -> None:

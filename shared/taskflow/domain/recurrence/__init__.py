@@ -3,7 +3,7 @@
 It knows nothing of what recurs.
 """
 
-from taskflow.domain.recurrence.expansion import Skip
+from taskflow.domain.recurrence.expansion import Skip, first_selected
 from taskflow.domain.recurrence.lead_time import AHEAD_MAX, Recurrence
 from taskflow.domain.recurrence.previews import Fate, Previewed, preview
 from taskflow.domain.recurrence.recurrence_set import (
@@ -32,6 +32,7 @@ __all__ = [
     "Series",
     "Skip",
     "due_occurrences",
+    "first_selected",
     "in_new_zone",
     "local_time",
     "next_after_completion",

@@ -124,6 +124,13 @@ def has_day(expansion: Expansion, day: int) -> bool:
     return any(days_between(expansion, day, day + 1))
 
 
+def first_selected(text: str, since: date, skip: Skip) -> date | None:
+    """Return the first day from `since` on that a rule selects by its BY parts, of any interval."""
+    expansion = expansion_of(text, since, skip)
+    day = next(days_between(expansion, since.toordinal(), LAST_DAY + 1), None)
+    return None if day is None else date.fromordinal(day)
+
+
 def _years_between(expansion: Expansion, begin: int, end: int) -> Iterator[tuple[int, int]]:
     if begin >= end:
         return

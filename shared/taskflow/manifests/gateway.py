@@ -40,6 +40,7 @@ HEALTH = Route("GET", "/health")
 
 _ROUTE, _FILTER = "gateway.networking.k8s.io/v1", "gateway.envoyproxy.io/v1alpha1"
 _LITERAL = re.compile(r"[a-z-]*")
+_PARAMETER = "[^/]+"
 
 
 def routes(functions: Iterable[Function]) -> Iterator[Document]:
@@ -162,14 +163,16 @@ def _match(path: str) -> Document:
     """Return what a path template matches."""
     if "{" not in path:
         return {"path": {"type": "Exact", "value": path}}
-    parts = [_expression(part) for part in path.split("/")]
-    return {"path": {"type": "RegularExpression", "value": "/".join(parts)}}
+    *parts, last = [_expression(part) for part in path.split("/")]
+    # Of those that match, the longest expression is taken: the word of a path must be longer than
+    # a parameter in its place, at which another path may end, `tasks/quick` or `tasks/{task_id}`.
+    last = last if len(last) > len(_PARAMETER) or last == _PARAMETER else f"({last})"
+    return {"path": {"type": "RegularExpression", "value": "/".join([*parts, last])}}
 
 
 def _expression(part: str) -> str:
-    # Of those that match, the longest expression is taken: a literal is longer than this.
     if part.startswith("{"):
-        return "[^/]+"
+        return _PARAMETER
     assert _LITERAL.fullmatch(part), part  # noqa: S101 - a declaration of ours
     return part
 

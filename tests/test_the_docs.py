@@ -4,12 +4,15 @@ import ast
 import re
 import tomllib
 from collections.abc import Generator
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from taskflow.domain.events import EVENT_TYPES
 from taskflow.reference.__main__ import PAGES
+from tests.support.data.quick_add_vectors import VECTORS
 from tests.support.paths import ROOT
 
 ROW = re.compile(r"\| [^|]+ \| (?P<limit>[^|]+) \| [^|]+ \| `(?P<constant>[^`|]+)` \|")
@@ -103,3 +106,16 @@ def test_the_page_about_events_says_what_each_field_means() -> None:
     assert len(rows) > len(EVENT_TYPES)
     assert [row for row in rows if not row.rpartition("| ")[0].rpartition("| ")[2].strip()] == []
     assert all(row.rstrip(" |").endswith(".") for row in rows)
+
+
+def test_each_example_of_quick_add_makes_what_the_page_says() -> None:
+    page = (ROOT / "docs" / "quick-add.md").read_text()
+    zone = "Europe/Berlin"
+    typed = datetime(2026, 11, 30, 10, tzinfo=ZoneInfo(zone))
+    made = {each.text: each.summary for each in VECTORS if (each.now, each.zone) == (typed, zone)}
+
+    examples = re.findall(r"^\| `(.+)` \| (.+) \|$", page, re.MULTILINE)
+
+    assert "Monday, 30 November 2026, at 10:00 in Berlin" in page
+    assert len(examples) == page.count("\n| `") > 100
+    assert [each for each in examples if made.get(each[0]) != each[1]] == []

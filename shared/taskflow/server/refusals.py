@@ -20,6 +20,32 @@ _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]*)(?::[0-
 _CLOSE = {"Connection": "close"}
 
 
+def _kind(status: int, slug: str, meaning: str) -> ProblemKind:
+    return ProblemKind(status, slug, meaning, tuple(_CLOSE))
+
+
+NO_HOST = _kind(400, "no-host", "Send a Host header.")
+BAD_HOST = _kind(400, "bad-host", "The Host header is not a host.")
+MALFORMED = _kind(400, "malformed-request", "The request is not as HTTP/1.1 has it.")
+URI_TOO_LONG = _kind(414, "uri-too-long", "The request line is too long.")
+UNKNOWN_EXPECTATION = _kind(417, "unknown-expectation", "Expect may be 100-continue alone.")
+HEADERS_TOO_LARGE = _kind(431, "headers-too-large", "The headers are too many or too long.")
+UNKNOWN_CODING = _kind(501, "unknown-coding", "Transfer-Encoding may be chunked alone.")
+OTHER_VERSION = _kind(505, "other-version", "This server speaks HTTP/1.1.")
+
+KINDS = (
+    NO_HOST,
+    BAD_HOST,
+    MALFORMED,
+    URI_TOO_LONG,
+    UNKNOWN_EXPECTATION,
+    HEADERS_TOO_LARGE,
+    UNKNOWN_CODING,
+    OTHER_VERSION,
+)
+"""All that a request can be refused with before a function sees it."""
+
+
 def check_head(req: Any) -> None:  # noqa: ANN401 - gunicorn's own
     """Refuse HTTP/1.1 without a Host, or with what is none (RFC 9112, 3.2). Raises Problem 400.
 
@@ -27,13 +53,12 @@ def check_head(req: Any) -> None:  # noqa: ANN401 - gunicorn's own
     """
     codings = [value for name, value in req.headers if name == "TRANSFER-ENCODING"]
     if codings and ",".join(codings).strip().lower() != "chunked":
-        detail = "Transfer-Encoding may be chunked alone."
-        raise Problem(_kind(501, "unknown-coding"), detail, headers=_CLOSE)
+        raise _problem(UNKNOWN_CODING)
     given = [value for name, value in req.headers if name == "HOST"]
     if not given and req.version >= (1, 1):
-        raise Problem(_kind(400, "no-host"), "Send a Host header.", headers=_CLOSE)
+        raise _problem(NO_HOST)
     if given and not _HOST.fullmatch(given[0]):
-        raise Problem(_kind(400, "bad-host"), "The Host header is not a host.", headers=_CLOSE)
+        raise _problem(BAD_HOST)
 
 
 def problem_of(error: BaseException) -> Problem | None:
@@ -42,20 +67,20 @@ def problem_of(error: BaseException) -> Problem | None:
         case Problem():
             return error
         case errors.LimitRequestLine():
-            status, slug, detail = 414, "uri-too-long", "The request line is too long."
+            kind = URI_TOO_LONG
         case errors.LimitRequestHeaders():
-            status, slug, detail = 431, "headers-too-large", "The headers are too many or too long."
+            kind = HEADERS_TOO_LARGE
         case errors.ExpectationFailed():
-            status, slug, detail = 417, "unknown-expectation", "Expect may be 100-continue alone."
+            kind = UNKNOWN_EXPECTATION
         case errors.UnsupportedTransferCoding():
-            status, slug, detail = 501, "unknown-coding", "Transfer-Encoding may be chunked alone."
+            kind = UNKNOWN_CODING
         case errors.InvalidHTTPVersion(version=tuple()):
-            status, slug, detail = 505, "other-version", "This server speaks HTTP/1.1."
+            kind = OTHER_VERSION
         case errors.ParseException():
-            status, slug, detail = 400, "malformed-request", _words(error)
+            return _problem(MALFORMED, _words(error))
         case _:
             return None
-    return Problem(_kind(status, slug), detail, headers=_CLOSE)
+    return _problem(kind)
 
 
 def answer(problem: Problem, path: str = "", *, with_body: bool = True) -> bytes:
@@ -73,8 +98,8 @@ def answer(problem: Problem, path: str = "", *, with_body: bool = True) -> bytes
     return "\r\n".join([*head, "", ""]).encode("latin-1") + (content if with_body else b"")
 
 
-def _kind(status: int, slug: str) -> ProblemKind:
-    return ProblemKind(status, slug, tuple(_CLOSE))
+def _problem(kind: ProblemKind, detail: str | None = None) -> Problem:
+    return Problem(kind, detail or kind.meaning, headers=_CLOSE)
 
 
 def _words(error: Exception) -> str:
@@ -86,4 +111,4 @@ def _words(error: Exception) -> str:
         case errors.InvalidHeader(hdr="CONTENT-LENGTH" | "TRANSFER-ENCODING"):
             return "Content-Length and Transfer-Encoding do not say where the body ends."
         case _:
-            return "The request is not as HTTP/1.1 has it."
+            return MALFORMED.meaning

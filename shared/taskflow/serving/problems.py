@@ -3,13 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Annotated, NotRequired
 
 from flask import Response
+from pydantic import Field
+from typing_extensions import TypedDict
 
 from taskflow import logs
 from taskflow.domain import errors
 from taskflow.domain.errors import DomainError, FieldError
-from taskflow.domain.text import JsonObject, compact_json
+from taskflow.domain.text import compact_json
 from taskflow.storage import DatabaseUnavailable, LockTimeout
 
 MEDIA_TYPE = "application/problem+json"
@@ -18,62 +21,145 @@ POINTER_MAX_CHARS = 1024
 """Of an invalid field: its name is the client's own, and may be as long as a body."""
 
 
+TYPE_PREFIX = "urn:taskflow:problem:"
+"""Of the `type` of a problem; its kind's slug follows."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProblemKind:
-    """A kind of problem: its status, its `slug`, and the headers that tell more about it."""
+    """A kind of problem: its status, its `slug`, and the headers that tell more about it.
+
+    `meaning` is a sentence for who reads of it before it happens.
+    """
 
     status: int
     slug: str
+    meaning: str
     headers: tuple[str, ...] = ()
+
+    @property
+    def type(self) -> str:
+        """The URI by which clients know the kind (RFC 9457, 3.1.1)."""
+        return TYPE_PREFIX + self.slug
+
+
+class WrongField(TypedDict):
+    """A field of the request that is not valid."""
+
+    pointer: Annotated[
+        str, Field(description="Where it is in what was sent: a JSON Pointer (RFC 6901).")
+    ]
+    detail: Annotated[str, Field(description="What is wrong with it.")]
+
+
+class ProblemDetails(TypedDict):
+    """A refusal (RFC 9457); more members may be added."""
+
+    type: Annotated[str, Field(description="The kind of problem: a URI to compare, not to open.")]
+    title: Annotated[str, Field(description="The phrase of the status.")]
+    status: Annotated[int, Field(description="The status of the answer.")]
+    detail: Annotated[str, Field(description="What is wrong this time, for a person to read.")]
+    instance: Annotated[str, Field(description="The path of the request.")]
+    correlation_id: Annotated[
+        str, Field(description="The `X-Correlation-ID` of the request, by which logs know it.")
+    ]
+    errors: NotRequired[
+        Annotated[
+            list[WrongField],
+            Field(
+                max_length=ERRORS_MAX,
+                description="Of invalid content: each wrong field, or the first of many.",
+            ),
+        ]
+    ]
 
 
 _RETRY = ("Retry-After",)
 _CLOSES = ("Connection",)
 _CHALLENGE = ("WWW-Authenticate",)
 
-NOT_UTF_8 = ProblemKind(400, "not-utf-8")
-NOT_JSON = ProblemKind(400, "not-json")
-BODY_CUT_OFF = ProblemKind(400, "body-cut-off")
-MALFORMED_CHUNKS = ProblemKind(400, "malformed-chunks", _CLOSES)
-BAD_IDEMPOTENCY_KEY = ProblemKind(400, "bad-idempotency-key")
-NO_TOKEN = ProblemKind(401, "no-token", _CHALLENGE)
-INVALID_TOKEN = ProblemKind(401, "invalid-token", _CHALLENGE)
-NOT_YOUR_ACCOUNT = ProblemKind(403, "not-your-account")
-MISSING_PERMISSION = ProblemKind(403, "missing-permission")
-MISSING_ROLE = ProblemKind(403, "missing-role")
-NO_SUCH_PATH = ProblemKind(404, "no-such-path")
-NO_METRICS = ProblemKind(404, "no-metrics")
-METHOD_NOT_ALLOWED = ProblemKind(405, "method-not-allowed", ("Allow",))
-BODY_TOO_SLOW = ProblemKind(408, "body-too-slow", _CLOSES)
-REQUEST_STILL_RUNNING = ProblemKind(409, "request-still-running", _RETRY)
-BODY_TOO_LARGE = ProblemKind(413, "body-too-large", _CLOSES)
-OTHER_MEDIA_TYPE = ProblemKind(415, "not-json", ("Accept", "Accept-Patch"))
-INVALID_CONTENT = ProblemKind(422, "invalid-content")
-IDEMPOTENCY_KEY_REUSED = ProblemKind(422, "idempotency-key-reused")
-UPGRADE_NEEDED = ProblemKind(
-    426, "upgrade-needed", ("Upgrade", "Connection", "Sec-WebSocket-Version")
+NOT_UTF_8 = ProblemKind(400, "not-utf-8", "The path or the query is not UTF-8 once decoded.")
+NOT_JSON = ProblemKind(400, "not-json", "The body is not JSON, or none that can be read.")
+BODY_CUT_OFF = ProblemKind(400, "body-cut-off", "The body is shorter than it was to be.")
+MALFORMED_CHUNKS = ProblemKind(
+    400, "malformed-chunks", "The body is not in chunks as HTTP/1.1 has them.", _CLOSES
 )
-TOO_MANY_REQUESTS = ProblemKind(429, "too-many-requests", _RETRY)
-INTERNAL_ERROR = ProblemKind(500, "internal-error")
-UNAVAILABLE = ProblemKind(503, "unavailable", _RETRY)
+BAD_IDEMPOTENCY_KEY = ProblemKind(
+    400, "bad-idempotency-key", "The Idempotency-Key is not 1 to 255 printable ASCII characters."
+)
+NO_TOKEN = ProblemKind(401, "no-token", "The request has no bearer token.", _CHALLENGE)
+INVALID_TOKEN = ProblemKind(
+    401, "invalid-token", "The token is wrong or expired, or its session has ended.", _CHALLENGE
+)
+NOT_YOUR_ACCOUNT = ProblemKind(
+    403, "not-your-account", "The path is that of another account, whether or not there is one."
+)
+MISSING_PERMISSION = ProblemKind(
+    403, "missing-permission", "The token lacks the permission that is asked for here."
+)
+MISSING_ROLE = ProblemKind(403, "missing-role", "The token lacks the role that is asked for here.")
+NO_SUCH_PATH = ProblemKind(404, "no-such-path", "No function takes this path.")
+NO_METRICS = ProblemKind(404, "no-metrics", "Nobody sees the metrics here.")
+METHOD_NOT_ALLOWED = ProblemKind(
+    405, "method-not-allowed", "The path does not take this method.", ("Allow",)
+)
+BODY_TOO_SLOW = ProblemKind(408, "body-too-slow", "The body did not come.", _CLOSES)
+REQUEST_STILL_RUNNING = ProblemKind(
+    409, "request-still-running", "The first request with this Idempotency-Key still runs.", _RETRY
+)
+BODY_TOO_LARGE = ProblemKind(413, "body-too-large", "The body is larger than is taken.", _CLOSES)
+OTHER_MEDIA_TYPE = ProblemKind(
+    415,
+    "other-media-type",
+    "The body is of another media type than is taken, or is compressed.",
+    ("Accept", "Accept-Patch"),
+)
+INVALID_CONTENT = ProblemKind(
+    422, "invalid-content", "Some of what was sent is not valid; `errors` names each field."
+)
+IDEMPOTENCY_KEY_REUSED = ProblemKind(
+    422, "idempotency-key-reused", "The Idempotency-Key was used for another request."
+)
+UPGRADE_NEEDED = ProblemKind(
+    426,
+    "upgrade-needed",
+    "The path speaks WebSocket.",
+    ("Upgrade", "Connection", "Sec-WebSocket-Version"),
+)
+TOO_MANY_REQUESTS = ProblemKind(
+    429, "too-many-requests", "The user or the network asks too often.", _RETRY
+)
+INTERNAL_ERROR = ProblemKind(
+    500, "internal-error", "Something went wrong on the server's side; its log says what."
+)
+UNAVAILABLE = ProblemKind(
+    503, "unavailable", "The database or the server is busy or away; try again shortly.", _RETRY
+)
+
+_OF_ERRORS: Sequence[tuple[type[DomainError], int, str, tuple[str, ...]]] = (
+    (errors.TaskNotFound, 404, "task-not-found", ()),
+    (errors.TaskIsClosed, 409, "task-is-closed", ()),
+    (errors.NoRecurrence, 404, "no-recurrence", ()),
+    (errors.ReminderNotFound, 404, "reminder-not-found", ()),
+    (errors.NotificationNotFound, 404, "notification-not-found", ()),
+    (errors.DeadLetterNotFound, 404, "dead-letter-not-found", ()),
+    (errors.DeadLetterIsSettled, 409, "dead-letter-is-settled", ()),
+    (errors.NotAnEventOfOurs, 409, "not-an-event-of-ours", ()),
+    (errors.VersionIsStale, 412, "version-is-stale", ()),
+    (errors.VersionIsExcluded, 412, "version-is-excluded", ()),
+    (errors.AccountNotFound, 401, "account-not-found", _CHALLENGE),
+    (errors.EmailIsTaken, 409, "email-is-taken", ()),
+    (errors.InvalidCredentials, 401, "credentials-are-wrong", _CHALLENGE),
+    (errors.InvalidRefreshToken, 401, "refresh-token-is-invalid", _CHALLENGE),
+    (errors.TooManyAttempts, 429, "too-many-attempts", _RETRY),
+)
 
 PROBLEMS: dict[type[DomainError], ProblemKind] = {
     errors.InvalidContent: INVALID_CONTENT,
-    errors.TaskNotFound: ProblemKind(404, "task-not-found"),
-    errors.TaskIsClosed: ProblemKind(409, "task-is-closed"),
-    errors.NoRecurrence: ProblemKind(404, "no-recurrence"),
-    errors.ReminderNotFound: ProblemKind(404, "reminder-not-found"),
-    errors.NotificationNotFound: ProblemKind(404, "notification-not-found"),
-    errors.DeadLetterNotFound: ProblemKind(404, "dead-letter-not-found"),
-    errors.DeadLetterIsSettled: ProblemKind(409, "dead-letter-is-settled"),
-    errors.NotAnEventOfOurs: ProblemKind(409, "not-an-event-of-ours"),
-    errors.VersionIsStale: ProblemKind(412, "version-is-stale"),
-    errors.VersionIsExcluded: ProblemKind(412, "version-is-excluded"),
-    errors.AccountNotFound: ProblemKind(401, "account-not-found", _CHALLENGE),
-    errors.EmailIsTaken: ProblemKind(409, "email-is-taken"),
-    errors.InvalidCredentials: ProblemKind(401, "credentials-are-wrong", _CHALLENGE),
-    errors.InvalidRefreshToken: ProblemKind(401, "refresh-token-is-invalid", _CHALLENGE),
-    errors.TooManyAttempts: ProblemKind(429, "too-many-attempts", _RETRY),
+    **{
+        error: ProblemKind(status, slug, error.detail, headers)
+        for error, status, slug, headers in _OF_ERRORS
+    },
 }
 """The kind of problem with which each error of the domain is answered."""
 
@@ -130,13 +216,13 @@ def problem_of(error: Exception) -> Problem:
 def answer(problem: Problem, *, instance: str) -> Response:
     """Build the answer: `application/problem+json` with the correlation id of the request."""
     kind = problem.kind
-    body: JsonObject = {
-        "type": f"urn:taskflow:problem:{kind.slug}",
+    body: ProblemDetails = {
+        "type": kind.type,
         "title": HTTPStatus(kind.status).phrase,
         "status": kind.status,
         "detail": problem.detail,
         "instance": instance,
-        "correlation_id": logs.correlation_id.get(),
+        "correlation_id": logs.correlation_id.get() or "",
     }
     if problem.errors:
         body["errors"] = [

@@ -4,38 +4,20 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from http import HTTPStatus
-from typing import Any, NotRequired
+from typing import Any
 
 from pydantic import TypeAdapter
-from typing_extensions import TypedDict
 from werkzeug import Response
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import Map
 
 from taskflow.serving import health, problems
 from taskflow.serving.endpoint import EVERY_ANSWER_HEADERS, PREFLIGHT, AnswerKind, Endpoint
-from taskflow.serving.problems import ProblemKind
+from taskflow.serving.problems import TYPE_PREFIX, ProblemDetails, ProblemKind
 from taskflow.serving.routes import url_map
 
 OF_NOBODY = (problems.NO_SUCH_PATH, problems.NOT_UTF_8, problems.UNAVAILABLE)
 """The problems that are answered where there is no endpoint."""
-
-_SLUG_PREFIX = "urn:taskflow:problem:"
-
-
-class _WrongField(TypedDict):
-    pointer: str
-    detail: str
-
-
-class _ProblemDetails(TypedDict):
-    type: str
-    title: str
-    status: int
-    detail: str
-    instance: str
-    correlation_id: str
-    errors: NotRequired[list[_WrongField]]
 
 
 class Declarations:
@@ -85,9 +67,9 @@ def check_problem(
     kinds = [kind for kind in declared if kind.status == answer.status_code]
     assert kinds, f"{answer.status_code} is not declared: {answer.get_data(as_text=True)}"
     if has_body:
-        problem: _ProblemDetails = _as(_ProblemDetails, answer)
-        slug = problem["type"].removeprefix(_SLUG_PREFIX)
-        kinds = [kind for kind in kinds if kind.slug == slug]
+        problem: ProblemDetails = _as(ProblemDetails, answer)
+        kinds = [kind for kind in kinds if kind.type == problem["type"]]
+        slug = problem["type"].removeprefix(TYPE_PREFIX)
         assert kinds, f"the problem {answer.status_code} {slug} is not declared"
     extra = _headers_of(answer) - {header for kind in kinds for header in kind.headers}
     assert not extra, f"{sorted(extra)} are not declared with {kinds}"
@@ -97,7 +79,9 @@ def _check_body(answer: Response, kind: AnswerKind, name: str) -> None:
     if kind.body is None:
         assert answer.get_data() == b"", f"{name} declares no body with {kind.status}"
         return
-    assert answer.mimetype == "application/json"
+    assert answer.mimetype in kind.media_types
+    if kind.body is bytes:
+        return
     _as(kind.body, answer)
 
 

@@ -45,6 +45,7 @@ RUN /opt/taskflow/bin/pip install --no-deps --only-binary :all: --require-hashes
 FROM packages AS code
 COPY shared shared
 COPY functions /code/app/functions
+COPY docs /code/app/docs
 RUN /opt/taskflow/bin/pip install --no-deps --no-build-isolation \
         --prefix /code/opt/taskflow ./shared \
     && /opt/taskflow/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash \

@@ -16,7 +16,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 # Two targets must not install into .venv at the same time.
 .NOTPARALLEL:
 .PHONY: help up test check soak test-cluster deploy undeploy image test-image kafka pgbouncer \
-	definitions bench docs manifests format lock clean
+	definitions bench docs viewer manifests format lock clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,12 +28,13 @@ up: .venv/runtime.stamp ## Run all of TaskFlow on this machine, until Ctrl-C
 test: .venv/dev.stamp kafka pgbouncer definitions ## Run the tests
 	@.venv/bin/pytest -n auto --dist loadfile
 
-check: .venv/dev.stamp ## Check format, style, types, imports, the manifests and the Dockerfile
+check: .venv/dev.stamp ## Check format, style, types, imports, what is generated, the Dockerfile
 	@.venv/bin/ruff format --check
 	@.venv/bin/ruff check
 	@.venv/bin/pyright --project pyproject.toml
 	@.venv/bin/lint-imports --no-logo --no-cache
 	@.venv/bin/python -m taskflow.manifests --check .
+	@.venv/bin/python -m taskflow.reference --check .
 	@.venv/bin/hadolint Dockerfile
 
 soak: .venv/dev.stamp kafka ## Run the long tests under load
@@ -72,8 +73,19 @@ bench: .venv/dev.stamp ## Measure
 manifests: .venv/dev.stamp ## Write the func.yaml of each function and what Knative is told of it
 	@.venv/bin/python -m taskflow.manifests .
 
-docs: .venv/dev.stamp ## Write the reference pages of docs/
-	@.venv/bin/python -m taskflow.reference docs
+docs: .venv/dev.stamp ## Write the reference in docs/: events.md, openapi.json, asyncapi.json
+	@.venv/bin/python -m taskflow.reference .
+
+VIEWER = docs/viewer
+VIEWER_FILES = swagger-ui-bundle.js swagger-ui.css
+VIEWER_TEXTS = LICENSE NOTICE swagger-ui-bundle.js.LICENSE.txt
+
+viewer: ## Get again what shows the reference, as docs/viewer/package-lock.json pins it
+	npm ci --silent --ignore-scripts --prefix $(VIEWER)
+	cd $(VIEWER)/node_modules/swagger-ui-dist && cp $(VIEWER_TEXTS) ../.. \
+		&& for file in $(VIEWER_FILES); do gzip -9 -n -c $$file > ../../$$file.gz; done \
+		&& sha256sum $(VIEWER_FILES) > ../../SHA256SUMS
+	rm -r $(VIEWER)/node_modules
 
 format: .venv/dev.stamp ## Format the code and repair what ruff can repair
 	@.venv/bin/ruff check --fix-only

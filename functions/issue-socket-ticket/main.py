@@ -1,5 +1,8 @@
 """POST /api/{user_id}/ws-ticket: a ticket that opens one socket without a header."""
 
+from typing import Annotated
+
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from taskflow import clock
@@ -12,8 +15,8 @@ from taskflow.storage.session_store import Ticket
 class TicketRepresentation(TypedDict):
     """A ticket for one socket, which must be opened within `expires_in` seconds."""
 
-    ticket: str
-    expires_in: int
+    ticket: Annotated[str, Field(description="Opens one socket, once.")]
+    expires_in: Annotated[int, Field(description="Within so many seconds.")]
 
 
 @http_function("POST /api/{user_id}/ws-ticket", permission="tasks:read")

@@ -1,8 +1,10 @@
 """GET /api/admin/audit: list audit entries by user, task, type and time, newest first."""
 
+from typing import Annotated
 from uuid import UUID
 
 from flask import Request
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from taskflow.domain.events import EventType
@@ -17,27 +19,27 @@ from taskflow.storage.audit_store import AuditEntry, AuditFilter
 class AuditQuery(PageQuery):
     """Which entries to list: `since` is included, `until` is not."""
 
-    user_id: Text | None = None
-    task_id: UUID | None = None
-    type: EventType | None = None
-    since: Time | None = None
-    until: Time | None = None
+    user_id: Annotated[Text | None, Field(description="Of this user.")] = None
+    task_id: Annotated[UUID | None, Field(description="Of this task.")] = None
+    type: Annotated[EventType | None, Field(description="Of events of this type.")] = None
+    since: Annotated[Time | None, Field(description="From then on.")] = None
+    until: Annotated[Time | None, Field(description="Before then.")] = None
 
 
 class AuditEntryRepresentation(TypedDict):
     """Who did what, when, from where, and as part of which request."""
 
-    event_id: IdText
-    event_type: str
-    user_id: str
-    aggregate_id: str
-    task_id: IdText | None
-    timestamp: TimeText
-    correlation_id: str
-    version: int
-    seq: int
-    actor: str
-    origin: str
+    event_id: Annotated[IdText, Field(description="The event's id.")]
+    event_type: Annotated[str, Field(description="The event's type.")]
+    user_id: Annotated[str, Field(description="Whose event it is.")]
+    aggregate_id: Annotated[str, Field(description="What it is of: a task, an account, …")]
+    task_id: Annotated[IdText | None, Field(description="The task that it is about, if any.")]
+    timestamp: Annotated[TimeText, Field(description="When it happened.")]
+    correlation_id: Annotated[str, Field(description="As part of which request.")]
+    version: Annotated[int, Field(description="Of the aggregate: 1, 2, 3, …")]
+    seq: Annotated[int, Field(description="Its place in the user's stream.")]
+    actor: Annotated[str, Field(description="The user id of who asked.")]
+    origin: Annotated[str, Field(description="From which address and program.")]
 
 
 @http_function("GET /api/admin/audit", permission="audit:read", scale="seldom")

@@ -1,8 +1,9 @@
 """GET /api/admin/dead-letters: list dead letters, newest first."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from flask import Request
+from pydantic import Field
 
 from taskflow.domain.text import Text
 from taskflow.domain.times import rfc3339
@@ -14,8 +15,10 @@ from taskflow.storage import Transaction, dead_letter_store
 class DeadLetterQuery(PageQuery):
     """Which dead letters to list."""
 
-    state: Literal["dead", "resent", "discarded"] | None = None
-    consumer: Text | None = None
+    state: Annotated[
+        Literal["dead", "resent", "discarded"] | None, Field(description="In this state.")
+    ] = None
+    consumer: Annotated[Text | None, Field(description="Given up for this consumer.")] = None
 
 
 @http_function("GET /api/admin/dead-letters", permission="events:replay", scale="seldom")

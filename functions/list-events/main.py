@@ -20,26 +20,28 @@ WAIT_MAX_S = 55
 class EventQuery(Query):
     """Where to go on from, by default from now; and how many seconds to wait for the first."""
 
-    since: Annotated[int, Field(ge=0)] | None = None
-    limit: Annotated[int, Field(ge=1, le=LIMIT_MAX)] = LIMIT_MAX
-    wait: Annotated[float, Field(ge=0, le=WAIT_MAX_S)] = 0
+    since: Annotated[int, Field(ge=0, description="The `seq` to go on after.")] | None = None
+    limit: Annotated[int, Field(ge=1, le=LIMIT_MAX, description="How many messages at most.")] = (
+        LIMIT_MAX
+    )
+    wait: Annotated[float, Field(ge=0, le=WAIT_MAX_S, description="How many seconds to wait.")] = 0
 
 
-class EventList(TypedDict):
+class MessageList(TypedDict):
     """The messages after `since`, and the `seq` to go on from.
 
     With `resync`, more was missed than is sent, and the client reads the lists instead.
     """
 
-    items: list[MessageRepresentation]
-    seq: int
-    resync: bool
+    items: Annotated[list[MessageRepresentation], Field(description="The messages, in order.")]
+    seq: Annotated[int, Field(description="Where to go on: the next `since`.")]
+    resync: Annotated[bool, Field(description="Whether to read the lists instead.")]
 
 
 @http_function(
     "GET /api/{user_id}/events", permission="tasks:read", raises=[AccountNotFound], scale="often"
 )
-def list_events(caller: Caller, query: EventQuery, cause: Cause) -> Ok[EventList]:
+def list_events(caller: Caller, query: EventQuery, cause: Cause) -> Ok[MessageList]:
     start, newest, found = _read(caller.user_id, query.since, query.limit, cause)
     if query.wait and not found and not start.resync:
         # No transaction is open meanwhile.

@@ -1,6 +1,9 @@
 """GET /api/{user_id}/notifications: list what is in one's inbox, newest first, in pages."""
 
+from typing import Annotated
+
 from flask import Request
+from pydantic import Field
 
 from taskflow.domain import notifications
 from taskflow.domain.representations import NotificationRepresentation
@@ -22,7 +25,7 @@ OF = "notifications"
 class NotificationQuery(PageQuery):
     """How to narrow the list: `unread` leaves out what was read."""
 
-    unread: bool = False
+    unread: Annotated[bool, Field(description="Only those that were not read.")] = False
 
 
 @http_function("GET /api/{user_id}/notifications", permission="tasks:read")

@@ -32,14 +32,18 @@ Sort = Literal[
 class TaskQuery(PageQuery):
     """How to narrow and sort the list; `tag` may be repeated, and then all must be there."""
 
-    status: list[Status] = []
-    completed: bool | None = None
-    priority: list[Priority] = []
-    tag: Annotated[list[Text], Field(max_length=tasks.TAGS_MAX)] = []
-    due_before: Time | None = None
-    due_after: Time | None = None
-    recurring: bool | None = None
-    sort: Sort = "-created_at"
+    status: Annotated[list[Status], Field(description="Of one of these.")] = []
+    completed: Annotated[bool | None, Field(description="Completed, or not.")] = None
+    priority: Annotated[list[Priority], Field(description="Of one of these.")] = []
+    tag: Annotated[
+        list[Text], Field(max_length=tasks.TAGS_MAX, description="With all of these tags.")
+    ] = []
+    due_before: Annotated[Time | None, Field(description="Due before this.")] = None
+    due_after: Annotated[Time | None, Field(description="Due after this.")] = None
+    recurring: Annotated[bool | None, Field(description="With a series, or without.")] = None
+    sort: Annotated[Sort, Field(description="By what; with `-`, the last one first.")] = (
+        "-created_at"
+    )
 
 
 @http_function("GET /api/{user_id}/tasks", permission="tasks:read", scale="often")

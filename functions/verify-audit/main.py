@@ -1,7 +1,9 @@
 """GET /api/admin/audit/verify: check the hash chains, and that no event lacks its audit entry."""
 
 from datetime import timedelta
+from typing import Annotated
 
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from taskflow import clock
@@ -18,25 +20,29 @@ PROBLEMS_MAX = 1000
 class VerifyQuery(Query):
     """Whose log to verify, by default everyone's; and whether to wait for no straggler."""
 
-    user_id: Text | None = None
-    settled: bool = False
+    user_id: Annotated[Text | None, Field(description="Only this user's log.")] = None
+    settled: Annotated[bool, Field(description="Also the events of the last minutes.")] = False
 
 
 class EventPosition(TypedDict):
     """A place in a user's log."""
 
-    user_id: str
-    seq: int
+    user_id: Annotated[str, Field(description="Whose log.")]
+    seq: Annotated[int, Field(description="Which event of it.")]
 
 
 class Verification(TypedDict):
     """What was compared, and where a chain breaks or an event's entry is not as the event."""
 
-    ok: bool
-    events: int
-    entries: int
-    broken_chains: list[EventPosition]
-    differing_entries: list[EventPosition]
+    ok: Annotated[bool, Field(description="Whether all is as it should be.")]
+    events: Annotated[int, Field(description="How many events there are.")]
+    entries: Annotated[int, Field(description="How many of them have an audit entry.")]
+    broken_chains: Annotated[
+        list[EventPosition], Field(description="Where a chain of hashes breaks.")
+    ]
+    differing_entries: Annotated[
+        list[EventPosition], Field(description="Where an entry is missing, or not as its event.")
+    ]
 
 
 @http_function("GET /api/admin/audit/verify", permission="audit:read", scale="seldom")

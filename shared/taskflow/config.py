@@ -114,6 +114,8 @@ class Settings(BaseModel):
     """Server processes of `make up`; by default one for each core, at most four."""
     taskflow_data_dir: Path = Path(".taskflow")
     functions_dir: Path = Path("functions")
+    docs_dir: Path = Path("docs")
+    """Where the documents of the API lie, and the page that shows them."""
 
     @field_validator("*", mode="before")
     @classmethod

@@ -7,7 +7,7 @@ from typing import Annotated, Union, get_args, get_origin
 import pytest
 from pydantic import ValidationError
 
-from taskflow.domain.accounts import QuietHours, SettingsChanges
+from taskflow.domain.accounts import QuietHoursChanges, SettingsChanges
 from taskflow.domain.content import ABSENT, Content, sent_fields
 from taskflow.domain.creation import NewTask
 from taskflow.domain.tasks import TaskChanges
@@ -51,7 +51,7 @@ def test_a_too_long_list_is_one_error_whatever_its_items(kind: type[Content], na
     assert [error["loc"] for error in refused.value.errors() if name in error["loc"]] == [(name,)]
 
 
-PATCHES = [TaskChanges, SettingsChanges, QuietHours]
+PATCHES = [TaskChanges, SettingsChanges, QuietHoursChanges]
 
 
 @pytest.mark.parametrize("kind", PATCHES)
@@ -78,7 +78,7 @@ def test_null_in_a_patch_is_sent() -> None:
         (TaskChanges, {"title": "absent", "status": "absent"}),
         (TaskChanges, {"completed": ABSENT}),
         (SettingsChanges, {"timezone": None}),
-        (QuietHours, {"start": ""}),
+        (QuietHoursChanges, {"start": ""}),
     ],
     ids=repr,
 )

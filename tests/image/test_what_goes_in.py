@@ -89,6 +89,8 @@ def test_a_build_is_sent_the_code_alone(tmp_path: Path) -> None:
     wanted = {
         ".dockerignore",
         "Dockerfile",
+        "docs/openapi.json",
+        "docs/viewer/index.html",
         "functions/create-task/main.py",
         "requirements-functions.txt",
         "requirements.txt",
@@ -103,6 +105,8 @@ def test_a_build_is_sent_the_code_alone(tmp_path: Path) -> None:
         ".taskflow/jwt-secret",
         ".venv/bin/python",
         "compose.yaml",
+        "docs/architecture.md",
+        "docs/decisions/0001-one-server-for-everything.md",
         "functions/create-task/.env",
         "functions/create-task/.func/built-image",
         "functions/create-task/.gitignore",
@@ -126,7 +130,9 @@ def test_a_build_is_sent_the_code_alone(tmp_path: Path) -> None:
 
 def test_a_build_is_sent_every_file_of_the_library_and_every_function() -> None:
     tracked = subprocess.check_output(
-        ["git", "ls-files", "shared", "functions"], cwd=ROOT, text=True
+        ["git", "ls-files", "shared", "functions", "docs/*.json", "docs/viewer"],
+        cwd=ROOT,
+        text=True,
     )
     code = {path for path in tracked.splitlines() if Path(path).name != "func.yaml"}
 

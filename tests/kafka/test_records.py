@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from taskflow.domain.cloudevents import ATTRIBUTES
 from taskflow.domain.events import Event, EventType
 from taskflow.kafka.records import (
     Headers,
     header,
+    header_name,
     headers_of,
     message_in,
 )
@@ -115,3 +117,9 @@ def test_a_header_that_is_no_text_is_left_out() -> None:
     assert header(headers, "userid") is None
     assert header(headers, "sequence") is None
     assert header(headers, "id") == "1"
+
+
+def test_the_headers_are_those_that_the_reference_describes() -> None:
+    names = {name for name, _ in headers_of(AN_EVENT, recipient="a-consumer")}
+
+    assert names == {header_name(attribute) for attribute in ATTRIBUTES}

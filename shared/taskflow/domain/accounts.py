@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
 
@@ -59,6 +59,8 @@ CHANNELS_MAX = 20
 
 _ACE_PREFIX = "xn--"
 """Of a label in punycode (RFC 5890, 2.3.2.5)."""
+
+_TIME_OF_DAY = re.compile(r"^([01][0-9]|2[0-3]):[0-5][0-9]$")
 
 _EMAIL = re.compile(r"[^\s@<>()\[\],;:\\\"]+@[^\s@.<>()\[\],;:\\\"]+(\.[^\s@.<>()\[\],;:\\\"]+)*")
 
@@ -155,17 +157,37 @@ def _typed_password(text: str) -> str:
 
 
 def _minute_of_day(text: str) -> str:
-    try:
-        time.fromisoformat(text)
-    except ValueError as error:
-        raise PydanticCustomError("time_of_day", "must be a time of day such as 22:00") from error
+    if not _TIME_OF_DAY.fullmatch(text):
+        raise PydanticCustomError("time_of_day", "must be a time of day such as 22:00")
     return text
 
 
-Email = Annotated[Text, AfterValidator(canonical_email)]
-Password = Annotated[Text, AfterValidator(opaque), AfterValidator(_long_enough)]
-TimeOfDay = Annotated[str, Field(pattern=r"^\d\d:\d\d$"), AfterValidator(_minute_of_day)]
-Channels = Annotated[list[Channel], Field(max_length=CHANNELS_MAX)]
+_OF_EMAIL = Field(
+    description="An email address, in any spelling that reaches the same mailbox.",
+    json_schema_extra={"format": "email", "maxLength": EMAIL_MAX_CHARS},
+)
+Email = Annotated[Text, AfterValidator(canonical_email), _OF_EMAIL]
+Password = Annotated[
+    Text,
+    AfterValidator(opaque),
+    AfterValidator(_long_enough),
+    Field(
+        description="A password of one's own choice.",
+        json_schema_extra={
+            "format": "password",
+            "minLength": PASSWORD_MIN_CHARS,
+            "maxLength": PASSWORD_MAX_CHARS,
+        },
+    ),
+]
+TimeOfDay = Annotated[
+    str,
+    AfterValidator(_minute_of_day),
+    Field(description="Local time, `HH:MM`.", json_schema_extra={"pattern": _TIME_OF_DAY.pattern}),
+]
+Channels = Annotated[
+    list[Channel], Field(max_length=CHANNELS_MAX, description="The outside channels to use.")
+]
 
 
 class Registration(Content):
@@ -194,8 +216,15 @@ class Credentials(Content):
         {"email": "nobody@example.com", "password": "correct horse battery staple"}
     )
 
-    email: Annotated[Text, AfterValidator(_typed_email)]
-    password: Annotated[Text, AfterValidator(_typed_password)]
+    email: Annotated[Text, AfterValidator(_typed_email), _OF_EMAIL]
+    password: Annotated[
+        Text,
+        AfterValidator(_typed_password),
+        Field(
+            description="The password.",
+            json_schema_extra={"format": "password", "maxLength": PASSWORD_MAX_CHARS},
+        ),
+    ]
 
 
 class RefreshRequest(Content):
@@ -203,10 +232,12 @@ class RefreshRequest(Content):
 
     model_config = examples({"refresh_token": "a token that was given"}, {})
 
-    refresh_token: Annotated[Text, Field(max_length=200)] | None = None
+    refresh_token: (
+        Annotated[Text, Field(max_length=200, description="The newest of the session.")] | None
+    ) = None
 
 
-class QuietHours(Content):
+class QuietHoursChanges(Content):
     """The part of a day, in the user's zone and maybe past midnight, without outside messages.
 
     One bound alone moves that of the hours there are.
@@ -229,7 +260,7 @@ class SettingsChanges(Content):
 
     timezone: IfSent[TimeZone] = ABSENT
     notification_channels: IfSent[Channels] = ABSENT
-    quiet_hours: IfSent[QuietHours | None] = ABSENT
+    quiet_hours: IfSent[QuietHoursChanges | None] = ABSENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,7 +336,9 @@ def change_settings(
     return after, [_event(EventType.USER_SETTINGS_CHANGED, after, data, now=now)]
 
 
-def _merged(old: tuple[str, str] | None, changes: QuietHours | None) -> tuple[str, str] | None:
+def _merged(
+    old: tuple[str, str] | None, changes: QuietHoursChanges | None
+) -> tuple[str, str] | None:
     if changes is None:
         return None
     start, end = old or (None, None)

@@ -16,6 +16,24 @@ RECIPIENT = "recipient"
 """The extension by which an event that is published again names the one consumer that it is for."""
 
 
+ATTRIBUTES = {
+    "specversion": "The version of CloudEvents.",
+    "id": "The event's id.",
+    "type": "The event's type.",
+    "source": "Who tells of it.",
+    CONTENT_TYPE_ATTRIBUTE: "What the value is.",
+    "subject": "The id of what the event is about.",
+    "time": "When it happened.",
+    "partitionkey": "The user's id: the events of a user are in order.",
+    "sequence": f"Its place in the user's stream, in {SEQUENCE_DIGITS} digits.",
+    "correlationid": "As part of which request.",
+    "userid": "Whose stream it is in.",
+    "traceparent": "The trace that it is part of (W3C Trace Context).",
+    RECIPIENT: "The one consumer of TaskFlow that it is published again for; all others pass over.",
+}
+"""The meaning of each attribute that an event may have; one that would be empty is left out."""
+
+
 def attributes_of(event: Event) -> dict[str, str]:
     """Return the CloudEvents attributes of an event, extensions included; none is empty."""
     attributes = {

@@ -38,7 +38,13 @@ class NewTask(TaskDraft):
 
     recurrence_rule: RuleText | None = None
     recurrence: RecurrenceDraft | None = None
-    reminders: Annotated[list[ReminderDraft], Field(max_length=REMINDERS_MAX)] | None = None
+    reminders: (
+        Annotated[
+            list[ReminderDraft],
+            Field(max_length=REMINDERS_MAX, description="When to be reminded of it."),
+        ]
+        | None
+    ) = None
 
     @property
     def series(self) -> RecurrenceDraft | None:

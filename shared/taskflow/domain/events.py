@@ -4,8 +4,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 from uuid import UUID
 
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from taskflow.domain.event_data import (
@@ -295,27 +297,27 @@ def changed_fields(
 class EventRepresentation(TypedDict):
     """An event as the history and Kafka show it."""
 
-    event_id: IdText
-    event_type: str
-    user_id: str
-    aggregate_id: str
-    timestamp: TimeText
-    correlation_id: str
-    version: int
-    schema_version: int
-    seq: int
-    data: JsonObject
+    event_id: Annotated[IdText, Field(description="The event's id.")]
+    event_type: Annotated[str, Field(description="What has happened.")]
+    user_id: Annotated[str, Field(description="Whose stream it is in.")]
+    aggregate_id: Annotated[str, Field(description="The id of what it is about.")]
+    timestamp: Annotated[TimeText, Field(description="When it happened.")]
+    correlation_id: Annotated[str, Field(description="As part of which request.")]
+    version: Annotated[int, Field(description="Of the aggregate: 1, 2, 3, …")]
+    schema_version: Annotated[int, Field(description="Of the shape of `data`.")]
+    seq: Annotated[int, Field(description="Its place in its user's stream: 1, 2, 3, …")]
+    data: Annotated[JsonObject, Field(description="More, as its type has it.")]
 
 
 class MessageRepresentation(TypedDict):
     """An event as sockets and long-polls show it."""
 
-    type: str
-    timestamp: TimeText
-    correlation_id: str
-    seq: int
-    event_id: IdText
-    data: JsonObject
+    type: Annotated[str, Field(description="What has happened.")]
+    timestamp: Annotated[TimeText, Field(description="When it happened.")]
+    correlation_id: Annotated[str, Field(description="As part of which request.")]
+    seq: Annotated[int, Field(description="Its place in its user's stream: 1, 2, 3, …")]
+    event_id: Annotated[IdText, Field(description="The event's id.")]
+    data: Annotated[JsonObject, Field(description="More, as its type has it.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

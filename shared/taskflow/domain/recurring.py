@@ -73,7 +73,17 @@ class RecurrenceDraft(Content):
     )
 
     recurrence_rule: RuleText
-    start: Annotated[Time, AfterValidator(_in_range)] | None = None
+    start: (
+        Annotated[
+            Time,
+            AfterValidator(_in_range),
+            Field(
+                description="When the first occurrence is, the task itself; from 1900 to 9998. By"
+                " default the due date, else now."
+            ),
+        ]
+        | None
+    ) = None
     timezone: TimeZone | None = None
     mode: Annotated[Mode, Field(strict=False)] = Mode.SCHEDULE
     missed: Annotated[Missed, Field(strict=False)] = Missed.ALL
@@ -103,14 +113,18 @@ class RecurrenceDraft(Content):
 class PreviewDraft(RecurrenceDraft):
     """What a client sends to see the occurrences of a series that is not set yet."""
 
-    limit: Annotated[int, Field(ge=1, le=PREVIEW_MAX)] = PREVIEW_DEFAULT
+    limit: Annotated[
+        int, Field(ge=1, le=PREVIEW_MAX, description="How many occurrences to show.")
+    ] = PREVIEW_DEFAULT
 
 
 class SeriesRepresentation(SeriesData):
     """The series of a task as answers show it; `local_start` is a wall time in its zone."""
 
-    task_id: IdText
-    next_occurrence: TimeText | None
+    task_id: Annotated[IdText, Field(description="The task that recurs.")]
+    next_occurrence: Annotated[
+        TimeText | None, Field(description="The time of the next occurrence; null after the last.")
+    ]
 
 
 class PreviewedRepresentation(TypedDict):
@@ -119,10 +133,10 @@ class PreviewedRepresentation(TypedDict):
     `local` is a wall time in the zone of the series, `reason` a sentence.
     """
 
-    local: str | None
-    utc: TimeText | None
-    fate: Fate
-    reason: str | None
+    local: Annotated[str | None, Field(description="The time as the clock of its zone shows it.")]
+    utc: Annotated[TimeText | None, Field(description="The time; null where it is skipped.")]
+    fate: Annotated[Fate, Field(description="Whether it is kept, moved or skipped.")]
+    reason: Annotated[str | None, Field(description="Why it is not kept.")]
 
 
 def represent(task: Task) -> SeriesRepresentation:

@@ -31,6 +31,7 @@ from taskflow.domain.representations import ReminderRepresentation, ReminderStat
 from taskflow.domain.tasks import Task
 from taskflow.domain.text import NotBlank
 from taskflow.domain.times import (
+    DURATION_PATTERN,
     Duration,
     Time,
     duration_text,
@@ -57,8 +58,17 @@ def _not_too_long(before_due: Duration) -> Duration:
     return before_due
 
 
-BeforeDue = Annotated[Duration, PlainValidator(parse_duration), AfterValidator(_not_too_long)]
-Message = Annotated[NotBlank, Field(max_length=MESSAGE_MAX_CHARS)]
+BeforeDue = Annotated[
+    Duration,
+    PlainValidator(parse_duration, json_schema_input_type=str),
+    AfterValidator(_not_too_long),
+    Field(
+        description="How long before the due date (RFC 5545, 3.3.6): weeks, or days and time; at"
+        f" most `{duration_text(BEFORE_DUE_MAX)}`.",
+        json_schema_extra={"format": "duration", "pattern": DURATION_PATTERN},
+    ),
+]
+Message = Annotated[NotBlank, Field(max_length=MESSAGE_MAX_CHARS, description="What to be told.")]
 
 
 class ReminderDraft(Content):
@@ -68,7 +78,7 @@ class ReminderDraft(Content):
         {"remind_at": "2126-05-01T09:00:00Z", "message": "It is time"}, {"before_due": "P1DT2H"}
     )
 
-    remind_at: Time | None = None
+    remind_at: Annotated[Time, Field(description="When; this or `before_due`.")] | None = None
     before_due: BeforeDue | None = None
     message: Message | None = None
 
@@ -93,7 +103,7 @@ class Snooze(Content):
 
     model_config = examples({"until": "2126-05-01T09:00:00Z"})
 
-    until: Time
+    until: Annotated[Time, Field(description="When to be reminded again.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

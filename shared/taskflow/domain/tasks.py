@@ -81,15 +81,52 @@ def _too_many(length: int) -> PydanticKnownError:
     return PydanticKnownError("too_long", context)
 
 
-Title = Annotated[NotBlank, Field(min_length=1, max_length=TITLE_MAX_CHARS)]
-Description = Annotated[Text, Field(max_length=DESCRIPTION_MAX_CHARS)]
-Tag = Annotated[NotBlank, Field(min_length=1), AfterValidator(_in_nfc)]
-Tags = Annotated[list[Tag], BeforeValidator(_boundedly_many), AfterValidator(_each_once)]
-Metadata = Annotated[JsonObject, AfterValidator(_without_nulls)]
-MetadataPatch = Annotated[JsonObject, AfterValidator(_mergeable)]
+Title = Annotated[
+    NotBlank,
+    Field(min_length=1, max_length=TITLE_MAX_CHARS, description="What is to be done."),
+]
+Description = Annotated[Text, Field(max_length=DESCRIPTION_MAX_CHARS, description="More about it.")]
+Tag = Annotated[
+    NotBlank,
+    Field(min_length=1, json_schema_extra={"maxLength": TAG_MAX_CHARS}),
+    AfterValidator(_in_nfc),
+]
+Tags = Annotated[
+    list[Tag],
+    BeforeValidator(_boundedly_many),
+    AfterValidator(_each_once),
+    Field(
+        description="Each counts once, however often it is named.",
+        json_schema_extra={"maxItems": TAGS_MAX},
+    ),
+]
+Metadata = Annotated[
+    JsonObject,
+    AfterValidator(_without_nulls),
+    Field(
+        description=f"The client's own JSON, of at most {METADATA_MAX_BYTES:,} bytes. A member that"
+        " is null is none."
+    ),
+]
+MetadataPatch = Annotated[
+    JsonObject,
+    AfterValidator(_mergeable),
+    Field(
+        description=f"What to merge into the metadata, at every depth; {METADATA_MAX_BYTES:,} bytes"
+        " at most in the end."
+    ),
+]
 StatusField = Annotated[Status, Field(strict=False)]
 PriorityField = Annotated[Priority, Field(strict=False)]
-ReadOnly = Annotated[object, Field(json_schema_extra={"readOnly": True})]
+Completed = Annotated[bool, Field(description="The same as the status `completed`, or another.")]
+DueTime = Annotated[Time, Field(description="When it is due.")]
+ReadOnly = Annotated[
+    object,
+    Field(
+        description="Sent back as it was shown, or not at all.",
+        json_schema_extra={"readOnly": True},
+    ),
+]
 """A field that a client may send back as it got it, and not change."""
 
 
@@ -99,11 +136,11 @@ class TaskDraft(Content):
     title: Title
     description: Description | None = None
     status: StatusField | None = None
-    completed: bool | None = None
+    completed: Completed | None = None
     priority: PriorityField | None = None
     tags: Tags | None = None
     metadata: Metadata | None = None
-    due_date: Time | None = None
+    due_date: DueTime | None = None
 
 
 class TaskChanges(Content):
@@ -121,11 +158,11 @@ class TaskChanges(Content):
     title: IfSent[Title] = ABSENT
     description: IfSent[Description | None] = ABSENT
     status: IfSent[StatusField | None] = ABSENT
-    completed: IfSent[bool | None] = ABSENT
+    completed: IfSent[Completed | None] = ABSENT
     priority: IfSent[PriorityField | None] = ABSENT
     tags: IfSent[Tags | None] = ABSENT
     metadata: IfSent[MetadataPatch | None] = ABSENT
-    due_date: IfSent[Time | None] = ABSENT
+    due_date: IfSent[DueTime | None] = ABSENT
 
     id: IfSent[ReadOnly] = ABSENT
     user_id: IfSent[ReadOnly] = ABSENT
@@ -149,7 +186,7 @@ class Completion(Content):
 
     model_config = examples({}, {"completed": False})
 
-    completed: bool = True
+    completed: Annotated[bool, Field(description="False reopens the task.")] = True
 
 
 class DueDate(Content):
@@ -157,7 +194,7 @@ class DueDate(Content):
 
     model_config = examples({"due_date": "2026-05-01T09:00:00+02:00"}, {"due_date": None})
 
-    due_date: Time | None
+    due_date: DueTime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

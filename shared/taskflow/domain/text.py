@@ -6,7 +6,7 @@ import re
 import unicodedata
 from typing import Annotated, Any, cast
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 JsonObject = dict[str, Any]
@@ -32,8 +32,16 @@ def _not_blank(text: str) -> str:
     return text
 
 
-Text = Annotated[str, AfterValidator(_storable_text)]
-NotBlank = Annotated[Text, AfterValidator(_not_blank)]
+Text = Annotated[
+    str,
+    AfterValidator(_storable_text),
+    Field(json_schema_extra={"pattern": r"^[^\u0000]*$"}),
+]
+NotBlank = Annotated[
+    Text,
+    AfterValidator(_not_blank),
+    Field(json_schema_extra={"pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"}),
+]
 
 _DECOMPOSED_MAX_CHARS = 4
 """So many code points at most are one in NFC (U+1F82)."""

@@ -78,7 +78,14 @@ def _iana_zone(name: str) -> str:
     return name
 
 
-TimeZone = Annotated[str, AfterValidator(_iana_zone)]
+TimeZone = Annotated[
+    str,
+    AfterValidator(_iana_zone),
+    Field(
+        description="A name of the IANA time zone database.",
+        json_schema_extra={"format": "iana-time-zone", "examples": ["Europe/Berlin"]},
+    ),
+]
 
 
 def kept_zone(name: str) -> str:
@@ -134,6 +141,10 @@ class Duration:
         near = min(at, _LAST_IN_ALL_ZONES)
         local = near.astimezone(zoneinfo.ZoneInfo(zone)) - timedelta(days=self.days)
         return local.replace(fold=0).astimezone(UTC) + (at - near) - exact
+
+
+DURATION_PATTERN = r"^P(\d+W|(\d+D)?(T(\d+H)?(\d+M)?(\d+S)?)?)$"
+"""What `parse_duration` reads, and a little more: one part at least must be there."""
 
 
 def parse_duration(text: object) -> Duration:

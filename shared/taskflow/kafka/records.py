@@ -33,10 +33,12 @@ def headers_of(event: Event, *, recipient: str | None = None) -> list[tuple[str,
     attributes = attributes_of(event)
     if recipient is not None:
         attributes[RECIPIENT] = recipient
-    return [
-        ("content-type" if name == CONTENT_TYPE_ATTRIBUTE else _PREFIX + name, value.encode())
-        for name, value in attributes.items()
-    ]
+    return [(header_name(name), value.encode()) for name, value in attributes.items()]
+
+
+def header_name(attribute: str) -> str:
+    """Return the name of the header that holds a CloudEvents attribute."""
+    return "content-type" if attribute == CONTENT_TYPE_ATTRIBUTE else _PREFIX + attribute
 
 
 def is_repeated(headers: Headers) -> bool:

@@ -3,12 +3,10 @@
 The folder is that of `functions/` and `knative/`.
 """
 
-import argparse
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from taskflow import config
+from taskflow import config, generated
 from taskflow.config import Settings
 from taskflow.manifests import deployments, gateway, sources
 from taskflow.manifests.documents import list_of, text_of
@@ -44,24 +42,5 @@ def manifests(root: Path) -> Mapping[Path, str]:
     return texts
 
 
-def main() -> None:
-    """Write, or with `--check` end with a sentence where a file is not as it would be written."""
-    parser = argparse.ArgumentParser(prog="taskflow.manifests", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail on a difference")
-    parser.add_argument("folder", type=Path)
-    given = parser.parse_args()
-    differ = {
-        path: text
-        for path, text in manifests(given.folder).items()
-        if not (given.folder / path).is_file() or (given.folder / path).read_text("utf-8") != text
-    }
-    if given.check and differ:
-        names = ", ".join(map(str, differ))
-        sys.exit(f"Not what the declarations say; `make manifests` writes it anew: {names}")
-    for path, text in differ.items():
-        (given.folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (given.folder / path).write_text(text, encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    generated.main("manifests", __doc__, manifests)

@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from itertools import islice
-from typing import cast
+from typing import Annotated, Literal, Self, cast
 
+from pydantic import Field
 from simple_websocket import ConnectionClosed, Server
+from typing_extensions import TypedDict
 from wsproto.frame_protocol import CloseReason
 
 from taskflow import clock, metrics
 from taskflow.domain.events import Event
 from taskflow.domain.text import compact_json
-from taskflow.domain.times import rfc3339
+from taskflow.domain.times import TimeText, rfc3339
 from taskflow.push.websocket import abort, can_send, is_stuck, text_frame, whole_sends
 from taskflow.serving.ended_sessions import ended_sessions
 
@@ -39,12 +41,48 @@ LOOK_UP_S = 3600
 class CloseCode(IntEnum):
     """Why the server closes a socket: RFC 6455's codes, and ours from 4400 up."""
 
-    SERVICE_RESTART = 1012
-    BAD_SINCE = 4400
-    BAD_TOKEN = 4401
-    NOT_YOUR_ACCOUNT = 4403
-    NO_TOKEN = 4408
-    TOO_SLOW = 4429
+    meaning: str
+
+    def __new__(cls, code: int, meaning: str) -> Self:
+        """Make a code; `meaning` is a sentence for who writes a client."""
+        made = int.__new__(cls, code)
+        made._value_ = code
+        made.meaning = meaning
+        return made
+
+    SERVICE_RESTART = 1012, "The server restarts, or the socket has lasted long enough; resume."
+    BAD_SINCE = 4400, "`since` is not one number from 0 up."
+    BAD_TOKEN = 4401, "The token or ticket is wrong or expired, or its session has ended."
+    NOT_YOUR_ACCOUNT = 4403, "The path is that of another account, or the token allows too little."
+    NO_TOKEN = 4408, "No token came in time."
+    TOO_SLOW = 4429, "The client reads too slowly; resume."
+
+
+class SyncData(TypedDict):
+    """Where a socket begins."""
+
+    since: Annotated[int | None, Field(description="The `seq` that the client named.")]
+    resync: Annotated[
+        bool, Field(description="Whether more was missed than is sent: read the lists instead.")
+    ]
+
+
+class SyncMessage(TypedDict):
+    """The first message of a socket: how far its user's stream has come."""
+
+    type: Literal["task.sync"]
+    timestamp: Annotated[TimeText, Field(description="When it was sent.")]
+    correlation_id: Annotated[str, Field(description="The name of the request for the socket.")]
+    seq: Annotated[int, Field(description="The newest of the stream.")]
+    event_id: Annotated[None, Field(description="It is no event.")]
+    data: Annotated[SyncData, Field(description="Where the socket begins.")]
+
+
+class AuthMessage(TypedDict):
+    """A token, as the client's first message, or in time before the last one expires."""
+
+    type: Literal["auth"]
+    token: Annotated[str, Field(description="An access token.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +126,7 @@ class Connection:
         self, *, newest: int, since: int | None, resync: bool, correlation_id: str
     ) -> None:
         """Send the first message, with the newest `seq` of the stream. Raises ConnectionClosed."""
-        message = {
+        message: SyncMessage = {
             "type": "task.sync",
             "timestamp": rfc3339(clock.now()),
             "correlation_id": correlation_id,
@@ -236,7 +274,7 @@ def close(ws: Server, code: CloseCode) -> None:
 
 
 def token_in(received: str | bytes) -> str | None:
-    """Return the token of an `{"type": "auth", "token": …}` message, None for any other."""
+    """Return the token of an AuthMessage, None for any other."""
     try:
         message = json.loads(received)
         token = message["token"] if message["type"] == "auth" else None

@@ -49,15 +49,22 @@ _log = logging.getLogger(__name__)
 
 
 class SocketQuery(Query):
-    """The query of a request for a socket, which the socket itself reads; it ignores all else.
-
-    `since` is the `seq` to go on after, by default the newest. `ticket` stands for a token.
-    """
+    """The query of a request for a socket, which the socket itself reads; it ignores all else."""
 
     model_config = ConfigDict(extra="ignore")
 
-    since: Annotated[int, Field(ge=0, le=_SINCE_MAX)] | None = None
-    ticket: str | None = None
+    since: (
+        Annotated[
+            int,
+            Field(
+                ge=0, le=_SINCE_MAX, description="The `seq` to go on after; by default the newest."
+            ),
+        ]
+        | None
+    ) = None
+    ticket: Annotated[
+        str | None, Field(description="A ticket in place of a token; it opens one socket.")
+    ] = None
 
 
 class _Refused(Exception):

@@ -20,6 +20,7 @@ from taskflow.serving.answers import (
 from taskflow.serving.body import Query
 from taskflow.serving.caller import Caller
 from taskflow.serving.conditions import Conditions
+from taskflow.serving.files import FileShown, FileUnchanged, file_unless_known, reference
 from taskflow.serving.frame import http_function
 from taskflow.serving.pages import (
     PageQuery,
@@ -38,6 +39,8 @@ __all__ = [
     "Caller",
     "Conditions",
     "Created",
+    "FileShown",
+    "FileUnchanged",
     "Issued",
     "ItemList",
     "Network",
@@ -52,11 +55,13 @@ __all__ = [
     "SignedUp",
     "TaskCreated",
     "TaskShown",
+    "file_unless_known",
     "http_function",
     "page",
     "page_of_json",
     "read_cursor",
     "read_position",
+    "reference",
     "set_aside",
     "shown_unless_known",
     "write_cursor",

@@ -2,10 +2,11 @@
 
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 from uuid import UUID
 
 from flask import Response
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from taskflow import config
@@ -36,6 +37,8 @@ class Answer(Response, Generic[Body]):
     """The headers that the answer always has, beside those of every answer."""
 
     OPTIONAL_HEADERS: ClassVar[tuple[str, ...]] = ()
+    MEDIA_TYPES: ClassVar[tuple[str, ...]] = (JSON_TYPE,)
+    """What the body may be, where there is one."""
 
 
 class _WithBody(Answer[Body]):
@@ -130,11 +133,11 @@ class TaskCreated(TaskShown):
 class TokensRepresentation(TypedDict):
     """An account's tokens; the access token expires `expires_in` seconds from now."""
 
-    user: AccountRepresentation
-    access_token: str
-    refresh_token: str
+    user: Annotated[AccountRepresentation, Field(description="Whose tokens they are.")]
+    access_token: Annotated[str, Field(description="For `Authorization: Bearer`.")]
+    refresh_token: Annotated[str, Field(description="For new tokens, once.")]
     token_type: Literal["Bearer"]
-    expires_in: int
+    expires_in: Annotated[int, Field(description="The seconds that the access token lasts.")]
 
 
 class SignedIn(_WithBody[TokensRepresentation]):
@@ -189,8 +192,10 @@ class SignedOut(_WithoutBody):
 class ItemList(TypedDict, Generic[Body]):
     """A page of a list; `next_cursor` is where the next one begins, null where there is none."""
 
-    items: list[Body]
-    next_cursor: str | None
+    items: Annotated[list[Body], Field(description="The items of this page.")]
+    next_cursor: Annotated[
+        str | None, Field(description="Where the next page begins; null on the last one.")
+    ]
 
 
 class Page(Answer[ItemList[Body]]):

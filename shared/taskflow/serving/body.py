@@ -123,6 +123,11 @@ def check_encoding(request: Request) -> None:
             raise Problem(NOT_UTF_8, f"The {part} is not UTF-8 once decoded.") from None
 
 
+def media_types_of(method: str) -> tuple[str, ...]:
+    """Return the media types that a method takes as a body."""
+    return MERGE_TYPES if method in {"PATCH", "PUT"} else JSON_TYPES
+
+
 def parse_body(request: Request, model: type[B], raw: bytes, *, is_patched: bool = False) -> B:
     """Parse and validate a JSON body; none at all counts as `{}`.
 
@@ -130,7 +135,7 @@ def parse_body(request: Request, model: type[B], raw: bytes, *, is_patched: bool
     patched, and for a body that is compressed; 400 for what is not JSON in UTF-8, or takes long to
     be read; and 422 naming every invalid field.
     """
-    taken = MERGE_TYPES if request.method in {"PATCH", "PUT"} else JSON_TYPES
+    taken = media_types_of(request.method)
     if raw and request.mimetype not in taken:
         headers = {"Accept": ", ".join(taken)}
         if is_patched:

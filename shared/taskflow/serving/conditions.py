@@ -54,6 +54,10 @@ class Conditions:
 
     def client_has(self, task: Task) -> bool:
         """Say whether the client already holds this version. Raises VersionIsStale."""
-        if self.if_match is not None and not self.if_match.contains(tag_of(task)):
+        return self.client_has_tag(tag_of(task))
+
+    def client_has_tag(self, tag: str) -> bool:
+        """Say whether the client holds what has this entity tag. Raises VersionIsStale."""
+        if self.if_match is not None and not self.if_match.contains(tag):
             raise VersionIsStale
-        return self.if_none_match.contains_weak(tag_of(task))
+        return self.if_none_match.contains_weak(tag)

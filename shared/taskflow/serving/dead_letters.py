@@ -1,5 +1,8 @@
 """How administrators are shown a dead letter."""
 
+from typing import Annotated
+
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from taskflow.domain.identifiers import IdText
@@ -11,24 +14,24 @@ from taskflow.storage.dead_letter_store import DeadLetter
 class DeadLetterSummary(TypedDict):
     """A dead letter without what was sent."""
 
-    id: IdText
-    consumer: str
-    event_id: str
-    event_type: str
-    user_id: str | None
-    seq: int | None
-    error_code: int | None
-    error_text: str
-    state: str
-    received_at: TimeText
-    deaths: int
+    id: Annotated[IdText, Field(description="The dead letter's id.")]
+    consumer: Annotated[str, Field(description="Which consumer it was given up for.")]
+    event_id: Annotated[str, Field(description="The id of what was delivered.")]
+    event_type: Annotated[str, Field(description="The type of what was delivered.")]
+    user_id: Annotated[str | None, Field(description="Whose event it is; null if it is none.")]
+    seq: Annotated[int | None, Field(description="Its place in the user's stream.")]
+    error_code: Annotated[int | None, Field(description="The status of the last answer.")]
+    error_text: Annotated[str, Field(description="What was answered last.")]
+    state: Annotated[str, Field(description="`dead`, `resent` or `discarded`.")]
+    received_at: Annotated[TimeText, Field(description="When it was given up.")]
+    deaths: Annotated[int, Field(description="How often it was given up.")]
 
 
 class DeadLetterRepresentation(DeadLetterSummary):
     """A dead letter with all that was sent: its CloudEvents attributes, and its body as text."""
 
-    attributes: JsonObject
-    body: str
+    attributes: Annotated[JsonObject, Field(description="Its CloudEvents attributes.")]
+    body: Annotated[str, Field(description="What was sent, as text.")]
 
 
 def represent(letter: DeadLetter) -> DeadLetterRepresentation:

@@ -8,7 +8,7 @@ import re
 import typing
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
 from types import UnionType
@@ -18,13 +18,13 @@ from uuid import UUID
 from flask import Request, Response
 from pydantic import BaseModel, PydanticUserError, TypeAdapter
 
-from taskflow.domain.accounts import Permission, Role
+from taskflow.domain.accounts import Permission, RefreshRequest, Role
 from taskflow.domain.content import Content
 from taskflow.domain.errors import DomainError, InvalidContent, VersionIsExcluded, VersionIsStale
 from taskflow.domain.events import Cause
 from taskflow.domain.text import JsonObject
 from taskflow.serving import problems
-from taskflow.serving.answers import Answer
+from taskflow.serving.answers import JSON_TYPE, Answer
 from taskflow.serving.body import BODY_MAX_BYTES, PUBLIC_BODY_MAX_BYTES, Query
 from taskflow.serving.caller import Caller
 from taskflow.serving.conditions import Conditions
@@ -53,7 +53,7 @@ K = TypeVar("K", Permission, Role)
 _GIVEN = (Caller, Cause, Conditions, Network, Request, Transaction)
 """What the frame can give a handler, by type, beside what was sent."""
 
-_ALWAYS = (
+ALWAYS = (
     problems.NOT_UTF_8,
     problems.NO_SUCH_PATH,
     problems.METHOD_NOT_ALLOWED,
@@ -75,13 +75,16 @@ class AnswerKind:
     """A way to answer when all went well.
 
     `headers` are always there and `optional_headers` may be, beside EVERY_ANSWER_HEADERS. `body` is
-    the type of the JSON in the body, which pydantic can read; None where there is no body.
+    the type of the JSON in the body, which pydantic can read; bytes where it is no JSON but one of
+    `media_types`, None where there is no body. `meaning` is a sentence.
     """
 
     status: int
     body: Any
     headers: frozenset[str]
     optional_headers: frozenset[str] = frozenset()
+    media_types: tuple[str, ...] = (JSON_TYPE,)
+    meaning: str = field(default="", compare=False)
 
 
 EVERY_ANSWER_HEADERS = frozenset(
@@ -109,6 +112,7 @@ PREFLIGHT = AnswerKind(
         }
     ),
     frozenset({"Accept-Patch"}),
+    meaning="What the path takes.",
 )
 """How OPTIONS is answered wherever there is an endpoint."""
 
@@ -204,6 +208,11 @@ class Endpoint:
     def asks_for_token(self) -> bool:
         """Say whether a request without a token is refused."""
         return not (self.is_public or self.is_socket)
+
+    @property
+    def takes_refresh_cookie(self) -> bool:
+        """Say whether a browser's cookie may stand in for the refresh token in the body."""
+        return self.body is RefreshRequest
 
     @property
     def body_max_bytes(self) -> int:
@@ -331,7 +340,7 @@ class Endpoint:
             yield f"what is under a {{{USER_ID}}} needs a permission"
 
     def _of_frame(self) -> list[ProblemKind]:
-        kinds = list(_ALWAYS)
+        kinds = list(ALWAYS)
         templates = [route.template for route in self.routes]
         if self.asks_for_token:
             kinds += [problems.NO_TOKEN, problems.INVALID_TOKEN, problems.TOO_MANY_REQUESTS]
@@ -406,6 +415,8 @@ def _answers(handler: Handler) -> list[AnswerKind]:
             _readable(handler, answer, _body_of(kind)),
             frozenset(answer.HEADERS),
             frozenset(answer.OPTIONAL_HEADERS),
+            answer.MEDIA_TYPES,
+            inspect.getdoc(answer) or "",
         )
     return list(found.values())
 

@@ -18,7 +18,8 @@ from taskflow.storage import Transaction, idempotency_store
 from taskflow.storage.idempotency_store import KeyIsHeld, StoredAnswer
 
 HEADER = "Idempotency-Key"
-_KEY = re.compile(r"[\x20-\x7e]{1,255}")
+KEY_PATTERN = r"[\x20-\x7e]{1,255}"
+_KEY = re.compile(KEY_PATTERN)
 _KEPT_HEADERS = ("Content-Type", "ETag", "Location")
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 

@@ -25,14 +25,16 @@ PAGE_MAX_BYTES = 1024 * 1024
 Row = TypeVar("Row")
 Item = TypeVar("Item")
 
-Limit = Annotated[int, Field(ge=1, le=LIMIT_MAX)]
+Limit = Annotated[int, Field(ge=1, le=LIMIT_MAX, description="How many items at most.")]
 
 
 class PageQuery(Query):
     """The query of a list."""
 
     limit: Limit = LIMIT_DEFAULT
-    cursor: str | None = None
+    cursor: Annotated[
+        str | None, Field(description="Where to begin: the `next_cursor` of another page.")
+    ] = None
 
 
 def write_cursor(of: str, *parts: str | int | None) -> str:

@@ -57,6 +57,7 @@ class System:
             "TASKFLOW_DATA_DIR": str(self.data_dir),
             "PORT": str(self.port),
             "FUNCTIONS_DIR": str(ROOT / "functions"),
+            "DOCS_DIR": str(ROOT / "docs"),
             # Where it is set, the tests with a Kafka say so themselves.
             "KAFKA_BOOTSTRAP_SERVERS": "",
             "KAFKA_BROKERS": "",

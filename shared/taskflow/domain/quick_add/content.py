@@ -29,7 +29,10 @@ class QuickAdd(Content):
         {"text": "Call the dentist"},
     )
 
-    text: Annotated[NotBlank, Field(min_length=1, max_length=TEXT_MAX_CHARS)]
+    text: Annotated[
+        NotBlank,
+        Field(min_length=1, max_length=TEXT_MAX_CHARS, description="What is to be done, and when."),
+    ]
 
 
 class QuickReminderRepresentation(TypedDict):

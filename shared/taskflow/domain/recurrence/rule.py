@@ -198,5 +198,13 @@ def _checked(text: str) -> str:
     return text[len(PREFIX) :] if text.upper().startswith(PREFIX) else text
 
 
-RuleText = Annotated[str, Field(max_length=RULE_MAX_CHARS), AfterValidator(_checked)]
+RuleText = Annotated[
+    str,
+    Field(
+        max_length=RULE_MAX_CHARS,
+        description="A recurrence rule (RFC 5545, 3.3.10) whose FREQ is a day or longer.",
+        json_schema_extra={"format": "rrule", "examples": ["FREQ=WEEKLY;BYDAY=MO"]},
+    ),
+    AfterValidator(_checked),
+]
 """A pydantic field that takes a rule that can be carried out, as text without its prefix."""

@@ -15,6 +15,9 @@ from taskflow.domain.events import SCHEMA_VERSION, Cause
 USAGE_ERROR = 2
 SHOWN_MAX = 20
 
+AFTER_DEPLOY = "After the deploy: "
+"""How the line begins that says which migrations wait until the code before has gone."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that `arguments` name; return the exit status."""
@@ -79,6 +82,7 @@ def _migrate(given: argparse.Namespace) -> None:
     cause = Cause(correlation_id="taskflow migrate", traceparent="", actor="", origin="")
     with _exit_on_problems():
         applied = runner.apply(given.phase)
+        left = runner.pending()
         if given.phase != "after-deploy":
             # Consumers that come with the deploy begin before it, and so miss nothing after it.
             subscriptions.start_all(cause)
@@ -91,7 +95,8 @@ def _migrate(given: argparse.Namespace) -> None:
             " database), or put a pooler in front of it.",
             file=sys.stderr,
         )
-    print("\n".join(applied) if applied else "Nothing is pending.")
+    waiting = [AFTER_DEPLOY + ", ".join(left)] if left else []
+    print("\n".join([*applied, *waiting]) or "Nothing is pending.")
 
 
 def _topics(given: argparse.Namespace) -> None:

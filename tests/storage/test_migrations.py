@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
-from taskflow import clock
+from taskflow import clock, command_line, config
 from taskflow.domain import recurring
 from taskflow.domain.times import Duration
 from taskflow.standalone import supervisor
@@ -238,6 +238,26 @@ def test_only_migrations_that_the_old_code_can_bear_are_applied_before_the_deplo
     assert before == [*_real_without_made_up(), "9001_add"]
     assert again == []
     assert after == ["9002_drop"]
+
+
+def test_the_command_says_which_migrations_wait_until_the_code_before_has_gone(
+    empty_database: str,
+    write: Writer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write("9001_drop", "after-deploy", "DROP TABLE IF EXISTS nothing")
+    monkeypatch.setenv("DATABASE_URL", empty_database)
+    with config.settings.replaced_by(config.settings()):
+        for phase in ("before-deploy", "after-deploy", "before-deploy"):
+            command_line.main(["migrate", "--phase", phase])
+
+    assert capsys.readouterr().out.splitlines() == [
+        *_real_without_made_up(),
+        "After the deploy: 9001_drop",
+        "9001_drop",
+        "Nothing is pending.",
+    ]
 
 
 def test_no_migration_from_before_the_deploy_is_applied_after_it(write: Writer) -> None:

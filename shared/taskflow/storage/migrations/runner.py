@@ -67,6 +67,12 @@ def apply(phase: Phase | None = None) -> list[str]:
     return applied
 
 
+def pending() -> list[str]:
+    """Return the revisions that are yet to be applied, in order. Raises as `apply` does."""
+    with translated(), connection_apart() as connection:
+        return [script.revision for script in _pending(connection, None)]
+
+
 @contextmanager
 def _only_migrator() -> Generator[Callable[[], object]]:
     """Wait until no other migrator is at work, and keep others waiting for the length of the block.

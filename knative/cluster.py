@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -13,12 +13,24 @@ Document = dict[str, Any]
 
 NAMESPACE = "taskflow"
 OF_NAMESPACE = f"--namespace={NAMESPACE}"
+OURS = "--selector=app.kubernetes.io/part-of=taskflow"
 SERVICES = "services.serving.knative.dev"
 GATEWAYS = "gateways.gateway.networking.k8s.io"
 
 WAIT_S = 300
 TIMEOUT = f"--timeout={WAIT_S}s"
 LOOK_S = 0.5
+
+STARTING = ("ContainerCreating", "PodInitializing")
+"""Why a container does not run yet where nothing is wrong, or nothing that is known so far."""
+
+
+class Ran(NamedTuple):
+    """What is known of a Job that has run."""
+
+    image_id: str
+    said: tuple[str, ...]
+    """What its command printed, without what it logged."""
 
 
 def kubectl(*arguments: str, stdin: str | None = None, check: bool = True) -> str:
@@ -47,8 +59,22 @@ def get(*of: str) -> Document:
     return json.loads(kubectl("get", *of, OF_NAMESPACE, "-o=json"))
 
 
+def list_of(kind: str, *options: str) -> list[Document]:
+    """Return the objects of a kind, such as `batch/v1 Job`, that the options of kubectl select."""
+    api_version, _, name = kind.partition(" ")
+    group, _, version = api_version.rpartition("/")
+    found = kubectl("get", f"{name}.{version}.{group}", *options, "-o=json")
+    return json.loads(found)["items"]
+
+
+def find(kind: str, name: str) -> Document | None:
+    """Return one object, or None where there is none of that name."""
+    text = kubectl("get", kind, name, OF_NAMESPACE, "--ignore-not-found", "-o=json")
+    return json.loads(text) if text else None
+
+
 def names(kind: str) -> set[str]:
-    """Return the names of TaskFlow's objects of a kind."""
+    """Return the names of the objects of a kind in TaskFlow's namespace."""
     return {each["metadata"]["name"] for each in get(kind)["items"]}
 
 
@@ -64,26 +90,67 @@ def delete(documents: Iterable[Document]) -> None:
 
 
 def wait(condition: str, *of: str) -> None:
-    """Wait until all of these kinds have a condition."""
+    """Wait until all that TaskFlow has of these kinds have a condition."""
     for kind in of:
-        kubectl("wait", kind, "--all", OF_NAMESPACE, f"--for=condition={condition}", TIMEOUT)
+        kubectl("wait", kind, OURS, OF_NAMESPACE, f"--for=condition={condition}", TIMEOUT)
 
 
-def run_job(job: Document) -> str:
-    """Run a Job anew, and return the identity of its image; end with its log if it fails."""
+def run_job(job: Document) -> Ran:
+    """Run a Job anew; end with its log if it fails, and with the reason if it can't start.
+
+    It is given WAIT_S to start, and then as long as its own deadline says.
+    """
     name = job["metadata"]["name"]
     # Its template can't be changed.
     delete([job])
     apply([job])
+    said: set[str] = set()
+    deadline = time.monotonic() + WAIT_S
     while not (ended := _true_conditions(get("job", name)) & {"Complete", "Failed"}):
+        waits_for = _why_not_started(name)
+        if waits_for is None:
+            deadline = time.monotonic() + WAIT_S
+        elif time.monotonic() > deadline:
+            # Or it would start whenever it can, with nobody to see what comes of it.
+            delete([job])
+            sys.exit(f"The Job {name} does not start: {waits_for}")
+        elif waits_for not in {*said, *STARTING}:
+            said.add(waits_for)
+            print(f"The Job {name} waits: {waits_for}", flush=True)
         time.sleep(LOOK_S)
     log = kubectl("logs", f"job/{name}", OF_NAMESPACE, check=False)
     if "Failed" in ended:
         sys.exit(f"{log}The Job {name} failed.")
-    # What the command says, without what it logs.
-    print("".join(f"{line}\n" for line in log.splitlines() if not line.startswith("{")), end="")
-    pods = get("pods", f"--selector=batch.kubernetes.io/job-name={name}")["items"]
-    return pods[0]["status"]["containerStatuses"][0]["imageID"]
+    lines = tuple(line for line in log.splitlines() if not line.startswith("{"))
+    print("".join(f"{line}\n" for line in lines), end="")
+    return Ran(_pods_of(name)[-1]["status"]["containerStatuses"][0]["imageID"], lines)
+
+
+def _pods_of(job: str) -> list[Document]:
+    """Return the pods of a Job, the newest last."""
+    pods = get("pods", f"--selector=batch.kubernetes.io/job-name={job}")["items"]
+    return sorted(pods, key=lambda pod: pod["metadata"]["creationTimestamp"])
+
+
+def _why_not_started(job: str) -> str | None:
+    """Return what the newest pod of a Job waits for, or None once it has started."""
+    match _pods_of(job):
+        case [*_, {"status": {"phase": "Pending"} as status}]:
+            pass
+        case []:
+            return "it has no pod yet"
+        case _:
+            return None
+    waiting = [
+        each["state"]["waiting"]
+        for each in status.get("containerStatuses", [])
+        if "waiting" in each["state"]
+    ]
+    not_scheduled = [
+        each for each in status.get("conditions", []) if each.get("reason") == "Unschedulable"
+    ]
+    [why, *_] = [*waiting, *not_scheduled, {"reason": STARTING[0]}]
+    return ": ".join(why[key] for key in ("reason", "message") if why.get(key))
 
 
 def is_ready(service: Document) -> bool:

@@ -2,8 +2,9 @@
 
 A kustomization (knative/overlays) says what there is beside the functions; this says in what order:
 what functions need, migrations, topics, the functions by func, and then what sends them events and
-requests. Run again it changes nothing: a function is deployed where its func.yaml, its image, its
-settings or its secrets are other than those it was deployed from.
+requests. Then what the release before had and this one has not is deleted. Run again it changes
+nothing: a function is deployed where its func.yaml, its image, its settings or its secrets are
+other than those it was deployed from.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import yaml
 
-from knative import functions
+from knative import functions, pruning
 from knative.cluster import (
     GATEWAYS,
     NAMESPACE,
@@ -35,6 +36,8 @@ from knative.cluster import (
     run_job,
     wait,
 )
+from knative.revisions import wait_until_old_pods_are_gone
+from taskflow.command_line import AFTER_DEPLOY
 from taskflow.domain.merge_patch import merge_patch
 
 OVERLAYS = Path(__file__).parent / "overlays"
@@ -106,18 +109,23 @@ def deploy(documents: Sequence[Document], *, image: str | None) -> None:
             kubectl("rollout", "status", name, OF_NAMESPACE, TIMEOUT)
 
     say("Migrations and topics")
-    image_id = run_job(jobs["migrate-before-deploy"])
+    before = run_job(jobs["migrate-before-deploy"])
     run_job(jobs["topics"])
 
     say("Functions")
-    functions.deploy(changes_of_functions(documents), deployed, image_id)
+    changes = changes_of_functions(documents)
+    functions.deploy(changes, deployed, before.image_id)
 
     say("Events and requests")
     apply(each for each in documents if each["kind"] in LAST)
+    pruning.prune(documents, {each.name for each in functions.functions(changes)})
     wait("Ready", SERVICES, "kafkasinks", "kafkasources", "pingsources")
     wait("Programmed", GATEWAYS)
 
     say("Migrations")
+    if any(line.startswith(AFTER_DEPLOY) for line in before.said):
+        # Which take away what the pods of earlier revisions still use.
+        wait_until_old_pods_are_gone()
     run_job(jobs["migrate-after-deploy"])
     print(f"TaskFlow is at {address()}")
 
@@ -138,8 +146,7 @@ def undeploy(documents: Sequence[Document], *, delete_data: bool) -> None:
     for source in names("kafkasources"):
         kubectl("scale", "kafkasource", source, OF_NAMESPACE, "--replicas=0")
     delete(each for each in gone if each["kind"] in LAST)
-    ours = "--selector=app.kubernetes.io/part-of=taskflow"
-    kubectl("delete", SERVICES, OF_NAMESPACE, ours, "--ignore-not-found", TIMEOUT)
+    pruning.prune(documents, (), sources=False)
     delete(each for each in gone if each["kind"] not in LAST)
     if delete_data:
         # While Kafka still runs, which has to forget them.

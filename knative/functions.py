@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -18,20 +19,35 @@ from knative.cluster import (
     SERVICES,
     TIMEOUT,
     Document,
+    find,
     get,
     is_ready,
     kubectl,
 )
+from knative.revisions import Connections
 from taskflow import config
 from taskflow.domain.merge_patch import merge_patch
 
 ROOT = Path(__file__).parent.parent
 FUNCTIONS, PATCHES = ROOT / "functions", ROOT / "knative/patches"
 
+MADE_FROM = "taskflow/made-from"
+"""The annotation that func writes, with a digest of all that a function is deployed from: to its
+revision too, so that there is a new one where nothing but a secret has changed."""
+
 DEPLOYED_FROM = "taskflow/deployed-from"
-"""The annotation with a digest of all that a function was deployed from."""
+"""The annotation with the same digest, written with what func can't say: the service is whole. func
+takes it away when it deploys again."""
+
+LATEST = [{"latestRevision": True, "percent": 100}]
+"""All requests to the newest revision, as Knative has it unless it is told otherwise."""
+
+READ_ONLY = {"readOnlyRootFilesystem": True}
+"""What func.yaml has no key for, of every function's container. func leaves it when it updates."""
 
 AT_A_TIME = 4
+
+_REFERENCE = re.compile(r"\{\{ (secret|configMap):([\w.-]+)(?::([\w.-]+))? \}\}")
 
 LOCAL_REGISTRIES = ("dev.local", "kind.local", "ko.local")
 """Of images that are loaded into the nodes; Knative asks no registry for these."""
@@ -52,16 +68,47 @@ class Function:
         """The name of the function, and of its service."""
         return self.func_yaml["name"]
 
+    @property
+    def pool_size(self) -> int:
+        """How many connections to the database a pod may hold."""
+        envs = {each.get("name"): each["value"] for each in self.func_yaml["run"]["envs"]}
+        return int(envs["DATABASE_POOL_SIZE"])
+
     def digest(self, image: str, image_id: str, configuration: Mapping[str, Document]) -> str:
         """Return a digest of all that it is deployed from.
 
-        `image_id` tells apart what had the same name; `configuration` are the ConfigMaps and the
-        secrets there are, of which a service takes no notice when they change.
+        `image_id` tells apart what had the same name; `configuration` are the data of the
+        ConfigMaps and the secrets there are, by kind and name, of which a service takes no notice
+        when they change.
         """
-        environment = json.dumps(self.func_yaml["run"])
-        read = {name: data for name, data in configuration.items() if name in environment}
-        whole = [self.func_yaml, self.patch, image, image_id, read]
+        read = [[*each, _read(configuration, *each)] for each in sorted(self._references())]
+        whole = [self.func_yaml, self.patch, READ_ONLY, image, image_id, read]
         return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+
+    def _references(self) -> Iterator[tuple[str, str, str]]:
+        """Yield kind, name and key (none for all keys) of what it reads of secrets and such."""
+        run = self.func_yaml["run"]
+        for env in run["envs"]:
+            if found := _REFERENCE.fullmatch(env["value"]):
+                yield found[1].lower(), found[2], found[3] or ""
+        for volume in run.get("volumes", []):
+            for kind in volume.keys() & {"secret", "configMap"}:
+                yield kind.lower(), volume[kind], ""
+
+    def finishing(self, service: Document, digest: str) -> Document:
+        """Return the merge patch of its service, as func has left it, that makes that whole."""
+        [container] = service["spec"]["template"]["spec"]["containers"]
+        containers = [merge_patch(container, {"securityContext": READ_ONLY})]
+        patch = {
+            "metadata": {"annotations": {DEPLOYED_FROM: digest}},
+            "spec": {"traffic": LATEST, "template": {"spec": {"containers": containers}}},
+        }
+        return merge_patch(self.patch or {}, patch)
+
+
+def _read(configuration: Mapping[str, Document], kind: str, name: str, key: str) -> object:
+    data = configuration.get(f"{kind}/{name}", {})
+    return data.get(key) if key else data
 
 
 def functions(changes: Document) -> Iterator[Function]:
@@ -78,55 +125,71 @@ def functions(changes: Document) -> Iterator[Function]:
 def deploy(changes: Document, image: str, image_id: str) -> None:
     """Deploy each function that is not as it should be, several at a time."""
     configuration = {
-        each["metadata"]["name"]: each.get("data", {})
+        f"{each['kind'].lower()}/{each['metadata']['name']}": each.get("data", {})
         for each in get("configmaps,secrets")["items"]
     }
     live = {each["metadata"]["name"]: each for each in get(SERVICES)["items"]}
     wanted = list(functions(changes))
     digests = {each.name: each.digest(image, image_id, configuration) for each in wanted}
-    pending = [each for each in wanted if not _is(live.get(each.name), digests[each.name])]
+    pending = [each for each in wanted if not is_whole(live.get(each.name), digests[each.name])]
     print(f"{len(pending)} to deploy, {len(wanted) - len(pending)} as they should be")
+    connections = Connections({each.name: each.pool_size for each in wanted})
+
+    def deploy_one(function: Function) -> None:
+        with connections.room_for(function.name):
+            _deploy(function, digests[function.name], image)
+
     with ThreadPoolExecutor(AT_A_TIME) as pool:
-        started = [pool.submit(_deploy, each, digests[each.name], image) for each in pending]
-        for each in started:
-            each.result()
-    if gone := sorted(live.keys() - digests.keys()):
-        print(f"No longer in functions/: {', '.join(gone)}. `func delete NAME` deletes one.")
+        for done in [pool.submit(deploy_one, each) for each in pending]:
+            done.result()
 
 
-def _is(service: Document | None, digest: str) -> bool:
-    return service is not None and is_ready(service) and _deployed_from(service) == digest
+def is_whole(service: Document | None, digest: str) -> bool:
+    """Say whether a service is all that the digest is of, and its newest revision serves it."""
+    return (
+        service is not None
+        and is_ready(service)
+        and _annotation(service, DEPLOYED_FROM) == digest
+        and service["spec"].get("traffic", LATEST) == LATEST
+    )
 
 
-def _deployed_from(service: Document) -> str | None:
-    return service["metadata"].get("annotations", {}).get(DEPLOYED_FROM)
+def _annotation(service: Document, name: str) -> str | None:
+    return service["metadata"].get("annotations", {}).get(name)
 
 
 def _deploy(function: Function, digest: str, image: str) -> None:
-    annotated = merge_patch(
-        function.func_yaml, {"deploy": {"annotations": {DEPLOYED_FROM: digest}}}
-    )
+    name = function.name
+    live = find(SERVICES, name)
+    if live is None or not (_is_made(live, digest) and is_ready(live)):
+        live = _made(function, digest, image)
+    patch = f"--patch={json.dumps(function.finishing(live, digest))}"
+    kubectl("patch", SERVICES, name, OF_NAMESPACE, "--type=merge", patch)
+    print(f"{name}: deployed", flush=True)
+
+
+def _made(function: Function, digest: str, image: str) -> Document:
+    """Have func deploy a function; return its service, or end with what func says."""
+    made = merge_patch(function.func_yaml, {"deploy": {"annotations": {MADE_FROM: digest}}})
     # func writes into the folder.
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "func.yaml").write_text(yaml.safe_dump(annotated))
+        (Path(folder) / "func.yaml").write_text(yaml.safe_dump(made))
         done = _func_deploy(folder, image)
-    # It gives up 2 s after a service says that it is not ready, such as for a pod that has to wait
-    # until others have left the node.
-    if done.returncode and not _becomes_ready(function.name, digest):
-        sys.exit(f"{function.name}: {done.stdout}{done.stderr}")
-    if function.patch is not None:
-        patch = f"--patch={json.dumps(function.patch)}"
-        kubectl("patch", SERVICES, function.name, OF_NAMESPACE, "--type=merge", patch)
-    print(f"{function.name}: deployed", flush=True)
+    live = find(SERVICES, function.name)
+    if live is not None and _is_made(live, digest):
+        if not done.returncode:
+            return live
+        # It gives up 2 s after a service says that it is not ready, such as for a pod that has to
+        # wait until others have left the node.
+        ready = "--for=condition=Ready"
+        kubectl("wait", SERVICES, function.name, OF_NAMESPACE, ready, TIMEOUT, check=False)
+        if is_ready(live := get(SERVICES, function.name)):
+            return live
+    sys.exit(f"{function.name}: {done.stdout}{done.stderr}")
 
 
-def _becomes_ready(name: str, digest: str) -> bool:
-    """Wait for a service, if it is the one that was to be deployed."""
-    live = {each["metadata"]["name"]: each for each in get(SERVICES)["items"]}
-    if name not in live or _deployed_from(live[name]) != digest:
-        return False
-    kubectl("wait", SERVICES, name, OF_NAMESPACE, "--for=condition=Ready", TIMEOUT, check=False)
-    return _is(get(SERVICES, name), digest)
+def _is_made(service: Document, digest: str) -> bool:
+    return _annotation(service, MADE_FROM) == digest
 
 
 def _func_deploy(folder: str, image: str) -> subprocess.CompletedProcess[str]:

@@ -14,7 +14,12 @@ from tests.support.kubernetes.kustomize import built
 from tests.support.paths import ROOT
 
 OVERLAYS = sorted((ROOT / "knative/overlays").glob("*/functions.yaml"))
-SETTINGS: dict[str, Any] = {"taskflow-config": {"LOG_LEVEL": "info"}}
+SETTINGS: dict[str, Any] = {
+    "configmap/taskflow-config": {"LOG_LEVEL": "info"},
+    "configmap/taskflow-kafka": {"KAFKA_BOOTSTRAP_SERVERS": "kafka:9092"},
+    "secret/taskflow-kafka": {"password": "a", "ca.crt": "a"},
+    "secret/taskflow-secrets": {"database-url": "a", "jwt-secret": "a", "metrics-token": "a"},
+}
 
 
 def _of(name: str, changes: dict[str, Any] | None = None) -> Function:
@@ -24,6 +29,10 @@ def _of(name: str, changes: dict[str, Any] | None = None) -> Function:
 
 def _digest(function: Function, *, image_id: str = "a", settings: dict[str, Any] = SETTINGS) -> str:
     return function.digest("dev.local/taskflow:dev", image_id, settings)
+
+
+def _with(where: str, key: str) -> dict[str, Any]:
+    return SETTINGS | {where: SETTINGS[where] | {key: "changed"}}
 
 
 def test_every_function_is_deployed() -> None:
@@ -80,16 +89,37 @@ def test_a_function_is_deployed_anew_for_whatever_it_was_deployed_from() -> None
         _digest(unpatched),
         # The same name, another image.
         _digest(function, image_id="b"),
-        _digest(function, settings={"taskflow-config": {"LOG_LEVEL": "debug"}}),
+        # Of a ConfigMap and a secret of one name, both.
+        *(
+            _digest(function, settings=_with(where, key))
+            for where, data in SETTINGS.items()
+            for key in data
+        ),
     ]
     assert len(set(digests)) == len(digests)
 
 
-def test_a_function_is_not_deployed_anew_for_settings_that_it_does_not_read() -> None:
-    function = _of("get-settings")
-    of_kafka: dict[str, Any] = {"taskflow-kafka": {"KAFKA_BOOTSTRAP_SERVERS": "kafka:9092"}}
+@pytest.mark.parametrize(
+    ("name", "where", "key"),
+    [
+        # A name that is part of a name, or of a path, that the function has.
+        ("get-settings", "configmap/functions", "functions.yaml"),
+        ("get-settings", "configmap/taskflow", "LOG_LEVEL"),
+        # What the overlay changes of another function.
+        ("sync-tasks", "configmap/functions", "functions.yaml"),
+        ("get-settings", "configmap/taskflow-kafka", "KAFKA_BOOTSTRAP_SERVERS"),
+        ("get-settings", "secret/taskflow-kafka", "password"),
+        # The key alone that it is given, of a secret that has several.
+        ("record-audit-entry", "secret/taskflow-secrets", "jwt-secret"),
+    ],
+)
+def test_a_function_is_not_deployed_anew_for_settings_that_it_does_not_read(
+    name: str, where: str, key: str
+) -> None:
+    function = _of(name)
+    changed = SETTINGS | {where: SETTINGS.get(where, {}) | {key: "changed"}}
 
-    assert _digest(function, settings=SETTINGS | of_kafka) == _digest(function)
+    assert _digest(function, settings=changed) == _digest(function)
 
 
 def test_the_function_of_sockets_is_patched() -> None:

@@ -95,6 +95,23 @@ def test_a_pod_has_connections_for_three_users_and_for_the_readers_of_its_feed(n
     assert int(_variables(name)["DATABASE_POOL_SIZE"]) >= (READERS + 3 if is_socket else 3)
 
 
+def test_the_page_of_limits_says_how_many_connections_a_pod_has() -> None:
+    sizes = {name: int(_variables(name)["DATABASE_POOL_SIZE"]) for name in FUNCTIONS}
+    sockets = sizes.pop("sync-tasks")
+    held = {name: _connections(name) for name in FUNCTIONS}
+    text = " ".join((ROOT / "docs/limits.md").read_text().split())
+
+    [other] = set(sizes.values())
+    assert f"A pod has {other} connections" in text
+    assert f"a pod of sockets has {sockets}," in text
+    of_sockets = held.pop("sync-tasks")
+    assert (
+        f"those of one function more, {max(held.values())} or, of the sockets, {of_sockets}."
+        in text
+    )
+    assert f"sockets last for {_variables('sync-tasks')['SOCKET_LIFETIME_S']} s" in text
+
+
 @each_function
 def test_no_client_can_tell_the_server_its_mount_point(name: str) -> None:
     # gunicorn would believe a header SCRIPT_NAME of whoever connects from the pod itself, and in a
@@ -137,13 +154,20 @@ def test_a_function_has_the_settings_of_kafka_only_if_it_uses_kafka(name: str) -
 @each_function
 def test_the_network_and_a_mounted_certificate_let_those_reach_kafka_that_use_it(name: str) -> None:
     labels = {label["key"]: label["value"] for label in _func_yaml(name)["deploy"]["labels"]}
-    volumes = _func_yaml(name)["run"].get("volumes", [])
+    volumes = _func_yaml(name)["run"]["volumes"]
     uses = uses_kafka(_folder(name) / "main.py")
 
     assert (labels.get("taskflow/uses-kafka") == "true") == uses
-    assert volumes == (
-        [{"secret": "taskflow-kafka", "path": "/etc/taskflow/kafka"}] if uses else []
-    )
+    kafka = {"secret": "taskflow-kafka", "path": "/etc/taskflow/kafka"}
+    assert (kafka in volumes) == uses
+
+
+@each_function
+def test_a_pod_may_write_to_a_tmp_of_its_own_that_has_a_limit(name: str) -> None:
+    volumes = _func_yaml(name)["run"]["volumes"]
+
+    assert [one["path"] for one in volumes if "emptyDir" in one] == ["/tmp"]  # noqa: S108 - the pod's
+    assert all(one["emptyDir"]["sizeLimit"] for one in volumes if "emptyDir" in one)
 
 
 def test_functions_that_append_no_event_are_told_nothing_of_kafka() -> None:

@@ -46,6 +46,9 @@ CONFIG = "taskflow-config"
 KAFKA_PATH = "/etc/taskflow/kafka"
 """Where the secret's `ca.crt` is, for KAFKA_SSL_CA_LOCATION."""
 
+TMP = {"emptyDir": {"sizeLimit": "64Mi"}, "path": "/tmp"}  # noqa: S108 - the pod's own
+"""All that a pod may write to: `make deploy` makes the rest read-only, which func can't say."""
+
 USES_KAFKA = "taskflow/uses-kafka"
 
 _APPENDING = ("events.append", "task_changes.")
@@ -88,7 +91,7 @@ def _deployment(function: Function, source: Path) -> Document:
         "image": IMAGE,
         "run": {
             "envs": _environment(function, is_socket=is_socket, with_kafka=with_kafka),
-            **({"volumes": [{"secret": KAFKA, "path": KAFKA_PATH}]} if with_kafka else {}),
+            "volumes": [TMP, *([{"secret": KAFKA, "path": KAFKA_PATH}] if with_kafka else [])],
         },
         "deploy": {
             "serviceAccountName": "taskflow",

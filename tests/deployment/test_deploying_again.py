@@ -244,8 +244,15 @@ def test_each_kind_of_an_overlay_is_one_that_is_pruned_or_one_that_may_stay() ->
     # They hold data, are read by what acts, or are one for good: nothing happens if they stay.
     assert {kind.partition(" ")[2] for kind in kinds - set(pruning.PRUNED)} == {
         *("Namespace", "StatefulSet", "Service", "ConfigMap", "ServiceAccount"),
-        *("KafkaSink", "Gateway", "GatewayClass", "EnvoyProxy", "ReferenceGrant", "ClusterIssuer"),
+        *("KafkaSink", "Gateway", "GatewayClass", "EnvoyProxy", "ReferenceGrant", "Issuer"),
     }
+
+
+INGRESS = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "kourier-internal", "namespace": "kourier-system"},
+}
 
 
 def _job(name: str) -> Document:
@@ -358,7 +365,7 @@ def test_a_deploy_waits_for_earlier_revisions_only_if_a_migration_is_left(
     documents = _overlay()
     cluster.kinds = [*pruning.PRUNED, *(f"{one['apiVersion']} {one['kind']}" for one in documents)]
     cluster.logs["migrate-before-deploy"] = f"{AFTER_DEPLOY}0099_drop" if is_left else "0098_add"
-    cluster.put(_pod("removed", "removed-00001"))
+    cluster.put(INGRESS, _pod("removed", "removed-00001"))
     monkeypatch.setattr(revisions, "OLD_PODS_S", 0)
     last = ["apply", "Job", "migrate-after-deploy"]
 

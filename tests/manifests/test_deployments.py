@@ -106,7 +106,7 @@ def test_the_page_of_limits_says_how_many_connections_a_pod_has() -> None:
     assert f"a pod of sockets has {sockets}," in text
     of_sockets = held.pop("sync-tasks")
     assert (
-        f"those of one function more, {max(held.values())} or, of the sockets, {of_sockets}."
+        f"those of one function more: {max(held.values())} or, of the sockets, {of_sockets}."
         in text
     )
     assert f"sockets last for {_variables('sync-tasks')['SOCKET_LIFETIME_S']} s" in text

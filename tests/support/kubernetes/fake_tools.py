@@ -25,6 +25,7 @@ SERVING = "serving.knative.dev/v1"
 APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 KINDS = {
+    "services": "Service.",
     "services.serving.knative.dev": "Service.serving.knative.dev",
     "gateways.gateway.networking.k8s.io": "Gateway.gateway.networking.k8s.io",
     "kafkasources": "KafkaSource.sources.knative.dev",

@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+import subprocess
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -40,9 +41,21 @@ def test_a_folder_is_named_verb_noun_in_kebab_case(folder: Path) -> None:
 
 @each_folder
 def test_a_folder_holds_main_py_and_func_yaml_and_no_other_source(folder: Path) -> None:
-    files = {path.name for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    files = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
 
-    assert files == {"main.py", "func.yaml"}
+    # What `kn func` keeps there begins with a dot, as its folder does.
+    ours = {str(path) for path in files if not path.parts[0].startswith(".")}
+    assert {path for path in ours if not path.endswith(".pyc")} == {"main.py", "func.yaml"}
+
+
+def test_git_passes_over_what_kn_func_leaves_in_a_folder() -> None:
+    left = ["functions/get-task/.gitignore", "functions/get-task/.func/built-image"]
+
+    ignored = subprocess.run(
+        ["git", "check-ignore", *left], cwd=ROOT, check=False, capture_output=True, text=True
+    )
+
+    assert ignored.stdout.split() == left
 
 
 @each_folder

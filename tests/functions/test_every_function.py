@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from gunicorn.http.errors import ChunkMissingTerminator, InvalidChunkSize
@@ -173,7 +174,13 @@ def _send(
     path: str | None = None,
     **options: Any,  # noqa: ANN401 - werkzeug's own
 ) -> TestResponse:
-    return Api(user).request(case.route.method, path or case.path(), **options)
+    return Api(user).request(case.route.method, _with_query(case, path or case.path()), **options)
+
+
+def _with_query(case: Case, path: str) -> str:
+    """Add the parameters that must be there, unless the path has a query already."""
+    query = urlencode(case.endpoint.query_example)
+    return f"{path}?{query}" if query and "?" not in path else path
 
 
 def _send_valid(
@@ -301,7 +308,8 @@ def test_a_resource_is_not_changed_against_a_condition(
 
 
 def test_no_list_shows_resources_of_another_user(user: SignedIn, other: SignedIn) -> None:
-    stored_resources(other.user_id, title="A secret")
+    # With the word that the search is asked for.
+    stored_resources(other.user_id, title="A secret, milk")
 
     lists = [
         _send(case, user, path)
@@ -898,7 +906,7 @@ def test_a_method_that_no_function_takes_is_refused_with_the_allowed_ones(
 
 @each_route(has_a_user, lambda case: case.route.method == "GET")
 def test_head_is_answered_as_get_without_the_body(case: Case, user: SignedIn) -> None:
-    path = case.path(stored_resources(user.user_id))
+    path = _with_query(case, case.path(stored_resources(user.user_id)))
 
     head, get = Api(user).request("HEAD", path), Api(user).get(path)
 

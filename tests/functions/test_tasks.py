@@ -23,6 +23,7 @@ from tests.support.data.accounts import A_CAUSE, SignedIn, a_user, an_administra
 from tests.support.data.builders import a_stored_task, log_of
 from tests.support.events.explanation import assert_events_explain_the_change
 from tests.support.functions.client import Api, content
+from tests.support.functions.pages import next_link, pages_of
 from tests.support.functions.problems import assert_invalid, assert_refused
 from tests.support.functions.tokens import a_token, with_token
 
@@ -324,7 +325,7 @@ def test_an_account_of_any_name_can_use_the_api(user: SignedIn, sub: str) -> Non
     created = [api.post("/api/tasks", {"title": f"Task {number}"}) for number in range(3)]
     found = [api.get(answer.headers["Location"]) for answer in created]
     page = api.get("/api/tasks?limit=2")
-    rest = api.get(_next_link(page.headers["Link"]))
+    rest = api.get(next_link(page.headers["Link"]))
 
     assert [answer.status_code for answer in [*created, *found, page, rest]] == [201] * 3 + [
         200
@@ -335,7 +336,7 @@ def test_an_account_of_any_name_can_use_the_api(user: SignedIn, sub: str) -> Non
         long = api.get(f"/api/{quote(sub, safe='')}/tasks?limit=2")
         assert long.json == page.json
         assert created[0].headers["Location"].startswith(f"/api/{quote(sub, safe='')}/tasks/")
-        rest_of_long = api.get(_next_link(long.headers["Link"]))
+        rest_of_long = api.get(next_link(long.headers["Link"]))
         assert rest_of_long.json == rest.json
         assert long.headers["Link"].isascii()
 
@@ -1015,30 +1016,6 @@ def test_a_correction_keeps_the_rules_of_an_update(user: SignedIn, api: Api) -> 
 # List
 
 
-def _next_link(header: str) -> str:
-    target, _, relation = header.partition("; ")
-    assert relation == 'rel="next"'
-    return target.removeprefix("<").removesuffix(">")
-
-
-def _pages(api: Api, path: str) -> list[list[str]]:
-    """Follow the Link headers from the first page to the last; return the ids of each."""
-    pages: list[list[str]] = []
-    following: str | None = path
-    while following is not None:
-        answer = api.get(following)
-        assert answer.status_code == 200, answer.text
-        body = content(answer)
-        assert set(body) == {"items", "next_cursor"}
-        pages.append([item["id"] for item in body["items"]])
-        link = answer.headers.get("Link")
-        assert (link is None) == (body["next_cursor"] is None)
-        following = _next_link(link) if link else None
-        if link:
-            assert f"cursor={body['next_cursor']}" in link
-    return pages
-
-
 RANKS = {"low": 1, "medium": 2, "high": 3, "urgent": 4}
 A_DAY = datetime(2026, 5, 1, 9, tzinfo=UTC)
 
@@ -1091,7 +1068,7 @@ def test_the_pages_of_tasks_are_the_whole_list_in_order(
 ) -> None:
     owner, stored = many
 
-    pages = _pages(Api(owner), f"/api/{{user_id}}/tasks?sort={sort}&limit={limit}")
+    pages = pages_of(Api(owner), f"/api/{{user_id}}/tasks?sort={sort}&limit={limit}")
 
     assert [task_id for page in pages for task_id in page] == _sorted(stored, sort)
     assert [len(page) for page in pages[:-1]] == [limit] * (len(pages) - 1)
@@ -1103,7 +1080,7 @@ def test_the_newest_tasks_come_first_unless_asked_otherwise(
 ) -> None:
     owner, stored = many
 
-    [page] = _pages(Api(owner), "/api/tasks")
+    [page] = pages_of(Api(owner), "/api/tasks")
 
     assert page == _sorted(stored, "-created_at")
 
@@ -1145,7 +1122,7 @@ def test_a_filter_narrows_the_list_and_its_pages(
     owner, stored = many
     wanted = [task for task in stored if FILTERS[query](task)]
 
-    pages = _pages(Api(owner), f"/api/tasks?{query}&sort=due_date&limit=3")
+    pages = pages_of(Api(owner), f"/api/tasks?{query}&sort=due_date&limit=3")
 
     assert [task_id for page in pages for task_id in page] == _sorted(wanted, "due_date")
 
@@ -1156,7 +1133,7 @@ def test_a_task_created_between_two_pages_shifts_no_other(user: SignedIn, api: A
     page = api.get("/api/tasks?limit=3")
     a_stored_task(user.user_id)
     api.delete(f"/api/tasks/{first[5]}")
-    rest = content(api.get(_next_link(page.headers["Link"])))
+    rest = content(api.get(next_link(page.headers["Link"])))
 
     assert [item["id"] for item in content(page)["items"]] == first[:2:-1]
     assert [item["id"] for item in rest["items"]] == first[2::-1]
@@ -1167,7 +1144,7 @@ def test_a_page_holds_fifty_tasks_unless_asked_otherwise(user: SignedIn, api: Ap
     for _ in range(51):
         a_stored_task(user.user_id)
 
-    pages = _pages(api, "/api/tasks")
+    pages = pages_of(api, "/api/tasks")
 
     assert [len(page) for page in pages] == [50, 1]
 
@@ -1309,8 +1286,8 @@ def test_titles_are_in_the_order_of_the_unicode_collation_on_all_pages(
     right = [right[-1], *right[:-1]]
     ids = {str(a_stored_task(user.user_id, title=title).id): title for title in sorted(right)}
 
-    up = _pages(api, "/api/tasks?sort=title&limit=2")
-    down = _pages(api, "/api/tasks?sort=-title&limit=3")
+    up = pages_of(api, "/api/tasks?sort=title&limit=2")
+    down = pages_of(api, "/api/tasks?sort=-title&limit=3")
 
     assert [ids[task_id] for page in up for task_id in page] == right
     assert [ids[task_id] for page in down for task_id in page] == right[::-1]
@@ -1328,7 +1305,7 @@ def test_an_empty_page_after_much_reading_leads_to_the_next(
         )
 
     first = content(api.get("/api/tasks?tag=a&priority=high"))
-    pages = _pages(api, "/api/tasks?tag=a&priority=high")
+    pages = pages_of(api, "/api/tasks?tag=a&priority=high")
 
     assert first["items"] == []
     assert first["next_cursor"] is not None

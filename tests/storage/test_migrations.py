@@ -15,6 +15,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from taskflow import clock, command_line, config
 from taskflow.domain import recurring
+from taskflow.domain.search import parse
 from taskflow.domain.times import Duration
 from taskflow.standalone import supervisor
 from taskflow.storage import (
@@ -32,6 +33,7 @@ from taskflow.storage.collation import sort_key
 from taskflow.storage.migrations import runner
 from taskflow.storage.migrations.phases import SchemaIsNewer
 from taskflow.storage.migrations.runner import MigrationOutOfPhase
+from taskflow.storage.search_words import tsqueries_of
 from taskflow.storage.tables import METADATA, SESSIONS
 from taskflow.storage.task_lists import TaskFilter
 from tests.support.data.accounts import A_CAUSE, a_user
@@ -496,6 +498,55 @@ def test_a_task_that_older_code_makes_is_listed_by_title_too() -> None:
         )
 
     assert [task.title for task, _ in found.tasks] == ["Buy milk"]
+
+
+def _found(q: str) -> list[str]:
+    """Return the titles of the tasks of somebody that a search finds, the oldest last."""
+    wanted = TaskFilter(text=tsqueries_of("somebody", parse(q)))
+    with transaction(A_CAUSE) as tx:
+        found = task_lists.list_by_relevance(tx, "somebody", wanted, after=None, limit=9)
+    return [task.title for task, _ in found.tasks]
+
+
+def test_old_tasks_are_found_by_their_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _apply_before("0019", tmp_path, monkeypatch)
+    with transaction(A_CAUSE) as tx:
+        tx.connection.execute(text(INSERT_AS_BEFORE), {**TASK, "user_id": "somebody"})
+        tx.connection.execute(
+            text("UPDATE tasks SET title = 'Bring back 🐘', description = 'Café!'")
+        )
+        tx.connection.execute(text(MANY_AS_BEFORE), {"end": " loaves", "now": TASK["now"]})
+
+    runner.apply("before-deploy")
+
+    for q in ("bring", "cafe", "home", "🐘", "cafe home back"):
+        assert _found(q) == ["Bring back 🐘"]
+    assert _found("2345") == ["2345 loaves"]
+    assert _all("SELECT count(*) FROM tasks WHERE heading IS NULL") == [0]
+
+
+UPDATE_AS_BEFORE = """
+UPDATE tasks SET title = 'Coffee', description = 'Black', version = 2 WHERE title = 'Tea'
+"""
+
+
+def test_what_older_code_writes_during_a_deploy_is_found_after_it() -> None:
+    runner.apply("before-deploy")
+    with transaction(A_CAUSE) as tx:
+        events.open_stream(tx, "somebody")
+        tx.connection.execute(text(INSERT_AS_BEFORE), {**TASK, "user_id": "somebody"})
+    for title in ("Tea", "Tea too"):
+        a_stored_task("somebody", title=title, description="Green" if title == "Tea" else None)
+    with transaction(A_CAUSE) as tx:
+        tx.connection.execute(text(UPDATE_AS_BEFORE))
+
+    runner.apply("after-deploy")
+
+    assert [_found(q) for q in ("tea", "green")] == [["Tea too"], []]
+    assert [_found(q) for q in ("milk", "black")] == [["Buy milk"], ["Coffee"]]
+    assert _all("SELECT count(*) FROM tasks WHERE words_version IS DISTINCT FROM version") == [0]
 
 
 def test_sessions_that_were_left_without_a_token_are_deleted(

@@ -265,6 +265,13 @@ class Endpoint:
         extra = None if self.body is None else self.body.model_config.get("json_schema_extra")
         return typing.cast("Any", extra)["examples"] if isinstance(extra, dict) else ()
 
+    @property
+    def query_example(self) -> Mapping[str, str]:
+        """A query that it takes: an example of each parameter that must be there."""
+        fields = {} if self.query is None else self.query.model_fields
+        required = {name: field for name, field in fields.items() if field.is_required()}
+        return {name: str((field.examples or [""])[0]) for name, field in required.items()}
+
     def contradictions(self) -> Iterator[str]:
         """Yield a sentence for each part of the declaration that nothing fills or can't hold."""
         yield from self._wrong_routes()
@@ -327,6 +334,9 @@ class Endpoint:
         # What a socket reads by itself may be more.
         if self.query is not None and not (self.is_socket or _refuses_others(self.query)):
             yield f"its query {self.query.__name__} must refuse parameters that it does not know"
+        for name, example in self.query_example.items():
+            if not example:
+                yield f"its query needs {name}, and shows no example of it"
 
     def _wrong_callers(self) -> Iterator[str]:
         is_of_user = USER_ID in self.path_parameters

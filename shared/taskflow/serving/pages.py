@@ -70,8 +70,9 @@ def page(
     represent: Callable[[Row], Item],
     cursor: Callable[[Row], str],
     then: str | None = None,
+    max_bytes: int = PAGE_MAX_BYTES,
 ) -> Page[Item]:
-    """Build the answer of a list: at most `limit` of the rows that were found, and PAGE_MAX_BYTES.
+    """Build the answer of a list: at most `limit` of the rows that were found, and `max_bytes`.
 
     There are more where not all are shown. `cursor` writes where a page that ends with a row goes
     on, `then` is where one goes on that shows all that was found.
@@ -80,7 +81,9 @@ def page(
     def as_json(row: Row) -> str:
         return compact_json(represent(row))
 
-    return page_of_json(request, found, limit, as_json=as_json, cursor=cursor, then=then)
+    return page_of_json(
+        request, found, limit, as_json=as_json, cursor=cursor, then=then, max_bytes=max_bytes
+    )
 
 
 def page_of_json(
@@ -92,6 +95,7 @@ def page_of_json(
     cursor: Callable[[Row], str],
     more: bool = False,
     then: str | None = None,
+    max_bytes: int = PAGE_MAX_BYTES,
 ) -> Page[Any]:
     """Build the answer of a list as `page` does, of rows that are kept as JSON.
 
@@ -102,7 +106,7 @@ def page_of_json(
     for row in found[:limit]:
         text = as_json(row)
         size_bytes += len(text.encode())
-        if items and size_bytes > PAGE_MAX_BYTES:
+        if items and size_bytes > max_bytes:
             break
         items.append(text)
     more = more or len(items) < len(found)

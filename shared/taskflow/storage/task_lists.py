@@ -1,13 +1,15 @@
-"""Lists of a user's tasks: filtered, sorted, in pages; a page reads a bounded number of rows.
+"""Lists of a user's tasks: filtered, searched, sorted, in pages; a page reads boundedly many rows.
 
 PostgreSQL can't know how many tasks pass the filters, nor where in the order they lie. So no
 statement here leaves to the planner how much is read: each reads a bounded part of one index, in
 the order of that index.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import IntEnum
 from functools import lru_cache
 from typing import Any
 from unicodedata import normalize
@@ -20,21 +22,26 @@ from sqlalchemy import (
     Select,
     Text,
     Uuid,
+    and_,
     bindparam,
+    case,
     cast,
     func,
     literal,
     literal_column,
+    or_,
     select,
     text,
+    true,
     tuple_,
     union_all,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, TSQUERY, TSVECTOR
 from sqlalchemy.exc import DBAPIError
 
 from taskflow.domain.errors import FieldError, InvalidContent
 from taskflow.domain.tasks import Priority, Status, Task
+from taskflow.storage.search_words import Tsqueries
 from taskflow.storage.tables import TASKS
 from taskflow.storage.task_store import RANK, task_of
 from taskflow.storage.transactions import Transaction, is_data_error
@@ -58,14 +65,29 @@ Condition = ColumnElement[bool]
 
 _TEXTS = ARRAY(Text)
 
+_HEADING, _BODY = (literal_column(f"tasks.{name}", TSVECTOR) for name in ("heading", "body"))
+"""What tasks are found by (`search_words.py`); not among the columns of TASKS, for no task that is
+read needs them."""
+
 _BY_INDEX = text("SET LOCAL enable_sort = off; SET LOCAL enable_seqscan = off")
 """For the transaction: of a user whom the statistics do not know yet, the planner expects a row or
 two, and would take any index and sort what it finds: all."""
 
 
+class Relevance(IntEnum):
+    """How well a task matches a text: the words begin words of what, or are the title's own."""
+
+    BODY = 1
+    HEADING = 2
+    WHOLE_TITLE = 3
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFilter:
-    """Which of a user's tasks to list; None and () do not filter, and a task has all of `tags`."""
+    """Which of a user's tasks to list; None and () do not filter, and a task has all of `tags`.
+
+    `text` finds words; with `relevance`, only those that match it exactly so well.
+    """
 
     status: Sequence[Status] = ()
     completed: bool | None = None
@@ -74,14 +96,20 @@ class TaskFilter:
     due_before: datetime | None = None
     due_after: datetime | None = None
     recurring: bool | None = None
+    text: Tsqueries | None = None
+    relevance: Relevance | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Where a page of a list ended: the last row's sort key, as text, and its id."""
+    """Where a page of a list ended: the last row's sort key, as text, and its id.
+
+    In a list by relevance, the key is the time of creation, within the `relevance`.
+    """
 
     key: str | None
     id: UUID
+    relevance: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,22 +139,112 @@ def list_of(
     """
     by = sort.removeprefix("-")
     plan = _Plan.of(wanted, by, descending=sort.startswith("-"), goes_on=after is not None)
-    try:
+    with _refused_if_no_position(after):
         return _read(tx, plan, _values(user_id, wanted, after), limit)
+
+
+def list_by_relevance(
+    tx: Transaction, user_id: str, wanted: TaskFilter, *, after: Position | None, limit: int
+) -> Found:
+    """Return a user's tasks that a text finds, as `list_of` does: the best first, then the newest.
+
+    One statement, where no more than FEW tasks have the words that are looked up. Else each
+    relevance is a list of its own, and they follow each other. Raises InvalidContent where `after`
+    is no position in this order.
+    """
+    plan = _Plan.of(wanted, "created_at", descending=True, goes_on=after is not None)
+    if not plan.statuses:
+        return Found([])
+    if not plan.has_words:
+        # They match by what they have not: all alike.
+        return _read_alike(tx, user_id, wanted, Relevance.BODY, after=after, limit=limit)
+    if after is not None and not _is_ranked(after):
+        raise _no_position()
+    with _refused_if_no_position(after):
+        tx.connection.execute(_BY_INDEX)
+        values = {**_values(user_id, wanted, after), "few": FEW, "most": limit}
+        rows = tx.connection.execute(plan.best_of_few(), values).mappings().all()
+        if rows[0]["candidates"] <= FEW:
+            return Found(
+                [
+                    (task_of(row), Position(row["position"], row["id"], row["relevance"]))
+                    for row in rows
+                    if row["relevance"] is not None
+                ]
+            )
+        return _read_by_relevance(tx, user_id, wanted, after, limit)
+
+
+def _is_ranked(position: Position) -> bool:
+    """Say whether a position is one of a list by relevance."""
+    try:
+        datetime.fromisoformat(position.key or "")
+    except ValueError:
+        return False
+    return position.relevance in set(Relevance)
+
+
+def _read_by_relevance(
+    tx: Transaction, user_id: str, wanted: TaskFilter, after: Position | None, limit: int
+) -> Found:
+    tasks: list[tuple[Task, Position]] = []
+    best = after.relevance if after is not None and after.relevance else max(Relevance)
+    for relevance in [Relevance(each) for each in range(best, 0, -1)]:
+        exactly, left = replace(wanted, relevance=relevance), limit - len(tasks)
+        begin = after if after is not None and after.relevance == relevance else None
+        found = _read_alike(tx, user_id, exactly, relevance, after=begin, limit=left)
+        tasks += found.tasks
+        if found.then is not None or len(tasks) == limit:
+            return Found(tasks, found.then)
+    return Found(tasks)
+
+
+def _read_alike(
+    tx: Transaction,
+    user_id: str,
+    wanted: TaskFilter,
+    relevance: Relevance,
+    *,
+    after: Position | None,
+    limit: int,
+) -> Found:
+    """Return the tasks that `wanted` finds, all of one relevance, newest first."""
+    found = list_of(tx, user_id, wanted, sort="-created_at", after=after, limit=limit)
+    return Found(
+        [(task, replace(at, relevance=relevance)) for task, at in found.tasks],
+        found.then and replace(found.then, relevance=relevance),
+    )
+
+
+@contextmanager
+def _refused_if_no_position(after: Position | None) -> Generator[None]:
+    """Raise InvalidContent where what a client sent as a position is none."""
+    try:
+        yield
     except DBAPIError as error:
         if after is not None and is_data_error(error):
-            raise InvalidContent(FieldError("/cursor", "is not a cursor of this list")) from error
+            raise _no_position() from error
         raise
+
+
+def _no_position() -> InvalidContent:
+    return InvalidContent(FieldError("/cursor", "is not a cursor of this list"))
 
 
 def _values(user_id: str, wanted: TaskFilter, after: Position | None) -> dict[str, Any]:
     values: dict[str, Any] = {"user": user_id, "owner": [user_id]}
     if after is not None:
-        values |= {"after_key": after.key, "after_id": after.id}
+        values |= {
+            "after_key": after.key,
+            "after_id": after.id,
+            "after_relevance": after.relevance,
+        }
     if wanted.due_after is not None:
         values["due_after"] = wanted.due_after
     if wanted.due_before is not None:
         values["due_before"] = wanted.due_before
+    if wanted.text is not None:
+        values |= wanted.text._asdict()
     for number, tag in enumerate(wanted.tags):
         # Tasks have kept tags as they were typed, and events that tell so can't be changed.
         forms = {tag, *(normalize(form, tag) for form in ("NFC", "NFD"))}
@@ -190,6 +308,9 @@ class _Plan:
     recurring: bool | None
     is_after: bool
     is_before: bool
+    has_words: bool
+    excludes: bool
+    relevance: Relevance | None
 
     @classmethod
     def of(cls, wanted: TaskFilter, by: str, *, descending: bool, goes_on: bool) -> "_Plan":
@@ -211,6 +332,9 @@ class _Plan:
             recurring=wanted.recurring,
             is_after=wanted.due_after is not None,
             is_before=wanted.due_before is not None,
+            has_words=wanted.text is not None and bool(wanted.text.matching),
+            excludes=wanted.text is not None and wanted.text.excluded is not None,
+            relevance=wanted.relevance,
         )
 
     @property
@@ -218,7 +342,8 @@ class _Plan:
         """Say whether there is a filter beside those that the index of the order meets."""
         is_due = (self.is_after or self.is_before) and self.by != "due_date"
         has_ranks = bool(self.ranks) and self.by != "priority"
-        return bool(self.tags) or self.recurring is not None or is_due or has_ranks
+        has_text = self.has_words or self.excludes
+        return bool(self.tags) or self.recurring is not None or is_due or has_ranks or has_text
 
     @lru_cache(maxsize=_PLANS_MAX)  # noqa: B019 - plans are values, and the cache is bounded
     def rows_in_order(self) -> Tasks:
@@ -242,6 +367,64 @@ class _Plan:
             rows = self._rows(some, self._key(some), self._all_conditions(some))
             found.append(_Selection(count, rows))
         return found
+
+    @lru_cache(maxsize=_PLANS_MAX)  # noqa: B019 - as above
+    def best_of_few(self) -> Tasks:
+        """Return the statement for the best `most` of those that may match, if these are `few`.
+
+        Each row says how many `candidates` there are, up to one more; without a match, the only
+        row says nothing else.
+        """
+        looked_up = bindparam("looked_up", type_=TSQUERY)
+        # Two parts, for where the first finds enough PostgreSQL does not begin with the second.
+        parts = [
+            self._candidates("in_headings", _HEADING.bool_op("@@")(looked_up)),
+            self._candidates(
+                "in_bodies", _BODY.bool_op("@@")(looked_up), ~_HEADING.bool_op("@@")(looked_up)
+            ),
+        ]
+        some = union_all(*map(select, parts)).limit(bindparam("few", type_=Integer) + 1)
+        candidates = some.cte("candidates").prefix_with("MATERIALIZED")
+        count = select(func.count().label("candidates")).select_from(candidates).subquery()
+        by = [candidates.c[name] for name in ("relevance", "created_at", "id")]
+        behind = [tuple_(*by) < self._there(bindparam("after_relevance", type_=Integer))]
+        best = (
+            select(*by)
+            .where(
+                candidates.c.passes,
+                candidates.c.relevance.is_not(None),
+                select(count.c.candidates).scalar_subquery() <= bindparam("few", type_=Integer),
+                *(behind if self.goes_on else []),
+            )
+            .order_by(*(column.desc() for column in by))
+            .limit(bindparam("most", type_=Integer))
+            .subquery()
+        )
+        position = cast(best.c.created_at, Text).label("position")
+        return (
+            select(count.c.candidates, best.c.relevance, position, *TASKS.c)
+            .select_from(count.outerjoin(best.join(TASKS, TASKS.c.id == best.c.id), true()))
+            .order_by(*(best.c[column.name].desc() for column in by))
+        )
+
+    def _candidates(self, name: str, *conditions: Condition) -> FromClause:
+        passes = and_(
+            TASKS.c.user_id == bindparam("user"),
+            TASKS.c.status.in_([status.value for status in self.statuses]),
+            # Whether the words match, the relevance says.
+            *replace(self, has_words=False)._filters(TASKS),  # noqa: SLF001 - one of this class
+        )
+        relevance = case(
+            *(
+                (self._matches(_HEADING, _BODY, each), each.value)
+                for each in sorted(Relevance)[::-1]
+            )
+        )
+        found = select(
+            TASKS.c.id, TASKS.c.created_at, relevance.label("relevance"), passes.label("passes")
+        ).where(TASKS.c.deleted_at.is_(None), *conditions)
+        # Planned as a whole, that is by the index of words, though few may be read of it.
+        return found.cte(name).prefix_with("MATERIALIZED")
 
     def _rows(
         self, looked_at: FromClause, key: ColumnElement[Any], conditions: Sequence[Condition]
@@ -270,11 +453,13 @@ class _Plan:
     def _behind(self, key: ColumnElement[Any], task_id: ColumnElement[Any]) -> list[Condition]:
         if not self.goes_on:
             return []
-        here = tuple_(key, task_id)
-        there = tuple_(
-            cast(bindparam("after_key", type_=Text), key.type), bindparam("after_id", type_=Uuid)
-        )
+        here, there = tuple_(key, task_id), self._there(kind=key.type)
         return [here < there if self.descending else here > there]
+
+    def _there(self, *first: ColumnElement[Any], kind: Any = TASKS.c.created_at.type) -> Any:  # noqa: ANN401 - SQLAlchemy's
+        """Return the position that was given, whose key is of this type."""
+        key = cast(bindparam("after_key", type_=Text), kind)
+        return tuple_(*first, key, bindparam("after_id", type_=Uuid))
 
     def _in_order(self, most: int | None = None) -> Tasks:
         """Return the first tasks of the wanted statuses in the list's order, with their `sort_key`.
@@ -294,7 +479,7 @@ class _Plan:
                 for rank in self.ranks
             ]
         bounds = self._due_between(key) if self.by == "due_date" else []
-        every = select(TASKS, key.label("sort_key")).where(
+        every = select(*self._columns, key.label("sort_key")).where(
             TASKS.c.user_id == bindparam("user"),
             TASKS.c.deleted_at.is_(None),
             *bounds,
@@ -320,10 +505,14 @@ class _Plan:
 
     def _selected(self) -> Iterator[Tasks]:
         """Yield, for each filter with an index, a query for the tasks that pass it, few or many."""
+        if self.has_words:
+            found = select(*self._columns).where(TASKS.c.deleted_at.is_(None), self._looked_up())
+            # As the tagged ones below, in both regards.
+            yield select(found.cte("found").prefix_with("MATERIALIZED"))
         if self.tags:
             # Without a condition on user_id: for that the planner might read all tasks of theirs.
             elements = func.array_prepend(TASKS.c.user_id, TASKS.c.tags, type_=_TEXTS)
-            tagged = select(TASKS).where(
+            tagged = select(*self._columns).where(
                 TASKS.c.deleted_at.is_(None),
                 elements.contains(bindparam("owner", type_=_TEXTS)),
                 func.cardinality(TASKS.c.tags) > 0,
@@ -334,7 +523,7 @@ class _Plan:
         if self.recurring:
             recurring = TASKS.c.recurrence.is_not(None)
             by_user = TASKS.c.user_id == bindparam("user")
-            yield select(TASKS).where(by_user, recurring).order_by(TASKS.c.id)
+            yield select(*self._columns).where(by_user, recurring).order_by(TASKS.c.id)
         for by, is_wanted in (
             ("due_date", self.is_after or self.is_before),
             ("priority", self.ranks),
@@ -354,7 +543,52 @@ class _Plan:
             conditions += self._due_between(tasks.c.due_date)
         if besides != "priority" and self.ranks:
             conditions.append(tasks.c.priority.in_(self.ranks))
+        if self.has_words or self.excludes:
+            is_table = tasks is TASKS
+            heading, body = (_HEADING, _BODY) if is_table else (tasks.c.heading, tasks.c.body)
+            conditions += self._text(heading, body)
         return conditions
+
+    @property
+    def _columns(self) -> list[ColumnElement[Any]]:
+        """What is read of each task."""
+        words = [_HEADING.label("heading"), _BODY.label("body")]
+        return [*TASKS.c, *(words if self.has_words or self.excludes else [])]
+
+    def _text(self, heading: ColumnElement[Any], body: ColumnElement[Any]) -> Iterator[Condition]:
+        if self.has_words:
+            yield self._matches(heading, body, self.relevance)
+        if self.excludes:
+            words = func.coalesce(body, heading, type_=TSVECTOR)
+            yield ~words.bool_op("@@")(bindparam("excluded", type_=TSQUERY))
+
+    def _matches(
+        self, heading: ColumnElement[Any], body: ColumnElement[Any], how: Relevance | None
+    ) -> Condition:
+        """Return the condition for what a text finds; with `how`, for what matches exactly so."""
+        whole, matching = (bindparam(name, type_=TSQUERY) for name in ("whole", "matching"))
+        match how:
+            case Relevance.WHOLE_TITLE:
+                return heading.bool_op("@@")(whole)
+            case Relevance.HEADING:
+                return and_(heading.bool_op("@@")(matching), ~heading.bool_op("@@")(whole))
+            case Relevance.BODY:
+                return and_(~heading.bool_op("@@")(matching), body.bool_op("@@")(matching))
+            case None:
+                return or_(heading.bool_op("@@")(matching), body.bool_op("@@")(matching))
+
+    def _looked_up(self) -> Condition:
+        """Return the condition, with an index, for what a text may find."""
+        words, whole = (bindparam(name, type_=TSQUERY) for name in ("looked_up", "looked_up_whole"))
+        match self.relevance:
+            case Relevance.WHOLE_TITLE:
+                return _HEADING.bool_op("@@")(whole)
+            case Relevance.HEADING:
+                return _HEADING.bool_op("@@")(words)
+            case Relevance.BODY:
+                return _BODY.bool_op("@@")(words)
+            case None:
+                return or_(_HEADING.bool_op("@@")(words), _BODY.bool_op("@@")(words))
 
     def _due_between(self, due: ColumnElement[Any]) -> list[Condition]:
         if not (self.is_after or self.is_before):

@@ -19,6 +19,7 @@ from taskflow.domain.tasks import Priority, Status, Task
 from taskflow.domain.times import kept_zone, rfc3339
 from taskflow.storage.collation import sort_key
 from taskflow.storage.due_items import DueItem, DueItems, DueQuery
+from taskflow.storage.search_words import search_words_of
 from taskflow.storage.tables import TASKS
 from taskflow.storage.transactions import Transaction
 
@@ -26,7 +27,7 @@ PAGE_MAX = 1000
 """How many tasks of all users one query reads; some megabytes at their largest."""
 
 RANK = {priority: rank for rank, priority in enumerate(Priority, start=1)}
-_PRIORITY = {rank: priority for priority, rank in RANK.items()}
+PRIORITY = {rank: priority for priority, rank in RANK.items()}
 
 # Made once, and given their values as parameters: building one costs as much as sending it.
 _DUE_ITEMS = DueItems(TASKS.c.id, TASKS.c.id, TASKS.c.spawn_at, TASKS.c.spawn_at.is_not(None))
@@ -154,6 +155,7 @@ def _one(tx: Transaction, user_id: str, task_id: UUID, *, lock: bool, deleted: b
 def row_of(task: Task) -> dict[str, Any]:
     """Return the row of the table that holds a task."""
     recurrence, next_at = task.recurrence, task.next_occurrence
+    words = search_words_of(task)
     return {
         "id": task.id,
         "user_id": task.user_id,
@@ -176,6 +178,9 @@ def row_of(task: Task) -> dict[str, Any]:
         "recurring_task_id": task.recurring_task_id,
         "occurrence_at": task.occurrence_at,
         "predecessor_id": task.predecessor_id,
+        "heading": words.heading,
+        "body": words.body,
+        "words_version": task.version,
     }
 
 
@@ -223,7 +228,7 @@ def task_of(row: RowMapping | Mapping[str, Any]) -> Task:
         title=row["title"],
         description=row["description"],
         status=Status(row["status"]),
-        priority=_PRIORITY[row["priority"]],
+        priority=PRIORITY[row["priority"]],
         tags=tuple(row["tags"]),
         metadata=row["metadata"],
         due_date=row["due_date"],

@@ -14,17 +14,38 @@ class Reads:
 
     def __init__(self) -> None:
         self._plans: list[Plan] = []
+        self._statements = 0
 
     def add(self, plan: Plan) -> None:
-        """Add a plan with all its parts."""
-        self._plans.append(plan)
-        for each in plan.get("Plans", ()):
-            self.add(each)
+        """Add the plan of a statement, with all its parts."""
+        self._statements += 1
+        parts = [plan]
+        for part in parts:
+            self._plans.append(part)
+            parts += part.get("Plans", ())
 
     @property
     def rows(self) -> int:
         """The number of rows read from tables, or of entries from indexes in their place."""
         return sum(_rows(plan) for plan in self._plans if "Relation Name" in plan)
+
+    @property
+    def indexes(self) -> set[str]:
+        """The names of the indexes that were read."""
+        return {plan["Index Name"] for plan in self._plans if "Index Name" in plan}
+
+    @property
+    def sorted_rows(self) -> int:
+        """The number of rows that were sorted, though perhaps few of them were kept."""
+        sorts = [plan for plan in self._plans if plan["Node Type"].endswith("Sort")]
+        parts = [part for plan in sorts for part in plan["Plans"]]
+        given = [part for part in parts if part["Parent Relationship"] == "Outer"]
+        return sum(round(each["Actual Rows"] * each["Actual Loops"]) for each in given)
+
+    @property
+    def statements(self) -> int:
+        """The number of statements that read something."""
+        return self._statements
 
     @property
     def scans(self) -> list[str]:
@@ -39,7 +60,7 @@ def counted_reads(engine: Engine) -> Generator[Reads]:
     reads = Reads()
 
     def explain(connection: Any, _: object, statement: str, values: Any, *__: object) -> None:  # noqa: ANN401 - as SQLAlchemy has it
-        if not statement.startswith(("SELECT", "WITH", "DELETE")):
+        if not statement.lstrip().startswith(("SELECT", "WITH", "DELETE")):
             return
         cursor = connection.connection.cursor()
         # What it deletes is still there for the statement itself.

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from taskflow.storage.migrations.phases import Phase, check_older_can_run
+from taskflow.storage.migrations.search_words import complete_words
 from taskflow.storage.transactions import (
     IDLE_IN_TRANSACTION_TIMEOUT_MS,
     connection_apart,
@@ -46,10 +47,10 @@ class MigrationOutOfPhase(Exception):
 def apply(phase: Phase | None = None) -> list[str]:
     """Apply what is pending, or the part of it that belongs to `phase`; return the revisions.
 
-    A `before-deploy` run stops at the first revision that must wait for the deploy. Raises
-    MigrationOutOfPhase where such a one is left over from an earlier deploy, SchemaIsNewer where
-    a newer release has migrated the database and this one can't run on it, DatabaseUnavailable,
-    LockTimeout.
+    A `before-deploy` run stops at the first revision that must wait for the deploy; any other also
+    completes what older code left without the words of searches. Raises MigrationOutOfPhase where
+    such a revision is left over from an earlier deploy, SchemaIsNewer where a newer release has
+    migrated the database and this one can't run on it, DatabaseUnavailable, LockTimeout.
     """
     applied: list[str] = []
     with (
@@ -64,6 +65,8 @@ def apply(phase: Phase | None = None) -> list[str]:
             check()
             _apply_one(connection, script)
             applied.append(script.revision)
+        if phase != "before-deploy":
+            complete_words(connection)
     return applied
 
 

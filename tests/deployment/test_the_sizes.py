@@ -53,5 +53,6 @@ def test_the_sizes_in_the_guide_are_those_of_the_deployments() -> None:
     assert [tuple(map(int, row)) for row in rows] == [_row(idle), _row(awake), _row(most)]
     assert " and ".join(f"`{name}`" for name in woken) + ", which are woken each minute" in guide
     assert f"{options['sync-tasks']['resources']['limits']['concurrency']:,} sockets" in guide
+    assert f"{options['list-events']['resources']['limits']['concurrency']} requests" in guide
     assert f"{options['get-task']['resources']['limits']['concurrency']} requests" in guide
     assert f"allows {FUNCTIONS_CONNECTIONS_MAX} connections" in guide

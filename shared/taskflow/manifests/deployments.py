@@ -35,6 +35,13 @@ SOCKETS = 1000
 """How many requests, or sockets, a pod has at a time. Another pod is started at half of the
 requests, and at seven tenths of the sockets, which come less suddenly."""
 
+LONG_POLLS = 256
+"""How many requests a pod has where one may wait without a turn, most of which do nothing. Another
+pod is started at a sixth of them, for all of them may work."""
+
+SETS_ASIDE = "set_aside"
+"""What a main.py calls to wait without a turn."""
+
 SOCKET_LIFETIME_S = 270
 """Less than the 300 s after which Knative cuts whatever is still open (`timeoutSeconds`)."""
 
@@ -97,7 +104,7 @@ def _deployment(function: Function, source: Path) -> Document:
             "serviceAccountName": "taskflow",
             "labels": [{"key": key, "value": value} for key, value in labels.items()],
             "healthEndpoints": {"liveness": health.LIVENESS, "readiness": health.READINESS},
-            "options": _options(endpoint.scale, is_socket=is_socket),
+            "options": _options(endpoint.scale, is_socket=is_socket, waits=_waits(source)),
         },
     }
 
@@ -141,13 +148,23 @@ def _labels(endpoint: Endpoint | Subscriber, *, with_kafka: bool) -> dict[str, s
     }
 
 
-def _options(scale: Scale, *, is_socket: bool) -> Document:
+def _waits(source: Path) -> bool:
+    tree = ast.parse(source.read_bytes())
+    return any(isinstance(node, ast.Name) and node.id == SETS_ASIDE for node in ast.walk(tree))
+
+
+def _options(scale: Scale, *, is_socket: bool, waits: bool) -> Document:
     most = PODS_MAX[scale]
     if is_socket:
         return {
             # Clients that come back after a rollout would all wait for the first pod.
             "scale": _scale(1, most, target=SOCKETS, utilization=70),
             "resources": _resources("100m", "128Mi", "512Mi", SOCKETS),
+        }
+    if waits:
+        return {
+            "scale": _scale(0, most, target=LONG_POLLS // 4, utilization=70),
+            "resources": _resources("50m", "96Mi", "512Mi", LONG_POLLS),
         }
     return {
         "scale": _scale(0, most, target=CONCURRENCY // 2, utilization=70),

@@ -17,6 +17,9 @@ then Knative waits for its window of a minute and half a minute more, and lets a
 SERVICE, REVISION = "serving.knative.dev/service", "serving.knative.dev/revision"
 """Knative's labels of a pod."""
 
+ENDED = ("Succeeded", "Failed")
+"""Phases of a pod that is kept although nothing runs in it, such as one that was evicted."""
+
 
 class Connections:
     """The connections to the database while functions are deployed.
@@ -77,6 +80,10 @@ def _pods() -> tuple[Counter[str], set[str]]:
         each["metadata"]["name"]: each.get("status", {}).get("latestReadyRevisionName")
         for each in get(SERVICES)["items"]
     }
-    labels = [each["metadata"]["labels"] for each in get("pods", f"--selector={SERVICE}")["items"]]
+    labels = [
+        each["metadata"]["labels"]
+        for each in get("pods", f"--selector={SERVICE}")["items"]
+        if each.get("status", {}).get("phase") not in ENDED
+    ]
     old = {each[SERVICE] for each in labels if each[REVISION] != newest.get(each[SERVICE])}
     return Counter(each[SERVICE] for each in labels), old

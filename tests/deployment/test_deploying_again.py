@@ -353,6 +353,15 @@ def test_the_last_migrations_are_not_run_while_pods_of_earlier_revisions_stay(
         revisions.wait_until_old_pods_are_gone()
 
 
+def test_the_last_migrations_do_not_wait_for_a_pod_that_was_evicted(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.put({**_pod("get-task", "get-task-00000"), "status": {"phase": "Failed"}})
+    monkeypatch.setattr(revisions, "OLD_PODS_S", 0)
+
+    revisions.wait_until_old_pods_are_gone()
+
+
 def _assert_said(what: str, so_far: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     so_far.append(capsys.readouterr().out)
     assert what in "".join(so_far)

@@ -86,6 +86,17 @@ def set_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[datetime], None]:
 
 
 @pytest.fixture
+def long_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have each run of a cron function go on until nothing is left to do."""
+
+    def never(cron_run: CronRun) -> bool:
+        del cron_run
+        return False
+
+    monkeypatch.setattr(CronRun, "is_over", never)
+
+
+@pytest.fixture
 def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have each run of a cron function take its due items once, and end."""
 

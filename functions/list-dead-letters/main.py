@@ -16,7 +16,8 @@ class DeadLetterQuery(PageQuery):
     """Which dead letters to list."""
 
     state: Annotated[
-        Literal["dead", "resent", "discarded"] | None, Field(description="In this state.")
+        Literal["dead", "resent", "discarded", "delivered"] | None,
+        Field(description="In this state."),
     ] = None
     consumer: Annotated[Text | None, Field(description="Given up for this consumer.")] = None
 

@@ -69,6 +69,13 @@ def test_the_sink_reads_the_failure_that_a_source_has_added_to_a_dead_letter(
     assert knative.failure_in(added) == Failure("a-consumer", status, shown)
 
 
+@pytest.mark.parametrize("answer", [Answer(None, ""), *(Answer(n, "") for n in range(100, 600))])
+def test_a_dead_letter_of_what_a_source_tries_again_is_of_a_passing_failure(answer: Answer) -> None:
+    failure = knative.failure_in(knative.failure_attributes("a-consumer", answer))
+
+    assert knative.is_passing(failure.status) is (answer.outcome is Outcome.AGAIN)
+
+
 @pytest.mark.parametrize("url", ["", "///", "a-consumer", "http://[::1", "http://:80/"])
 def test_a_destination_without_a_host_names_no_function(url: str) -> None:
     assert knative.failure_in({"knativeerrordest": url}).function == ""
@@ -140,6 +147,11 @@ class StructuredTransport:
         """Say nothing."""
         del attributes
         return Failure("", None, "")
+
+    def is_passing(self, status: int | None) -> bool:
+        """Say that no failure passes."""
+        del status
+        return False
 
     def refusal(self, status: int, text: str, headers: Mapping[str, str]) -> Reply:
         """Return the outcome as JSON, whatever HTTP calls it."""

@@ -20,6 +20,7 @@ from taskflow.storage import dead_letter_store, delivery_store, events, transact
 from tests.support.data.accounts import A_CAUSE, SignedIn, a_user, an_administrator
 from tests.support.data.builders import a_stored_task, append, log_of
 from tests.support.database.temporary import a_database
+from tests.support.delivery.dead_letters import errors_of, give_up
 from tests.support.delivery.subscribers import SINK, assert_taken, client_of, post, reconcile, tick
 from tests.support.events.old_events import OldEvents, old_events
 from tests.support.functions.client import Api
@@ -53,28 +54,11 @@ def admin(letters_database: None) -> Api:  # noqa: ARG001 - it must be there
     return Api(an_administrator())
 
 
-def errors_of(
-    consumer: str, code: str = "503", text: str = "the mail server is away"
-) -> dict[str, str]:
-    """Return the attributes that a source adds to an event that it gave up."""
-    return {
-        "knativeerrordest": f"http://{consumer}.taskflow.svc.cluster.local/",
-        "knativeerrorcode": code,
-        "knativeerrordata": text,
-    }
-
-
-def give_up(event: Event, consumer: str = CONSUMER, **errors: str) -> None:
-    """Send the sink an event that was given up for a consumer."""
-    attributes = {**attributes_of(event), **errors_of(consumer, **errors)}
-    assert_taken(post(SINK.name, attributes, event.record_json().encode()))
-
-
-def a_letter(admin: Api, user: SignedIn, **errors: str) -> str:
+def a_letter(admin: Api, user: SignedIn, consumer: str = CONSUMER, **errors: str) -> str:
     """Have an event of a user given up; return the id of its dead letter."""
     a_stored_task(user.user_id)
     event = log_of(user.user_id)[-1]
-    give_up(event, **errors)
+    give_up(event, consumer, **errors)
     [letter] = listed(admin, "?limit=1")
     assert str(event.event_id) in letter["event_id"]
     return letter["id"]
@@ -106,7 +90,7 @@ def test_a_dead_letter_says_its_event_consumer_and_failure(user: SignedIn, admin
     [event] = log_of(user.user_id)
     before = clock.now()
 
-    give_up(event, text=b64encode("Zażółć\nno mail today".encode()).decode())
+    give_up(event, CONSUMER, text=b64encode("Zażółć\nno mail today".encode()).decode())
 
     [letter] = [one for one in listed(admin) if one["event_id"] == str(event.event_id)]
     assert set(letter) == SUMMARY
@@ -140,8 +124,8 @@ def test_a_dead_letter_that_comes_twice_is_one_with_two_deaths(user: SignedIn, a
     letter_id = a_letter(admin, user)
     event = log_of(user.user_id)[-1]
 
-    give_up(event, code="400", text="another reason")
-    give_up(event, consumer=ANOTHER)
+    give_up(event, CONSUMER, code="400", text="another reason")
+    give_up(event, ANOTHER)
 
     mine = [one for one in listed(admin) if str(event.event_id) in one["event_id"]]
     assert {(one["consumer"], one["deaths"], one["error_text"]) for one in mine} == {
@@ -384,7 +368,7 @@ def test_a_dead_letter_of_a_type_that_its_consumer_does_not_take_is_unverifiable
 ) -> None:
     [event] = log_of(user.user_id)
 
-    give_up(event, consumer=ANOTHER)
+    give_up(event, ANOTHER)
 
     letter = listed(admin, "?limit=1")[0]
     assert (letter["consumer"], letter["user_id"]) == (ANOTHER, None)
@@ -530,7 +514,7 @@ def test_a_dead_letter_of_an_event_in_an_old_shape_is_resent(
     written = log_of(user.user_id)[before:]
 
     for event in written:
-        give_up(event)
+        give_up(event, CONSUMER)
         [letter] = listed(admin, "?limit=1")
 
         assert (letter["user_id"], letter["seq"]) == (user.user_id, event.seq)
@@ -622,7 +606,7 @@ def test_a_resent_dead_letter_that_fails_again_is_dead_again(user: SignedIn, adm
     letter_id = a_letter(admin, user)
     admin.post(f"{LETTERS}/{letter_id}/resend")
 
-    give_up(log_of(user.user_id)[-1])
+    give_up(log_of(user.user_id)[-1], CONSUMER)
 
     letter = shown(admin, letter_id)
     assert (letter["state"], letter["deaths"]) == ("dead", 2)
@@ -647,30 +631,6 @@ def test_a_dead_letter_that_is_no_event_of_the_log_cannot_be_resent(
         assert_refused(answer, 409, "not-an-event-of-ours")
         assert shown(admin, letter["id"])["state"] == "dead"
     assert (user.user_id, 1) not in requested_redeliveries()
-
-
-def test_a_dead_or_discarded_event_is_not_brought_again_by_reconciliation(
-    user: SignedIn, admin: Api, set_clock: SetClock
-) -> None:
-    dead, discarded = a_letter(admin, user), a_letter(admin, user)
-    admin.delete(f"{LETTERS}/{discarded}")
-
-    reconcile(set_clock)
-
-    assert shown_state(dead) == "dead"
-    assert [seq for user_id, seq in requested_redeliveries() if user_id == user.user_id] == [1]
-
-
-def shown_state(letter_id: str) -> str:
-    with transaction(A_CAUSE) as tx:
-        [letter] = [
-            one
-            for one in dead_letter_store.list_of(
-                tx, state=None, consumer=None, after=None, limit=1000
-            )
-            if str(one.id) == letter_id
-        ]
-    return letter.state
 
 
 def test_dead_letters_are_kept_for_ninety_days(

@@ -11,7 +11,6 @@ from sqlalchemy import select
 from taskflow import clock
 from taskflow.domain import tasks
 from taskflow.domain.events import NewEvent
-from taskflow.eventing import CronRun
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import consumer_store, delivery_store, events, transaction
 from taskflow.storage.log_marks import SETTLED_AFTER
@@ -193,17 +192,6 @@ def test_events_older_than_the_kept_claims_are_not_asked_for(
 
 
 # What it costs
-
-
-@pytest.fixture
-def long_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have each run go on until nothing is left to do."""
-
-    def never(cron_run: CronRun) -> bool:
-        del cron_run
-        return False
-
-    monkeypatch.setattr(CronRun, "is_over", never)
 
 
 @pytest.mark.usefixtures("one_consumer", "long_runs")

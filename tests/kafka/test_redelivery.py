@@ -35,6 +35,7 @@ from tests.support.data.accounts import A_CAUSE, SignedIn, a_user, an_administra
 from tests.support.data.builders import a_stored_task, log_of
 from tests.support.data.bulk_events import add_events
 from tests.support.database.temporary import a_database
+from tests.support.delivery.dead_letters import give_up
 from tests.support.delivery.deliverers import delivering
 from tests.support.delivery.scripted_subscriber import serving
 from tests.support.delivery.subscribers import (
@@ -469,6 +470,25 @@ def test_an_unclaimed_event_reaches_its_consumer_through_kafka(
     assert [copy for copy in copies(kafka) if copy[1] == user.user_id] == [
         (AUDIT, user.user_id, seq) for seq in (1, 2, 3)
     ]
+
+
+def test_an_event_that_died_of_what_has_passed_reaches_its_consumer_through_kafka(
+    kafka: KafkaSettings, user: SignedIn
+) -> None:
+    events = log_of(user.user_id)
+    for event, code in zip(events, ("503", "400", ""), strict=True):
+        give_up(event, AUDIT, code=code)
+
+    assert_taken(tick("reconcile-consumers"))
+    assert_taken(tick("publish-outbox"))
+    first = copies(kafka)
+    # One is taken, and the other dies once more.
+    assert_taken(deliver(AUDIT, events[0], recipient=AUDIT))
+    give_up(events[2], AUDIT)
+    assert_taken(tick("publish-outbox"))
+
+    assert first == [(AUDIT, user.user_id, 1), (AUDIT, user.user_id, 3)]
+    assert waiting() == []
 
 
 def _equal(found: object, expected: object) -> None:

@@ -20,6 +20,7 @@ from taskflow.domain.times import Duration
 from taskflow.standalone import supervisor
 from taskflow.storage import (
     claims,
+    dead_letter_store,
     events,
     reminder_store,
     session_store,
@@ -36,7 +37,7 @@ from taskflow.storage.migrations.runner import MigrationOutOfPhase
 from taskflow.storage.search_words import tsqueries_of
 from taskflow.storage.tables import METADATA, SESSIONS
 from taskflow.storage.task_lists import TaskFilter
-from tests.support.data.accounts import A_CAUSE, a_user
+from tests.support.data.accounts import A_CAUSE, SignedIn, a_user
 from tests.support.data.builders import a_series, a_stored_task, log_of
 from tests.support.polling import eventually
 
@@ -605,6 +606,42 @@ def test_an_index_that_was_left_unfinished_is_made_anew(
     runner.apply()
 
     assert _all("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == [0]
+
+
+INSERT_LETTER_AS_BEFORE = """
+INSERT INTO dead_letters (
+    id, consumer, event_id, event_type, user_id, seq, attributes, body, error_code, error_text,
+    state, received_at, deaths
+) SELECT
+    gen_random_uuid(), 'a-consumer', event_id, event_type, user_id, seq, '{}', '', 503, '',
+    :state, :now, 1
+FROM events WHERE user_id = :user_id
+"""
+
+
+def test_dead_letters_that_older_code_stores_are_reconciled_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _apply_before("0024", tmp_path, monkeypatch)
+    users = [a_user() for _ in range(3)]
+
+    def store(user: SignedIn, state: str) -> None:
+        with transaction(A_CAUSE) as tx:
+            values = {"user_id": user.user_id, "state": state, "now": clock.now()}
+            tx.connection.execute(text(INSERT_LETTER_AS_BEFORE), values)
+
+    store(users[0], "dead")
+    store(users[1], "discarded")
+
+    runner.apply()
+
+    store(users[2], "dead")
+    with transaction(A_CAUSE) as tx:
+        now = clock.now() + timedelta(seconds=1)
+        found = dead_letter_store.to_reconcile(tx, "a-consumer", now=now, limit=9)
+    assert {letter.user_id for letter in found} == {users[0].user_id, users[2].user_id}
+    with pytest.raises(ProgrammingError, match="dead_letters_state_check"):
+        store(a_user(), "alive")
 
 
 def _apply_before(number: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,7 +60,7 @@ class DeadLetterNotFound(DomainError):
 
 
 class DeadLetterIsSettled(DomainError):
-    """The dead letter was sent again or discarded already."""
+    """The dead letter was sent again, delivered or discarded already."""
 
 
 class NotAnEventOfOurs(DomainError):

@@ -22,7 +22,13 @@ class DeadLetterSummary(TypedDict):
     seq: Annotated[int | None, Field(description="Its place in the user's stream.")]
     error_code: Annotated[int | None, Field(description="The status of the last answer.")]
     error_text: Annotated[str, Field(description="What was answered last.")]
-    state: Annotated[str, Field(description="`dead`, `resent` or `discarded`.")]
+    state: Annotated[
+        str,
+        Field(
+            description="`dead`, `resent`, `discarded`, or `delivered` where the consumer turned "
+            "out to have had the event."
+        ),
+    ]
     received_at: Annotated[TimeText, Field(description="When it was given up.")]
     deaths: Annotated[int, Field(description="How often it was given up.")]
 

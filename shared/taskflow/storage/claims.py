@@ -62,8 +62,8 @@ def unclaimed(
     """Return events, each as (user id, seq), that the consumer has not claimed.
 
     Of these types, at the positions of the log behind `after` up to `to`. What somebody is about to
-    bring is left out, and what lies dead or was discarded, which is the administrator's; and what
-    is so old that its claim may have been forgotten.
+    bring is left out, and what has a dead letter, by which it is seen to; and what is so old that
+    its claim may have been forgotten.
     """
     claimed = select(CLAIMS.c.event_id).where(
         CLAIMS.c.consumer == _CONSUMER, CLAIMS.c.event_id == EVENTS.c.event_id

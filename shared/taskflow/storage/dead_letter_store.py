@@ -1,17 +1,32 @@
 """Dead letters in PostgreSQL: events that a consumer refused or never managed."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Self
 from uuid import UUID
 
-from sqlalchemy import RowMapping, Select, Text, and_, cast, func, or_, select, tuple_
+from sqlalchemy import (
+    RowMapping,
+    Select,
+    Text,
+    Uuid,
+    and_,
+    bindparam,
+    case,
+    cast,
+    func,
+    literal_column,
+    or_,
+    select,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from taskflow.domain.errors import DeadLetterNotFound
 from taskflow.domain.text import JsonObject
 from taskflow.storage import bulk
-from taskflow.storage.tables import DEAD_LETTERS
+from taskflow.storage.tables import CLAIMS, DEAD_LETTERS, EVENTS
 from taskflow.storage.transactions import Transaction
 
 KEPT = timedelta(days=90)
@@ -28,7 +43,8 @@ class DeadLetter:
 
     `attributes` are its CloudEvents attributes without prefix. `event_id`, `user_id` and `seq` are
     those of an event of the log; where it was none, `event_id` is the source and the id that were
-    named, and the others are None. `state` is `dead`, `resent` or `discarded`.
+    named, and the others are None. `state` is `dead`, `resent`, `discarded`, or `delivered` where
+    the consumer turned out to have claimed the event.
     """
 
     id: UUID
@@ -46,13 +62,87 @@ class DeadLetter:
     deaths: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReconciledLetter:
+    """What a dead letter of an event of the log is reconciled by.
+
+    `resends` is how often it was sent again by itself, since it died first or an administrator sent
+    it again; `reconcile_at` when it is looked at next, if it is dead then.
+    """
+
+    id: UUID
+    user_id: str
+    seq: int
+    error_code: int | None
+    state: str
+    received_at: datetime
+    reconcile_at: datetime
+    resends: int
+    occurred_at: datetime
+    is_claimed: bool
+
+    def delivered(self) -> Self:
+        """Return it as one whose event was delivered after all."""
+        return replace(self, state="delivered")
+
+    def resent(self) -> Self:
+        """Return it as one that was sent again by itself once more."""
+        return replace(self, state="resent", resends=self.resends + 1)
+
+    def still_dead(self, reconcile_at: datetime) -> Self:
+        """Return it as one that is to be looked at again at this time."""
+        return replace(self, reconcile_at=reconcile_at)
+
+
+_FIELDS = [DEAD_LETTERS.c[field.name] for field in fields(DeadLetter)]
+
+_DUE = (
+    select(DEAD_LETTERS)
+    .where(
+        DEAD_LETTERS.c.consumer == bindparam("name"),
+        # As the index has it, whatever else is a parameter.
+        DEAD_LETTERS.c.state == literal_column("'dead'"),
+        DEAD_LETTERS.c.user_id.is_not(None),
+        DEAD_LETTERS.c.reconcile_at <= bindparam("now"),
+    )
+    .order_by(DEAD_LETTERS.c.reconcile_at)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+    .subquery("due")
+)
+_CLAIMED = select(CLAIMS.c.event_id).where(
+    CLAIMS.c.consumer == _DUE.c.consumer, CLAIMS.c.event_id == cast(_DUE.c.event_id, Uuid)
+)
+_OCCURRED = select(EVENTS.c.timestamp).where(
+    EVENTS.c.user_id == _DUE.c.user_id, EVENTS.c.seq == _DUE.c.seq
+)
+_TO_RECONCILE = select(
+    *(
+        _DUE.c[name]
+        for name in (
+            *("id", "user_id", "seq", "error_code", "state"),
+            *("received_at", "reconcile_at", "resends"),
+        )
+    ),
+    # Each looked up by itself, which LIMIT forces, whatever PostgreSQL thinks of their number.
+    _OCCURRED.limit(1).scalar_subquery().label("occurred_at"),
+    _CLAIMED.limit(1).scalar_subquery().is_not(None).label("is_claimed"),
+)
+
+
 def add(tx: Transaction, letter: DeadLetter) -> None:
-    """Store a dead letter; one of the same event and consumer takes its place, and counts on."""
-    values = _row(letter)
+    """Store a dead letter; one of the same event and consumer takes its place, and counts on.
+
+    What was discarded stays so: the letter may have come twice.
+    """
+    # To be looked at as soon as may be: its event may have been claimed already.
+    values = {**asdict(letter), "reconcile_at": letter.received_at}
     again = {name: value for name, value in values.items() if name not in {"id", "deaths"}}
+    is_discarded = DEAD_LETTERS.c.state == "discarded"
+    again["state"] = case((is_discarded, DEAD_LETTERS.c.state), else_=letter.state)
     tx.connection.execute(
         insert(DEAD_LETTERS)
-        .values(values)
+        .values({**values, "resends": 0})
         .on_conflict_do_update(
             index_elements=[DEAD_LETTERS.c.consumer, DEAD_LETTERS.c.event_id],
             set_={**again, "deaths": DEAD_LETTERS.c.deaths + 1},
@@ -90,10 +180,36 @@ def lock(tx: Transaction, letter_id: UUID) -> DeadLetter:
 
 
 def set_state(tx: Transaction, letter_id: UUID, state: str) -> None:
-    """Record that a dead letter was `resent` or `discarded`."""
+    """Record that an administrator has `resent` or `discarded` a dead letter."""
     tx.connection.execute(
-        DEAD_LETTERS.update().where(DEAD_LETTERS.c.id == letter_id).values(state=state)
+        DEAD_LETTERS.update().where(DEAD_LETTERS.c.id == letter_id).values(state=state, resends=0)
     )
+
+
+def to_reconcile(
+    tx: Transaction, consumer: str, *, now: datetime, limit: int
+) -> list[ReconciledLetter]:
+    """Return at most `limit` dead letters of a consumer that are to be looked at by now.
+
+    They are locked until the transaction ends; those that another has locked are left out.
+    """
+    values = {"name": consumer, "now": now, "most": limit}
+    rows = tx.connection.execute(_TO_RECONCILE, values).mappings()
+    return [ReconciledLetter(**row) for row in rows]
+
+
+def save_reconciled(tx: Transaction, letters: Sequence[ReconciledLetter]) -> None:
+    """Record each one's `state`, `resends` and `reconcile_at`."""
+    rows = [
+        {
+            "id": letter.id,
+            "state": letter.state,
+            "resends": letter.resends,
+            "reconcile_at": letter.reconcile_at,
+        }
+        for letter in letters
+    ]
+    bulk.update(tx, DEAD_LETTERS, rows)
 
 
 def list_of(
@@ -105,7 +221,7 @@ def list_of(
     limit: int,
 ) -> list[DeadLetter]:
     """Return dead letters, newest first, after the one of this time and id."""
-    query = select(DEAD_LETTERS)
+    query = select(*_FIELDS)
     if state is not None:
         query = query.where(DEAD_LETTERS.c.state == state)
     if consumer is not None:
@@ -125,17 +241,13 @@ def forget_old(tx: Transaction, *, now: datetime) -> int:
 
 
 def _one(tx: Transaction, letter_id: UUID, *, lock: bool) -> DeadLetter:
-    query = select(DEAD_LETTERS).where(DEAD_LETTERS.c.id == letter_id)
+    query = select(*_FIELDS).where(DEAD_LETTERS.c.id == letter_id)
     if lock:
         query = query.with_for_update()
     row = tx.connection.execute(query).mappings().one_or_none()
     if row is None:
         raise DeadLetterNotFound
     return _letter(row)
-
-
-def _row(letter: DeadLetter) -> dict[str, Any]:
-    return {column.name: getattr(letter, column.name) for column in DEAD_LETTERS.columns}
 
 
 def _letter(row: RowMapping) -> DeadLetter:

@@ -249,6 +249,9 @@ DEAD_LETTERS = Table(
     Column("state", Text),
     Column("received_at", _TIME),
     Column("deaths", Integer),
+    # When its event is looked for among the claims next, as long as it is dead.
+    Column("reconcile_at", _TIME),
+    Column("resends", Integer),
 )
 
 AUDIT_ENTRIES = Table(

@@ -71,6 +71,10 @@ class Binding(Protocol):
         """
         ...
 
+    def is_passing(self, status: int | None) -> bool:
+        """Say whether an event that was given up after this answer may be taken later."""
+        ...
+
     def failure_in(self, attributes: Mapping[str, str]) -> Failure:
         """Return why an event that comes to the dead letter sink was given up."""
         ...

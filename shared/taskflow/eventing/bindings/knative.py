@@ -225,6 +225,11 @@ def failure_attributes(consumer: str, answer: Answer) -> dict[str, str]:
     return added
 
 
+def is_passing(status: int | None) -> bool:
+    """Say whether a source tries again after this answer, or none, before it gives an event up."""
+    return Answer(status, "").outcome is Outcome.AGAIN
+
+
 def failure_in(attributes: Mapping[str, str]) -> Failure:
     """Read what a source has added to a dead letter; what is missing or malformed is left out."""
     code = attributes.get(ERROR_CODE, "")

@@ -8,21 +8,19 @@ from collections import Counter
 from datetime import datetime, timedelta
 
 import pytest
-import requests
 
 from taskflow import clock
 from taskflow.domain.times import rfc3339
-from tests.support.data.accounts import SignedIn
 from tests.support.kubernetes.deployed import Deployed
 from tests.support.kubernetes.platform import ACTIVATOR, KAFKA_SOURCE_DISPATCHER
 from tests.support.load.task_writers import TaskWriters
-from tests.support.network.remote_api import RemoteApi, a_new_user, signed_in
+from tests.support.network.remote_api import RemoteApi, a_new_user
+from tests.support.network.remote_audit import RECONCILED_WITHIN_S, RemoteAudit
 from tests.support.network.sockets import ResumingClient, seqs
 from tests.support.polling import eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
-ANSWERED_WITHIN_S = 60
 SETTLED_WITHIN_S = 300
 LOOK_S = 2.0
 LOAD_S, KILL_EVERY_S = 180.0, 10.0
@@ -30,46 +28,9 @@ USERS, WRITERS = 8, 4
 SERIES, REMINDERS = 40, 100
 
 
-@pytest.fixture(scope="module")
-def administrator(deployed: Deployed) -> SignedIn:
-    """Open an account, and make it an administrator's as an operator does."""
-    opened = a_new_user(deployed)
-    deployed.taskflow("admin", "grant", opened.email)
-    return signed_in(deployed, "login", opened.email)
-
-
-def _verified(deployed: Deployed, administrator: SignedIn, user: SignedIn) -> dict[str, object]:
-    answer = requests.get(
-        f"{deployed.url}/api/admin/audit/verify",
-        params={"user_id": user.user_id, "settled": "true"},
-        headers=administrator.headers,
-        timeout=ANSWERED_WITHIN_S,
-    )
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
-def _audited(deployed: Deployed, administrator: SignedIn, user: SignedIn) -> list[int]:
-    """Return the `seq` of each audit entry of a user."""
-    found: list[int] = []
-    query = {"user_id": user.user_id, "limit": "200"}
-    while True:
-        answer = requests.get(
-            f"{deployed.url}/api/admin/audit",
-            params=query,
-            headers=administrator.headers,
-            timeout=ANSWERED_WITHIN_S,
-        )
-        assert answer.status_code == 200, answer.text
-        page = answer.json()
-        found += [entry["seq"] for entry in page["items"]]
-        if page["next_cursor"] is None:
-            return sorted(found)
-        query["cursor"] = page["next_cursor"]
-
-
+@pytest.mark.timeout(LOAD_S + 3 * RECONCILED_WITHIN_S)
 def test_every_event_has_its_audit_entry_once_while_pods_are_killed(
-    deployed: Deployed, administrator: SignedIn
+    deployed: Deployed, audit: RemoteAudit
 ) -> None:
     users = [a_new_user(deployed) for _ in range(USERS)]
     rng = random.Random(7)
@@ -88,23 +49,22 @@ def test_every_event_has_its_audit_entry_once_while_pods_are_killed(
             threading.Event().wait(KILL_EVERY_S)
     created = Counter(user_id for user_id, _ in writers.acknowledged)
 
-    def check(user: SignedIn) -> None:
-        # The account, and then a task each.
-        expected = list(range(1, created[user.user_id] + 2))
-        assert _audited(deployed, administrator, user) == expected
-
     began_s = time.monotonic()
     for user in users:
-        eventually(lambda user=user: check(user), within_s=SETTLED_WITHIN_S, every_s=LOOK_S)
+        # The account, and then a task each.
+        audit.wait_until_complete(user, created[user.user_id] + 1)
+    audited_s = time.monotonic() - began_s
+    audit.wait_until_no_letter_is_dead()
+    settled_s = time.monotonic() - began_s
     print(
         f"{len(writers.acknowledged)} tasks, killed {dict(killed)}, all audited "
-        f"{time.monotonic() - began_s:.0f} s later; answers {dict(writers.outcomes)}, "
-        f"the slowest acknowledged one {writers.slowest_s:.1f} s"
+        f"{audited_s:.0f} s later, no letter dead {settled_s:.0f} s later; answers "
+        f"{dict(writers.outcomes)}, the slowest acknowledged one {writers.slowest_s:.1f} s"
     )
     assert killed[ACTIVATOR.name] > 0
     assert killed[KAFKA_SOURCE_DISPATCHER.name] > 0
     for user in users:
-        assert _verified(deployed, administrator, user)["ok"] is True
+        audit.assert_verified(user)
 
 
 def test_each_completed_occurrence_has_one_successor_while_its_consumer_is_killed(

@@ -19,6 +19,7 @@ from tests.support.kubernetes.deployed import Deployed, kubectl
 from tests.support.kubernetes.platform import PING_SOURCE_ADAPTER
 from tests.support.load.task_writers import TaskWriters
 from tests.support.network.remote_api import RemoteApi, a_new_user
+from tests.support.network.remote_audit import RemoteAudit
 from tests.support.network.sockets import ResumingClient, seqs
 from tests.support.polling import eventually
 
@@ -64,7 +65,7 @@ def _database(command: str | None, *, replicas: int) -> None:
 
 
 def test_without_a_database_each_request_is_refused_at_once_and_nothing_is_lost(
-    deployed: Deployed,
+    deployed: Deployed, audit: RemoteAudit
 ) -> None:
     user = a_new_user(deployed)
     slowest_s: dict[str, float] = dict.fromkeys(("awake", "from zero", "back"), 0.0)
@@ -106,12 +107,19 @@ def test_without_a_database_each_request_is_refused_at_once_and_nothing_is_lost(
         # The account, and the one task that was created above.
         written = len(writers.acknowledged)
         client.wait_for(2 + written, within_s=SETTLED_WITHIN_S)
+    settled_s = time.monotonic()
+    audit.wait_until_complete(user, seqs(client.messages)[-1])
+    audited_s = time.monotonic() - settled_s
+    audit.wait_until_no_letter_is_dead()
+    settled_s = time.monotonic() - settled_s
 
     print(
         f"away {DATABASE_AWAY_S:.0f} s: answers {dict(answers)}, slowest {dict(slowest_s)}; "
         f"back after {back_s:.1f} s; socket opened {client.connected} times, {opened} "
-        f"of them meanwhile; {written} writes acknowledged"
+        f"of them meanwhile; {written} writes acknowledged, all audited after {audited_s:.0f} s, "
+        f"no letter dead after {settled_s:.0f} s"
     )
+    audit.assert_verified(user)
     titles = Counter(
         message["data"]["title"] for message in client.messages if message["type"] == "task.created"
     )

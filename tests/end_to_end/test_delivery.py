@@ -22,6 +22,7 @@ from tests.support.data.builders import a_settings_event, append, log_of
 from tests.support.database.connection import database_of
 from tests.support.database.tampering import tamper
 from tests.support.load.chaos import JWT_SECRET, VICTIMS, ChaosRun
+from tests.support.network.remote_audit import RemoteAudit
 from tests.support.polling import eventually
 from tests.support.processes.roles import delivery, postgresql, wait_for
 from tests.support.processes.system import System
@@ -86,7 +87,7 @@ def test_a_resent_dead_letter_has_its_effect(system: System) -> None:
         eventually(lambda: _audited(user, 1), within_s=SOON_S)
         [event] = log_of(user.user_id)
         _lose_effect(event)
-        letter_id = _a_dead_letter(event)
+        letter_id = _a_dead_letter(event, error_code=400)
 
         answer = requests.post(
             f"{system.url}/api/admin/dead-letters/{letter_id}/resend",
@@ -99,7 +100,25 @@ def test_a_resent_dead_letter_has_its_effect(system: System) -> None:
         _delete_dead_letter(letter_id)
 
 
-def _a_dead_letter(event: Event) -> UUID:
+def test_a_dead_letter_of_a_failure_that_passed_is_sent_again_by_itself(system: System) -> None:
+    with database_of(system):
+        user, audit = a_user(), RemoteAudit(system, an_administrator())
+        audit.wait_until_complete(user, 1)
+        [event] = log_of(user.user_id)
+        _lose_effect(event)
+        letter_id = _a_dead_letter(event, error_code=503)
+
+        # The timer wakes every cron function when it starts.
+        [process] = wait_for(delivery, system)
+        process.kill()
+
+        audit.wait_until_complete(user, 1)
+        audit.wait_until_no_letter_is_dead()
+        audit.assert_verified(user)
+        _delete_dead_letter(letter_id)
+
+
+def _a_dead_letter(event: Event, *, error_code: int) -> UUID:
     letter_id = new_id(clock.now())
     with transaction(A_CAUSE) as tx:
         dead_letter_store.add(
@@ -113,7 +132,7 @@ def _a_dead_letter(event: Event) -> UUID:
                 seq=event.seq,
                 attributes=dict(attributes_of(event)),
                 body=event.record_json().encode(),
-                error_code=503,
+                error_code=error_code,
                 error_text="a test",
                 state="dead",
                 received_at=clock.now(),

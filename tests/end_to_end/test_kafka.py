@@ -27,6 +27,7 @@ from tests.support.kafka.broker import PASSWORD, USER, Broker, quiet_settings
 from tests.support.kafka.topics import Topics, all_messages_in
 from tests.support.load.chaos import JWT_SECRET
 from tests.support.network.remote_api import RemoteApi, a_new_user
+from tests.support.network.remote_audit import RemoteAudit
 from tests.support.network.sockets import ResumingClient, seqs
 from tests.support.polling import eventually
 from tests.support.processes.command_line import taskflow
@@ -191,14 +192,7 @@ def wait_for_messages(broker: Broker, user: SignedIn, *expected: int) -> list[Me
 
 def audited(system: System, administrator: SignedIn, user: SignedIn) -> list[int]:
     """Return the `seq` of each audit entry of a user, in order."""
-    answer = requests.get(
-        f"{system.url}/api/admin/audit",
-        params={"user_id": user.user_id, "limit": "200"},
-        headers=administrator.headers,
-        timeout=SOON_S,
-    )
-    assert answer.status_code == 200, answer.text
-    return sorted(entry["seq"] for entry in answer.json()["items"])
+    return RemoteAudit(system, administrator).seqs_of(user)
 
 
 def wait_until_audited(

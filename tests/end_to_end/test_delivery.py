@@ -14,13 +14,14 @@ from taskflow import clock
 from taskflow.domain.cloudevents import attributes_of
 from taskflow.domain.events import Event
 from taskflow.domain.identifiers import new_id
-from taskflow.storage import audit_store, dead_letter_store, transaction
+from taskflow.storage import audit_store, dead_letter_store, log_marks, transaction
 from taskflow.storage.audit_store import AuditFilter
 from taskflow.storage.dead_letter_store import DeadLetter
 from tests.support.data.accounts import A_CAUSE, SignedIn, a_user, an_administrator
 from tests.support.data.builders import a_settings_event, append, log_of
 from tests.support.database.connection import database_of
 from tests.support.database.tampering import tamper
+from tests.support.delivery.deliverers import progress_of
 from tests.support.load.chaos import JWT_SECRET, VICTIMS, ChaosRun
 from tests.support.network.remote_audit import RemoteAudit
 from tests.support.polling import eventually
@@ -59,6 +60,21 @@ def _audited(user: SignedIn, *expected: int) -> None:
     assert sorted(entry.seq for entry in found) == list(expected)
 
 
+def _brought(user: SignedIn, newest: int) -> None:
+    assert progress_of(CONSUMER, user.user_id) == newest
+
+
+def _mark_log_as_of(ago: timedelta) -> None:
+    """Have all that is in the log be overdue, where it was appended so long ago."""
+    with transaction(A_CAUSE) as tx:
+        log_marks.mark(tx, now=clock.now())
+    tamper(
+        "UPDATE log_marks SET marked_at = marked_at - CAST(:ago AS interval)"
+        " WHERE position = (SELECT max(position) FROM log_marks)",
+        ago=ago,
+    )
+
+
 def _lose_effect(event: Event) -> None:
     """Delete the effect of an event, and the claim of it."""
     here = {"event_id": event.event_id}
@@ -70,6 +86,9 @@ def test_lost_effects_of_events_are_had_again_once(system: System) -> None:
     with database_of(system):
         user = _a_user_with_a_log_of_an_hour_ago()
         eventually(lambda: _audited(user, 1, 2, 3, 4), within_s=SOON_S)
+        # What is not recorded as brought would be brought again whether or not it is overdue.
+        eventually(lambda: _brought(user, 4), within_s=SOON_S)
+        _mark_log_as_of(timedelta(minutes=6))
         for event in log_of(user.user_id)[1:3]:
             _lose_effect(event)
         _audited(user, 1, 4)

@@ -9,36 +9,30 @@ from pydantic import Field
 from taskflow.domain import search, tasks
 from taskflow.domain.representations import TaskRepresentation
 from taskflow.domain.search import Highlighter, Highlights
-from taskflow.domain.tasks import Priority, Status, Task
-from taskflow.domain.text import NotBlank, Text
-from taskflow.domain.times import Time
-from taskflow.serving import Caller, Page, PageQuery, http_function, page, read_cursor, write_cursor
+from taskflow.domain.tasks import Task
+from taskflow.domain.text import NotBlank
+from taskflow.serving import (
+    Caller,
+    Page,
+    TaskFilterQuery,
+    TaskSort,
+    http_function,
+    page,
+    read_cursor,
+    write_cursor,
+)
 from taskflow.storage import Transaction, task_lists
 from taskflow.storage.search_words import tsqueries_of
-from taskflow.storage.task_lists import Found, Position, TaskFilter
+from taskflow.storage.task_lists import Found, Position
 
 PAGE_MAX_BYTES = 256 * 1024
 """Smaller than that of a list, for each text on it is looked through for what to highlight."""
 
 BY_RELEVANCE = "relevance"
 
-Sort = Literal[
-    "relevance",
-    "created_at",
-    "due_date",
-    "priority",
-    "updated_at",
-    "title",
-    "-created_at",
-    "-due_date",
-    "-priority",
-    "-updated_at",
-    "-title",
-]
 
-
-class SearchQuery(PageQuery):
-    """What to find, and how to narrow and sort it: all but `q` and `relevance` as in a list."""
+class SearchQuery(TaskFilterQuery):
+    """What to find, and how to narrow and sort it, as a list of tasks."""
 
     q: Annotated[
         NotBlank,
@@ -51,14 +45,10 @@ class SearchQuery(PageQuery):
             ),
         ),
     ]
-    status: list[Status] = []
-    completed: bool | None = None
-    priority: list[Priority] = []
-    tag: Annotated[list[Text], Field(max_length=tasks.TAGS_MAX)] = []
-    due_before: Time | None = None
-    due_after: Time | None = None
-    recurring: bool | None = None
-    sort: Sort = BY_RELEVANCE
+    sort: Annotated[
+        Literal["relevance", TaskSort],
+        Field(description="By what: the best first; or as a list of tasks."),
+    ] = BY_RELEVANCE
 
 
 class FoundTask(TaskRepresentation):
@@ -101,16 +91,7 @@ def _found(tx: Transaction, user_id: str, query: SearchQuery, wanted: search.Sea
     after = _position(query)
     if not (wanted.terms or wanted.excluded):
         return Found([])
-    narrowed = TaskFilter(
-        status=query.status,
-        completed=query.completed,
-        priority=query.priority,
-        tags=query.tag,
-        due_before=query.due_before,
-        due_after=query.due_after,
-        recurring=query.recurring,
-        text=tsqueries_of(user_id, wanted),
-    )
+    narrowed = query.wanted(text=tsqueries_of(user_id, wanted))
     limit = query.limit + 1
     if query.sort == BY_RELEVANCE:
         return task_lists.list_by_relevance(tx, user_id, narrowed, after=after, limit=limit)

@@ -9,8 +9,10 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Annotated
 from unicodedata import category, normalize
 
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from taskflow.domain.errors import FieldError, InvalidContent
@@ -83,8 +85,10 @@ class SearchQuery:
 class Highlights(TypedDict, total=False):
     """The fields of a task that match, as HTML: matches in `<mark>`, all else escaped."""
 
-    title: str
-    description: str
+    title: Annotated[str, Field(description="The title.")]
+    description: Annotated[
+        str, Field(description="The part of the description around its first match.")
+    ]
 
 
 def words_of(text: str) -> list[str]:

@@ -32,17 +32,19 @@ class Counts:
 class OpenByPriority(TypedDict):
     """How many open tasks have each priority."""
 
-    low: int
-    medium: int
-    high: int
-    urgent: int
+    low: Annotated[int, Field(description="Those of low priority.")]
+    medium: Annotated[int, Field(description="Those of medium priority.")]
+    high: Annotated[int, Field(description="Those of high priority.")]
+    urgent: Annotated[int, Field(description="Those that are urgent.")]
 
 
 class CompletedOnDay(TypedDict):
     """How many tasks were completed on one day."""
 
-    date: Annotated[str, Field(json_schema_extra={"format": "date"})]
-    count: int
+    date: Annotated[
+        str, Field(json_schema_extra={"format": "date"}, description="The day, `YYYY-MM-DD`.")
+    ]
+    count: Annotated[int, Field(description="How many.")]
 
 
 class StatisticsRepresentation(TypedDict):

@@ -30,6 +30,7 @@ from taskflow.serving.pages import (
     read_position,
     write_cursor,
 )
+from taskflow.serving.task_queries import TaskFilterQuery, TaskSort
 from taskflow.serving.tracing import Network
 from taskflow.serving.turns import set_aside
 
@@ -54,7 +55,9 @@ __all__ = [
     "SignedOut",
     "SignedUp",
     "TaskCreated",
+    "TaskFilterQuery",
     "TaskShown",
+    "TaskSort",
     "file_unless_known",
     "http_function",
     "page",

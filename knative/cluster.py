@@ -95,6 +95,22 @@ def wait(condition: str, *of: str) -> None:
         kubectl("wait", kind, OURS, OF_NAMESPACE, f"--for=condition={condition}", TIMEOUT)
 
 
+def wait_for_services() -> None:
+    """Wait until the newest revision of each service has been ready; end with what is not."""
+    deadline = time.monotonic() + WAIT_S
+    while late := [each for each in get(SERVICES, OURS)["items"] if not has_been_ready(each)]:
+        if time.monotonic() > deadline:
+            said = [f"{each['metadata']['name']}: {_messages(each)}" for each in late]
+            sys.exit("\n".join(["Not ready:", *said]))
+        time.sleep(LOOK_S)
+
+
+def _messages(of: Document) -> str:
+    conditions = of.get("status", {}).get("conditions", [])
+    found = {each["message"] for each in conditions if each.get("message")}
+    return " ".join(sorted(found)) or "Knative says nothing of it."
+
+
 def run_job(job: Document) -> Ran:
     """Run a Job anew; end with its log if it fails, and with the reason if it can't start.
 
@@ -155,10 +171,19 @@ def _why_not_started(job: str) -> str | None:
 
 def is_ready(service: Document) -> bool:
     """Say whether the newest revision of a service serves it."""
+    return "Ready" in _true_conditions(service) and has_been_ready(service)
+
+
+def has_been_ready(service: Document) -> bool:
+    """Say whether the newest revision of a service has served it, if not just now.
+
+    Knative says "not ready", until the next request, of one whose pod ended by itself on its way
+    to zero, as a busy node's do.
+    """
     status = service.get("status", {})
     return (
-        "Ready" in _true_conditions(service)
-        and status.get("observedGeneration") == service["metadata"]["generation"]
+        status.get("observedGeneration") == service["metadata"]["generation"]
+        and status.get("latestReadyRevisionName") is not None
         and status.get("latestCreatedRevisionName") == status.get("latestReadyRevisionName")
     )
 

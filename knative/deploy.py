@@ -23,7 +23,6 @@ from knative.cluster import (
     GATEWAYS,
     NAMESPACE,
     OF_NAMESPACE,
-    SERVICES,
     TIMEOUT,
     Document,
     apply,
@@ -35,6 +34,7 @@ from knative.cluster import (
     names,
     run_job,
     wait,
+    wait_for_services,
 )
 from knative.revisions import wait_until_old_pods_are_gone
 from taskflow.command_line import AFTER_DEPLOY
@@ -119,7 +119,8 @@ def deploy(documents: Sequence[Document], *, image: str | None) -> None:
     say("Events and requests")
     apply(each for each in documents if each["kind"] in LAST)
     pruning.prune(documents, {each.name for each in functions.functions(changes)})
-    wait("Ready", SERVICES, "kafkasinks", "kafkasources", "pingsources")
+    wait_for_services()
+    wait("Ready", "kafkasinks", "kafkasources", "pingsources")
     wait("Programmed", GATEWAYS)
 
     say("Migrations")

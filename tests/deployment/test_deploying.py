@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from knative import deploy, functions
-from knative.cluster import is_ready
+from knative.cluster import has_been_ready, is_ready
 from knative.functions import PATCHES, Function
 from tests.support.kubernetes.kustomize import built
 from tests.support.paths import ROOT
@@ -150,6 +150,21 @@ def test_a_service_is_ready_once_its_newest_revision_is() -> None:
     assert not is_ready(service(observedGeneration=1))
     assert not is_ready(service(conditions=[{"type": "Ready", "status": "Unknown"}]))
     assert not is_ready({"metadata": {"generation": 1}})
+
+
+def test_a_service_whose_pod_ended_by_itself_has_been_ready() -> None:
+    status = {
+        "conditions": [{"type": "Ready", "status": "False", "reason": "RevisionMissing"}],
+        "observedGeneration": 2,
+        "latestCreatedRevisionName": "a-2",
+        "latestReadyRevisionName": "a-2",
+    }
+    service = {"metadata": {"generation": 2}, "status": status}
+
+    assert has_been_ready(service)
+    assert not is_ready(service)
+    assert not has_been_ready({**service, "status": status | {"latestReadyRevisionName": "a-1"}})
+    assert not has_been_ready({"metadata": {"generation": 2}})
 
 
 def test_an_overlays_changes_of_functions_are_in_what_it_builds() -> None:

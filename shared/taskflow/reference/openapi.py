@@ -71,7 +71,7 @@ class Operation:
     def problems(self) -> Mapping[int, Sequence[ProblemKind]]:
         """The kinds of problem that it can answer, by status."""
         found: dict[int, list[ProblemKind]] = {}
-        for kind in self.endpoint.problems:
+        for kind in (*self.endpoint.problems, *refusals.OF_LIMITS):
             if kind is not problems.NOT_YOUR_ACCOUNT or self.is_of_user:
                 found.setdefault(kind.status, []).append(kind)
         return {status: found[status] for status in sorted(found)}
@@ -217,10 +217,22 @@ class _Writer:
         elif kind.body is not None:
             schema = self._models.of(kind.body)
             written["content"] = {media_type: {"schema": schema} for media_type in kind.media_types}
-            links = self._links(schema, operation)
+            links = self._next_page(operation) if "next_cursor" in self._fields(schema) else {}
+            if links or kind.status == HTTPStatus.CREATED:
+                # What is shown again was found by its id: its links would say nothing new.
+                links |= self._links(schema, operation)
             if links:
                 written["links"] = links
         return written
+
+    def _next_page(self, operation: Operation) -> JsonObject:
+        query = operation.endpoint.query
+        if query is None or "cursor" not in query.model_fields:
+            return {}
+        in_path = re.findall(r"\{(\w+)\}", operation.path)
+        given = {name: f"$request.path.{name}" for name in in_path}
+        given["cursor"] = "$response.body#/next_cursor"
+        return {"next_page": {"operationId": operation.id, "parameters": given}}
 
     def _links(self, schema: JsonObject, operation: Operation) -> JsonObject:
         """Return the operations on what an answer shows, by the name of its id in their paths."""
@@ -239,15 +251,15 @@ class _Writer:
 
     def _ids_in(self, schema: JsonObject) -> Iterator[tuple[str, str]]:
         """Yield the name of a path's parameter, and where an answer shows what to fill it with."""
-        name = schema.get("$ref", "").removeprefix(PREFIX)
-        model = self.schemas.get(name, {}).get("properties", {})
-        if name.endswith("List") and "items" in model:
-            name, pointer = _item_of(model["items"]), "/items/0/id"
-            model = self.schemas.get(name, {}).get("properties", {})
-        else:
-            pointer = "/id"
-        if "id" in model:
-            yield f"{re.sub(r'(?<!^)(?=[A-Z])', '_', name).lower()}_id", pointer
+        pointer = "/id"
+        if "next_cursor" in self._fields(schema):
+            schema, pointer = self._fields(schema)["items"]["items"], "/items/0/id"
+        if "id" in self._fields(schema):
+            words = re.sub(r"(?<!^)(?=[A-Z])", "_", _name_in(schema)).lower()
+            yield f"{words}_id", pointer
+
+    def _fields(self, schema: JsonObject) -> JsonObject:
+        return self.schemas.get(_name_in(schema), {}).get("properties", {})
 
     def _headers(self, always: Iterable[str], *, optional: Iterable[str]) -> JsonObject:
         for names, is_always in ((always, True), (optional, False)):
@@ -370,8 +382,8 @@ def _reference(kind: str, name: str) -> JsonObject:
     return {"$ref": _COMPONENT.format(kind, name)}
 
 
-def _item_of(items: JsonObject) -> str:
-    return items.get("items", {}).get("$ref", "").removeprefix(PREFIX)
+def _name_in(schema: JsonObject) -> str:
+    return schema.get("$ref", "").removeprefix(PREFIX)
 
 
 def _pascal(words: str) -> str:
@@ -383,7 +395,7 @@ def _sentence(text: str) -> str:
 
 
 def _description() -> str:
-    refused = ", ".join(str(status) for status in sorted({kind.status for kind in refusals.KINDS}))
+    refused = ", ".join(str(status) for status in sorted({kind.status for kind in refusals.OTHERS}))
     methods = ", ".join(f"`{method}`" for method in (HTTPMethod.HEAD, HTTPMethod.OPTIONS))
     return f"""\
 Tasks, recurring tasks and reminders of many users. What happens to them can be followed live:
@@ -391,7 +403,7 @@ Tasks, recurring tasks and reminders of many users. What happens to them can be 
 
 * **Paths.** `/api/{{user_id}}/…` may be written without the user id; the token says who asks.
 * **Refusals** are problems (RFC 9457). Every kind has a `type` of its own, and new kinds may come.
-  What the HTTP server refuses before it knows the path is a problem, too: {refused}.
+  What is no request, or asks for what no server here can do, is refused so, too: {refused}.
 * **What is sent** holds the named members and query parameters alone; any other is refused (422).
   No text holds a null character. **What is answered** may get more members.
 * **Times** are RFC 3339 with an offset where they are sent, in UTC where they are answered.

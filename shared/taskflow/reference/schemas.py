@@ -53,7 +53,8 @@ class Schemas:
             for number, kind in enumerate(self._types)
         }
         self.components: dict[str, JsonObject] = {
-            self._names[key]: self._renamed(models[key]) for key in sorted(models)
+            self._names[key]: _with_own_examples(self._renamed(models[key]))
+            for key in sorted(models)
         }
 
     def fields_of(self, model: type[BaseModel]) -> JsonObject:
@@ -90,6 +91,14 @@ def _name_of(key: str) -> str:
     if found is not None:
         return f"{_name_of(found['of'])}List"
     return key.removesuffix(_REPRESENTATION)
+
+
+def _with_own_examples(schema: JsonObject) -> JsonObject:
+    """Return the schema of a model without the examples of a model that it only adds to."""
+    needed = set(schema.get("required", []))
+    own = [one for one in schema.get("examples", []) if needed <= set(one)]
+    rest = {name: value for name, value in schema.items() if name != "examples"}
+    return {**rest, "examples": own} if own else rest
 
 
 def _with_meaning(schema: JsonObject) -> JsonObject:

@@ -33,17 +33,10 @@ HEADERS_TOO_LARGE = _kind(431, "headers-too-large", "The headers are too many or
 UNKNOWN_CODING = _kind(501, "unknown-coding", "Transfer-Encoding may be chunked alone.")
 OTHER_VERSION = _kind(505, "other-version", "This server speaks HTTP/1.1.")
 
-KINDS = (
-    NO_HOST,
-    BAD_HOST,
-    MALFORMED,
-    URI_TOO_LONG,
-    UNKNOWN_EXPECTATION,
-    HEADERS_TOO_LARGE,
-    UNKNOWN_CODING,
-    OTHER_VERSION,
-)
-"""All that a request can be refused with before a function sees it."""
+OF_LIMITS = (URI_TOO_LONG, HEADERS_TOO_LARGE)
+"""What a request that is otherwise right can be refused with before a function sees it."""
+
+OTHERS = (NO_HOST, BAD_HOST, MALFORMED, UNKNOWN_EXPECTATION, UNKNOWN_CODING, OTHER_VERSION)
 
 
 def check_head(req: Any) -> None:  # noqa: ANN401 - gunicorn's own

@@ -16,6 +16,7 @@ from benchmarks import (
     idle,
     list_tasks,
     many_sockets,
+    many_tasks,
     socket_latency,
 )
 from taskflow.standalone.postgres import BINARIES
@@ -23,6 +24,7 @@ from taskflow.standalone.postgres import BINARIES
 BENCHMARKS = {
     "create_task": create_task.main,
     "list_tasks": list_tasks.main,
+    "many_tasks": many_tasks.main,
     "due": due.main,
     "consume": consume.main,
     "consume_kafka": partial(consume.main, kafka=True),

@@ -11,16 +11,16 @@ _ANSWERED = re.compile(rb"HTTP/1.1 20[01] .*\r\ncontent-length: (\d+)", re.DOTAL
 
 
 class KeepAlive:
-    """Creates the same task of a user, or lists theirs, over and over again, one at a time."""
+    """Creates the same task of a user, or reads what is theirs, over and over, one at a time."""
 
     def __init__(
         self, user: SignedIn, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         body = json.dumps(A_TASK)
-        self._path = f"/api/{user.user_id}/tasks"
+        self._base = f"/api/{user.user_id}"
         self._common = f"Host: localhost\r\nAuthorization: Bearer {user.token}\r\n"
         self._request = (
-            f"POST {self._path} HTTP/1.1\r\n{self._common}Content-Type: application/json\r\n"
+            f"POST {self._base}/tasks HTTP/1.1\r\n{self._common}Content-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n{body}"
         ).encode()
         self._reader, self._writer = reader, writer
@@ -37,7 +37,12 @@ class KeepAlive:
 
     async def list_tasks(self, query: str) -> None:
         """Read a page of the list; `query` begins with a question mark, or is empty."""
-        await self._exchange(f"GET {self._path}{query} HTTP/1.1\r\n{self._common}\r\n".encode())
+        await self.get(f"/tasks{query}")
+
+    async def get(self, path: str) -> None:
+        """Read what is at a path below the user's own. Raises where it is refused."""
+        request = f"GET {self._base}{path} HTTP/1.1\r\n{self._common}\r\n"
+        await self._exchange(request.encode())
 
     async def _exchange(self, request: bytes) -> None:
         async with self._turn:

@@ -69,6 +69,7 @@ def _targets(system: System) -> dict[str, Target]:
     with database_of(system):
         accounts = {name: a_user() for name in ATTACKS}
         add_tasks(accounts["120 lists of 150,000 tasks"].user_id, MANY_TASKS)
+    accounts["120 searches of 150,000 tasks"] = accounts["120 lists of 150,000 tasks"]
     accounts["5 sockets unread"] = accounts["100 pages unread"]
     accounts["10 wrong passwords"] = a_new_user(system)
     targets = {name: Target(system.port, account) for name, account in accounts.items()}

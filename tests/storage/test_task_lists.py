@@ -110,9 +110,11 @@ def looking_at_few(monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 def _page(wanted: TaskFilter, sort: str, after: Position | None = None) -> tuple[Found, int]:
-    """Return a page, and how many rows were read for it."""
+    """Return a page, and how many rows were read for it, by indexes; no more were sorted."""
     with counted_reads(engine()) as reads, transaction(A_CAUSE) as tx:
         found = task_lists.list_of(tx, "somebody", wanted, sort=sort, after=after, limit=LIMIT)
+    assert "Seq Scan of tasks" not in reads.scans
+    assert reads.sorted_rows <= reads.rows
     return found, reads.rows
 
 

@@ -67,6 +67,7 @@ FILTERS = (
     f"due_after={quote('2030-01-01T00:00:00Z')}&sort=-updated_at",
     f"due_before={quote('1990-01-01T00:00:00Z')}&sort=title",
 )
+SEARCHES = ("task", "t", "ta com", "a", '"common task"', "task -common", "-task", "1 2 3 4 5 6 t")
 
 
 @dataclass(frozen=True, slots=True)
@@ -470,6 +471,19 @@ def filtered_lists(target: Target) -> Outcome:
     return outcome
 
 
+def common_searches(target: Target) -> Outcome:
+    """Ask for 120 searches at once, for what most of 150,000 tasks have, and some have not."""
+    outcome = Outcome()
+
+    def ask(number: int) -> None:
+        with _client(target) as client:
+            query = quote(SEARCHES[number % len(SEARCHES)])
+            outcome.count(client.ask("GET", f"/api/search?q={query}"))
+
+    _at_once([lambda number=number: ask(number) for number in range(120)])
+    return outcome
+
+
 # Passwords
 
 
@@ -513,6 +527,7 @@ ATTACKS: Mapping[str, Attack] = {
     "flood of pings": flood_of_pings,
     "300 changes of one task": one_task_at_once,
     "120 lists of 150,000 tasks": filtered_lists,
+    "120 searches of 150,000 tasks": common_searches,
     "10 wrong passwords": wrong_passwords,
 }
 

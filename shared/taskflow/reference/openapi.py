@@ -12,17 +12,20 @@ from taskflow.domain.accounts import USER_ID_MAX_CHARS
 from taskflow.domain.text import JsonObject
 from taskflow.reference.schemas import PREFIX, Schemas, referred, without_null
 from taskflow.server import refusals
-from taskflow.serving import body, headers, problems
+from taskflow.serving import body, headers, health, problems
 from taskflow.serving.answers import REFRESH_COOKIE
 from taskflow.serving.endpoint import ALWAYS, USER_ID, AnswerKind, Endpoint
 from taskflow.serving.problems import ProblemDetails, ProblemKind
-from taskflow.serving.routes import Route
+from taskflow.serving.routes import FIRST_WORDS, Route
 
 VERSION: Final = "3.1.1"
 DIALECT: Final = "https://spec.openapis.org/oas/3.1/dialect/base"
 
 BEARER, COOKIE = "bearer", "refreshCookie"
 """The names of the security schemes."""
+
+_OF_ADMINISTRATORS = "admin"
+"""The tag of all that they alone may use."""
 
 _TRACED = (headers.CORRELATION_ID, headers.TRACEPARENT)
 
@@ -61,11 +64,11 @@ class Operation:
 
     @cached_property
     def tag(self) -> str:
-        """The noun that it is about: the first word of its path, or else of its function's name."""
-        words = self.path.replace(f"/{{{USER_ID}}}", "").strip("/").split("/")
-        if words[0] == "api":
-            return words[1]
-        return self.endpoint.name.partition("-")[2]
+        """The noun that it is about: the last one in its path, or else in its function's name."""
+        nouns = [word for word in self.path.split("/") if word in FIRST_WORDS]
+        if not nouns:
+            return self.endpoint.name.partition("-")[2]
+        return nouns[0] if nouns[0] == _OF_ADMINISTRATORS else nouns[-1]
 
     @cached_property
     def problems(self) -> Mapping[int, Sequence[ProblemKind]]:
@@ -411,5 +414,6 @@ Tasks, recurring tasks and reminders of many users. What happens to them can be 
   characters without a space) and `{headers.TRACEPARENT}` (W3C Trace Context). Its answer, its
   events and the logs have both; they are made up where there are none.
 * **PUT and PATCH** both merge (RFC 7396): what is left out stays, `null` clears.
+* **Health.** `{health.HEALTH}` says whether the service can be used.
 * **Methods.** At each path {methods} work too, the former where GET does.
 """

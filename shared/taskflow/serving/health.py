@@ -18,12 +18,12 @@ from taskflow.process import draining, resource
 from taskflow.serving import problems
 from taskflow.serving.problems import NO_METRICS, NO_TOKEN, Problem
 
-LIVENESS, READINESS = "/health/liveness", "/health/readiness"
+HEALTH, LIVENESS, READINESS = "/health", "/health/liveness", "/health/readiness"
 OF_THE_PROCESS = frozenset({LIVENESS, READINESS})
 """These ask nothing that processes share: or one outage of the database would make all unready, and
 requests would wait for one that is ready, where each can answer 503 with `Retry-After` at once."""
 
-PATHS = frozenset({"/health", "/metrics"}) | OF_THE_PROCESS
+PATHS = frozenset({HEALTH, "/metrics"}) | OF_THE_PROCESS
 
 CACHED_FOR_S = 1.0
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import socket
 from collections.abc import Mapping
 from http.client import HTTPResponse
@@ -117,6 +118,7 @@ def test_a_request_that_is_not_http_is_refused_with_a_problem(system: System, na
     assert headers["Content-Type"] == "application/problem+json"
     assert problem["status"] == status
     assert problem["correlation_id"] == headers["X-Correlation-ID"]
+    assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-01", headers["traceparent"])
     assert is_closed
     # It is no warning that a stranger sends what is none, and no defect.
     assert '"level"' not in system.log.read_text()

@@ -37,8 +37,11 @@ def correlation_id_of(request: Request) -> str:
 def traceparent_of(request: Request) -> str:
     """Return the client's traceparent (W3C Trace Context, 3.2), or a new sampled one."""
     given = request.headers.get("traceparent", "")
-    if _TRACEPARENT.fullmatch(given):
-        return given
+    return given if _TRACEPARENT.fullmatch(given) else new_traceparent()
+
+
+def new_traceparent() -> str:
+    """Make the traceparent of a new trace, which is sampled."""
     return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
 
 

@@ -29,8 +29,8 @@ schemathesis.openapi.format("rrule", st.sampled_from(RULES))
 def before_call(context: HookContext, case: Case[Any], _kwargs: dict[str, object]) -> None:
     """Make what is to be accepted what a client would send.
 
-    A key is for one request, and a cursor is one that was answered: what is drawn at random is
-    rightly refused. Where a refusal is asked for, it stays.
+    A key is for one request, a cursor is one that was answered, and a condition is one that may
+    hold: what is drawn at random is rightly refused. Where a refusal is asked for, it stays.
     """
     del context
     meta = case.meta
@@ -39,6 +39,8 @@ def before_call(context: HookContext, case: Case[Any], _kwargs: dict[str, object
     headers = cast("MutableMapping[str, Any]", case.headers)  # pyright: ignore[reportUnknownMemberType] - as above
     if "Idempotency-Key" in headers:
         headers["Idempotency-Key"] = str(uuid4())
+    if "If-Match" in headers:
+        headers["If-Match"] = "*"
     if "cursor" in case.query and not _is_cursor(case.query["cursor"]):
         del case.query["cursor"]
 

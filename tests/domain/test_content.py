@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from taskflow.domain.accounts import QuietHoursChanges, SettingsChanges
 from taskflow.domain.content import ABSENT, Content, sent_fields
 from taskflow.domain.creation import NewTask
+from taskflow.domain.recurring import PreviewDraft
 from taskflow.domain.tasks import TaskChanges
 
 MANY = 100_000
@@ -89,3 +90,17 @@ def test_a_patch_refuses_a_wrong_value_of_a_field_and_the_value_absent(
         kind.model_validate(sent)
 
     assert [error["loc"] for error in refused.value.errors()] == [(list(sent)[-1],)]
+
+
+@pytest.mark.parametrize("limit", [3, 3.0])
+def test_a_whole_number_may_be_written_with_a_fraction_of_zero(limit: float) -> None:
+    draft = PreviewDraft.model_validate({"recurrence_rule": "FREQ=DAILY", "limit": limit})
+
+    assert type(draft.limit) is int
+    assert draft.limit == 3
+
+
+@pytest.mark.parametrize("limit", [3.5, True, "3", 1e300, float("inf"), None])
+def test_what_is_no_whole_number_is_refused(limit: object) -> None:
+    with pytest.raises(ValidationError):
+        PreviewDraft.model_validate({"recurrence_rule": "FREQ=DAILY", "limit": limit})

@@ -167,6 +167,14 @@ def test_every_component_of_a_document_is_used(name: str) -> None:
     assert there - set(_references(document)) == set()
 
 
+@pytest.mark.parametrize("name", ["openapi.json", "asyncapi.json"])
+def test_the_bounds_of_numbers_and_texts_are_words_of_json_schema(name: str) -> None:
+    # pydantic leaves those that come behind a validator under its own names.
+    own = re.findall(r'"(ge|gt|le|lt|min_length|max_length)":', (ROOT / "docs" / name).read_text())
+
+    assert own == []
+
+
 # Complete
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Annotated, Any, Final, TypeVar, Union, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema
 
 from taskflow.domain.text import JsonObject
@@ -19,6 +19,15 @@ class Content(BaseModel):
 def examples(*bodies: JsonObject) -> ConfigDict:
     """Return the configuration of a content that shows what it may look like, the usual first."""
     return ConfigDict(json_schema_extra={"examples": [*bodies]})
+
+
+def _whole(sent: object) -> object:
+    return int(sent) if isinstance(sent, float) and sent.is_integer() else sent
+
+
+WHOLE = BeforeValidator(_whole)
+"""Behind the bounds of an int: takes one as JSON Schema has it, where `10.0` is an integer (Draft
+2020-12 Validation, 6.1.1)."""
 
 
 class Absent(Enum):

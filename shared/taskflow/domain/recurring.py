@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 from taskflow.domain import tasks
-from taskflow.domain.content import Content, examples
+from taskflow.domain.content import WHOLE, Content, examples
 from taskflow.domain.errors import FieldError, InvalidContent, NoRecurrence
 from taskflow.domain.event_data import OccurrenceSpawned, RecurrenceSet, SeriesData
 from taskflow.domain.events import EventType, NewEvent
@@ -114,7 +114,9 @@ class PreviewDraft(RecurrenceDraft):
     """What a client sends to see the occurrences of a series that is not set yet."""
 
     limit: Annotated[
-        int, Field(ge=1, le=PREVIEW_MAX, description="How many occurrences to show.")
+        int,
+        Field(ge=1, le=PREVIEW_MAX, description="How many occurrences to show."),
+        WHOLE,
     ] = PREVIEW_DEFAULT
 
 

@@ -129,17 +129,19 @@ def _gone(victim: psutil.Process) -> None:
 
 
 def test_waiting_long_polls_hold_up_no_request(system: System) -> None:
-    [user, other] = users_of(system, 2)
+    # Of one user, only some may wait at a time.
+    [other, *users] = users_of(system, 6)
     with ThreadPoolExecutor(50) as pool:
         began_s = time.monotonic()
-        waiting = [pool.submit(_poll, system, user) for _ in range(50)]
+        waiting = [pool.submit(_poll, system, user) for user in users for _ in range(10)]
         eventually(lambda: _all_wait(system, 50), within_s=SOON_S)
 
         with RemoteApi(system, other) as remote:
             for _ in range(20):
                 remote.create()
         assert not [future for future in waiting if future.done()]
-        _create(system, user, 1)
+        for user in users:
+            _create(system, user, 1)
         answers = [future.result(SOON_S) for future in waiting]
         lasted_s = time.monotonic() - began_s
 

@@ -18,6 +18,7 @@ import requests
 from sqlalchemy import text
 
 from taskflow import config
+from taskflow.config import FUNCTIONS_CONNECTIONS_MAX
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.standalone.processes import NICENESS
 from taskflow.storage import connections_max, task_store, transaction
@@ -315,7 +316,8 @@ def test_fewer_connections_than_the_functions_hold_are_told_by_a_migration(
     )
 
     assert ended.returncode == 0
-    assert "PostgreSQL allows 197 connections, and all functions together may hold 600" in (
+    held = FUNCTIONS_CONNECTIONS_MAX
+    assert f"PostgreSQL allows 197 connections, and all functions together may hold {held}" in (
         ended.stderr
     )
 

@@ -1,6 +1,6 @@
 """The frame of a consumer: the event is claimed in the transaction of its effect."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, get_args
@@ -10,7 +10,7 @@ from flask import Request, Response
 
 from taskflow import clock, logs
 from taskflow.domain.cloudevents import RECIPIENT
-from taskflow.domain.events import EVENT_TYPES, Cause, EventType, Topic
+from taskflow.domain.events import EVENT_TYPES, Cause, EventType, Topic, declaration_of
 from taskflow.eventing import envelope
 from taskflow.eventing.envelope import DeliveredEvent
 from taskflow.eventing.frame import Subscriber
@@ -55,7 +55,6 @@ class Consumer(Subscriber):
     """
 
     kind = "consumer"
-    has_body = True
 
     def __init__(
         self,
@@ -77,6 +76,10 @@ class Consumer(Subscriber):
         self._start_read_at: datetime | None = None
         self._handler = handler
         self.group_commit = Resource(lambda: GroupCommit(self._share))
+
+    def has_data(self, attributes: Mapping[str, str]) -> bool:
+        """Say whether an event is of a type of ours, all of which have data, or of none."""
+        return "type" not in attributes or declaration_of(attributes["type"]) is not None
 
     def receive(self, attributes: dict[str, str], body: bytes) -> str:
         """Handle the event, unless it is for another, of a type not taken, or was claimed."""

@@ -3,7 +3,7 @@
 import io
 import logging
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import wraps
 from http import HTTPStatus
@@ -50,9 +50,6 @@ class Subscriber:
 
     kind: ClassVar[str]
 
-    has_body: ClassVar[bool] = False
-    """Whether what is delivered to it always has a body, so that one that is empty was lost."""
-
     def __init__(self, handler: Callable[..., object], scale: Scale) -> None:
         """Name the subscriber after its handler's folder; `scale` is how often it is called.
 
@@ -66,6 +63,11 @@ class Subscriber:
     def receive(self, attributes: dict[str, str], body: bytes) -> str:
         """Process one delivery and return its outcome; raise its error."""
         raise NotImplementedError
+
+    def has_data(self, attributes: Mapping[str, str]) -> bool:
+        """Say whether events of these attributes have data, so that without any they were lost."""
+        del attributes
+        return False
 
     def answer(self, request: Request) -> Response:
         """Answer a delivery, or a question after our health."""
@@ -109,20 +111,26 @@ class Subscriber:
         reply = binding().reply(Outcome.AGAIN, error.detail)
         return replace(reply, headers={**reply.headers, **error.headers})
 
+    def _brought_empty(self, attributes: Mapping[str, str]) -> Reply:
+        """Answer a delivery of what has data, and that had none when it came."""
+        _log.warning("%s was brought %s with an empty body", self.name, attributes.get("id"))
+        metrics.CONSUMED.labels(self.name, "later").inc()
+        return binding().reply(Outcome.AGAIN, "the body is empty")
+
     def _deliver(self, environ: "WSGIEnvironment", body: bytes) -> Reply:
         transport = binding()
-        if self.has_body and not body:
-            _log.warning("%s was brought an empty body", self.name)
-            metrics.CONSUMED.labels(self.name, "later").inc()
-            return transport.reply(Outcome.AGAIN, "the body is empty")
         attributes: dict[str, str] = {}
         bound = logs.correlation_id.set(None)
         try:
             delivered = transport.read(_headers_in(environ), body)
             attributes = delivered.attributes
             logs.correlation_id.set(attributes.get("correlationid"))
+            if not body and self.has_data(attributes):
+                return self._brought_empty(attributes)
             outcome = self.receive(attributes, delivered.data)
         except (MalformedEvent, DomainError) as error:
+            if not body and self.has_data(attributes):
+                return self._brought_empty(attributes)
             # The words are in the answer, and so with the dead letter; they may quote the event.
             why = type(error).__name__
             _log.warning("%s refused %s: %s", self.name, attributes.get("id"), why)

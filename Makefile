@@ -40,8 +40,8 @@ check: .venv/dev.stamp ## Check format, style, types, imports, what is generated
 soak: .venv/dev.stamp kafka ## Run the long tests under load
 	@.venv/bin/pytest -m soak -s --timeout=0 tests/soak
 
-test-cluster: .venv/dev.stamp ## Run the tests of what is deployed to the cluster of KUBECONFIG
-	@.venv/bin/pytest -m cluster -s tests/cluster
+test-cluster: .venv/dev.stamp ## Test what is deployed to the cluster of KUBECONFIG; TLS=1 its certificate too
+	@.venv/bin/pytest -m "cluster$(if $(TLS),, and not certificate)" -s tests/cluster
 
 deploy: .venv/runtime.stamp ## Deploy to the cluster of KUBECONFIG; OVERLAY=cloud, IMAGE=name:tag
 	@.venv/bin/python -m knative.deploy --overlay "$(or $(OVERLAY),minikube)" $(if $(IMAGE),--image "$(IMAGE)")

@@ -116,6 +116,7 @@ def test_a_request_that_is_not_http_is_refused_with_a_problem(system: System, na
     problem = json.loads(body)
     assert (answered, problem["type"]) == (status, f"urn:taskflow:problem:{slug}")
     assert headers["Content-Type"] == "application/problem+json"
+    assert headers["X-Content-Type-Options"] == "nosniff"
     assert problem["status"] == status
     assert problem["correlation_id"] == headers["X-Correlation-ID"]
     assert re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-01", headers["traceparent"])

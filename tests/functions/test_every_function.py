@@ -938,6 +938,24 @@ def test_a_preflight_request_of_a_browser_is_answered(case: Case) -> None:
 
 
 @each_route()
+def test_a_browser_keeps_no_answer_and_shows_none_in_a_frame_or_as_another_type(
+    case: Case, senders: Senders
+) -> None:
+    kept = {"private, no-cache", "no-store"}
+    if case.endpoint.is_public:
+        # What is the same for everybody.
+        kept.add("public, max-age=300")
+
+    for answer in _answers_of_all_kinds(case, senders, {}):
+        assert answer.headers["Cache-Control"] in kept
+        assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@each_route()
 def test_a_page_of_a_configured_origin_may_read_every_answer(case: Case, senders: Senders) -> None:
     origin = {"Origin": "https://app.example"}
 

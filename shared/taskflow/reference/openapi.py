@@ -12,7 +12,7 @@ from taskflow.domain.accounts import USER_ID_MAX_CHARS
 from taskflow.domain.text import JsonObject
 from taskflow.reference.schemas import PREFIX, Schemas, referred, without_null
 from taskflow.server import refusals
-from taskflow.serving import body, headers, health, problems
+from taskflow.serving import body, browser, headers, health, problems
 from taskflow.serving.answers import REFRESH_COOKIE
 from taskflow.serving.endpoint import ALWAYS, USER_ID, AnswerKind, Endpoint
 from taskflow.serving.problems import ProblemDetails, ProblemKind
@@ -400,6 +400,7 @@ def _sentence(text: str) -> str:
 def _description() -> str:
     refused = ", ".join(str(status) for status in sorted({kind.status for kind in refusals.OTHERS}))
     methods = ", ".join(f"`{method}`" for method in (HTTPMethod.HEAD, HTTPMethod.OPTIONS))
+    protection = ", ".join(f"`{name}: {value}`" for name, value in browser.PROTECTION.items())
     return f"""\
 Tasks, recurring tasks and reminders of many users. What happens to them can be followed live:
 `/asyncapi.json` describes the events and the socket.
@@ -413,6 +414,7 @@ Tasks, recurring tasks and reminders of many users. What happens to them can be 
 * **Tracing.** Any request may carry `{headers.CORRELATION_ID}` (up to 128 printable ASCII
   characters without a space) and `{headers.TRACEPARENT}` (W3C Trace Context). Its answer, its
   events and the logs have both; they are made up where there are none.
+* **Browsers.** Answers that say nothing else have {protection}.
 * **PUT and PATCH** both merge (RFC 7396): what is left out stays, `null` clears.
 * **Health.** `{health.HEALTH}` says whether the service can be used.
 * **Methods.** At each path {methods} work too, the former where GET does.

@@ -11,7 +11,7 @@ from gunicorn.http import errors
 from gunicorn.util import http_date
 
 from taskflow import logs
-from taskflow.serving import problems, tracing
+from taskflow.serving import browser, problems, tracing
 from taskflow.serving.problems import Problem, ProblemKind
 
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9\-._~%!$&'()*+,;=]*)(?::[0-9]*)?")
@@ -81,6 +81,7 @@ def answer(problem: Problem, path: str = "", *, with_body: bool = True) -> bytes
     bound = logs.correlation_id.set(str(uuid.uuid4()))
     try:
         response = problems.answer(problem, instance=path)
+        browser.protect(response)
         response.headers["X-Correlation-ID"] = logs.correlation_id.get()
         response.headers["traceparent"] = tracing.new_traceparent()
     finally:

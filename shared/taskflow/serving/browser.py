@@ -1,4 +1,8 @@
-"""What a browser adds: cross-origin requests (CORS), and the refresh token in its cookie."""
+"""What a browser adds: cross-origin requests (CORS), the refresh token in its cookie, and harm.
+
+It shows an answer as whatever it takes it for, frames it, keeps it, and tells the next site from
+where it came; `protect` says that it may not.
+"""
 
 from urllib.parse import urlsplit
 
@@ -16,6 +20,16 @@ ALLOWED_HEADERS = (
 )
 PREFLIGHT_KEPT_S = 600
 
+PROTECTION = {
+    # Kept by who asked alone, and asked for again each time, by its entity tag where it has one.
+    "Cache-Control": "private, no-cache",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+"""The headers of every answer that says nothing else (those that OWASP names for REST)."""
+
 
 def preflight(methods: str) -> Response:
     """Answer OPTIONS: what may be asked here."""
@@ -28,6 +42,12 @@ def preflight(methods: str) -> Response:
     response.headers["Access-Control-Allow-Headers"] = ALLOWED_HEADERS
     response.headers["Access-Control-Max-Age"] = str(PREFLIGHT_KEPT_S)
     return response
+
+
+def protect(response: Response) -> None:
+    """Keep a browser from doing with an answer what is not meant."""
+    for name, value in PROTECTION.items():
+        response.headers.setdefault(name, value)
 
 
 def allow_origin(request: Request, response: Response) -> None:

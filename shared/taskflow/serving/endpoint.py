@@ -98,7 +98,7 @@ EVERY_ANSWER_HEADERS = frozenset(
         "Access-Control-Expose-Headers",
     }
 )
-"""What any answer may carry, a problem too."""
+"""What any answer may carry, a problem too, beside `browser.PROTECTION`."""
 
 PREFLIGHT = AnswerKind(
     HTTPStatus.NO_CONTENT,

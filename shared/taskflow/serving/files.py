@@ -60,7 +60,7 @@ class File:
 class FileShown(Answer[bytes]):
     """The file, compressed for who takes that."""
 
-    HEADERS = ("Cache-Control", "Content-Security-Policy", "ETag", "X-Content-Type-Options")
+    HEADERS = ("Cache-Control", "Content-Security-Policy", "ETag")
     OPTIONAL_HEADERS = ("Content-Encoding",)
     MEDIA_TYPES = tuple(MEDIA_TYPES.values())
 
@@ -130,5 +130,4 @@ def _describe(answer: Answer[bytes] | Answer[None], file: File) -> None:
     answer.headers["ETag"] = quote_etag(file.tag, weak=True)
     answer.headers["Cache-Control"] = _CACHE_CONTROL
     answer.headers["Content-Security-Policy"] = _SECURITY_POLICY
-    answer.headers["X-Content-Type-Options"] = "nosniff"
     answer.vary.add("Accept-Encoding")

@@ -145,6 +145,7 @@ class Frame:
         try:
             response = self._in_turn(request, correlation_id, traceparent)
             browser.allow_origin(request, response)
+            browser.protect(response)
             response.headers["X-Correlation-ID"] = correlation_id
             response.headers["traceparent"] = traceparent
             duration_s = time.perf_counter() - started_s

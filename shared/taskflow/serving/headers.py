@@ -55,7 +55,6 @@ OF_ANSWERS: Mapping[str, Header] = {
     "Set-Cookie": Header("The refresh token, as a browser keeps it.", _TEXT),
     "Upgrade": Header("The protocol to upgrade to.", _TEXT),
     "WWW-Authenticate": Header("How to sign in (RFC 6750).", _TEXT),
-    "X-Content-Type-Options": Header("`nosniff`: the type is the one that is named.", _TEXT),
     CORRELATION_ID: Header("The name of the request, its own or a new one.", _TEXT),
     TRACEPARENT: Header("The trace that the answer is part of (W3C Trace Context).", _TEXT),
 }

@@ -12,6 +12,7 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import Map
 
 from taskflow.serving import health, problems
+from taskflow.serving.browser import PROTECTION
 from taskflow.serving.endpoint import EVERY_ANSWER_HEADERS, PREFLIGHT, AnswerKind, Endpoint
 from taskflow.serving.problems import TYPE_PREFIX, ProblemDetails, ProblemKind
 from taskflow.serving.routes import url_map
@@ -100,7 +101,11 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:  # noqa: ANN401 - as above
 
 def _headers_of(answer: Response) -> frozenset[str]:
     known = {header.lower() for header in EVERY_ANSWER_HEADERS}
-    return frozenset(name for name in answer.headers.keys() if name.lower() not in known)  # noqa: SIM118 - iterating gives pairs
+    return frozenset(
+        name
+        for name, value in answer.headers.items()
+        if name.lower() not in known and PROTECTION.get(name) != value
+    )
 
 
 def _map_of(endpoints: Sequence[Endpoint]) -> Map:

@@ -28,7 +28,7 @@ up: .venv/runtime.stamp ## Run all of TaskFlow on this machine, until Ctrl-C
 test: .venv/dev.stamp kafka pgbouncer definitions ## Run the tests
 	@.venv/bin/pytest -n auto --dist loadfile
 
-check: .venv/dev.stamp ## Check format, style, types, imports, what is generated, the Dockerfile
+check: .venv/dev.stamp ## Check format, style, types, imports, what is generated, the Dockerfile, advisories
 	@.venv/bin/ruff format --check
 	@.venv/bin/ruff check
 	@.venv/bin/pyright --project pyproject.toml
@@ -36,6 +36,7 @@ check: .venv/dev.stamp ## Check format, style, types, imports, what is generated
 	@.venv/bin/python -m taskflow.manifests --check .
 	@.venv/bin/python -m taskflow.reference --check .
 	@.venv/bin/hadolint Dockerfile
+	@.venv/bin/python -m tests.support.advisories requirements-dev.txt
 
 soak: .venv/dev.stamp kafka ## Run the long tests under load
 	@.venv/bin/pytest -m soak -s --timeout=0 tests/soak

@@ -8,6 +8,7 @@ from taskflow.storage import (
     claims,
     dead_letter_store,
     idempotency_store,
+    replay_store,
     run,
     session_store,
 )
@@ -23,6 +24,7 @@ EXPIRED = (
     session_store.forget_tickets,
     attempt_store.forget_attempts,
     attempt_store.forget_places,
+    replay_store.forget_old,
 )
 
 

@@ -8,8 +8,8 @@ from taskflow.eventing.envelope import DeliveredEvent
 from taskflow.storage import Transaction, audit_store
 
 
-# Each entry has a row of its own, whichever comes first.
-@event_function(*EventType, starts="beginning", ordering="unordered")
+# Each entry has a row of its own, whichever comes first, and is there once however often it comes.
+@event_function(*EventType, starts="beginning", ordering="unordered", replayed="taken")
 def record_audit_entry(delivered: DeliveredEvent, tx: Transaction) -> None:
     # Who asked and from where never travels: the log alone has it.
     audit_store.record(

@@ -2,18 +2,35 @@
 
 import argparse
 import contextlib
+import math
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from functools import partial
 from itertools import islice
+from typing import TYPE_CHECKING
+from uuid import UUID
 
-from taskflow import config, logs
+from pydantic import ValidationError
+
+from taskflow import clock, config, logs
 from taskflow.config import FUNCTIONS_CONNECTIONS_MAX, InvalidSetting
 from taskflow.domain.accounts import Role, canonical_email
-from taskflow.domain.errors import DomainError
+from taskflow.domain.errors import DomainError, NoKafka
 from taskflow.domain.events import SCHEMA_VERSION, Cause
+from taskflow.domain.replay import ReplayRequest
+
+if TYPE_CHECKING:
+    from taskflow.storage import Transaction
+    from taskflow.storage.replay_store import Difference, RequestedReplay
 
 USAGE_ERROR = 2
+INTERRUPTED = 130
+"""As shells have it for SIGINT."""
+
 SHOWN_MAX = 20
+PROGRESS_S = 2.0
+
+_REPLAY_CAUSE = Cause(correlation_id="taskflow replay", traceparent="", actor="", origin="")
 
 AFTER_DEPLOY = "After the deploy: "
 """How the line begins that says which migrations wait until the code before has gone."""
@@ -53,15 +70,35 @@ def _parser() -> argparse.ArgumentParser:
     )
     topics.set_defaults(run=_topics)
 
-    replay = commands.add_parser("replay", help="rebuild the tasks, and compare with the live ones")
-    replay.add_argument("--from", dest="source", choices=["kafka"], required=True)
-    replay.set_defaults(run=_replay)
+    _add_replay(commands.add_parser("replay", help="rebuild the tasks, and compare with the live"))
 
     admin = commands.add_parser("admin", help="administrators").add_subparsers(required=True)
     grant = admin.add_parser("grant", help="make an account an administrator's")
     grant.add_argument("email")
     grant.set_defaults(run=_grant)
     return parser
+
+
+def _add_replay(replay: argparse.ArgumentParser) -> None:
+    what = replay.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "--from",
+        dest="source",
+        choices=["log", "kafka"],
+        help="what the events are read from: the log, or what Kafka still has",
+    )
+    what.add_argument("--resume", type=UUID, metavar="ID", help="go on with a replay of the log")
+    what.add_argument("--cancel", type=UUID, metavar="ID", help="cancel a replay of the log")
+    of_log = replay.add_argument_group("of the log")
+    of_log.add_argument(
+        "--to",
+        choices=["shadow", "topic"],
+        help="rebuild the tasks and compare them (the default), or publish the events once more",
+    )
+    of_log.add_argument("--user", metavar="ID", help="the events of one user")
+    of_log.add_argument("--from-seq", type=int, metavar="N", help="from there in each stream on")
+    of_log.add_argument("--events-per-s", type=int, metavar="N", help="to the topic, at most")
+    replay.set_defaults(run=_replay)
 
 
 def _up(_given: argparse.Namespace) -> None:
@@ -111,14 +148,129 @@ def _topics(given: argparse.Namespace) -> None:
     print("\n".join(f"{topic.name}: {topic.state}" for topic in made))
 
 
-def _replay(_given: argparse.Namespace) -> None:
-    from taskflow.kafka.replay import compare_with_kafka
+def _replay(given: argparse.Namespace) -> None:
     from taskflow.standalone import supervisor
+
+    asked = {
+        "to": given.to,
+        "user_id": given.user,
+        "from_seq": given.from_seq,
+        "events_per_s": given.events_per_s,
+    }
+    sent = {name: value for name, value in asked.items() if value is not None}
+    if sent and given.source != "log":
+        raise InvalidSetting("--to, --user, --from-seq and --events-per-s go with --from log")
+    wanted = None if given.source is None else _replay_request({"to": "shadow", **sent})
+    config.settings.set(supervisor.reach(config.read(defaults=config.LOCAL)))
+    if given.source == "kafka":
+        _replay_kafka()
+    elif given.cancel is not None:
+        _cancel_replay(given.cancel)
+    else:
+        _replay_log(wanted or given.resume)
+
+
+def _replay_request(sent: Mapping[str, object]) -> ReplayRequest:
+    try:
+        return ReplayRequest.model_validate(sent)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False)[0]
+        option = str(wrong["loc"][0]).removesuffix("_id").replace("_", "-")
+        raise InvalidSetting(f"--{option}: {wrong['msg']}") from None
+
+
+def _replay_log(wanted: ReplayRequest | UUID) -> None:
+    """Start a replay of the log, or take one on; show how far it comes, and the result."""
+    from taskflow.eventing import CronRun
+    from taskflow.eventing.replaying import Worker
+    from taskflow.kafka import client
+    from taskflow.kafka.replayed import replay_producer
+    from taskflow.storage import replay_store, run
+
+    said_s = -math.inf
+
+    def say(at: "RequestedReplay") -> None:
+        nonlocal said_s
+        if clock.monotonic_s() > said_s + PROGRESS_S:
+            said_s = clock.monotonic_s()
+            print(_progress_of(at), file=sys.stderr)
+
+    def found_or_added(tx: "Transaction") -> "RequestedReplay":
+        if isinstance(wanted, UUID):
+            found = replay_store.get(tx, wanted)
+        else:
+            found = replay_store.add(tx, wanted, requested_by="", now=clock.now())
+        if found.target == "topic" and not client.is_configured():
+            raise NoKafka
+        return found
+
+    with _exit_on_problems():
+        replay = run(found_or_added, _REPLAY_CAUSE)
+        print(f"Replay {replay.id}", file=sys.stderr)
+        publish = replay_producer().publish if client.is_configured() else None
+        worker = Worker(CronRun(math.inf), _REPLAY_CAUSE, publish, on_step=say)
+        try:
+            replay = worker.advance_one(replay.id)
+        except KeyboardInterrupt:
+            print(
+                f"It goes on where the functions run, or by --resume {replay.id};"
+                f" --cancel {replay.id} ends it.",
+                file=sys.stderr,
+            )
+            raise SystemExit(INTERRUPTED) from None
+        named = run(partial(replay_store.differences_of, replay_id=replay.id), _REPLAY_CAUSE)
+    _say_result(replay, named)
+    if replay.state != "done" or replay.is_equal is False:
+        raise SystemExit(1)
+
+
+def _progress_of(replay: "RequestedReplay") -> str:
+    if replay.phase == "events":
+        return f"{replay.events_done} of {replay.events_total} events"
+    return f"{replay.tasks_same + replay.differences} tasks compared"
+
+
+def _say_result(replay: "RequestedReplay", named: Sequence["Difference"]) -> None:
+    if replay.target == "topic":
+        print(f"{replay.state}: {replay.events_done} events")
+        return
+    print(
+        f"{replay.state}: {replay.events_done} events; {replay.tasks_same} tasks are the same,"
+        f" {replay.tasks_differing} differ, {replay.tasks_only_live} are not in the log,"
+        f" {replay.tasks_only_rebuilt} not in the tables"
+    )
+    if replay.events_newer:
+        _say_newer(replay.events_newer)
+    for each in named[:SHOWN_MAX]:
+        where = {
+            "differs": f"differs in {', '.join(each.fields)}",
+            "only-live": "is not in the log",
+            "only-rebuilt": "is not in the tables",
+        }[each.kind]
+        print(f"{each.task_id} {where}")
+
+
+def _say_newer(count: int) -> None:
+    print(
+        f"{count} refused: written with a schema_version newer than {SCHEMA_VERSION},"
+        " the newest that this version of TaskFlow reads"
+    )
+
+
+def _cancel_replay(replay_id: UUID) -> None:
+    from taskflow.storage import replay_store, run
+
+    with _exit_on_problems():
+        run(partial(replay_store.cancel, replay_id=replay_id, now=clock.now()), _REPLAY_CAUSE)
+    print(f"Replay {replay_id} is cancelled.")
+
+
+def _replay_kafka() -> None:
+    from taskflow.kafka.replay import compare_with_kafka
 
     def progress(read: int, of: int) -> None:
         print(f"{read} of {of} records read", file=sys.stderr)
 
-    config.settings.set(supervisor.reach(config.read(defaults=config.LOCAL)))
     with _exit_on_problems():
         found = compare_with_kafka(progress)
     print(
@@ -127,10 +279,7 @@ def _replay(_given: argparse.Namespace) -> None:
         f" {len(found.only_live)} are not in Kafka, {len(found.only_rebuilt)} not in the tables"
     )
     if found.newer:
-        print(
-            f"{found.newer} refused: written with a schema_version newer than {SCHEMA_VERSION},"
-            " the newest that this version of TaskFlow reads"
-        )
+        _say_newer(found.newer)
     for task_id, fields in islice(found.differing.items(), SHOWN_MAX):
         print(f"{task_id} differs in {', '.join(fields)}")
     for task_id in found.only_live[:SHOWN_MAX]:

@@ -36,7 +36,9 @@ DELIVERIES = Counter(
     ["consumer", "outcome"],
 )
 PUBLISHED = Counter(
-    "taskflow_published_events", "Events sent to Kafka: confirmed, failed or repeated.", ["outcome"]
+    "taskflow_published_events",
+    "Events sent to Kafka: confirmed, failed, repeated or replayed.",
+    ["outcome"],
 )
 SOCKETS = Gauge("taskflow_sockets", "Open sockets.", multiprocess_mode="livesum")
 SOCKET_MESSAGES = Counter("taskflow_socket_messages", "Events sent through sockets.")

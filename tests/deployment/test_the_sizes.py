@@ -51,7 +51,8 @@ def test_the_sizes_in_the_guide_are_those_of_the_deployments() -> None:
     awake = {**dict.fromkeys(options, 1), "sync-tasks": sockets}
     most = {name: one["scale"]["max"] for name, one in options.items()}
     assert [tuple(map(int, row)) for row in rows] == [_row(idle), _row(awake), _row(most)]
-    assert " and ".join(f"`{name}`" for name in woken) + ", which are woken each minute" in guide
+    *others, last = (f"`{name}`" for name in woken)
+    assert f"{', '.join(others)} and {last}, which are woken each minute" in guide
     assert f"{options['sync-tasks']['resources']['limits']['concurrency']:,} sockets" in guide
     assert f"{options['list-events']['resources']['limits']['concurrency']} requests" in guide
     assert f"{options['get-task']['resources']['limits']['concurrency']} requests" in guide

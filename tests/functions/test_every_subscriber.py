@@ -155,6 +155,35 @@ def test_a_second_delivery_changes_nothing(consumer: Consumer, log: list[Event])
 
 
 @each_consumer
+def test_a_replayed_event_changes_nothing_for_who_has_had_it(
+    consumer: Consumer, log: list[Event]
+) -> None:
+    for event in log:
+        deliver(consumer.name, event)
+    before = snapshot()
+
+    for event in log:
+        assert_taken(deliver(consumer.name, event, replay=str(uuid4())))
+
+    assert_nothing_changed(before)
+
+
+@each_consumer
+def test_a_replayed_event_without_a_claim_adds_at_most_an_entry_of_the_audit(
+    consumer: Consumer, fresh: list[Event]
+) -> None:
+    before = snapshot()
+
+    for event in fresh:
+        assert_taken(deliver(consumer.name, event, replay=str(uuid4())))
+
+    after = snapshot()
+    changed = {name for name, rows in after.items() if rows != before[name]} - {"consumers"}
+    is_audit = consumer.name == "record-audit-entry"
+    assert changed == ({"audit_entries", "claims"} if is_audit else set())
+
+
+@each_consumer
 def test_deliveries_at_the_same_time_have_the_effect_once(
     consumer: Consumer, fresh: list[Event]
 ) -> None:

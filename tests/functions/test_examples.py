@@ -81,6 +81,8 @@ def test_an_example_is_answered_as_described(example: Example, account: Mapping[
     if "refresh_token" in body:
         body = {"refresh_token": _a_refresh_token(account)}
     headers = {"Content-Type": example.media_type, **_cookie(example)}
+    if "user_id" in body:
+        body = {**body, "user_id": sender.user_id}
     api = Api(sender) if described["security"] not in ([], [{}, {"refreshCookie": []}]) else Api()
 
     answer = api.request(method, _filled(path, theirs), data=json.dumps(body), headers=headers)

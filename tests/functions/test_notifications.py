@@ -1,4 +1,4 @@
-"""Notifications: the inbox, and what sockets are told when a reminder comes (N3, N4, L2)."""
+"""Notifications: the inbox, and what sockets are told when one comes (N3, N4, N6, L2)."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,12 +7,13 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.functions.conftest import Travel
-from tests.support.data.accounts import SignedIn
+from tests.support.data.accounts import SignedIn, a_user, an_administrator
 from tests.support.data.builders import log_of
 from tests.support.events.explanation import assert_events_explain_the_change
 from tests.support.functions.client import Api, content
 from tests.support.functions.problems import assert_invalid, assert_refused
 from tests.support.functions.tasks import created, data_of, items, pages
+from tests.support.functions.tokens import a_token, with_token
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -168,3 +169,80 @@ def test_a_notification_outlives_its_task_and_its_reminder(user: SignedIn, api: 
         api.delete(f"/api/tasks/{task['id']}")
 
     assert items(api, PATH) == before
+
+
+# What operators send
+
+ADMIN_PATH = "/api/admin/notifications"
+MAINTENANCE = "Tonight there is maintenance."
+
+
+def test_what_an_operator_sends_is_in_the_inbox_and_on_devices(user: SignedIn) -> None:
+    administrator, api = an_administrator(), Api(user)
+    body = {"user_id": user.user_id, "message": MAINTENANCE}
+    before = len(log_of(user.user_id))
+
+    with assert_events_explain_the_change(user.user_id) as happened:
+        answer = Api(administrator).post(ADMIN_PATH, body)
+
+    assert answer.status_code == 202
+    [notification] = items(api, PATH)
+    assert content(answer) == notification
+    assert notification == {
+        "id": notification["id"],
+        "user_id": user.user_id,
+        "task_id": None,
+        "reminder_id": None,
+        "title": None,
+        "message": MAINTENANCE,
+        "late_by_s": None,
+        "created_at": notification["created_at"],
+        "read_at": None,
+    }
+    [event] = happened
+    assert (event.event_type, event.actor) == ("notification.created", administrator.user_id)
+    [message] = content(api.get(f"/api/events?since={before}"))["items"]
+    assert (message["type"], message["data"]) == ("notification.created", notification)
+
+
+def test_what_an_operator_sent_is_read_as_any_other(user: SignedIn) -> None:
+    admin, api = Api(an_administrator()), Api(user)
+    sent = content(admin.post(ADMIN_PATH, {"user_id": user.user_id, "message": MAINTENANCE}))
+
+    with assert_events_explain_the_change(user.user_id):
+        read = content(api.post(f"{PATH}/{sent['id']}/read"))
+
+    assert read == {**sent, "read_at": read["read_at"]}
+    assert read["read_at"] >= sent["created_at"]
+    assert items(api, f"{PATH}?unread=true") == []
+
+
+def test_a_service_with_the_permission_may_send(user: SignedIn) -> None:
+    service = a_user()
+    token = a_token(service.user_id, permissions=["notifications:send"])
+
+    answer = Api(with_token(service, token)).post(
+        ADMIN_PATH, {"user_id": user.user_id, "message": MAINTENANCE}
+    )
+
+    assert answer.status_code == 202
+
+
+def test_a_repeated_request_of_an_operator_sends_once(user: SignedIn) -> None:
+    admin, key = Api(an_administrator()), {"Idempotency-Key": "a-maintenance"}
+    body = {"user_id": user.user_id, "message": MAINTENANCE}
+
+    answers = [admin.post(ADMIN_PATH, body, headers=key) for _ in range(2)]
+
+    assert answers[0].json == answers[1].json
+    assert len(items(Api(user), PATH)) == 1
+
+
+def test_nobody_is_sent_what_has_no_recipient_or_no_message() -> None:
+    admin = Api(an_administrator())
+
+    assert_invalid(admin.post(ADMIN_PATH, {"user_id": "nobody", "message": "x"}), "/user_id")
+    assert_invalid(admin.post(ADMIN_PATH, {}), "/user_id", "/message")
+    assert_invalid(
+        admin.post(ADMIN_PATH, {"user_id": "", "message": " " * 1001}), "/user_id", "/message"
+    )

@@ -16,6 +16,8 @@ from taskflow.kafka.records import (
     header,
     header_name,
     headers_of,
+    is_addressed,
+    is_repeated,
     message_in,
 )
 
@@ -120,6 +122,17 @@ def test_a_header_that_is_no_text_is_left_out() -> None:
 
 
 def test_the_headers_are_those_that_the_reference_describes() -> None:
-    names = {name for name, _ in headers_of(AN_EVENT, recipient="a-consumer")}
+    names = {name for name, _ in headers_of(AN_EVENT, recipient="a-consumer", replay_id="a-replay")}
 
     assert names == {header_name(attribute) for attribute in ATTRIBUTES}
+
+
+def test_what_is_published_again_is_told_from_what_is_news() -> None:
+    for_one = headers_of(AN_EVENT, recipient="a-consumer")
+    by_a_replay = headers_of(AN_EVENT, replay_id="a-replay")
+
+    assert not is_repeated(headers_of(AN_EVENT))
+    assert is_repeated(for_one)
+    assert is_repeated(by_a_replay)
+    assert is_addressed(for_one)
+    assert not is_addressed(by_a_replay)

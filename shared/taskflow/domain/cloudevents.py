@@ -15,6 +15,9 @@ SEQUENCE_DIGITS = 19
 RECIPIENT = "recipient"
 """The extension by which an event that is published again names the one consumer that it is for."""
 
+REPLAY = "replay"
+"""The extension by which an event that a replay publishes again names that replay."""
+
 
 ATTRIBUTES = {
     "specversion": "The version of CloudEvents.",
@@ -30,6 +33,7 @@ ATTRIBUTES = {
     "userid": "Whose stream it is in.",
     "traceparent": "The trace that it is part of (W3C Trace Context).",
     RECIPIENT: "The one consumer of TaskFlow that it is published again for; all others pass over.",
+    REPLAY: "The id of the replay that publishes it again: it is no news, whoever reads it.",
 }
 """The meaning of each attribute that an event may have; one that would be empty is left out."""
 

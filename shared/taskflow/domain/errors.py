@@ -67,6 +67,22 @@ class NotAnEventOfOurs(DomainError):
     """What was delivered is no event of the log, and so can't be sent again."""
 
 
+class ReplayNotFound(DomainError):
+    """There is no such replay."""
+
+
+class ReplayIsOver(DomainError):
+    """The replay is done or was cancelled already."""
+
+
+class TooManyReplays(DomainError):
+    """There are many replays that are not done; wait for them, or cancel some."""
+
+
+class NoKafka(DomainError):
+    """There is no Kafka here, and so no topic to replay to."""
+
+
 class VersionIsStale(DomainError):
     """This has changed since the version named in If-Match, or has none; read it again."""
 

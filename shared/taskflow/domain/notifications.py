@@ -1,28 +1,56 @@
-"""Notifications: what stands in a user's inbox."""
+"""Notifications: what stands in a user's inbox, of a reminder or from an operator (N6)."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
+from pydantic import Field
+
+from taskflow.domain.accounts import USER_ID_MAX_CHARS
+from taskflow.domain.content import Content, examples
 from taskflow.domain.event_data import EventData, NotificationChanged
 from taskflow.domain.events import EventType, NewEvent, changed_fields
 from taskflow.domain.identifiers import new_id
 from taskflow.domain.representations import NotificationRepresentation
+from taskflow.domain.text import NotBlank, Text
 from taskflow.domain.times import rfc3339
+
+MESSAGE_MAX_CHARS = 1000
+
+Message = Annotated[NotBlank, Field(max_length=MESSAGE_MAX_CHARS, description="What to be told.")]
+
+
+class NotificationDraft(Content):
+    """What an operator sends to have a user notified."""
+
+    model_config = examples(
+        {
+            "user_id": "019ad3f0-8c00-7000-8000-0000000000aa",
+            "message": "Tonight from 22:00 to 23:00 UTC there is maintenance.",
+        }
+    )
+
+    user_id: Annotated[
+        Text,
+        Field(min_length=1, max_length=USER_ID_MAX_CHARS, description="Who is to be notified."),
+    ]
+    message: Message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notification:
     """A notification as it stands; `version` counts its events.
 
-    `late_by_s` is how long after its time the reminder came; None where that was not kept yet.
+    One that an operator has sent is of no task and no reminder, and has no title. `late_by_s` is
+    how long after its time the reminder came; None where that was not kept yet, or there is none.
     """
 
     id: UUID
     user_id: str
-    task_id: UUID
-    reminder_id: UUID
-    title: str
+    task_id: UUID | None
+    reminder_id: UUID | None
+    title: str | None
     message: str | None
     created_at: datetime
     read_at: datetime | None
@@ -36,8 +64,8 @@ def represent(notification: Notification) -> NotificationRepresentation:
     return {
         "id": str(notification.id),
         "user_id": notification.user_id,
-        "task_id": str(notification.task_id),
-        "reminder_id": str(notification.reminder_id),
+        "task_id": _id(notification.task_id),
+        "reminder_id": _id(notification.reminder_id),
         "title": notification.title,
         "message": notification.message,
         "late_by_s": notification.late_by_s,
@@ -69,8 +97,24 @@ def create(
         version=1,
         late_by_s=late_by_s,
     )
-    data = represent(notification)
-    return notification, _event(EventType.NOTIFICATION_CREATED, notification, data, now=now)
+    return notification, _created(notification)
+
+
+def send(draft: NotificationDraft, *, now: datetime) -> tuple[Notification, NewEvent]:
+    """Put an operator's message into a user's inbox."""
+    notification = Notification(
+        id=new_id(now),
+        user_id=draft.user_id,
+        task_id=None,
+        reminder_id=None,
+        title=None,
+        message=draft.message,
+        created_at=now,
+        read_at=None,
+        version=1,
+        late_by_s=None,
+    )
+    return notification, _created(notification)
 
 
 def read(notification: Notification, *, now: datetime) -> tuple[Notification, list[NewEvent]]:
@@ -84,6 +128,15 @@ def read(notification: Notification, *, now: datetime) -> tuple[Notification, li
         "changes": changed_fields(represent(notification), new),
     }
     return after, [_event(EventType.NOTIFICATION_READ, after, data, now=now)]
+
+
+def _created(notification: Notification) -> NewEvent:
+    event_type, now = EventType.NOTIFICATION_CREATED, notification.created_at
+    return _event(event_type, notification, represent(notification), now=now)
+
+
+def _id(one: UUID | None) -> str | None:
+    return None if one is None else str(one)
 
 
 def _event(

@@ -26,10 +26,9 @@ from taskflow.domain.event_data import (
 )
 from taskflow.domain.events import EventType, NewEvent, changed_fields
 from taskflow.domain.identifiers import new_id
-from taskflow.domain.notifications import Notification
+from taskflow.domain.notifications import Message, Notification
 from taskflow.domain.representations import ReminderRepresentation, ReminderStatus
 from taskflow.domain.tasks import Task
-from taskflow.domain.text import NotBlank
 from taskflow.domain.times import (
     DURATION_PATTERN,
     Duration,
@@ -39,7 +38,6 @@ from taskflow.domain.times import (
     rfc3339,
 )
 
-MESSAGE_MAX_CHARS = 1000
 REMINDERS_MAX = 50
 """Of one task, still to come."""
 
@@ -68,7 +66,6 @@ BeforeDue = Annotated[
         json_schema_extra={"format": "duration", "pattern": DURATION_PATTERN},
     ),
 ]
-Message = Annotated[NotBlank, Field(max_length=MESSAGE_MAX_CHARS, description="What to be told.")]
 
 
 class ReminderDraft(Content):

@@ -3,19 +3,62 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from taskflow.domain import tasks
+from taskflow.domain.accounts import USER_ID_MAX_CHARS
+from taskflow.domain.content import WHOLE, Content, examples
 from taskflow.domain.events import EventType, is_of_task
 from taskflow.domain.representations import TaskRepresentation
 from taskflow.domain.tasks import Task
-from taskflow.domain.text import JsonObject, compact_json
+from taskflow.domain.text import JsonObject, Text, compact_json
 from taskflow.domain.times import rfc3339
 from taskflow.domain.upcasting import upcast
 
 DELETED_AT = "deleted_at"
 
+EVENTS_PER_S, EVENTS_PER_S_MAX = 100, 10_000
+"""To the topic: a source that brings a consumer the events of a partition one after another manages
+some 250 in a second, and those who work wait for the same source."""
+
+SEQ_MAX = (1 << 63) - 1
+
+Target = Literal["shadow", "topic"]
+"""Where a replay leads: into shadow tables, for comparison, or once more to the topics."""
+
 _FIELDS = TaskRepresentation.__required_keys__
+
+
+class ReplayRequest(Content):
+    """What an administrator sends to have events of the log replayed."""
+
+    model_config = examples({"to": "shadow"})
+
+    to: Annotated[
+        Target,
+        Field(
+            description="`shadow` rebuilds the tasks beside the live ones, and compares them;"
+            " `topic` publishes the events once more, each with the attribute `replay`."
+        ),
+    ]
+    user_id: Annotated[
+        Text | None,
+        Field(
+            min_length=1, max_length=USER_ID_MAX_CHARS, description="Of this user; null for all."
+        ),
+    ] = None
+    from_seq: Annotated[
+        int,
+        Field(ge=1, le=SEQ_MAX, description="From this place in each user's stream on."),
+        WHOLE,
+    ] = 1
+    events_per_s: Annotated[
+        int,
+        Field(ge=1, le=EVENTS_PER_S_MAX, description="To the topic: how many in a second at most."),
+        WHOLE,
+    ] = EVENTS_PER_S
 
 
 @dataclass(frozen=True, slots=True)

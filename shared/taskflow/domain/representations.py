@@ -191,13 +191,23 @@ class NotificationRepresentation(TypedDict):
 
     id: Annotated[IdText, Field(description="The notification's id.")]
     user_id: Annotated[str, Field(description="Whose inbox it is in.")]
-    task_id: Annotated[IdText, Field(description="The task it is about.")]
-    reminder_id: Annotated[IdText, Field(description="The reminder it came from.")]
-    title: Annotated[str, Field(description="The title of the task when it was reminded of.")]
-    message: Annotated[str | None, Field(description="The reminder's message.")]
+    task_id: Annotated[
+        IdText | None, Field(description="The task it is about; null where an operator sent it.")
+    ]
+    reminder_id: Annotated[
+        IdText | None, Field(description="The reminder it came from; null where there is none.")
+    ]
+    title: Annotated[
+        str | None,
+        Field(description="The title of the task when it was reminded of; null without a task."),
+    ]
+    message: Annotated[str | None, Field(description="The reminder's message, or the operator's.")]
     late_by_s: Annotated[
         float | None,
-        Field(description="Seconds from the time of the reminder to the notification."),
+        Field(
+            description="Seconds from the time of the reminder to the notification; null where"
+            " there was none, or it was not kept yet."
+        ),
         Default(None),
     ]
     created_at: Annotated[TimeText, Field(description="When it was created.")]

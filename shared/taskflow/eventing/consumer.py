@@ -9,7 +9,7 @@ from uuid import UUID
 from flask import Request, Response
 
 from taskflow import clock, logs
-from taskflow.domain.cloudevents import RECIPIENT
+from taskflow.domain.cloudevents import RECIPIENT, REPLAY
 from taskflow.domain.events import EVENT_TYPES, Cause, EventType, Topic, declaration_of
 from taskflow.eventing import envelope
 from taskflow.eventing.envelope import DeliveredEvent
@@ -38,6 +38,9 @@ log is reconciled by a version without it (`consumer_store.REMOVED_AFTER`)."""
 Ordering = Literal["ordered", "unordered"]
 """KafkaSource's own words (`spec.ordering`)."""
 
+Replayed = Literal["passed-over", "taken"]
+"""What becomes of an event that a replay has published again."""
+
 Handler = Callable[[DeliveredEvent, Transaction], None]
 
 
@@ -63,6 +66,7 @@ class Consumer(Subscriber):
         *,
         starts: Starts,
         ordering: Ordering,
+        replayed: Replayed = "passed-over",
         scale: Scale,
     ) -> None:
         """Make the consumer that `event_function` declares."""
@@ -72,6 +76,7 @@ class Consumer(Subscriber):
         self.types = frozenset(event_type.value for event_type in types)
         self.starts: Starts = starts
         self.ordering: Ordering = ordering
+        self.replayed: Replayed = replayed
         self._start: Start | None = None
         self._start_read_at: datetime | None = None
         self._handler = handler
@@ -85,6 +90,8 @@ class Consumer(Subscriber):
         """Handle the event, unless it is for another, of a type not taken, or was claimed."""
         if attributes.get(RECIPIENT, self.name) != self.name:
             return "not-addressed"
+        if REPLAY in attributes and self.replayed == "passed-over":
+            return "replayed"
         event = envelope.read(attributes, body)
         if event.event_type not in self.types:
             return "not-taken"
@@ -149,7 +156,11 @@ def _from_before(start: Start, deliveries: Sequence[_Delivery], tx: Transaction)
 
 
 def event_function(
-    *types: EventType, starts: Starts, ordering: Ordering, scale: Scale = "often"
+    *types: EventType,
+    starts: Starts,
+    ordering: Ordering,
+    replayed: Replayed = "passed-over",
+    scale: Scale = "often",
 ) -> Callable[[Handler], Callable[[Request], Response]]:
     """Make a consumer out of a handler of (event, tx).
 
@@ -164,8 +175,12 @@ def event_function(
     250 a second for each source; "unordered" is for what comes to the same in any order. Where
     `make up` delivers, a user's events come in order in both.
 
-    Raises InvalidDeclaration for no types, for another start, ordering or scale, and for a handler
-    of anything else.
+    What a replay has published again is `replayed`, and passed over, whether or not it was claimed:
+    a claim may have been forgotten by then. "taken" is for a consumer that completes a record, to
+    whom an event that it has had is the same however late it comes.
+
+    Raises InvalidDeclaration for no types, for another start, ordering, replayed or scale, and for
+    a handler of anything else.
     """
 
     def decorate(handler: Handler) -> Callable[[Request], Response]:
@@ -179,7 +194,11 @@ def event_function(
             raise invalid(handler, f"it starts {' or '.join(get_args(Starts))}, not {starts}")
         if ordering not in get_args(Ordering):
             raise invalid(handler, f"it is {' or '.join(get_args(Ordering))}, not {ordering}")
-        consumer = Consumer(handler, types, starts=starts, ordering=ordering, scale=scale)
+        if replayed not in get_args(Replayed):
+            raise invalid(handler, f"replayed is {' or '.join(get_args(Replayed))}, not {replayed}")
+        consumer = Consumer(
+            handler, types, starts=starts, ordering=ordering, replayed=replayed, scale=scale
+        )
         return consumer.install(handler)
 
     return decorate

@@ -22,6 +22,7 @@ class Batch:
     """Events that are sent in their order; it never blocks in librdkafka.
 
     `recipients` are the consumers that each is for alone; by default all are for everybody.
+    `replay_id` is the replay that publishes them again.
     """
 
     def __init__(
@@ -29,10 +30,13 @@ class Batch:
         producer: "Producer",
         happened: Sequence[Event],
         recipients: Sequence[str] | None = None,
+        *,
+        replay_id: str | None = None,
     ) -> None:
         self._producer = producer
         self._happened = happened
         self._recipients = recipients
+        self._replay_id = replay_id
         self._waiting = deque(range(len(happened)))
         self._unanswered = 0
         self.confirmed: set[int] = set()
@@ -80,11 +84,12 @@ class Batch:
     def _send(self, number: int) -> None:
         event = self._happened[number]
         recipient = None if self._recipients is None else self._recipients[number]
+        headers = headers_of(event, recipient=recipient, replay_id=self._replay_id)
         self._producer.produce(
             topics.topic_of(event.event_type),
             key=event.user_id.encode(),
             value=event.record_json().encode(),
-            headers=list[tuple[str, str | bytes | None]](headers_of(event, recipient=recipient)),
+            headers=list[tuple[str, str | bytes | None]](headers),
             on_delivery=partial(self._answered, number),
         )
 

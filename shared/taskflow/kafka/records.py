@@ -4,12 +4,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from taskflow.domain.cloudevents import CONTENT_TYPE_ATTRIBUTE, RECIPIENT, attributes_of
+from taskflow.domain.cloudevents import (
+    CONTENT_TYPE_ATTRIBUTE,
+    RECIPIENT,
+    REPLAY,
+    attributes_of,
+)
 from taskflow.domain.events import Event, message_json
 
 SEQUENCE_MAX_DIGITS = 19
 
 _PREFIX = "ce_"
+_REPEATED = frozenset({_PREFIX + RECIPIENT, _PREFIX + REPLAY})
 _DATA = b',"data":{'
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -28,11 +34,18 @@ class Record:
     value: bytes
 
 
-def headers_of(event: Event, *, recipient: str | None = None) -> list[tuple[str, bytes]]:
-    """Return the headers of an event's record; `recipient` is the one consumer that it is for."""
+def headers_of(
+    event: Event, *, recipient: str | None = None, replay_id: str | None = None
+) -> list[tuple[str, bytes]]:
+    """Return the headers of an event's record.
+
+    `recipient` is the one consumer that it is for, `replay_id` the replay that publishes it again.
+    """
     attributes = attributes_of(event)
     if recipient is not None:
         attributes[RECIPIENT] = recipient
+    if replay_id is not None:
+        attributes[REPLAY] = replay_id
     return [(header_name(name), value.encode()) for name, value in attributes.items()]
 
 
@@ -41,9 +54,14 @@ def header_name(attribute: str) -> str:
     return "content-type" if attribute == CONTENT_TYPE_ATTRIBUTE else _PREFIX + attribute
 
 
-def is_repeated(headers: Headers) -> bool:
+def is_addressed(headers: Headers) -> bool:
     """Say whether an event was published again, for one consumer, after it was for all."""
     return any(name == _PREFIX + RECIPIENT for name, _ in headers)
+
+
+def is_repeated(headers: Headers) -> bool:
+    """Say whether an event was published again, for one consumer or by a replay."""
+    return any(name in _REPEATED for name, _ in headers)
 
 
 def header(headers: Headers, name: str) -> str | None:

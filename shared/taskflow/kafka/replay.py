@@ -11,7 +11,7 @@ from taskflow.domain.replay import Replay, differing_fields
 from taskflow.domain.tasks import Task
 from taskflow.domain.upcasting import NewerSchemaVersion
 from taskflow.kafka.reader import Place, TopicsReader
-from taskflow.kafka.records import Record, is_repeated
+from taskflow.kafka.records import Record, is_addressed
 from taskflow.kafka.topics import name_of
 from taskflow.storage import run, task_store
 
@@ -111,8 +111,9 @@ class _Reading:
         return len(records)
 
     def _apply(self, record: Record) -> None:
-        if is_repeated(record.headers):
-            # It may outlive the first copies of what came after it, and is no news.
+        if is_addressed(record.headers):
+            # It may outlive the first copies of what came after it, and is no news. What a replay
+            # has published again counts: it went on to the end of the user's stream.
             return
         # Anybody may have written to the topic: what is not an event of ours is passed over.
         try:

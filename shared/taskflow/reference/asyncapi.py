@@ -5,7 +5,7 @@ from datetime import timedelta
 from importlib import metadata
 from typing import Any, Final
 
-from taskflow.domain.cloudevents import ATTRIBUTES, CONTENT_TYPE, RECIPIENT
+from taskflow.domain.cloudevents import ATTRIBUTES, CONTENT_TYPE, RECIPIENT, REPLAY
 from taskflow.domain.events import (
     EVENT_TYPES,
     Declaration,
@@ -255,7 +255,7 @@ def _record_headers() -> JsonObject:
     }
 
 
-_NOT_ALWAYS = frozenset({RECIPIENT, "correlationid", "traceparent"})
+_NOT_ALWAYS = frozenset({RECIPIENT, REPLAY, "correlationid", "traceparent"})
 
 
 def _record(event_type: EventType) -> str:

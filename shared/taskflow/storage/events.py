@@ -148,6 +148,21 @@ _HISTORY = _bounded(
         EVENTS.c.seq > bindparam("since"),
     )
 )
+_PAGE = _bounded(
+    select(*_STORED).where(
+        tuple_(EVENTS.c.user_id, EVENTS.c.seq)
+        > tuple_(bindparam("user", type_=Text), bindparam("since", type_=EVENTS.c.seq.type)),
+        EVENTS.c.seq >= bindparam("first"),
+    )
+)
+_COUNT = select(
+    func.coalesce(
+        func.sum(
+            func.greatest(STREAMS.c.seq - bindparam("first", type_=STREAMS.c.seq.type) + 1, 0)
+        ),
+        0,
+    )
+)
 _WANTED = (
     func.unnest(
         bindparam("users", type_=ARRAY(Text)), bindparam("seqs", type_=ARRAY(EVENTS.c.seq.type))
@@ -297,6 +312,30 @@ def after_each(
         "most_bytes": READ_MAX_BYTES,
     }
     return _events(tx, _AFTER_EACH, parameters)
+
+
+def page(
+    tx: Transaction, after_user: str, after_seq: int, *, from_seq: int, limit: int = READ_MAX
+) -> list[Event]:
+    """Return the next events of all users, ascending by user and within it by `seq`.
+
+    Behind the place that a user and a `seq` name, and of each user those from `from_seq` on; at
+    most `limit`, and READ_MAX_BYTES.
+    """
+    parameters = {
+        "user": after_user,
+        "since": after_seq,
+        "first": from_seq,
+        "most": limit,
+        "most_bytes": READ_MAX_BYTES,
+    }
+    return _events(tx, _PAGE, parameters)
+
+
+def count(tx: Transaction, user_id: str | None, *, from_seq: int) -> int:
+    """Return how many events a user has from a `seq` on, or all users together."""
+    query = _COUNT if user_id is None else _COUNT.where(STREAMS.c.user_id == user_id)
+    return int(tx.connection.execute(query, {"first": from_seq}).scalar_one())
 
 
 def may_have_more(found: Sequence[Event], *, limit: int = READ_MAX) -> bool:

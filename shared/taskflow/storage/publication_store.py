@@ -5,7 +5,7 @@ renews, so that two do not publish the same; the users of a killed one are free 
 would be lost, or left behind, where a pooler shares connections between transactions.)
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -116,6 +116,15 @@ def release(tx: Transaction, holder: UUID, reached: Mapping[str, int]) -> None:
     tx.connection.execute(
         _RELEASE, {"users": users, "seqs": [reached[user] for user in users], "holder": holder}
     )
+
+
+def published(tx: Transaction, user_ids: Collection[str]) -> dict[str, int]:
+    """Return up to which `seq` the streams of these users are published, of those that are."""
+    query = select(PUBLICATIONS.c.user_id, PUBLICATIONS.c.seq).where(
+        PUBLICATIONS.c.user_id == func.any(bindparam("users", type_=ARRAY(Text)))
+    )
+    rows = tx.connection.execute(query, {"users": sorted(user_ids)})
+    return {row.user_id: row.seq for row in rows}
 
 
 def behind(tx: Transaction, *, limit: int) -> dict[str, int]:

@@ -233,6 +233,57 @@ PUBLICATIONS = Table(
     Column("held_until", _TIME),
 )
 
+REPLAYS = Table(
+    "replays",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("target", Text),
+    Column("user_id", Text),
+    Column("from_seq", BigInteger),
+    Column("events_per_s", Integer),
+    Column("requested_by", Text),
+    Column("state", Text),
+    Column("phase", Text),
+    Column("created_at", _TIME),
+    Column("advanced_at", _TIME),
+    Column("ended_at", _TIME),
+    Column("events_total", BigInteger),
+    Column("events_done", BigInteger),
+    Column("events_newer", BigInteger),
+    Column("tasks_same", BigInteger),
+    Column("tasks_differing", BigInteger),
+    Column("tasks_only_live", BigInteger),
+    Column("tasks_only_rebuilt", BigInteger),
+    # Behind which event, or in the later phases which task, it goes on.
+    Column("after_user", Text),
+    Column("after_seq", BigInteger),
+    Column("after_task", Uuid),
+    Column("held_by", Uuid),
+    Column("held_until", _TIME),
+)
+
+SHADOW_TASKS = Table(
+    "shadow_tasks",
+    METADATA,
+    Column("replay_id", Uuid, primary_key=True),
+    Column("task_id", Uuid, primary_key=True),
+    Column("user_id", Text),
+    Column("seq", BigInteger),
+    Column("version", Integer),
+    # json, not jsonb: the text as it was rebuilt.
+    Column("fields", JSON),
+)
+
+REPLAY_DIFFERENCES = Table(
+    "replay_differences",
+    METADATA,
+    Column("replay_id", Uuid, primary_key=True),
+    Column("task_id", Uuid, primary_key=True),
+    Column("user_id", Text),
+    Column("kind", Text),
+    Column("fields", ARRAY(Text)),
+)
+
 DEAD_LETTERS = Table(
     "dead_letters",
     METADATA,

@@ -201,6 +201,15 @@ def wait_for_locks_at_most(tx: Transaction, ms: int) -> None:
     tx.connection.execute(text(f"SET LOCAL lock_timeout = {ms:d}"))
 
 
+def see_one_snapshot(tx: Transaction) -> None:
+    """Have all statements of the transaction see the database as of its next one.
+
+    Before it has read or written anything. Where it then changes what another changed meanwhile, it
+    fails for a reason that passes.
+    """
+    tx.connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+
+
 def snapshot(tx: Transaction) -> str:
     """Return the text of the snapshot that a statement sees now.
 

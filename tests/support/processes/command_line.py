@@ -9,6 +9,16 @@ from taskflow import config
 ENDED_WITHIN_S = 60
 
 
+def begin_taskflow(*arguments: str, **settings: str) -> subprocess.Popen[bytes]:
+    """Begin to run the command, and leave it to the caller to end; nobody reads what it says."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "taskflow.command_line", *arguments],
+        env={**_environment(), **settings},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
 def taskflow(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run the command to its end; `settings` are environment variables."""
     return subprocess.run(

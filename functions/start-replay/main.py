@@ -1,0 +1,23 @@
+"""POST /api/admin/replay: replay events, to compare what they give or to publish them."""
+
+from taskflow import clock
+from taskflow.domain.errors import NoKafka, TooManyReplays
+from taskflow.domain.replay import ReplayRequest
+from taskflow.kafka import client
+from taskflow.serving import http_function
+from taskflow.serving.replays import ReplayAccepted
+from taskflow.storage import Transaction, replay_store
+
+
+@http_function(
+    "POST /api/admin/replay",
+    permission="events:replay",
+    raises=[NoKafka, TooManyReplays],
+    scale="seldom",
+)
+def start_replay(wanted: ReplayRequest, tx: Transaction) -> ReplayAccepted:
+    if wanted.to == "topic" and not client.is_configured():
+        raise NoKafka
+    now = clock.now()
+    replay = replay_store.add(tx, wanted, requested_by=tx.cause.actor, now=now)
+    return ReplayAccepted(replay, now=now)

@@ -114,15 +114,22 @@ def _messages(of: Document) -> str:
 def run_job(job: Document) -> Ran:
     """Run a Job anew; end with its log if it fails, and with the reason if it can't start.
 
-    It is given WAIT_S to start, and then as long as its own deadline says.
+    It is given WAIT_S to start, and then as long as its own deadline says. A Job of the same name
+    that another deploy made meanwhile is none of this one's.
     """
     name = job["metadata"]["name"]
     # Its template can't be changed.
     delete([job])
     apply([job])
+    uid = get("job", name)["metadata"]["uid"]
     said: set[str] = set()
     deadline = time.monotonic() + WAIT_S
-    while not (ended := _true_conditions(get("job", name)) & {"Complete", "Failed"}):
+    while True:
+        found = find("job", name)
+        if found is None or found["metadata"]["uid"] != uid:
+            sys.exit(f"Another deploy has taken the place of the Job {name}: leave it to that.")
+        if ended := _true_conditions(found) & {"Complete", "Failed"}:
+            break
         waits_for = _why_not_started(name)
         if waits_for is None:
             deadline = time.monotonic() + WAIT_S

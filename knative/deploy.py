@@ -18,7 +18,7 @@ from pathlib import Path
 
 import yaml
 
-from knative import functions, pruning
+from knative import functions, moves, pruning
 from knative.cluster import (
     GATEWAYS,
     NAMESPACE,
@@ -114,7 +114,11 @@ def deploy(documents: Sequence[Document], *, image: str | None) -> None:
 
     say("Functions")
     changes = changes_of_functions(documents)
-    functions.deploy(changes, deployed, before.image_id)
+    losing = moves.losing(documents)
+    functions.deploy(changes, deployed, before.image_id, but=losing)
+    if losing:
+        apply(moves.in_order(documents, losing))
+        functions.deploy(changes, deployed, before.image_id)
 
     say("Events and requests")
     apply(each for each in documents if each["kind"] in LAST)

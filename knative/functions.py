@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,8 +36,8 @@ MADE_FROM = "taskflow/made-from"
 revision too, so that there is a new one where nothing but a secret has changed."""
 
 DEPLOYED_FROM = "taskflow/deployed-from"
-"""The annotation with the same digest, written with what func can't say: the service is whole. func
-takes it away when it deploys again."""
+"""The annotation with the same digest, written when the service is whole, with its generation: a
+change that is made by hand makes another. func takes it away when it deploys again."""
 
 LATEST = [{"latestRevision": True, "percent": 100}]
 """All requests to the newest revision, as Knative has it unless it is told otherwise."""
@@ -95,15 +95,12 @@ class Function:
             for kind in volume.keys() & {"secret", "configMap"}:
                 yield kind.lower(), volume[kind], ""
 
-    def finishing(self, service: Document, digest: str) -> Document:
-        """Return the merge patch of its service, as func has left it, that makes that whole."""
+    def finishing(self, service: Document) -> Document:
+        """Return the merge patch that gives its service, as func has left it, what func can't."""
         [container] = service["spec"]["template"]["spec"]["containers"]
         containers = [merge_patch(container, {"securityContext": READ_ONLY})]
-        patch = {
-            "metadata": {"annotations": {DEPLOYED_FROM: digest}},
-            "spec": {"traffic": LATEST, "template": {"spec": {"containers": containers}}},
-        }
-        return merge_patch(self.patch or {}, patch)
+        spec = {"traffic": LATEST, "template": {"spec": {"containers": containers}}}
+        return merge_patch(self.patch or {}, {"spec": spec})
 
 
 def _read(configuration: Mapping[str, Document], kind: str, name: str, key: str) -> object:
@@ -122,14 +119,16 @@ def functions(changes: Document) -> Iterator[Function]:
         yield Function(func_yaml, yaml.safe_load(patch.read_text()) if patch.exists() else None)
 
 
-def deploy(changes: Document, image: str, image_id: str) -> None:
-    """Deploy each function that is not as it should be, several at a time."""
+def deploy(
+    changes: Document, image: str, image_id: str, *, but: Collection[str] = frozenset()
+) -> None:
+    """Deploy each function, but some, that is not as it should be, several at a time."""
     configuration = {
         f"{each['kind'].lower()}/{each['metadata']['name']}": each.get("data", {})
         for each in get("configmaps,secrets")["items"]
     }
     live = {each["metadata"]["name"]: each for each in get(SERVICES)["items"]}
-    wanted = list(functions(changes))
+    wanted = [each for each in functions(changes) if each.name not in but]
     digests = {each.name: each.digest(image, image_id, configuration) for each in wanted}
     pending = [each for each in wanted if not is_whole(live.get(each.name), digests[each.name])]
     print(f"{len(pending)} to deploy, {len(wanted) - len(pending)} as they should be")
@@ -145,13 +144,16 @@ def deploy(changes: Document, image: str, image_id: str) -> None:
 
 
 def is_whole(service: Document | None, digest: str) -> bool:
-    """Say whether a service is all that the digest is of, and its newest revision serves it."""
+    """Say whether a service is all that the digest is of, as it was deployed, and is ready."""
     return (
         service is not None
         and is_ready(service)
-        and _annotation(service, DEPLOYED_FROM) == digest
-        and service["spec"].get("traffic", LATEST) == LATEST
+        and _annotation(service, DEPLOYED_FROM) == _mark(service, digest)
     )
+
+
+def _mark(service: Document, digest: str) -> str:
+    return f"{digest}, generation {service['metadata']['generation']}"
 
 
 def _annotation(service: Document, name: str) -> str | None:
@@ -159,13 +161,21 @@ def _annotation(service: Document, name: str) -> str | None:
 
 
 def _deploy(function: Function, digest: str, image: str) -> None:
-    name = function.name
-    live = find(SERVICES, name)
-    if live is None or not (_is_made(live, digest) and is_ready(live)):
+    live = find(SERVICES, function.name)
+    if live is None or not (_is_only_made(live, digest) and is_ready(live)):
         live = _made(function, digest, image)
-    patch = f"--patch={json.dumps(function.finishing(live, digest))}"
-    kubectl("patch", SERVICES, name, OF_NAMESPACE, "--type=merge", patch)
-    print(f"{name}: deployed", flush=True)
+    finished = _patched(function.name, function.finishing(live))
+    # An annotation makes no generation.
+    mark = {DEPLOYED_FROM: _mark(finished, digest)}
+    _patched(function.name, {"metadata": {"annotations": mark}})
+    print(f"{function.name}: deployed", flush=True)
+
+
+def _patched(name: str, patch: Document) -> Document:
+    given = f"--patch={json.dumps(patch)}"
+    return json.loads(
+        kubectl("patch", SERVICES, name, OF_NAMESPACE, "--type=merge", given, "-o=json")
+    )
 
 
 def _made(function: Function, digest: str, image: str) -> Document:
@@ -190,6 +200,11 @@ def _made(function: Function, digest: str, image: str) -> Document:
 
 def _is_made(service: Document, digest: str) -> bool:
     return _annotation(service, MADE_FROM) == digest
+
+
+def _is_only_made(service: Document, digest: str) -> bool:
+    """Say whether a deploy ended when func had made the service, before it was whole."""
+    return _is_made(service, digest) and _annotation(service, DEPLOYED_FROM) is None
 
 
 def _func_deploy(folder: str, image: str) -> subprocess.CompletedProcess[str]:

@@ -84,6 +84,20 @@ def test_a_strangers_pod_reaches_no_function(deployed: Deployed, stranger: str, 
     assert _tried(stranger, STRANGERS, address, port) == "TimeoutError"
 
 
+def test_a_strangers_pod_does_not_reach_the_ingress_by_which_functions_are_called_inside(
+    stranger: str,
+) -> None:
+    ingress = "kourier-internal"
+    found = kubectl("get", "services", "--all-namespaces", "-o=json")
+    [address] = [
+        each["spec"]["externalName" if each["spec"]["type"] == "ExternalName" else "clusterIP"]
+        for each in json.loads(found)["items"]
+        if each["metadata"]["name"] == ingress
+    ]
+
+    assert _tried(stranger, STRANGERS, address, 80) == "TimeoutError"
+
+
 @pytest.mark.parametrize(("service", "port"), [("postgresql", 5432), ("redpanda", 9092)])
 def test_a_strangers_pod_reaches_neither_the_database_nor_kafka(
     deployed: Deployed, stranger: str, service: str, port: int

@@ -10,7 +10,7 @@ import requests
 from taskflow.config import Settings
 from taskflow.serving.endpoint import Endpoint
 from tests.support.functions.client import all_functions
-from tests.support.kubernetes.deployed import Deployed, kubectl
+from tests.support.kubernetes.deployed import NAMESPACE, Deployed, kubectl
 from tests.support.network.readme_session import ran_as_pasted
 from tests.support.network.remote_api import RemoteApi, a_new_user
 from tests.support.paths import ROOT
@@ -205,3 +205,49 @@ def test_no_client_can_say_from_where_it_asks(deployed: Deployed) -> None:
 
     assert entries.status_code == 200, entries.text
     assert "203.0.113." not in json.dumps(entries.json())
+
+
+@pytest.mark.parametrize(
+    "agent", ["kube-probe/1.36", "Knative-Activator-Probe", "Knative-Ingress-Probe"]
+)
+def test_a_client_that_is_called_as_a_probe_is_answered_by_the_function(
+    deployed: Deployed, agent: str
+) -> None:
+    # Knative's proxies go by the agent, and would answer it themselves: 200, or 400.
+    user = a_new_user(deployed)
+    headers = {"User-Agent": agent}
+
+    healthy = requests.get(f"{deployed.url}/health", headers=headers, timeout=ANSWERED_WITHIN_S)
+    stranger = requests.get(
+        f"{deployed.url}/api/settings", headers=headers, timeout=ANSWERED_WITHIN_S
+    )
+    created = requests.post(
+        f"{deployed.url}/api/tasks",
+        json={"title": "Of a probe"},
+        headers={**user.headers, **headers},
+        timeout=ANSWERED_WITHIN_S,
+    )
+
+    assert (healthy.status_code, stranger.status_code, created.status_code) == (200, 401, 201)
+    assert created.json()["title"] == "Of a probe"
+
+
+@pytest.mark.parametrize("function", ["record-audit-entry", "run-schedule"])
+def test_what_eventing_alone_may_call_is_not_to_be_called_from_outside(
+    deployed: Deployed, function: str
+) -> None:
+    headers = {
+        "ce-specversion": "1.0",
+        "ce-id": AN_ID,
+        "ce-type": "task.created",
+        "ce-source": "/tests",
+        "Content-Type": "application/json",
+    }
+    for host in (f"{function}.{NAMESPACE}.svc.cluster.local", f"{function}.{NAMESPACE}"):
+        answer = requests.post(
+            f"{deployed.url}/",
+            data="{}",
+            headers={**headers, "Host": host},
+            timeout=ANSWERED_WITHIN_S,
+        )
+        assert answer.status_code == 404

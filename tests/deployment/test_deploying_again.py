@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from knative import cluster as of_cluster
-from knative import deploy, functions, pruning, revisions
+from knative import deploy, functions, moves, pruning, revisions
 from knative.cluster import Document
 from taskflow.command_line import AFTER_DEPLOY
 from tests.support.kubernetes.fake_tools import Cluster
@@ -109,8 +109,27 @@ def test_requests_that_were_led_to_an_old_revision_go_to_the_newest_again(
     deploy_functions()
 
     assert _services(cluster)["get-task"]["spec"]["traffic"] == LATEST
-    assert cluster.done[before:] == [["patch", "get-task"]]
+    assert [each for each in cluster.done[before:] if each[0] in {"func", "patch"}] == [
+        ["func", "get-task"],
+        ["patch", "get-task"],
+        ["patch", "get-task"],
+    ]
     assert _revisions(cluster) == made
+
+
+def test_a_function_that_was_changed_by_hand_is_made_what_it_was(
+    cluster: Cluster, deploy_functions: Deploy
+) -> None:
+    deploy_functions()
+    template = _services(cluster)["get-task"]["spec"]["template"]
+    # As `kn service update --env` does.
+    changed = copy.deepcopy(template)
+    changed["spec"]["containers"][0]["env"].append({"name": "LOG_LEVEL", "value": "debug"})
+    cluster.change("services.serving.knative.dev", "get-task", {"spec": {"template": changed}})
+
+    deploy_functions()
+
+    assert _services(cluster)["get-task"]["spec"]["template"] == template
 
 
 def test_requests_that_were_led_to_an_old_revision_go_to_a_new_release(
@@ -139,7 +158,7 @@ def test_a_deploy_that_ended_before_the_patch_is_ended_by_the_next(
     deploy_functions()
 
     assert _services(cluster)["sync-tasks"]["spec"]["template"]["spec"]["timeoutSeconds"] == 600
-    assert sorted(cluster.done[before:]) == [["patch", name] for name in sorted(FEW)]
+    assert {verb for verb, _ in cluster.done[before:]} == {"patch"}
 
 
 def _killed(verb: str, *_arguments: str, **_options: object) -> str:
@@ -316,6 +335,22 @@ def test_a_job_that_runs_may_take_longer_than_it_may_take_to_start(
         assert job.result(SOON_S) == of_cluster.Ran("an-image", ("tasks.events: made",))
 
 
+def test_a_deploy_does_not_take_the_job_of_another_for_its_own(
+    cluster: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waiting = {"phase": "Pending", "containerStatuses": [{"state": {"waiting": WAITING}}]}
+    cluster.pods["topics"] = waiting
+    with ThreadPoolExecutor(1) as pool:
+        job = pool.submit(of_cluster.run_job, _job("topics"))
+        said: list[str] = []
+        eventually(lambda: _assert_said("The Job topics waits", said, capsys))
+        del cluster.pods["topics"]
+        of_cluster.run_job(_job("topics"))
+
+        with pytest.raises(SystemExit, match="Another deploy"):
+            job.result(SOON_S)
+
+
 def _assert_is_past(end: float) -> None:
     assert time.monotonic() > end
 
@@ -386,6 +421,39 @@ def test_a_deploy_waits_for_earlier_revisions_only_if_a_migration_is_left(
 
     assert (last in cluster.done) == (not is_left)
     assert ["apply", "Job", "migrate-before-deploy"] in cluster.done
+
+
+def _route_of(documents: list[Document], name: str) -> Document:
+    [found] = [
+        each
+        for each in documents
+        if (each["kind"], each["metadata"]["name"]) == ("HTTPRoute", name)
+    ]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("loses", "gains"), [("sync-tasks", "get-task"), ("get-task", "sync-tasks")]
+)
+def test_a_function_that_gives_a_path_up_is_deployed_when_the_gateway_leads_it_to_the_other(
+    cluster: Cluster, loses: str, gains: str
+) -> None:
+    documents, live = _overlay(), _overlay()
+    cluster.kinds = [*pruning.PRUNED, *(f"{one['apiVersion']} {one['kind']}" for one in documents)]
+    _route_of(live, loses)["spec"]["rules"] += _route_of(documents, gains)["spec"]["rules"]
+    cluster.put(INGRESS, *(each for each in live if each["kind"] == "HTTPRoute"))
+
+    deploy.deploy(documents, image=None)
+
+    steps = (
+        ["func", gains],
+        ["apply", "HTTPRoute", gains],
+        ["apply", "HTTPRoute", loses],
+        ["func", loses],
+    )
+    places = [cluster.done.index(step) for step in steps]
+    assert places == sorted(places)
+    assert moves.losing(documents) == set()
 
 
 def test_a_function_is_deployed_once_there_is_room_for_the_connections_of_its_new_pods(

@@ -145,3 +145,9 @@ def test_the_origin_is_one_line_of_address_and_client(agent: str | None, origin:
     headers = {} if agent is None else {"User_Agent": agent}
 
     assert tracing.origin_of(_request(**headers)) == origin
+
+
+def test_the_agent_is_the_one_that_the_gateway_gives_on() -> None:
+    headers = {"User_Agent": "Envoy", "X_Original_User_Agent": "kube-probe/1.3"}
+
+    assert tracing.origin_of(_request(**headers)).endswith(" kube-probe/1.3")

@@ -15,6 +15,9 @@ _TRACEPARENT = re.compile(
 )
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _AGENT_MAX_CHARS = 200
+_GIVEN_ON = "X-Original-User-Agent"
+"""The User-Agent, as our gateway gives it on: Knative answers some agents itself (knative/base)."""
+
 _WITH_PORT = re.compile(r"\[(?P<v6>[^\]]*)\](:\d+)?|(?P<v4>[^:]*):\d+")
 """An address as some proxies forward it."""
 
@@ -79,7 +82,8 @@ def network_of(address: str) -> Network:
 
 def origin_of(request: Request) -> str:
     """Return the address and the program that a request comes from, as the log keeps them."""
-    agent = _UNPRINTABLE.sub(" ", request.headers.get("User-Agent", ""))[:_AGENT_MAX_CHARS]
+    agent = request.headers.get(_GIVEN_ON) or request.headers.get("User-Agent", "")
+    agent = _UNPRINTABLE.sub(" ", agent)[:_AGENT_MAX_CHARS]
     return f"{address_of(request)} {agent}".rstrip()
 
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import RLock
 from typing import Any, cast
+from uuid import uuid4
 
 import yaml
 
@@ -99,7 +100,7 @@ class Cluster:
     def change(self, kind: str, name: str, patch: Document) -> None:
         """Merge a patch into an object, as another user of the cluster does."""
         with self._lock:
-            _merge(self._named(kind, name), patch)
+            self._patch(kind, name, patch)
 
     def _kubectl(self, arguments: Sequence[str], stdin: str) -> str:
         verb, *rest = arguments
@@ -114,7 +115,9 @@ class Cluster:
                     self._change(verb, document)
             case "patch":
                 [kind, name] = named
-                self._patch(kind, name, json.loads(options["--patch"]))
+                patched = self._patch(kind, name, json.loads(options["--patch"]))
+                self.done.append(["patch", name])
+                return json.dumps(patched)
             case "logs":
                 return self.logs.get(named[0].partition("/")[2], "")
             case "api-resources":
@@ -159,6 +162,7 @@ class Cluster:
         if document["kind"] == "Gateway":
             document["status"] = {"addresses": [{"value": "192.0.2.1"}]}
         if document["kind"] == "Job":
+            document["metadata"]["uid"] = str(uuid4())
             self._start(document)
 
     def _start(self, job: Document) -> None:
@@ -174,12 +178,13 @@ class Cluster:
         }
         self.put({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "status": status})
 
-    def _patch(self, kind: str, name: str, patch: Document) -> None:
-        service = self._named(kind, name)
-        before = copy.deepcopy(service["spec"]["template"])
-        _merge(service, patch)
-        _reconcile(service, before)
-        self.done.append(["patch", name])
+    def _patch(self, kind: str, name: str, patch: Document) -> Document:
+        found = self._named(kind, name)
+        before = copy.deepcopy(found)
+        _merge(found, patch)
+        if found["apiVersion"] == SERVING:
+            _reconcile(found, before)
+        return found
 
     def _func(self, arguments: Sequence[str]) -> None:
         path = Path(arguments[arguments.index("--path") + 1])
@@ -191,7 +196,7 @@ class Cluster:
             service = self._named("services.serving.knative.dev", name)
         except NotFound:
             service = _new_service(name)
-        before = copy.deepcopy(service["spec"]["template"])
+        before = copy.deepcopy(service)
         annotations = func_yaml["deploy"]["annotations"]
         service["metadata"]["annotations"] = dict(annotations)
         labels = {each["key"]: each["value"] for each in func_yaml["deploy"]["labels"]}
@@ -219,12 +224,13 @@ def _new_service(name: str) -> Document:
     }
 
 
-def _reconcile(service: Document, template_before: Document) -> None:
+def _reconcile(service: Document, before: Document) -> None:
     """Have a service be ready, with a new revision where its template has changed."""
     name, status = service["metadata"]["name"], service.get("status", {})
     number = int(status.get("latestReadyRevisionName", "-0").rpartition("-")[2])
-    number += service["spec"]["template"] != template_before
-    service["metadata"]["generation"] += 1
+    is_new = not status
+    number += is_new or service["spec"]["template"] != before["spec"]["template"]
+    service["metadata"]["generation"] += is_new or service["spec"] != before["spec"]
     service["status"] = {
         "conditions": [{"type": "Ready", "status": "True"}],
         "observedGeneration": service["metadata"]["generation"],

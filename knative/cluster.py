@@ -133,13 +133,13 @@ def run_job(job: Document) -> Ran:
         waits_for = _why_not_started(name)
         if waits_for is None:
             deadline = time.monotonic() + WAIT_S
+        elif waits_for not in {*said, *STARTING}:
+            said.add(waits_for)
+            print(f"The Job {name} waits: {waits_for}", flush=True)
         elif time.monotonic() > deadline:
             # Or it would start whenever it can, with nobody to see what comes of it.
             delete([job])
             sys.exit(f"The Job {name} does not start: {waits_for}")
-        elif waits_for not in {*said, *STARTING}:
-            said.add(waits_for)
-            print(f"The Job {name} waits: {waits_for}", flush=True)
         time.sleep(LOOK_S)
     log = kubectl("logs", f"job/{name}", OF_NAMESPACE, check=False)
     if "Failed" in ended:

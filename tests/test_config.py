@@ -62,6 +62,67 @@ def test_a_wrong_setting_of_kafka_is_named(wrong: dict[str, str], sentence: str)
     assert "a secret password" not in str(refused.value)
 
 
+EXTERNAL = {"AUTH": "external", "JWKS_URL": "https://issuer.example/jwks"}
+A_SECRET = "a secret password of at least 32 characters"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({"JWKS_URL": EXTERNAL["JWKS_URL"]}, "JWKS_URL is of no use with AUTH builtin"),
+        ({"BETTER_AUTH_SECRET": A_SECRET}, "BETTER_AUTH_SECRET is of no use with AUTH builtin"),
+        ({"JWT_ADMIN_ROLES": "staff"}, "JWT_ADMIN_ROLES is of no use with AUTH builtin"),
+        ({**EXTERNAL, "BETTER_AUTH_SECRET": A_SECRET}, "JWKS_URL: is of no use with BETTER_AUTH"),
+        ({"AUTH": "external", "BETTER_AUTH_SECRET": "a secret"}, "BETTER_AUTH_SECRET: "),
+        ({"AUTH": "oidc"}, "AUTH: "),
+        *(
+            ({**EXTERNAL, "JWKS_URL": url}, "JWKS_URL is not an address")
+            for url in (
+                "issuer.example/jwks",
+                "file:///etc/passwd",
+                "ftp://issuer.example/jwks",
+                "https://",
+                "https://me:secret password@issuer.example/jwks",
+                "https://[::1/jwks",
+                "https://issuer.example:port/jwks",
+            )
+        ),
+        (
+            {**EXTERNAL, "JWKS_URL": "http://issuer.example/jwks", "ENVIRONMENT": "production"},
+            "JWKS_URL must begin with https://",
+        ),
+    ],
+    ids=lambda case: case if isinstance(case, str) else None,
+)
+def test_a_wrong_setting_of_the_issuer_is_named(wrong: dict[str, str], sentence: str) -> None:
+    with pytest.raises(InvalidSetting) as refused:
+        config.read({**LOCAL, **wrong})
+
+    assert str(refused.value).startswith(sentence)
+    assert "secret password" not in str(refused.value)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "localhost"])
+def test_the_keys_of_an_issuer_on_the_same_machine_need_no_tls(host: str) -> None:
+    url = f"http://{host}:8080/jwks"
+
+    assert config.read({"AUTH": "external", "JWKS_URL": url}).jwks_url == url
+
+
+def test_an_outside_issuer_needs_its_keys_or_its_secret_and_our_own_needs_ours() -> None:
+    lacking = {"external": "AUTH external needs JWKS_URL", "builtin": "JWT_SECRET is needed"}
+
+    for auth, sentence in lacking.items():
+        # A function that checks no token is given no secret, and reads its settings all the same.
+        settings = config.read({"AUTH": auth})
+        with pytest.raises(InvalidSetting, match=sentence):
+            settings.require_issuer()
+    # What signs in to accounts of our own checks no token.
+    config.read({"AUTH": "external"}).require_issuer(to_check=False)
+    config.read(EXTERNAL).require_issuer()
+    config.read({"AUTH": "external", "BETTER_AUTH_SECRET": A_SECRET}).require_issuer()
+
+
 @pytest.mark.parametrize("header", ["X Address", "Adresse-ß", "A:B"])
 def test_a_header_of_the_address_that_no_server_hands_on_is_refused(header: str) -> None:
     with pytest.raises(InvalidSetting, match=r"^CLIENT_ADDRESS_HEADER: "):
@@ -106,7 +167,8 @@ def test_a_setting_that_is_no_name_keeps_its_case() -> None:
 
 
 def test_settings_reach_a_child_process_unchanged(tmp_path: Path) -> None:
-    settings = config.read({**LOCAL, **SASL, "CORS_ORIGINS": "http://a, http://b"})
+    lists = {"CORS_ORIGINS": "http://a, http://b", "JWT_ADMIN_ROLES": "staff, ops"}
+    settings = config.read({**LOCAL, **SASL, **EXTERNAL, **lists})
 
     passed_on = config.read(config.environment_of(settings, metrics_dir=tmp_path))
 

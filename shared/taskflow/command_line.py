@@ -294,7 +294,10 @@ def _grant(given: argparse.Namespace) -> None:
     from taskflow.standalone import supervisor
     from taskflow.storage import account_store, transaction
 
-    config.settings.set(supervisor.reach(config.read(defaults=config.LOCAL)))
+    settings = config.read(defaults=config.LOCAL)
+    if settings.auth == "external":
+        raise InvalidSetting("AUTH external: the issuer's roles count, as JWT_ADMIN_ROLES says")
+    config.settings.set(supervisor.reach(settings))
     try:
         canonical_email(given.email)
     except ValueError:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import (
     BaseModel,
@@ -37,6 +38,8 @@ _BROKER = re.compile(r"[^\s,/:]+:[0-9]{1,5}|\[[0-9a-fA-F:]+\]:[0-9]{1,5}")
 _FIELD_NAME = r"^[A-Za-z0-9-]+$"
 """A header's name, of those characters that all servers hand on."""
 
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
 Topic = Annotated[str, Field(pattern=_TOPIC, max_length=249)]
 
 
@@ -51,6 +54,16 @@ def _names_in(annotation: Any) -> tuple[str, ...]:  # noqa: ANN401 - what typing
     if get_origin(annotation) is Literal:
         return get_args(annotation)
     return tuple(name for part in get_args(annotation) for name in _names_in(part))
+
+
+def _web_address(text: str) -> SplitResult | None:
+    """Return the parts of an address of http or https without a user; None of anything else."""
+    try:
+        url = urlsplit(text)
+        is_web = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
+    except ValueError:
+        return None
+    return url if is_web and url.username is None else None
 
 
 class InvalidSetting(Exception):
@@ -82,10 +95,20 @@ class Settings(BaseModel):
     topic_dead_letters: Topic = "dead-letters"
     publish_after_commit: bool = True
     """Whether this process publishes what it commits; off where another hears of each commit."""
-    auth: Literal["builtin"] = "builtin"
+    auth: Literal["builtin", "external"] = "builtin"
+    """Who issues access tokens: TaskFlow, or an outside issuer, at whom its users sign in."""
     jwt_secret: Annotated[str, Field(min_length=JWT_SECRET_MIN_CHARS)] | None = None
+    """Of the built-in issuer."""
+    jwks_url: str | None = None
+    """Where an outside issuer publishes its public keys (RFC 7517)."""
+    better_auth_secret: Annotated[str, Field(min_length=JWT_SECRET_MIN_CHARS)] | None = None
+    """Of an outside issuer that signs with HS256, in place of JWKS_URL."""
     jwt_issuer: str | None = None
     jwt_audience: str | None = None
+    jwt_roles_claim: Annotated[str, Field(min_length=1)] = "roles"
+    """The claim with the roles that an outside issuer gives; `a.b` is b within a."""
+    jwt_admin_roles: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
+    """Which of those make an administrator here."""
     access_token_lifetime_s: Annotated[int, Field(ge=1, le=86_400)] = 900
     metrics_token: Annotated[str, Field(min_length=METRICS_TOKEN_MIN_CHARS)] | None = None
     """What Prometheus sends as a bearer token. Without one, nobody sees the metrics in production,
@@ -139,6 +162,7 @@ class Settings(BaseModel):
         ):
             message = "DATABASE_URL must begin with postgresql://"
             raise ValueError(message)
+        self._check_issuer()
         self._check_kafka()
         return self
 
@@ -151,6 +175,45 @@ class Settings(BaseModel):
             if self.environment == "production" and getattr(self, name) is None:
                 message = f"{name.upper()} is needed outside the local mode"
                 raise InvalidSetting(message)
+
+    def require_issuer(self, *, to_check: bool = True) -> None:
+        """Raise InvalidSetting where access tokens can't be issued, or not checked.
+
+        What is not there `to_check` them issues our own at most.
+        """
+        if self.auth == "builtin":
+            self.require("jwt_secret")
+        elif to_check and self.jwks_url is None and self.better_auth_secret is None:
+            message = "AUTH external needs JWKS_URL, or BETTER_AUTH_SECRET"
+            raise InvalidSetting(message)
+
+    def _check_issuer(self) -> None:
+        if self.auth == "builtin":
+            of_others = {
+                "JWKS_URL": self.jwks_url,
+                "BETTER_AUTH_SECRET": self.better_auth_secret,
+                "JWT_ADMIN_ROLES": self.jwt_admin_roles or None,
+            }
+            given = [name for name, value in of_others.items() if value is not None]
+            if given:
+                message = (
+                    f"{given[0]} is of no use with AUTH builtin; an outside issuer is external"
+                )
+                raise ValueError(message)
+        if self.jwks_url is None:
+            return
+        if self.better_auth_secret is not None:
+            message = "JWKS_URL: is of no use with BETTER_AUTH_SECRET; set one of them"
+            raise ValueError(message)
+        url = _web_address(self.jwks_url)
+        if url is None:
+            message = "JWKS_URL is not an address such as https://issuer.example/jwks"
+            raise ValueError(message)
+        # Who can change the keys on their way can sign in as anybody.
+        is_safe = url.scheme == "https" or url.hostname in _LOOPBACK
+        if self.environment == "production" and not is_safe:
+            message = "JWKS_URL must begin with https:// outside the local mode"
+            raise ValueError(message)
 
     def _check_kafka(self) -> None:
         for server in self.kafka_bootstrap_servers:
@@ -186,13 +249,19 @@ class Settings(BaseModel):
             raise ValueError(message)
 
 
-MOUNTED = ("DATABASE_URL", "JWT_SECRET", "KAFKA_SASL_PASSWORD", "METRICS_TOKEN")
+MOUNTED = (
+    "BETTER_AUTH_SECRET",
+    "DATABASE_URL",
+    "JWT_SECRET",
+    "KAFKA_SASL_PASSWORD",
+    "METRICS_TOKEN",
+)
 """Secrets that may also lie in a mounted file, which the variable with `_FILE` behind it names."""
 
 SECRET_MAX_BYTES = 64 * 1024
 """More is no secret, and a device never ends."""
 
-LISTS = {"cors_origins", "kafka_bootstrap_servers"}
+LISTS = {"cors_origins", "jwt_admin_roles", "kafka_bootstrap_servers"}
 
 ALIASES = {"KAFKA_BROKERS": "KAFKA_BOOTSTRAP_SERVERS"}
 """Other names by which a setting is known."""
@@ -275,6 +344,17 @@ def check(*needed: str) -> None:
     """
     try:
         settings().require(*needed)
+    except InvalidSetting as error:
+        raise SystemExit(str(error)) from None
+
+
+def check_issuer(*, to_check: bool) -> None:
+    """End this process with a sentence if a setting is invalid, or lacks what tokens need.
+
+    Endpoints call it as they start; those that are there `to_check` tokens need more.
+    """
+    try:
+        settings().require_issuer(to_check=to_check)
     except InvalidSetting as error:
         raise SystemExit(str(error)) from None
 

@@ -53,7 +53,10 @@ REPRESENTED: dict[Any, Sequence[Mapping[str, object]]] = {
         reminders.represent(FIRED.reminder, fires_immediately=True),
     ],
     NotificationRepresentation: [notifications.represent(FIRED.notification)],
-    AccountRepresentation: [accounts.represent(ACCOUNT)],
+    AccountRepresentation: [
+        accounts.represent(ACCOUNT),
+        accounts.represent(replace(ACCOUNT, email=None)),
+    ],
     SettingsRepresentation: [
         accounts.represent_settings(ACCOUNT),
         accounts.represent_settings(QUIET),

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Annotated
 
 import idna
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from taskflow.domain.content import ABSENT, Content, IfSent, examples
@@ -167,6 +167,7 @@ _OF_EMAIL = Field(
     json_schema_extra={"format": "email", "maxLength": EMAIL_MAX_CHARS},
 )
 Email = Annotated[Text, AfterValidator(canonical_email), _OF_EMAIL]
+_EMAIL_READER: TypeAdapter[str] = TypeAdapter(Email)
 Password = Annotated[
     Text,
     AfterValidator(opaque),
@@ -267,11 +268,12 @@ class SettingsChanges(Content):
 class Account:
     """An account as it stands; `version` counts its events.
 
+    One of an outside issuer may be without an `email`.
     `notification_channels` are the outside ones; the live socket and the inbox are always on.
     """
 
     id: str
-    email: str
+    email: str | None
     timezone: str
     roles: tuple[str, ...]
     notification_channels: tuple[str, ...]
@@ -280,19 +282,47 @@ class Account:
     version: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Somebody whom an outside issuer knows: by these two, and nothing else (OpenID Connect, 2).
+
+    `email` is one that the issuer has verified to be theirs.
+    """
+
+    issuer: str
+    subject: str
+    email: str | None
+    timezone: str
+
+
+def verified_email(email: object, *, is_verified: object) -> str | None:
+    """Return the address of an outside issuer's claims in its one spelling, if it is verified."""
+    if not isinstance(email, str) or is_verified is not True:
+        return None
+    try:
+        return _EMAIL_READER.validate_python(email)
+    except ValidationError:
+        return None
+
+
 def register(registration: Registration, *, now: datetime) -> tuple[Account, NewEvent]:
     """Open an account; its password is kept elsewhere."""
-    account = Account(
-        id=str(new_id(now)),
-        email=registration.email,
-        timezone=registration.timezone,
-        roles=(Role.USER.value,),
-        notification_channels=(),
-        quiet_hours=None,
-        created_at=now,
-        version=1,
-    )
-    return account, _event(EventType.USER_REGISTERED, account, represent(account), now=now)
+    account = _new(str(new_id(now)), registration.email, registration.timezone, now=now)
+    return account, registered(account)
+
+
+def provision(identity: Identity, *, now: datetime) -> Account:
+    """Open an account for somebody on their first use; the issuer's name for them is their id.
+
+    Its event is `registered`, once it is known whether the email address is free.
+    """
+    return _new(identity.subject, identity.email, identity.timezone, now=now)
+
+
+def registered(account: Account) -> NewEvent:
+    """Return the event of a new account."""
+    data = represent(account)
+    return _event(EventType.USER_REGISTERED, account, data, now=account.created_at)
 
 
 def represent(account: Account) -> AccountRepresentation:
@@ -334,6 +364,19 @@ def change_settings(
         "changes": changed_fields(represent_settings(account), new),
     }
     return after, [_event(EventType.USER_SETTINGS_CHANGED, after, data, now=now)]
+
+
+def _new(user_id: str, email: str | None, timezone: str, *, now: datetime) -> Account:
+    return Account(
+        id=user_id,
+        email=email,
+        timezone=timezone,
+        roles=(Role.USER.value,),
+        notification_channels=(),
+        quiet_hours=None,
+        created_at=now,
+        version=1,
+    )
 
 
 def _merged(

@@ -222,7 +222,13 @@ class AccountRepresentation(TypedDict):
     )  # pyright: ignore[reportGeneralTypeIssues] - as pydantic reads it
 
     id: Annotated[str, Field(description="The user's id.")]
-    email: Annotated[str, Field(description="The email address that the account was opened with.")]
+    email: Annotated[
+        str | None,
+        Field(
+            description="The email address that the account was opened with; null where an outside"
+            " issuer has verified none, or another account has it."
+        ),
+    ]
     timezone: Annotated[str, Field(description="The user's IANA zone.")]
 
 

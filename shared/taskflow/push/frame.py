@@ -30,16 +30,22 @@ from taskflow.serving.caller import Caller
 from taskflow.serving.ended_sessions import ended_sessions
 from taskflow.serving.endpoint import Endpoint
 from taskflow.serving.frame import Frame, address_limit, install, limited
+from taskflow.serving.jwks import IssuerUnavailable
 from taskflow.serving.problems import UPGRADE_NEEDED, Problem
+from taskflow.serving.provisioning import provide_account
 from taskflow.serving.signature import check_parameters
 from taskflow.serving.tokens import InvalidToken
 from taskflow.serving.turns import NoTurn
-from taskflow.storage import DatabaseUnavailable, run, session_store
+from taskflow.storage import DatabaseUnavailable, LockTimeout, run, session_store
 
 PERMISSION = Permission.TASKS_READ
 """What the token of a socket must allow."""
 
 TOKEN_WITHIN_S = 10
+
+_PASSING = (DatabaseUnavailable, IssuerUnavailable, LockTimeout, NoTurn)
+"""What keeps a socket from being served just now; its client resumes."""
+
 _BEARER_PREFIX = "bearer."
 _SINCE_MAX = (1 << 63) - 1
 
@@ -135,6 +141,7 @@ def _serve(ws: Server, path_user_id: str | None, handler: SocketHandler) -> None
     bound(ws)
     try:
         caller = _admitted(_caller(ws), path_user_id)
+        _provide_account(caller)
         connection = Connection(
             ws,
             caller.expires_at,
@@ -145,9 +152,9 @@ def _serve(ws: Server, path_user_id: str | None, handler: SocketHandler) -> None
         handler(caller, _since(), connection)
     except _Refused as error:
         close(ws, error.code)
-    except AccountNotFound:
+    except (AccountNotFound, InvalidToken):
         close(ws, CloseCode.BAD_TOKEN)
-    except (DatabaseUnavailable, NoTurn):
+    except _PASSING:
         close(ws, CloseCode.SERVICE_RESTART)
     except (ConnectionClosed, OSError):
         _log.debug("the client has gone")
@@ -164,6 +171,24 @@ def _admitted(caller: Caller, path_user_id: str | None) -> Caller:
     except Problem:
         raise _Refused(CloseCode.NOT_YOUR_ACCOUNT) from None
     return caller
+
+
+def _provide_account(caller: Caller) -> None:
+    """Make the account of who comes from an outside issuer, and with a socket first.
+
+    Raises InvalidToken where it is not theirs, DatabaseUnavailable, LockTimeout, NoTurn.
+    """
+    if caller.identity is None:
+        return
+    cause = Cause(
+        correlation_id=logs.correlation_id.get() or "",
+        traceparent=tracing.traceparent_of(request),
+        actor=caller.user_id,
+        origin=tracing.origin_of(request),
+    )
+    with turns.turn_of(caller.user_id) as turn:
+        turn.take()
+        provide_account(caller.identity, cause)
 
 
 def _since() -> int | None:
@@ -192,10 +217,7 @@ def _caller(ws: Server) -> Caller:
         if received is None:
             raise _Refused(CloseCode.NO_TOKEN)
         token = token_in(received)
-    try:
-        return Caller.of_token(token or "")
-    except InvalidToken:
-        raise _Refused(CloseCode.BAD_TOKEN) from None
+    return Caller.of_token(token or "")
 
 
 def _token_of_headers() -> str | None:
@@ -235,10 +257,14 @@ def _renewed(token: str, caller: Caller) -> Renewed | CloseCode:
     """Return until when a newer token lets the socket stay open, or why it closes."""
     try:
         newer = Caller.of_token(token)
+        if newer.user_id != caller.user_id:
+            return CloseCode.BAD_TOKEN
+        # Of another issuer, somebody else may have the same id.
+        _provide_account(newer)
     except InvalidToken:
         return CloseCode.BAD_TOKEN
-    if newer.user_id != caller.user_id:
-        return CloseCode.BAD_TOKEN
+    except _PASSING:
+        return CloseCode.SERVICE_RESTART
     if PERMISSION not in newer.permissions:
         return CloseCode.NOT_YOUR_ACCOUNT
     return Renewed(newer.expires_at, newer.session_id)

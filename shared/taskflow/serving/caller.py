@@ -5,8 +5,9 @@ from datetime import datetime
 
 from flask import Request
 
-from taskflow.domain.accounts import Permission
-from taskflow.serving import tokens
+from taskflow.domain.accounts import Identity, Permission
+from taskflow.domain.events import Cause
+from taskflow.serving import provisioning, tokens
 from taskflow.serving.ended_sessions import ended_sessions
 from taskflow.serving.problems import (
     INVALID_TOKEN,
@@ -27,20 +28,40 @@ class Caller:
     permissions: frozenset[Permission]
     expires_at: datetime
     session_id: str | None = None
+    identity: Identity | None = None
+    """Who they are to the outside issuer, if that is where they signed in."""
 
     @classmethod
     def of_token(cls, token: str) -> "Caller":
-        """Return the caller of a token. Raises tokens.InvalidToken."""
+        """Return the caller of a token. Raises tokens.InvalidToken, IssuerUnavailable."""
         claims = tokens.verify(token)
         _check_session(claims.session_id)
         return cls(
-            claims.user_id, claims.roles, claims.permissions, claims.expires_at, claims.session_id
+            claims.user_id,
+            claims.roles,
+            claims.permissions,
+            claims.expires_at,
+            claims.session_id,
+            claims.identity,
         )
 
     def must_be_signed_in_still(self) -> None:
-        """Check, after a wait, that the session has not ended meanwhile. Raises Problem 401."""
+        """Check, after a wait, that neither token nor session have ended. Raises Problem 401."""
         try:
+            tokens.check_expiry(self.expires_at)
             _check_session(self.session_id)
+        except tokens.InvalidToken as error:
+            raise _refused(error) from None
+
+    def must_have_account(self, cause: Cause) -> None:
+        """Make the account of who comes from an outside issuer for the first time.
+
+        Raises Problem 401 where it is not theirs, or was erased; DatabaseUnavailable, LockTimeout.
+        """
+        if self.identity is None:
+            return
+        try:
+            provisioning.provide_account(self.identity, cause)
         except tokens.InvalidToken as error:
             raise _refused(error) from None
 
@@ -61,7 +82,7 @@ class Caller:
 
 
 def authenticate(request: Request) -> Caller:
-    """Return the caller of a request. Raises Problem 401."""
+    """Return the caller of a request. Raises Problem 401, or IssuerUnavailable."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Problem(NO_TOKEN, "Send a token: Authorization: Bearer <token>.")

@@ -210,6 +210,11 @@ class Endpoint:
         return not (self.is_public or self.is_socket)
 
     @property
+    def checks_tokens(self) -> bool:
+        """Say whether it checks tokens, of requests or of sockets."""
+        return not self.is_public
+
+    @property
     def takes_refresh_cookie(self) -> bool:
         """Say whether a browser's cookie may stand in for the refresh token in the body."""
         return self.body is RefreshRequest

@@ -202,6 +202,8 @@ class Frame:
             turn.take()
             return browser.preflight(self._allowed(request))
         if request.path.startswith(AUTH_PATHS):
+            if config.settings().auth == "external":
+                raise Problem(NO_SUCH_PATH, "Who uses this signs in elsewhere: at its issuer.")
             limited(address_limit(), network)
         caller: Caller | None = None
         if self.endpoint.asks_for_token:
@@ -218,6 +220,8 @@ class Frame:
         # It may take its time to come: nobody's turn waits for it.
         raw = read_bytes(request, max_bytes=self.endpoint.body_max_bytes)
         turn.take()
+        if caller is not None:
+            caller.must_have_account(cause)
         return self._call(request, given, cause, parameters, raw)
 
     def _match(self, request: Request) -> dict[str, str] | None:
@@ -348,8 +352,7 @@ def install(frame: Frame, handler: Callable[..., object]) -> Callable[[Request],
 
     # functions-framework executes a function's module inside the context of its app.
     if flask.has_app_context():
-        # With it tokens are checked and issued.
-        config.check("jwt_secret")
+        config.check_issuer(to_check=frame.endpoint.checks_tokens)
         at_start(publish_after_commit)
         flask.current_app.extensions[EXTENSION] = frame
     return function

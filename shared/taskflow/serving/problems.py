@@ -98,7 +98,11 @@ MISSING_PERMISSION = ProblemKind(
     403, "missing-permission", "The token lacks the permission that is asked for here."
 )
 MISSING_ROLE = ProblemKind(403, "missing-role", "The token lacks the role that is asked for here.")
-NO_SUCH_PATH = ProblemKind(404, "no-such-path", "No function takes this path.")
+NO_SUCH_PATH = ProblemKind(
+    404,
+    "no-such-path",
+    "No function takes this path; where users sign in at an outside issuer, none is in /api/auth.",
+)
 NO_METRICS = ProblemKind(404, "no-metrics", "Nobody sees the metrics here.")
 METHOD_NOT_ALLOWED = ProblemKind(
     405, "method-not-allowed", "The path does not take this method.", ("Allow",)
@@ -133,7 +137,10 @@ INTERNAL_ERROR = ProblemKind(
     500, "internal-error", "Something went wrong on the server's side; its log says what."
 )
 UNAVAILABLE = ProblemKind(
-    503, "unavailable", "The database or the server is busy or away; try again shortly.", _RETRY
+    503,
+    "unavailable",
+    "The database, the server or the outside issuer is busy or away; try again shortly.",
+    _RETRY,
 )
 
 _OF_ERRORS: Sequence[tuple[type[DomainError], int, str, tuple[str, ...]]] = (

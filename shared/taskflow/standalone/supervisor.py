@@ -374,11 +374,14 @@ def _check_connections(settings: Settings) -> None:
 
 
 def _settled(settings: Settings, postgres: "EmbeddedPostgres | None") -> Settings:
-    settings.require("jwt_secret")
+    settings.require_issuer()
+    secret = settings.jwt_secret
+    if secret is None and settings.auth == "builtin":
+        secret = _own_secret(settings.taskflow_data_dir)
     return settings.model_copy(
         update={
             "database_url": settings.database_url or (postgres.url if postgres else None),
-            "jwt_secret": settings.jwt_secret or _own_secret(settings.taskflow_data_dir),
+            "jwt_secret": secret,
             # Processes notify each other of commits, unless others write to the same database.
             "feed_poll_ms": 0 if postgres is not None else settings.feed_poll_ms,
             # The process that delivers is notified of every commit, and publishes for all.

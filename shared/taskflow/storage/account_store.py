@@ -1,6 +1,7 @@
 """Accounts in PostgreSQL."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, RowMapping, Select, select
@@ -23,6 +24,34 @@ def add(tx: Transaction, account: Account, *, password_hash: str) -> None:
     ).scalar_one_or_none()
     if added is None:
         raise EmailIsTaken
+
+
+def add_outside(tx: Transaction, account: Account, *, issuer: str) -> Account | None:
+    """Store the account of somebody whom an outside issuer knows, and return it as stored.
+
+    Without its email address where another account has that: an address leads to no account. None
+    where the id is taken, also by who comes at the same moment.
+    """
+    for email in dict.fromkeys((account.email, None)):
+        stored = replace(account, email=email)
+        added = tx.connection.execute(
+            insert(USERS)
+            .values(**_row(stored), issuer=issuer)
+            .on_conflict_do_nothing()
+            .returning(USERS.c.id)
+        ).scalar_one_or_none()
+        if added is not None:
+            return stored
+        if is_of_issuer(tx, account.id, issuer) is not None:
+            break
+    return None
+
+
+def is_of_issuer(tx: Transaction, user_id: str, issuer: str) -> bool | None:
+    """Say whether an account is one of an outside issuer's; None where there is no such account."""
+    query = select(USERS.c.issuer).where(USERS.c.id == user_id)
+    found = tx.connection.execute(query).one_or_none()
+    return None if found is None else found.issuer == issuer
 
 
 def save(tx: Transaction, account: Account) -> None:
@@ -52,8 +81,8 @@ def zone_of(tx: Transaction, user_id: str) -> str:
     return kept_zone(zone)
 
 
-def find(tx: Transaction, email: str) -> tuple[Account, str] | None:
-    """Return the account with this email, as typed, and its password hash, if there is one."""
+def find(tx: Transaction, email: str) -> tuple[Account, str | None] | None:
+    """Return the account with this email, as typed, and its password hash, if it has one."""
     row = tx.connection.execute(_with_email(email, *USERS.c)).mappings().one_or_none()
     return None if row is None else (_account(row), row["password_hash"])
 

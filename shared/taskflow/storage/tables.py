@@ -89,7 +89,10 @@ USERS = Table(
     METADATA,
     Column("id", Text, primary_key=True),
     Column("email", Text),
+    # None of those who sign in at an outside issuer.
     Column("password_hash", Text),
+    # The outside issuer that knows the user by the id; None is the built-in one.
+    Column("issuer", Text),
     Column("timezone", Text),
     Column("roles", ARRAY(Text)),
     Column("notification_channels", ARRAY(Text)),

@@ -95,6 +95,20 @@ def test_each_path_that_a_document_names_exists(document: Path) -> None:
     assert {path for path in named if not any((at / path).exists() for at in folders)} == set()
 
 
+def test_each_attack_names_a_test_that_tries_it() -> None:
+    rows = [
+        line
+        for line in (ROOT / "docs" / "security.md").read_text().splitlines()
+        if line.startswith("| ") and not line.startswith("| attack ")
+    ]
+    named = [re.fullmatch(r"\| .+ \| .+ \| `(tests/\S+\.py)::(\w+)` \|", row) for row in rows]
+
+    assert rows
+    for row, found in zip(rows, named, strict=True):
+        assert found, row
+        assert f"def {found[2]}(" in (ROOT / found[1]).read_text(), row
+
+
 def test_the_page_about_events_says_what_each_field_means() -> None:
     rows = [line for line in events.page().splitlines() if line.startswith("| `")]
 

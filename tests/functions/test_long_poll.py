@@ -4,11 +4,13 @@ import time
 import uuid
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
+from taskflow import clock
 from taskflow.push import feed
 from taskflow.push.feed import LONG_POLLS_MAX
 from taskflow.serving import ended_sessions
@@ -21,6 +23,7 @@ from tests.support.database.connection import database_at
 from tests.support.database.temporary import a_database
 from tests.support.functions.client import Api, content
 from tests.support.functions.problems import assert_invalid, assert_refused
+from tests.support.functions.tokens import a_token, with_token
 from tests.support.polling import eventually
 
 LONG_S = 50
@@ -122,6 +125,20 @@ def test_a_long_poll_whose_session_ends_meanwhile_gets_no_message(
 
         assert Api().post("/api/auth/logout", None, headers=bearer).status_code == 204
         a_stored_task(signed_in["user"]["id"])
+
+        assert_refused(waiting.result(SOON_S), 401, "invalid-token")
+
+
+def test_a_long_poll_whose_token_expires_meanwhile_gets_no_message(
+    user: SignedIn, set_clock: Callable[[datetime], None]
+) -> None:
+    brief = Api(with_token(user, a_token(user.user_id)))
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(brief.get, f"/api/events?since=1&wait={LONG_S}")
+        wait_for_waiting(1)
+
+        set_clock(clock.now() + timedelta(minutes=2))
+        a_stored_task(user.user_id)
 
         assert_refused(waiting.result(SOON_S), 401, "invalid-token")
 

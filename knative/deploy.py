@@ -201,7 +201,11 @@ def check_ingress(documents: Iterable[Document]) -> None:
 
 
 def provide_secrets(documents: Iterable[Document]) -> None:
-    """Make the secrets where the database is in the cluster too; elsewhere, require them."""
+    """Make the secrets where the database is in the cluster too; elsewhere, require them.
+
+    Of one that is there from an earlier release, the keys that are new. A pod does not start
+    without a key that its function reads.
+    """
     services = {each["metadata"]["name"] for each in documents if each["kind"] == "Service"}
     found = names("secrets")
     missing = {"taskflow-secrets", "taskflow-kafka"} - found
@@ -218,6 +222,8 @@ def provide_secrets(documents: Iterable[Document]) -> None:
         "taskflow-secrets": {
             "database-url": f"postgresql://taskflow:{password}@{host}:5432/taskflow",
             "jwt-secret": secrets.token_urlsafe(48),
+            # Empty is unset.
+            "better-auth-secret": "",
             "metrics-token": secrets.token_urlsafe(24),
         },
         # In the keys of a KafkaSink's secret.
@@ -227,6 +233,14 @@ def provide_secrets(documents: Iterable[Document]) -> None:
         # Created, not applied: an annotation would hold them in plain text.
         new = [secret(name, data) for name, data in made.items() if name not in found]
         kubectl("create", "-f", "-", stdin=yaml.safe_dump_all(new))
+    for name in made.keys() & found:
+        there = get("secret", name)["data"]
+        added = {key: value for key, value in made[name].items() if key not in there}
+        if added and DATABASE not in services:
+            sys.exit(f"The secret {name} lacks {', '.join(added)}: see docs/deploying.md.")
+        if added:
+            patch = json.dumps({"stringData": added})
+            kubectl("patch", "secret", name, OF_NAMESPACE, "--type=merge", f"--patch={patch}")
 
 
 def changes_of_functions(documents: Iterable[Document]) -> Document:

@@ -18,7 +18,12 @@ SETTINGS: dict[str, Any] = {
     "configmap/taskflow-config": {"LOG_LEVEL": "info"},
     "configmap/taskflow-kafka": {"KAFKA_BOOTSTRAP_SERVERS": "kafka:9092"},
     "secret/taskflow-kafka": {"password": "a", "ca.crt": "a"},
-    "secret/taskflow-secrets": {"database-url": "a", "jwt-secret": "a", "metrics-token": "a"},
+    "secret/taskflow-secrets": {
+        "database-url": "a",
+        "jwt-secret": "a",
+        "better-auth-secret": "a",
+        "metrics-token": "a",
+    },
 }
 
 
@@ -111,6 +116,7 @@ def test_a_function_is_deployed_anew_for_whatever_it_was_deployed_from() -> None
         ("get-settings", "secret/taskflow-kafka", "password"),
         # The key alone that it is given, of a secret that has several.
         ("record-audit-entry", "secret/taskflow-secrets", "jwt-secret"),
+        ("record-audit-entry", "secret/taskflow-secrets", "better-auth-secret"),
     ],
 )
 def test_a_function_is_not_deployed_anew_for_settings_that_it_does_not_read(

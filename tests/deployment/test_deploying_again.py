@@ -161,6 +161,42 @@ def test_a_deploy_that_ended_before_the_patch_is_ended_by_the_next(
     assert {verb for verb, _ in cluster.done[before:]} == {"patch"}
 
 
+def test_a_secret_of_an_earlier_release_gets_the_keys_that_are_new(cluster: Cluster) -> None:
+    database = {"kind": "Service", "metadata": {"name": deploy.DATABASE}}
+    cluster.put(*_secrets())
+
+    deploy.provide_secrets([database])
+
+    # Empty is unset, and the API server writes what is given into `data`.
+    [added] = [
+        each.get("stringData")
+        for each in cluster.objects("Secret").values()
+        if "stringData" in each
+    ]
+    assert added == {"better-auth-secret": ""}
+
+
+def test_where_the_secrets_are_ones_own_a_missing_key_is_named(cluster: Cluster) -> None:
+    cluster.put(*_secrets())
+
+    with pytest.raises(SystemExit, match="taskflow-secrets lacks better-auth-secret"):
+        deploy.provide_secrets([])
+    assert cluster.done == []
+
+
+def _secrets() -> list[Document]:
+    """Return the secrets as a release before left them."""
+    keys = {
+        deploy.DATABASE: ["password"],
+        "taskflow-secrets": ["database-url", "jwt-secret", "metrics-token"],
+        "taskflow-kafka": ["protocol", "password", "ca.crt"],
+    }
+    return [
+        {**_labelled("v1", "Secret", name), "data": dict.fromkeys(of, "YQ==")}
+        for name, of in keys.items()
+    ]
+
+
 def _killed(verb: str, *_arguments: str, **_options: object) -> str:
     if verb == "patch":
         raise SystemExit

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from knative.deploy import check_examples
+from taskflow import config
 from taskflow.config import FUNCTIONS_CONNECTIONS_MAX, Settings
 from taskflow.serving import browser, problems
 from taskflow.serving.problems import ProblemKind
@@ -180,6 +181,28 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> list[Document]:
     folder.mkdir()
     (folder / "kustomization.yaml").write_text(OWN_VALUES)
     return built(folder)
+
+
+def test_an_overlay_whose_users_sign_in_elsewhere_says_where(tmp_path: Path) -> None:
+    page = (ROOT / "docs/signing-in.md").read_text()
+    example = yaml.safe_load(page.partition("```yaml")[2].partition("```")[0])
+    own = yaml.safe_load(OWN_VALUES)
+    own["components"] = example["components"]
+    own["configMapGenerator"] += example["configMapGenerator"]
+    shutil.copytree(KNATIVE, tmp_path / "knative")
+    folder = tmp_path / "knative/overlays/own"
+    folder.mkdir()
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(own))
+
+    documents = built(folder)
+
+    check_examples(documents)
+    read = config.read(the(documents, "ConfigMap", "taskflow-config")["data"])
+    assert (read.auth, read.jwks_url) == ("external", "https://login.acme.test/jwks")
+    assert read.jwt_admin_roles == ("taskflow-admins",)
+    policy = the(documents, "NetworkPolicy", "to-issuer")
+    check(policy)
+    assert policy["spec"]["egress"] == [{"ports": [{"port": 443, "protocol": "TCP"}]}]
 
 
 def test_an_overlay_of_ones_own_says_each_value_once(own: list[Document]) -> None:

@@ -125,6 +125,8 @@ def _environment(function: Function, *, is_socket: bool, with_kafka: bool) -> li
         variables["SOCKET_LIFETIME_S"] = str(SOCKET_LIFETIME_S)
     if not isinstance(function.endpoint, Subscriber):
         variables["JWT_SECRET"] = _secret(SECRETS, "jwt-secret")
+        if function.endpoint.checks_tokens:
+            variables["BETTER_AUTH_SECRET"] = _secret(SECRETS, "better-auth-secret")
     all_of = [CONFIG]
     if with_kafka:
         variables["KAFKA_SASL_PASSWORD"] = _secret(KAFKA, "password")

@@ -1,4 +1,4 @@
-"""Every hour: forget what has been kept as long as promised, a part to each transaction."""
+"""Every hour: forget what has been kept as long as promised, and finish erasures, bit by bit."""
 
 from taskflow import clock
 from taskflow.domain.events import Cause
@@ -7,6 +7,7 @@ from taskflow.storage import (
     attempt_store,
     claims,
     dead_letter_store,
+    erasure_store,
     idempotency_store,
     replay_store,
     run,
@@ -17,6 +18,7 @@ LASTS_S = 60
 """What is left then is for the next hour."""
 
 EXPIRED = (
+    erasure_store.erase_some,
     dead_letter_store.forget_old,
     claims.forget_old,
     idempotency_store.forget_old,

@@ -37,6 +37,13 @@ class Verification(TypedDict):
     ok: Annotated[bool, Field(description="Whether all is as it should be.")]
     events: Annotated[int, Field(description="How many events there are.")]
     entries: Annotated[int, Field(description="How many of them have an audit entry.")]
+    erased_events: Annotated[
+        int,
+        Field(description="How many links of the chains are of events that were erased."),
+    ]
+    erased_users: Annotated[
+        int, Field(description="How many users had their accounts deleted, and events erased.")
+    ]
     broken_chains: Annotated[
         list[EventPosition], Field(description="Where a chain of hashes breaks.")
     ]
@@ -47,17 +54,19 @@ class Verification(TypedDict):
 
 @http_function("GET /api/admin/audit/verify", permission="audit:read", scale="seldom")
 def verify_audit(query: VerifyQuery, tx: Transaction) -> Ok[Verification]:
-    broken = events.broken_links(tx, query.user_id)
+    verified = events.verify(tx, query.user_id)
     before = clock.now() if query.settled else clock.now() - ON_ITS_WAY
     differing = audit_store.differing(tx, user_id=query.user_id, before=before, limit=PROBLEMS_MAX)
     events_checked, entries = audit_store.counts(tx, user_id=query.user_id)
     return Ok(
         {
-            "ok": not broken and not differing,
+            "ok": not verified.broken and not differing,
             "events": events_checked,
             "entries": entries,
+            "erased_events": verified.erased_events,
+            "erased_users": verified.erased_users,
             "broken_chains": [
-                {"user_id": user_id, "seq": seq} for user_id, seq in sorted(broken.items())
+                {"user_id": user_id, "seq": seq} for user_id, seq in sorted(verified.broken.items())
             ],
             "differing_entries": [{"user_id": user_id, "seq": seq} for user_id, seq in differing],
         }

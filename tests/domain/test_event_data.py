@@ -8,9 +8,9 @@ from taskflow.domain.events import EVENT_TYPES, EventType
 from taskflow.domain.text import compact_json
 from tests.support.data.builders import json_data
 from tests.support.events.declarations import assert_declared
-from tests.support.events.full_history import a_full_history
+from tests.support.events.full_history import a_history_to_its_end
 
-HAPPENED = a_full_history().happened
+HAPPENED = a_history_to_its_end().happened
 
 
 def test_the_scenario_has_an_event_of_every_type() -> None:

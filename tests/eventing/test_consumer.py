@@ -361,7 +361,8 @@ def test_a_delivery_that_waits_for_a_lock_does_not_hold_up_the_others_in_its_bat
     happened = some_events(5)
     stuck = happened.pop(2)
     with ThreadPoolExecutor(2) as pool, transaction(A_CAUSE) as holding:
-        claims.claim(holding, scripted.consumer.name, [stuck.event_id], now=clock.now())
+        places = {stuck.event_id: (stuck.user_id, stuck.seq)}
+        claims.claim(holding, scripted.consumer.name, places, now=clock.now())
         together = pool.submit(scripted.together, [*happened[:2], stuck, *happened[2:]])
         eventually(lambda: assert_one_effect_of_each(happened), within_s=LOCK_TIMEOUT_MS / 1000 / 2)
         assert not together.done()

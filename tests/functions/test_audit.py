@@ -448,10 +448,12 @@ def test_lost_claims_and_audit_entries_are_made_again(
 def test_claims_are_kept_exactly_as_long_as_dead_letters(user: SignedIn) -> None:
     [event] = log_of(user.user_id)
     old, young = uuid4(), uuid4()
+    moment = timedelta(minutes=1)
+    ages = {old: claims.KEPT + moment, young: claims.KEPT - moment, event.event_id: 0 * moment}
     with transaction(A_CAUSE) as tx:
-        claims.claim(tx, "a-test", [old], now=clock.now() - claims.KEPT - timedelta(minutes=1))
-        claims.claim(tx, "a-test", [young], now=clock.now() - claims.KEPT + timedelta(minutes=1))
-        claims.claim(tx, "a-test", [event.event_id], now=clock.now())
+        for event_id, age in ages.items():
+            places = {event_id: (user.user_id, event.seq)}
+            claims.claim(tx, "a-test", places, now=clock.now() - age)
 
     assert_taken(tick("purge-expired"))
 

@@ -13,7 +13,7 @@ from taskflow.standalone.postgres import EmbeddedPostgres
 from tests.support.data.accounts import a_user
 from tests.support.data.builders import append, log_of
 from tests.support.database.temporary import a_database
-from tests.support.events.full_history import a_full_history
+from tests.support.events.full_history import a_history_to_its_end
 from tests.support.kafka.settings import KafkaSettings, using
 
 WITHIN_S = 30
@@ -25,7 +25,7 @@ def test_a_message_has_the_same_bytes_from_the_log_and_through_kafka(
 ) -> None:
     with a_database(database), using(kafka):
         user_id = a_user().user_id
-        append(*a_full_history(user_id).happened[1:])
+        append(*a_history_to_its_end(user_id).happened[1:])
         log = log_of(user_id)
         publisher = Publisher()
         publisher.sweep(CronRun(WITHIN_S).is_over)

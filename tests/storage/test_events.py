@@ -520,7 +520,7 @@ def test_verifying_all_chains_names_only_the_broken_ones(user: SignedIn, other: 
         _tampered(user, "UPDATE events SET origin = 'x' WHERE user_id = :u AND seq = 2"),
         transaction(A_CAUSE) as tx,
     ):
-        broken = events.broken_links(tx)
+        broken = events.verify(tx).broken
 
     assert broken == {user.user_id: 2}
 

@@ -14,12 +14,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
 from taskflow import clock, command_line, config
-from taskflow.domain import recurring
+from taskflow.domain import accounts, recurring
+from taskflow.domain.accounts import Registration
 from taskflow.domain.search import parse
 from taskflow.domain.times import Duration
 from taskflow.standalone import supervisor
 from taskflow.storage import (
-    claims,
     dead_letter_store,
     events,
     reminder_store,
@@ -37,7 +37,7 @@ from taskflow.storage.migrations.runner import MigrationOutOfPhase
 from taskflow.storage.search_words import tsqueries_of
 from taskflow.storage.tables import METADATA, SESSIONS
 from taskflow.storage.task_lists import TaskFilter
-from tests.support.data.accounts import A_CAUSE, SignedIn, a_user
+from tests.support.data.accounts import A_CAUSE, a_user
 from tests.support.data.builders import a_series, a_stored_task, log_of
 from tests.support.polling import eventually
 
@@ -397,7 +397,7 @@ def test_old_emails_get_their_one_spelling_unless_it_is_taken(
         "d": ("d@xn--bcher-kva.example", "d@b\u00fccher.example"),
         "e": ("e@example.com", "e@example.com"),
     }
-    users = {name: a_user().user_id for name in kept}
+    users = {name: _an_older_user() for name in kept}
     with transaction(A_CAUSE) as tx:
         for name, (before, _) in kept.items():
             statement = text("UPDATE users SET email = :email WHERE id = :id")
@@ -554,11 +554,11 @@ def test_sessions_that_were_left_without_a_token_are_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _apply_before("0018", tmp_path, monkeypatch)
-    user = a_user()
+    user_id = _an_older_user()
     with transaction(A_CAUSE) as tx:
-        kept = session_store.open_session(tx, user.user_id, "a token", now=clock.now())
+        kept = session_store.open_session(tx, user_id, "a token", now=clock.now())
         tx.connection.execute(
-            SESSIONS.insert().values(id=uuid4(), user_id=user.user_id, created_at=clock.now())
+            SESSIONS.insert().values(id=uuid4(), user_id=user_id, created_at=clock.now())
         )
 
     runner.apply()
@@ -572,15 +572,15 @@ def test_a_table_is_written_to_while_its_index_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _apply_before("0015", tmp_path, monkeypatch)
-    now = clock.now()
+    claim = text("INSERT INTO claims VALUES ('a-consumer', gen_random_uuid(), now())")
     with ThreadPoolExecutor(1) as pool, transaction(A_CAUSE) as writing:
-        claims.claim(writing, "a-consumer", [uuid4()], now=now)
+        writing.connection.execute(claim)
         migrating = pool.submit(runner.apply)
         eventually(lambda: _assert_someone_waits_for(0))
 
         with transaction(A_CAUSE) as tx:
             wait_for_locks_at_most(tx, 1_000)
-            claims.claim(tx, "a-consumer", [uuid4()], now=now)
+            tx.connection.execute(claim)
 
         assert not migrating.done()
         writing.connection.commit()
@@ -623,11 +623,11 @@ def test_dead_letters_that_older_code_stores_are_reconciled_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _apply_before("0024", tmp_path, monkeypatch)
-    users = [a_user() for _ in range(3)]
+    users = [_an_older_user() for _ in range(3)]
 
-    def store(user: SignedIn, state: str) -> None:
+    def store(user_id: str, state: str) -> None:
         with transaction(A_CAUSE) as tx:
-            values = {"user_id": user.user_id, "state": state, "now": clock.now()}
+            values = {"user_id": user_id, "state": state, "now": clock.now()}
             tx.connection.execute(text(INSERT_LETTER_AS_BEFORE), values)
 
     store(users[0], "dead")
@@ -639,9 +639,35 @@ def test_dead_letters_that_older_code_stores_are_reconciled_at_once(
     with transaction(A_CAUSE) as tx:
         now = clock.now() + timedelta(seconds=1)
         found = dead_letter_store.to_reconcile(tx, "a-consumer", now=now, limit=9)
-    assert {letter.user_id for letter in found} == {users[0].user_id, users[2].user_id}
+    assert {letter.user_id for letter in found} == {users[0], users[2]}
     with pytest.raises(ProgrammingError, match="dead_letters_state_check"):
-        store(a_user(), "alive")
+        store(_an_older_user(), "alive")
+
+
+INSERT_USER_AS_BEFORE = """
+INSERT INTO users (
+    id, email, password_hash, timezone, roles, notification_channels, created_at, version
+) VALUES (:id, :email, 'none', 'UTC', '{user}', '{}', now(), 1)
+"""
+INSERT_EVENT_AS_BEFORE = """
+INSERT INTO events (
+    user_id, seq, event_id, event_type, aggregate_id, version, schema_version, timestamp,
+    correlation_id, traceparent, actor, origin, data, hash
+) VALUES (
+    :id, 1, gen_random_uuid(), 'user.registered', :id, 1, 1, now(), '', '', :id, '', '{}', ''
+)
+"""
+
+
+def _an_older_user() -> str:
+    """Store an account and its event, as older code did; return its id."""
+    registration = Registration(email=f"{uuid4()}@example.com", password="a long password")
+    account, _ = accounts.register(registration, now=clock.now())
+    with transaction(A_CAUSE) as tx:
+        values = {"id": account.id, "email": account.email}
+        for statement in (INSERT_USER_AS_BEFORE, INSERT_EVENT_AS_BEFORE):
+            tx.connection.execute(text(statement), values)
+    return account.id
 
 
 def _apply_before(number: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -181,6 +181,16 @@ Password = Annotated[
         },
     ),
 ]
+TypedPassword = Annotated[
+    Text,
+    AfterValidator(_typed_password),
+    Field(
+        description="The password.",
+        json_schema_extra={"format": "password", "maxLength": PASSWORD_MAX_CHARS},
+    ),
+]
+"""A password as it was typed, to be checked."""
+
 TimeOfDay = Annotated[
     str,
     AfterValidator(_minute_of_day),
@@ -218,14 +228,7 @@ class Credentials(Content):
     )
 
     email: Annotated[Text, AfterValidator(_typed_email), _OF_EMAIL]
-    password: Annotated[
-        Text,
-        AfterValidator(_typed_password),
-        Field(
-            description="The password.",
-            json_schema_extra={"format": "password", "maxLength": PASSWORD_MAX_CHARS},
-        ),
-    ]
+    password: TypedPassword
 
 
 class RefreshRequest(Content):
@@ -236,6 +239,18 @@ class RefreshRequest(Content):
     refresh_token: (
         Annotated[Text, Field(max_length=200, description="The newest of the session.")] | None
     ) = None
+
+
+class AccountDeletion(Content):
+    """What a client sends to have their account deleted for good: the password, once more.
+
+    A password of any shape is checked, and then right or wrong. Who signs in at an outside issuer
+    has none here, and sends none.
+    """
+
+    model_config = examples({"password": "correct horse battery staple"})
+
+    password: TypedPassword | None = None
 
 
 class QuietHoursChanges(Content):
@@ -364,6 +379,16 @@ def change_settings(
         "changes": changed_fields(represent_settings(account), new),
     }
     return after, [_event(EventType.USER_SETTINGS_CHANGED, after, data, now=now)]
+
+
+def delete(account: Account, *, now: datetime) -> NewEvent:
+    """Return the event of an account's end, which says no more of its user than the id."""
+    return _event(
+        EventType.USER_DELETED,
+        replace(account, version=account.version + 1),
+        {"id": account.id},
+        now=now,
+    )
 
 
 def _new(user_id: str, email: str | None, timezone: str, *, now: datetime) -> Account:

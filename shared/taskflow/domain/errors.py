@@ -55,6 +55,10 @@ class NotificationNotFound(DomainError):
     """There is no such notification."""
 
 
+class FeedNotFound(DomainError):
+    """There is no calendar at this address, or no more."""
+
+
 class DeadLetterNotFound(DomainError):
     """There is no such dead letter."""
 
@@ -93,6 +97,10 @@ class VersionIsExcluded(DomainError):
 
 class AccountNotFound(DomainError):
     """The account of this token does not exist."""
+
+
+class AccountIsNotEmpty(DomainError):
+    """The account has tasks already, and takes no other account's."""
 
 
 class EmailIsTaken(DomainError):

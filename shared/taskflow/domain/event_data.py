@@ -132,6 +132,12 @@ class SettingsChanged(SettingsRepresentation):
     changes: Changes
 
 
+class UserDeleted(TypedDict):
+    """The account that is gone."""
+
+    id: Annotated[str, Field(description="The user's id.")]
+
+
 EventData = (
     TaskCreated
     | TaskChanged
@@ -144,5 +150,6 @@ EventData = (
     | NotificationChanged
     | UserRegistered
     | SettingsChanged
+    | UserDeleted
 )
 """What an event of some type may say; which of them a type says is in `events.EVENT_TYPES`."""

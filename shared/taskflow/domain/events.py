@@ -23,6 +23,7 @@ from taskflow.domain.event_data import (
     SettingsChanged,
     TaskChanged,
     TaskCreated,
+    UserDeleted,
     UserRegistered,
 )
 from taskflow.domain.identifiers import IdText
@@ -56,6 +57,7 @@ class EventType(StrEnum):
     NOTIFICATION_READ = "notification.read"
     USER_REGISTERED = "user.registered"
     USER_SETTINGS_CHANGED = "user.settings_changed"
+    USER_DELETED = "user.deleted"
 
 
 class Topic(StrEnum):
@@ -194,6 +196,12 @@ EVENT_TYPES: Mapping[EventType, Declaration] = dict(
         _account(
             EventType.USER_SETTINGS_CHANGED, SettingsChanged, "A user's settings were changed."
         ),
+        _account(
+            EventType.USER_DELETED,
+            UserDeleted,
+            "An account was deleted, and with it all that was its user's; what happened before is"
+            " erased.",
+        ),
     ]
 )
 """All that the type of an event decides."""
@@ -263,6 +271,10 @@ class Cause:
     def by(self, actor: str) -> "Cause":
         """Return the same cause with another actor: an account's own, when it is being opened."""
         return replace(self, actor=actor)
+
+    def from_nowhere(self) -> "Cause":
+        """Return the same cause without the address and the client: of who is to be forgotten."""
+        return replace(self, origin="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

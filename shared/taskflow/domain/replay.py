@@ -85,12 +85,17 @@ class Replay:
         self.states: dict[str, TaskState] = {}
         self.applied = 0
         self.doubled = 0
+        self._erased: dict[str, int] = {}
 
     def apply(self, record: Mapping[str, Any]) -> None:
         """Apply an event in the shape of E2; one that is not about a task changes nothing.
 
         Raises NewerSchemaVersion.
         """
+        if record["event_type"] == EventType.USER_DELETED:
+            self._forget(record["user_id"], before=record["seq"])
+        if self._erased and record["seq"] < self._erased.get(record["user_id"], 0):
+            return
         if not is_of_task(record["event_type"]):
             return
         data = upcast(record["event_type"], record["schema_version"], record["data"])
@@ -103,6 +108,15 @@ class Replay:
         is_deleted = record["event_type"] == EventType.TASK_DELETED
         fields[DELETED_AT] = record["timestamp"] if is_deleted else None
         self.states[record["aggregate_id"]] = TaskState(record["version"], compact_json(fields))
+
+    def _forget(self, user_id: str, *, before: int) -> None:
+        """Forget the tasks of a user whose account was deleted, and all that is from before."""
+        self._erased[user_id] = max(before, self._erased.get(user_id, 0))
+        self.states = {
+            task_id: state
+            for task_id, state in self.states.items()
+            if state.fields["user_id"] != user_id
+        }
 
 
 def differing_fields(rebuilt: TaskState, live: Task) -> list[str]:

@@ -126,9 +126,13 @@ class Consumer(Subscriber):
     ) -> Sequence[str]:
         if len(deliveries) > 1:
             wait_for_locks_at_most(tx, SHARED_LOCK_TIMEOUT_MS)
-        ids = {delivery.event.event_id for delivery in deliveries}
         too_old = _from_before(start, deliveries, tx)
-        unclaimed = claims.claim(tx, self.name, ids - too_old, now=clock.now())
+        brought = {
+            delivery.event.event_id: (delivery.event.user_id, delivery.event.seq)
+            for delivery in deliveries
+            if delivery.event.event_id not in too_old
+        }
+        unclaimed = claims.claim(tx, self.name, brought, now=clock.now())
         outcomes = [
             "before-start" if delivery.event.event_id in too_old else "duplicate"
             for delivery in deliveries

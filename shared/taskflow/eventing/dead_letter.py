@@ -20,7 +20,7 @@ from taskflow.eventing.bindings.selection import binding
 from taskflow.eventing.envelope import DeliveredEvent, MalformedEvent
 from taskflow.eventing.frame import Subscriber
 from taskflow.serving.scale import Scale
-from taskflow.storage import Transaction, events, run
+from taskflow.storage import Transaction, erasure_store, events, run
 from taskflow.storage.dead_letter_store import DeadLetter
 
 NAME_MAX_CHARS = 255
@@ -48,14 +48,22 @@ class DeadLetterSink(Subscriber):
     def receive(self, attributes: dict[str, str], body: bytes) -> str:
         """Hand over the dead letter, with what of it is right."""
         letter = _letter(attributes, body)
-        event = _event(letter.consumer, attributes, body)
+        event = _event(attributes, body)
         cause = Cause(
             correlation_id=attributes.get("correlationid", ""),
             traceparent="",
             actor=self.name,
             origin="consumer",
         )
-        run(lambda tx: self._handler(_checked(tx, letter, event), tx), cause)
+        return run(lambda tx: self._keep(letter, event, tx), cause)
+
+    def _keep(self, letter: DeadLetter, event: DeliveredEvent | None, tx: Transaction) -> str:
+        if event is not None and erasure_store.is_erased(tx, event.user_id, event.seq):
+            # It may hold what the user has had erased.
+            return "erased"
+        known = subscriptions.declared().get(letter.consumer)
+        is_taken = event is not None and known is not None and event.event_type in known.types
+        self._handler(_checked(tx, letter, event if is_taken else None), tx)
         return "done"
 
 
@@ -97,17 +105,15 @@ def _letter(attributes: dict[str, str], body: bytes) -> DeadLetter:
     )
 
 
-def _event(consumer: str, attributes: dict[str, str], body: bytes) -> DeliveredEvent | None:
-    """Return the event that died, if it is one that the consumer takes."""
+def _event(attributes: dict[str, str], body: bytes) -> DeliveredEvent | None:
+    """Return the event that died, if it is one."""
     if attributes.get("source") != SOURCE:
         return None
     try:
         # As the log has it, in the shape of its day: one of a newer version dies of that alone.
-        event = envelope.as_written(attributes, body)
+        return envelope.as_written(attributes, body)
     except MalformedEvent:
         return None
-    known = subscriptions.declared().get(consumer)
-    return event if known is not None and event.event_type in known.types else None
 
 
 def _checked(tx: Transaction, letter: DeadLetter, event: DeliveredEvent | None) -> DeadLetter:

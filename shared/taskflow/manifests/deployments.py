@@ -58,7 +58,7 @@ TMP = {"emptyDir": {"sizeLimit": "64Mi"}, "path": "/tmp"}  # noqa: S108 - the po
 
 USES_KAFKA = "taskflow/uses-kafka"
 
-_APPENDING = ("events.append", "task_changes.")
+_APPENDING = ("events.append", "task_changes.", "erasure_store.begin")
 """What of the storage appends events, which are then published: all of `task_changes` does."""
 
 

@@ -103,6 +103,7 @@ class Connection:
         renew: Callable[[str], Renewed | CloseCode],
         *,
         session_id: str | None = None,
+        user_id: str | None = None,
         lifetime_s: float = math.inf,
     ) -> None:
         """Begin with an accepted socket; `renew` checks a newer token.
@@ -114,6 +115,7 @@ class Connection:
         self._expires_at = expires_at
         self._renew = renew
         self._session_id = session_id
+        self._user_id = user_id
         self._rotate_at_s = clock.monotonic_s() + lifetime_s * random.uniform(0.8, 1)  # noqa: S311 - spread, no secret
         self._queue: deque[bytes] = deque()
         self._queued_bytes = 0
@@ -174,8 +176,8 @@ class Connection:
         self._ws.event.set()
 
     def close_if_ended(self) -> None:
-        """Have the socket closed where its session has ended, from any thread."""
-        if self._session_id in ended_sessions():
+        """Have the socket closed where its session has ended, or its account, from any thread."""
+        if ended_sessions().has_ended(self._session_id, of=self._user_id):
             self.close_soon(CloseCode.BAD_TOKEN)
 
     def abort_if_stuck(self) -> None:

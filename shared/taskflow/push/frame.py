@@ -147,6 +147,7 @@ def _serve(ws: Server, path_user_id: str | None, handler: SocketHandler) -> None
             caller.expires_at,
             lambda token: _renewed(token, caller),
             session_id=caller.session_id,
+            user_id=caller.user_id,
             lifetime_s=config.settings().socket_lifetime_s or math.inf,
         )
         handler(caller, _since(), connection)
@@ -242,7 +243,7 @@ def _caller_of_ticket(ticket: str) -> Caller:
         address_limit().wait_s(_guesser())
         raise _Refused(CloseCode.BAD_TOKEN)
     ended_sessions().look()
-    if found.session_id in ended_sessions():
+    if ended_sessions().has_ended(found.session_id, of=found.user_id):
         raise _Refused(CloseCode.BAD_TOKEN)
     return Caller(
         found.user_id,

@@ -35,7 +35,7 @@ class Caller:
     def of_token(cls, token: str) -> "Caller":
         """Return the caller of a token. Raises tokens.InvalidToken, IssuerUnavailable."""
         claims = tokens.verify(token)
-        _check_session(claims.session_id)
+        _check_session(claims.session_id, claims.user_id)
         return cls(
             claims.user_id,
             claims.roles,
@@ -49,7 +49,7 @@ class Caller:
         """Check, after a wait, that neither token nor session have ended. Raises Problem 401."""
         try:
             tokens.check_expiry(self.expires_at)
-            _check_session(self.session_id)
+            _check_session(self.session_id, self.user_id)
         except tokens.InvalidToken as error:
             raise _refused(error) from None
 
@@ -92,9 +92,9 @@ def authenticate(request: Request) -> Caller:
         raise _refused(error) from None
 
 
-def _check_session(session_id: str | None) -> None:
+def _check_session(session_id: str | None, user_id: str) -> None:
     ended_sessions().look()
-    if session_id in ended_sessions():
+    if ended_sessions().has_ended(session_id, of=user_id):
         message = "The session of this token has ended."
         raise tokens.InvalidToken(message)
 

@@ -9,9 +9,13 @@ from werkzeug.routing import BaseConverter, Map, Rule
 
 FIRST_WORDS = frozenset(
     {
+        "account",
         "admin",
         "auth",
+        "calendar-feed",
         "events",
+        "export",
+        "import",
         "notifications",
         "recurrence",
         "reminders",

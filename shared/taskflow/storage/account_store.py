@@ -87,6 +87,16 @@ def find(tx: Transaction, email: str) -> tuple[Account, str | None] | None:
     return None if row is None else (_account(row), row["password_hash"])
 
 
+def password_hash_of(tx: Transaction, user_id: str) -> str | None:
+    """Return the hash of an account's password, None where it has none. Raises AccountNotFound."""
+    row = tx.connection.execute(
+        select(USERS.c.password_hash).where(USERS.c.id == user_id)
+    ).one_or_none()
+    if row is None:
+        raise AccountNotFound
+    return row.password_hash
+
+
 def set_password(tx: Transaction, user_id: str, password_hash: str) -> None:
     """Store another hash of an account's password."""
     tx.connection.execute(

@@ -1,15 +1,26 @@
 """Claims: which consumer has had the effect of which event; what makes a redelivery harmless."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Text, Uuid, bindparam, cast, func, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    Text,
+    Uuid,
+    bindparam,
+    cast,
+    exists,
+    func,
+    select,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from taskflow.storage import bulk
-from taskflow.storage.tables import CLAIMS, DEAD_LETTERS, EVENTS, REDELIVERIES
+from taskflow.storage.tables import CLAIMS, DEAD_LETTERS, ERASURES, EVENTS, REDELIVERIES
 from taskflow.storage.transactions import Transaction
 
 _CONSUMER = bindparam("name", type_=Text)
@@ -18,14 +29,27 @@ KEPT = timedelta(days=90)
 """At least as long as dead letters, which may be sent again as late."""
 
 
+_BROUGHT = (
+    func.unnest(
+        bindparam("event_ids", type_=ARRAY(Uuid)),
+        bindparam("users", type_=ARRAY(Text)),
+        bindparam("seqs", type_=ARRAY(BigInteger)),
+    )
+    .table_valued("event_id", "user_id", "seq")
+    .render_derived("brought")
+)
 _CLAIM = (
     insert(CLAIMS)
     .from_select(
         ["consumer", "event_id", "claimed_at"],
         select(
             bindparam("consumer", type_=Text),
-            func.unnest(bindparam("event_ids", type_=ARRAY(Uuid))),
+            _BROUGHT.c.event_id,
             bindparam("now", type_=CLAIMS.c.claimed_at.type),
+        ).where(
+            ~exists().where(
+                ERASURES.c.user_id == _BROUGHT.c.user_id, ERASURES.c.seq > _BROUGHT.c.seq
+            )
         ),
     )
     .on_conflict_do_nothing()
@@ -34,14 +58,22 @@ _CLAIM = (
 
 
 def claim(
-    tx: Transaction, consumer: str, event_ids: Collection[UUID], *, now: datetime
+    tx: Transaction, consumer: str, places: Mapping[UUID, tuple[str, int]], *, now: datetime
 ) -> set[UUID]:
     """Claim events for a consumer, in the transaction of their effect; return those that are new.
 
+    Each is given by its id with its user and `seq`: those of an erased account are never claimed.
     Where another transaction is claiming one, this waits for its end.
     """
     # In one order, or two transactions with the same events could wait for each other.
-    values = {"consumer": consumer, "event_ids": sorted(event_ids), "now": now}
+    ids = sorted(places)
+    values = {
+        "consumer": consumer,
+        "event_ids": ids,
+        "users": [places[event_id][0] for event_id in ids],
+        "seqs": [places[event_id][1] for event_id in ids],
+        "now": now,
+    }
     return set(tx.connection.execute(_CLAIM, values).scalars())
 
 

@@ -7,6 +7,8 @@ order, without gaps.
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from typing import cast as cast_type
 from uuid import UUID
@@ -15,26 +17,31 @@ from sqlalchemy import (
     DateTime,
     Integer,
     LargeBinary,
+    RowMapping,
     Select,
     SmallInteger,
     Text,
     Uuid,
+    asc,
     bindparam,
     cast,
+    desc,
     func,
+    null,
     select,
     text,
     tuple_,
+    union_all,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from taskflow.domain.errors import AccountNotFound, NotAnEventOfOurs
-from taskflow.domain.events import SCHEMA_VERSION, Cause, Event, NewEvent
+from taskflow.domain.events import SCHEMA_VERSION, Cause, Event, EventType, NewEvent
 from taskflow.domain.identifiers import new_id
 from taskflow.domain.text import compact_json
 from taskflow.domain.times import rfc3339
 from taskflow.storage import bulk
-from taskflow.storage.tables import EVENTS, STREAMS
+from taskflow.storage.tables import ERASED_EVENTS, ERASURES, EVENTS, STREAMS
 from taskflow.storage.transactions import Transaction
 
 CHAIN_START = bytes(32)
@@ -50,7 +57,7 @@ _APPEND = text(
     WITH head AS (
         UPDATE streams
         SET seq = seq + 1, hash = sha256(hash || int8send(seq + 1) || :digest)
-        WHERE user_id = :user_id
+        WHERE user_id = :user_id AND closed_at IS NULL
         RETURNING seq, hash
     )
     INSERT INTO events (
@@ -106,7 +113,10 @@ _ORDER = (EVENTS.c.user_id, EVENTS.c.seq)
 # Made once, and given their values as parameters: building one costs more than sending it.
 _LOCK = (
     select(STREAMS)
-    .where(STREAMS.c.user_id == func.any(bindparam("users", type_=ARRAY(Text))))
+    .where(
+        STREAMS.c.user_id == func.any(bindparam("users", type_=ARRAY(Text))),
+        STREAMS.c.closed_at.is_(None),
+    )
     .order_by(STREAMS.c.user_id)
     .with_for_update()
 )
@@ -117,29 +127,40 @@ _NEWEST_SEQS = select(STREAMS.c.user_id, STREAMS.c.seq).where(
 _STORED = (*(EVENTS.c[name] for name in (*_ENVELOPE, "seq")), EVENTS.c.data, EVENTS.c.data_bytes)
 
 
-def _bounded(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+def _bounded(
+    query: Select[*tuple[Any, ...]], *, descending: bool = False, more: Sequence[str] = ()
+) -> Select[*tuple[Any, ...]]:
     """Return a query for the first events that a query of _STORED finds: so many rows and bytes.
 
-    The size is known beside the event, so that what is beyond the bound is not even unpacked.
+    The last ones where it is `descending`; with `more` of the columns than an event has. The size
+    is known beside the event, so that what is beyond the bound is not even unpacked.
     """
-    found = query.order_by(*_ORDER).limit(bindparam("most")).subquery("found")
+    direction = desc if descending else asc
+    found = query.order_by(*map(direction, _ORDER)).limit(bindparam("most")).subquery("found")
     # Code from before the column leaves it out.
     size = func.coalesce(found.c.data_bytes, func.octet_length(cast(found.c.data, Text)))
-    order = (found.c.user_id, found.c.seq)
+    order = (direction(found.c.user_id), direction(found.c.seq))
     through = func.sum(size).over(order_by=order, rows=(None, 0))
     sized = select(*found.c, size.label("size"), through.label("through")).subquery("sized")
     return (
         select(
-            *(sized.c[name] for name in (*_ENVELOPE, "seq")),
+            *(sized.c[name] for name in (*_ENVELOPE, "seq", *more)),
             cast(sized.c.data, Text).label("data_json"),
         )
         .where(sized.c.through - sized.c.size < bindparam("most_bytes"))
-        .order_by(sized.c.user_id, sized.c.seq)
+        .order_by(direction(sized.c.user_id), direction(sized.c.seq))
     )
 
 
 _AFTER = _bounded(
     select(*_STORED).where(EVENTS.c.user_id == bindparam("user"), EVENTS.c.seq > bindparam("since"))
+)
+_LAST_BEFORE = _bounded(
+    select(*_STORED, EVENTS.c.hash).where(
+        EVENTS.c.user_id == bindparam("user"), EVENTS.c.seq < bindparam("before")
+    ),
+    descending=True,
+    more=["hash"],
 )
 _HISTORY = _bounded(
     select(*_STORED).where(
@@ -202,10 +223,17 @@ def open_stream(tx: Transaction, user_id: str) -> None:
     tx.connection.execute(STREAMS.insert().values(user_id=user_id, seq=0, hash=CHAIN_START))
 
 
+def close_stream(tx: Transaction, user_id: str, *, now: datetime) -> None:
+    """Have nothing be appended to a user's stream any more; who waits for it finds it closed."""
+    tx.connection.execute(
+        STREAMS.update().where(STREAMS.c.user_id == user_id).values(closed_at=now)
+    )
+
+
 def append(tx: Transaction, happened: Sequence[NewEvent]) -> None:
     """Append what has happened to the log, in order; of one user or of several.
 
-    Raises AccountNotFound where a user has no stream.
+    Raises AccountNotFound where a user has no stream, or a closed one.
     """
     appended = [_event(new, tx.cause) for new in happened]
     if len(appended) == 1:
@@ -406,37 +434,90 @@ def history(
 
 def broken_link(tx: Transaction, user_id: str) -> int | None:
     """Verify a user's chain: return the first `seq` that is missing or tampered with, or None."""
-    return broken_links(tx, user_id).get(user_id)
+    return verify(tx, user_id).broken.get(user_id)
 
 
-def broken_links(tx: Transaction, user_id: str | None = None) -> dict[str, int]:
-    """Verify the chains of all users, or of one: return the first broken `seq` of each broken one.
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What the chains say: the first `seq` of each user whose chain is broken.
+
+    `erased_events` counts the links whose events are erased as they may be: of a user whose account
+    was deleted, and before the event that says so. Any other is broken.
+    """
+
+    broken: Mapping[str, int]
+    erased_events: int
+    erased_users: int
+
+
+def verify(tx: Transaction, user_id: str | None = None) -> Verification:
+    """Verify the chains of all users, or of one.
 
     A chain's end is held against its stream's, so that a cut-off tail is found too. The log must
     not change meanwhile: the transaction sees it as of its first statement.
     """
     tx.connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+    erasures = _erasures(tx, user_id)
     broken: dict[str, int] = {}
     ends: dict[str, tuple[int, bytes]] = {}
-    for event, stored in _with_hashes(tx, user_id):
-        seq, previous = ends.get(event.user_id, (0, CHAIN_START))
-        link = _link(previous, seq + 1, event)
-        if event.seq != seq + 1 or stored != link:
-            broken.setdefault(event.user_id, seq + 1)
-        ends[event.user_id] = (event.seq, stored)
+    erased = 0
+    for link in _links(tx, user_id):
+        seq, previous = ends.get(link.user_id, (0, CHAIN_START))
+        erased_before = erasures.get(link.user_id, 0)
+        if link.event is None:
+            is_right = link.seq < erased_before
+            erased += is_right
+        else:
+            is_right = link.seq != erased_before or link.event.event_type == EventType.USER_DELETED
+        computed = _chained(previous, seq + 1, link.digest)
+        if not is_right or link.seq != seq + 1 or link.hash != computed:
+            broken.setdefault(link.user_id, seq + 1)
+        ends[link.user_id] = (link.seq, link.hash)
     streams = select(STREAMS.c.user_id, STREAMS.c.seq, STREAMS.c.hash)
     if user_id is not None:
         streams = streams.where(STREAMS.c.user_id == user_id)
     for row in tx.connection.execute(streams):
         seq, end = ends.pop(row.user_id, (0, CHAIN_START))
-        if (seq, end) != (row.seq, row.hash):
+        if (seq, end) != (row.seq, row.hash) or seq < erasures.get(row.user_id, 0):
             broken.setdefault(row.user_id, seq + 1)
     # What is left are events of users who have no stream.
-    return {**broken, **dict.fromkeys(ends, 1)}
+    return Verification({**broken, **dict.fromkeys(ends, 1)}, erased, len(erasures))
+
+
+def erase_last(tx: Transaction, user_id: str, *, before: int, limit: int) -> list[Event]:
+    """Put their links in place of the last of a user's events before `before`; return the events.
+
+    At most `limit`, and READ_MAX_BYTES; none where there are none left. Raises IntegrityError where
+    no erasure of the user has been noted.
+    """
+    parameters = {
+        "user": user_id,
+        "before": before,
+        "most": limit,
+        "most_bytes": READ_MAX_BYTES,
+    }
+    found = tx.connection.execute(_LAST_BEFORE, parameters).mappings().all()
+    stored = [_hashed(row) for row in found]
+    if not stored:
+        return []
+    links = [
+        {"user_id": user_id, "seq": event.seq, "digest": _digest(event), "hash": kept}
+        for event, kept in stored
+    ]
+    bulk.insert(tx, ERASED_EVENTS, links)
+    seqs = [event.seq for event, _ in stored]
+    tx.connection.execute(
+        EVENTS.delete().where(EVENTS.c.user_id == user_id, EVENTS.c.seq.in_(seqs))
+    )
+    return [event for event, _ in stored]
 
 
 def _link(previous: bytes, seq: int, event: Event) -> bytes:
-    return hashlib.sha256(previous + seq.to_bytes(8, "big") + _digest(event)).digest()
+    return _chained(previous, seq, _digest(event))
+
+
+def _chained(previous: bytes, seq: int, digest: bytes) -> bytes:
+    return hashlib.sha256(previous + seq.to_bytes(8, "big") + digest).digest()
 
 
 def _digest(event: Event) -> bytes:
@@ -473,22 +554,66 @@ def _events(
     return [Event(**cast_type("dict[str, Any]", row)) for row in rows]
 
 
-def _with_hashes(tx: Transaction, user_id: str | None) -> Iterator[tuple[Event, bytes]]:
-    query = select(*COLUMNS, EVENTS.c.hash).order_by(EVENTS.c.user_id, EVENTS.c.seq).limit(READ_MAX)
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """A link of a chain as it is stored; its event is None where that is erased."""
+
+    user_id: str
+    seq: int
+    event: Event | None
+    digest: bytes
+    hash: bytes
+
+
+def _links(tx: Transaction, user_id: str | None) -> Iterator[_Link]:
+    """Yield all links, of a user or of all, by user and `seq`."""
+    after: tuple[str, int] | None = None
+    while page := tx.connection.execute(_page_of_links(user_id, after)).mappings().all():
+        for row in page:
+            if row["erased_digest"] is not None:
+                yield _Link(row["user_id"], row["seq"], None, row["erased_digest"], row["hash"])
+            else:
+                event, kept = _hashed(row)
+                yield _Link(event.user_id, event.seq, event, _digest(event), kept)
+        after = page[-1]["user_id"], page[-1]["seq"]
+
+
+def _page_of_links(user_id: str | None, after: tuple[str, int] | None) -> Select[*tuple[Any, ...]]:
+    """Return a query for the next links, of events and of erased ones, in one order."""
+    nothing = [null().cast(column.type).label(column.name) for column in _NOT_KEPT]
+    of_events = select(*COLUMNS, EVENTS.c.hash, null().cast(LargeBinary).label("erased_digest"))
+    erased = select(
+        *nothing,
+        ERASED_EVENTS.c.user_id,
+        ERASED_EVENTS.c.seq,
+        null().cast(Text).label("data_json"),
+        ERASED_EVENTS.c.hash,
+        ERASED_EVENTS.c.digest.label("erased_digest"),
+    )
+    pages: list[Any] = []
+    for table, query in ((EVENTS, of_events), (ERASED_EVENTS, erased)):
+        if user_id is not None:
+            query = query.where(table.c.user_id == user_id)  # noqa: PLW2901 - narrowed
+        if after is not None:
+            query = query.where(tuple_(table.c.user_id, table.c.seq) > tuple_(*after))  # noqa: PLW2901 - as above
+        narrowed = query.order_by(table.c.user_id, table.c.seq).limit(READ_MAX).subquery()
+        pages.append(select(*(narrowed.c[name] for name in _LINK_COLUMNS)))
+    both = union_all(*pages).subquery()
+    return select(both).order_by(both.c.user_id, both.c.seq).limit(READ_MAX)
+
+
+_NOT_KEPT = [EVENTS.c[name] for name in _ENVELOPE if name != "user_id"]
+_LINK_COLUMNS = (*_ENVELOPE, "seq", "data_json", "hash", "erased_digest")
+
+
+def _erasures(tx: Transaction, user_id: str | None) -> dict[str, int]:
+    query = select(ERASURES.c.user_id, ERASURES.c.seq)
     if user_id is not None:
-        query = query.where(EVENTS.c.user_id == user_id)
-    page = _hashed(tx, query)
-    while page:
-        yield from page
-        last, _ = page[-1]
-        here = tuple_(EVENTS.c.user_id, EVENTS.c.seq)
-        page = _hashed(tx, query.where(here > tuple_(last.user_id, last.seq)))
+        query = query.where(ERASURES.c.user_id == user_id)
+    return {row.user_id: row.seq for row in tx.connection.execute(query)}
 
 
-def _hashed(tx: Transaction, query: Select[*tuple[object, ...]]) -> list[tuple[Event, bytes]]:
-    page: list[tuple[Event, bytes]] = []
-    for row in tx.connection.execute(query).mappings():
-        fields = dict(row)
-        stored = fields.pop("hash")
-        page.append((Event(**fields), stored))
-    return page
+def _hashed(row: RowMapping) -> tuple[Event, bytes]:
+    """Return the event of a row, and the hash that is stored with it."""
+    fields = {name: row[name] for name in (*_ENVELOPE, "seq", "data_json")}
+    return Event(**fields), row["hash"]

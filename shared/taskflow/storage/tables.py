@@ -155,6 +155,8 @@ STREAMS = Table(
     Column("user_id", Text, primary_key=True),
     Column("seq", BigInteger),
     Column("hash", LargeBinary),
+    # Since when nothing is appended any more; None while the account is there.
+    Column("closed_at", _TIME),
 )
 
 EVENTS = Table(
@@ -178,6 +180,26 @@ EVENTS = Table(
     Column("data_bytes", Integer),
     Column("hash", LargeBinary),
     Column("position", BigInteger),
+)
+
+ERASURES = Table(
+    "erasures",
+    METADATA,
+    Column("user_id", Text, primary_key=True),
+    # Of the event that tells of the erasure; those before it are erased.
+    Column("seq", BigInteger),
+    Column("requested_at", _TIME),
+    Column("finished_at", _TIME),
+)
+
+ERASED_EVENTS = Table(
+    "erased_events",
+    METADATA,
+    Column("user_id", Text, primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    # Of the event's fields, which its link in the chain is over.
+    Column("digest", LargeBinary),
+    Column("hash", LargeBinary),
 )
 
 CLAIMS = Table(
@@ -334,4 +356,25 @@ IDEMPOTENCY_KEYS = Table(
     Column("status", SmallInteger),
     Column("headers", JSON),
     Column("body", LargeBinary),
+)
+
+CALENDAR_FEEDS = Table(
+    "calendar_feeds",
+    METADATA,
+    Column("user_id", Text, primary_key=True),
+    Column("token_hash", LargeBinary),
+    Column("created_at", _TIME),
+)
+
+IMPORTS = Table(
+    "imports",
+    METADATA,
+    Column("user_id", Text, primary_key=True),
+    # Whose export it is, and the newest event in it.
+    Column("source_user_id", Text),
+    Column("source_seq", BigInteger),
+    # How many tasks it has added.
+    Column("tasks", Integer),
+    Column("started_at", _TIME),
+    Column("finished_at", _TIME),
 )

@@ -1,4 +1,4 @@
-"""A user's history, in which an event of every type happens."""
+"""A user's history, in which an event of every type happens, or of all but the last."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -116,16 +116,27 @@ class UserHistory:
         self.happened += happened
         self.tasks[str(task.id)] = task
 
+    def leaves(self) -> None:
+        """Delete the account."""
+        self.happened.append(accounts.delete(self.account, now=self._tick()))
+
     def _tick(self) -> datetime:
         self.now += timedelta(minutes=1)
         return self.now
 
 
 def a_full_history(user_id: str | None = None, *, now: datetime = A_TIME) -> UserHistory:
-    """Return a history from `now` on in which an event of every type happens."""
+    """Return a history from `now` on with an event of every type that does not end it."""
     history = UserHistory(user_id, now=now)
     history.changes_settings()
     history.changes_a_task()
     history.has_a_series()
     history.is_reminded()
+    return history
+
+
+def a_history_to_its_end(user_id: str | None = None, *, now: datetime = A_TIME) -> UserHistory:
+    """Return a full history at whose end the account is deleted."""
+    history = a_full_history(user_id, now=now)
+    history.leaves()
     return history

@@ -43,6 +43,7 @@ OF_ANSWERS: Mapping[str, Header] = {
     "Allow": Header("The methods that the path takes.", _TEXT),
     "Cache-Control": Header("Whether the answer may be stored, and for how long.", _TEXT),
     "Connection": Header("`close`: the connection ends with the answer.", _TEXT),
+    "Content-Disposition": Header("The name of the file to keep it in (RFC 6266).", _TEXT),
     "Content-Encoding": Header("How the body is compressed.", {"type": "string", "const": "gzip"}),
     "Content-Security-Policy": Header("What a browser lets the page load.", _TEXT),
     "ETag": Header("The version of what is shown (RFC 9110).", _TEXT),

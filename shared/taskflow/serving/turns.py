@@ -291,6 +291,11 @@ def turn_of(key: str) -> Generator[Turn]:
         turn.give_back()
 
 
+def give_way() -> None:
+    """Have others answered before the current request goes on, in the midst of its turn."""
+    time.sleep(_YIELD_S)
+
+
 @contextmanager
 def set_aside() -> Generator[None]:
     """Let others have the turn of the current request while the block only waits."""

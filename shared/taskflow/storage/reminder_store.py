@@ -29,6 +29,15 @@ _ALL = select(REMINDERS, USERS.c.timezone).outerjoin(USERS, USERS.c.id == REMIND
 _OF_TASKS = _ALL.where(
     REMINDERS.c.task_id == func.any(bindparam("task_ids", type_=ARRAY(TASKS.c.id.type)))
 ).order_by(REMINDERS.c.created_at, REMINDERS.c.id)
+_RELATIVE = (
+    _ALL.where(
+        REMINDERS.c.task_id == func.any(bindparam("task_ids", type_=ARRAY(TASKS.c.id.type))),
+        REMINDERS.c.before_due_s.is_not(None),
+        ~REMINDERS.c.is_removed,
+    )
+    .order_by(REMINDERS.c.task_id, REMINDERS.c.id)
+    .limit(bindparam("most"))
+)
 _DUE = _ALL.where(
     REMINDERS.c.id == func.any(bindparam("ids", type_=ARRAY(REMINDERS.c.id.type))),
     _SCHEDULED,
@@ -67,6 +76,12 @@ def of_tasks(tx: Transaction, task_ids: Sequence[UUID]) -> list[Reminder]:
     """Return the reminders of several tasks, the removed ones too, oldest first."""
     rows = tx.connection.execute(_OF_TASKS, {"task_ids": list(task_ids)})
     return [_reminder(row) for row in rows.mappings()]
+
+
+def relative_of_tasks(tx: Transaction, task_ids: Sequence[UUID], *, limit: int) -> list[Reminder]:
+    """Return at most `limit` of the relative reminders of several tasks, by task."""
+    values = {"task_ids": list(task_ids), "most": limit}
+    return [_reminder(row) for row in tx.connection.execute(_RELATIVE, values).mappings()]
 
 
 def all_of(tx: Transaction, user_id: str) -> list[Reminder]:

@@ -8,6 +8,7 @@ from taskflow.domain.recurrence.lead_time import AHEAD_MAX, Recurrence
 from taskflow.domain.recurrence.previews import Fate, Previewed, preview
 from taskflow.domain.recurrence.recurrence_set import (
     MISSED_AFTER,
+    count_from,
     due_occurrences,
     in_new_zone,
     local_time,
@@ -31,6 +32,7 @@ __all__ = [
     "RuleText",
     "Series",
     "Skip",
+    "count_from",
     "due_occurrences",
     "first_selected",
     "in_new_zone",

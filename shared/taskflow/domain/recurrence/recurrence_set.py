@@ -83,6 +83,12 @@ class Instances:
             if (at := self._at(each)) > (after or first):
                 yield at
 
+    def count_from(self, at: datetime) -> int | None:
+        """Return how many occurrences COUNT leaves, from the one at `at` on; None without COUNT."""
+        if self.count is None:
+            return None
+        return self.count - self._number_before(at.astimezone(self.zone).toordinal())
+
     def gap(self, day: int, local: datetime) -> str | None:
         """Return why the wall time of an occurrence is not the series' own, None where it is."""
         if local.time() == self.time:
@@ -151,6 +157,11 @@ def occurrences(
     The mode does not matter: these are the times that the rule and its start ask for.
     """
     return list(islice(Instances.of(series, user_zone).times(after), limit))
+
+
+def count_from(series: Series, user_zone: str, at: datetime) -> int | None:
+    """Return how many occurrences COUNT leaves, from the one at `at` on; None without COUNT."""
+    return Instances.of(series, user_zone).count_from(at)
 
 
 def next_occurrence(series: Series, user_zone: str, *, after: datetime) -> datetime | None:

@@ -1,5 +1,6 @@
 """Identifiers that sort by the time they were made."""
 
+import hashlib
 import secrets
 from datetime import datetime
 from typing import Annotated
@@ -19,6 +20,18 @@ IdText = Annotated[
     ),
 ]
 """An identifier as JSON has it."""
+
+
+def id_for(user_id: str, there: UUID) -> UUID:
+    """Return the id that an imported object has in an account, for the one that it had elsewhere.
+
+    A UUIDv7 of the same time, if it was one; the same whenever it is imported again, and for nobody
+    to choose: 74 bits of it are of a hash over the user too.
+    """
+    digest = hashlib.sha256(f"{user_id}\n{there}".encode()).digest()
+    time_bits = there.int >> 80 << 80
+    hashed = int.from_bytes(digest[:10], "big") & ~(0xF << 76) & ~(0b11 << 62)
+    return UUID(int=time_bits | hashed | (0x7 << 76) | (0b10 << 62))
 
 
 def new_id(now: datetime) -> UUID:

@@ -148,8 +148,22 @@ def represent(task: Task) -> SeriesRepresentation:
     next_at = task.next_occurrence
     return {
         "task_id": str(task.id),
-        **_represent(task.recurrence),
+        **represent_series(task.recurrence),
         "next_occurrence": next_at and rfc3339(next_at),
+    }
+
+
+def represent_series(recurrence: Recurrence) -> SeriesData:
+    """Return a series as the events of its task show it."""
+    series = recurrence.series
+    return {
+        "recurrence_rule": series.recurrence_rule,
+        "start": rfc3339(start_at(series, recurrence.zone)),
+        "local_start": series.start.isoformat(),
+        "timezone": series.timezone,
+        "mode": series.mode,
+        "missed": series.missed,
+        "skip": series.skip,
     }
 
 
@@ -179,6 +193,13 @@ def set_recurrence(
     recurs = replace(task, recurrence=wanted).recurs
     next_at = wanted.first_after(now) if recurs else None
     return _set(task, {"recurrence": wanted, "next_occurrence": next_at}, now=now)
+
+
+def go_on(task: Task, recurrence: Recurrence, *, now: datetime) -> Changed:
+    """Give a task a series that began elsewhere; it goes on after `now`."""
+    recurs = replace(task, recurrence=recurrence).recurs
+    next_at = recurrence.first_after(now) if recurs else None
+    return _set(task, {"recurrence": recurrence, "next_occurrence": next_at}, now=now)
 
 
 def remove_recurrence(task: Task, *, now: datetime) -> Changed:
@@ -378,23 +399,10 @@ class _Spawning:
 
 
 def _set(task: Task, fields: JsonObject, *, now: datetime) -> Changed:
-    series = _represent(fields.get("recurrence", task.recurrence))
+    series = represent_series(fields.get("recurrence", task.recurrence))
     task, data = tasks.changed(task, fields, now=now)
     recurs: RecurrenceSet = {**data, "series": series}
     return task, [tasks.event(EventType.RECURRENCE_SET, task, recurs)]
-
-
-def _represent(recurrence: Recurrence) -> SeriesData:
-    series = recurrence.series
-    return {
-        "recurrence_rule": series.recurrence_rule,
-        "start": rfc3339(start_at(series, recurrence.zone)),
-        "local_start": series.start.isoformat(),
-        "timezone": series.timezone,
-        "mode": series.mode,
-        "missed": series.missed,
-        "skip": series.skip,
-    }
 
 
 def _previewed(each: Previewed) -> PreviewedRepresentation:

@@ -204,6 +204,50 @@ def add(
     return Added(fired.reminder, fired.notification, [happened, *fired.happened])
 
 
+def imported(
+    task: Task,
+    *,
+    reminder_id: UUID,
+    remind_at: datetime,
+    before_due: Duration | None,
+    zone: str,
+    message: str | None,
+    created_at: datetime,
+    is_scheduled: bool,
+    is_snoozed: bool,
+    is_removed: bool,
+    now: datetime,
+) -> tuple[Reminder, Sequence[NewEvent]]:
+    """Return a reminder that its user had elsewhere, and the events.
+
+    One that was scheduled comes if its time is still to come; any other is kept as cancelled.
+    """
+    at = remind_at
+    has_time = before_due is None or task.due_date is not None or is_snoozed
+    if before_due is not None and task.due_date is not None and not is_snoozed:
+        at = _before(task.due_date, before_due, zone)
+    reminder = Reminder(
+        id=reminder_id,
+        task_id=task.id,
+        user_id=task.user_id,
+        remind_at=at,
+        before_due=before_due,
+        zone=zone,
+        message=message,
+        status=ReminderStatus.SCHEDULED,
+        created_at=created_at,
+        version=1,
+        is_snoozed=is_snoozed,
+    )
+    data: ReminderScheduled = {**represent(reminder)}
+    scheduled = _event(EventType.REMINDER_SCHEDULED, reminder, data, now=now)
+    if is_scheduled and has_time and task.is_open and at > now and not is_removed:
+        return reminder, [scheduled]
+    after = replace(reminder, status=ReminderStatus.CANCELLED, is_removed=is_removed)
+    after, cancelled = _recorded(EventType.REMINDER_CANCELLED, reminder, after, now=now)
+    return after, [scheduled, cancelled]
+
+
 def reschedule(
     before: Task, after: Task, reminders: Sequence[Reminder], *, now: datetime
 ) -> tuple[Sequence[Reminder], Sequence[NewEvent]]:

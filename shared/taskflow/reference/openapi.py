@@ -12,9 +12,10 @@ from taskflow.domain.accounts import USER_ID_MAX_CHARS
 from taskflow.domain.text import JsonObject
 from taskflow.reference.schemas import PREFIX, Schemas, referred, without_null
 from taskflow.server import refusals
-from taskflow.serving import body, browser, headers, health, problems
+from taskflow.serving import body, browser, headers, health, json_lines, problems
 from taskflow.serving.answers import REFRESH_COOKIE
 from taskflow.serving.endpoint import ALWAYS, USER_ID, AnswerKind, Endpoint
+from taskflow.serving.json_lines import JsonLines
 from taskflow.serving.problems import ProblemDetails, ProblemKind
 from taskflow.serving.routes import FIRST_WORDS, Route
 
@@ -156,6 +157,8 @@ class _Writer:
         }
         if endpoint.body is not None:
             written["requestBody"] = self._request_body(operation)
+        elif endpoint.lines is not None:
+            written["requestBody"] = _lines_body(endpoint, endpoint.lines)
         written["responses"] = self._responses(operation)
         return {name: value for name, value in written.items() if value != ""}
 
@@ -305,6 +308,21 @@ class _Writer:
             "properties": {"type": {"const": kind.type}, "status": {"const": kind.status}},
         }
         return name
+
+
+def _lines_body(endpoint: Endpoint, lines: type[JsonLines]) -> JsonObject:
+    content: JsonObject = {
+        "schema": {"type": "string", "minLength": 2},
+        "examples": {"example-1": {"value": lines.EXAMPLE}},
+    }
+    return {
+        "description": (
+            f"A JSON object in each line, at most {json_lines.LINES_MAX} of them and"
+            f" {endpoint.body_max_bytes:,} bytes."
+        ),
+        "required": True,
+        "content": dict.fromkeys(json_lines.MEDIA_TYPES, content),
+    }
 
 
 def _types_of(endpoints: Iterable[Endpoint]) -> Iterator[Any]:

@@ -22,6 +22,7 @@ from taskflow.serving.caller import Caller
 from taskflow.serving.conditions import Conditions
 from taskflow.serving.files import FileShown, FileUnchanged, file_unless_known, reference
 from taskflow.serving.frame import http_function
+from taskflow.serving.json_lines import JsonLines, LinesStreamed, invalid_lines
 from taskflow.serving.pages import (
     PageQuery,
     page,
@@ -32,7 +33,7 @@ from taskflow.serving.pages import (
 )
 from taskflow.serving.task_queries import TaskFilterQuery, TaskSort
 from taskflow.serving.tracing import Network
-from taskflow.serving.turns import set_aside
+from taskflow.serving.turns import give_way, set_aside
 
 __all__ = [
     "Accepted",
@@ -44,6 +45,8 @@ __all__ = [
     "FileUnchanged",
     "Issued",
     "ItemList",
+    "JsonLines",
+    "LinesStreamed",
     "Network",
     "NoContent",
     "NotModified",
@@ -59,7 +62,9 @@ __all__ = [
     "TaskShown",
     "TaskSort",
     "file_unless_known",
+    "give_way",
     "http_function",
+    "invalid_lines",
     "page",
     "page_of_json",
     "read_cursor",

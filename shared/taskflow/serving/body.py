@@ -145,7 +145,7 @@ def parse_body(request: Request, model: type[B], raw: bytes, *, is_patched: bool
     if raw and request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         detail = "Send the body as it is, without a Content-Encoding."
         raise Problem(OTHER_MEDIA_TYPE, detail, headers={"Accept": ", ".join(taken)})
-    return _validated(model, _parse_json(raw) if raw else {})
+    return validated(model, parse_json(raw) if raw else {})
 
 
 def parse_query(request: Request, model: type[Q]) -> Q:
@@ -160,7 +160,7 @@ def parse_query(request: Request, model: type[Q]) -> Q:
         given[name] = values if is_list else values[-1]
     if repeated:
         raise Problem(INVALID_CONTENT, _INVALID, errors=repeated)
-    return _validated(model, given)
+    return validated(model, given)
 
 
 def _too_large(max_bytes: int) -> Problem:
@@ -171,7 +171,8 @@ def _too_large(max_bytes: int) -> Problem:
     )
 
 
-def _parse_json(raw: bytes) -> object:
+def parse_json(raw: bytes) -> object:
+    """Read JSON in UTF-8. Raises Problem 400 for what is none, or takes long to be read."""
     if _values_in(raw) > VALUES_MAX or _LONG_NUMBER.search(raw):
         _check_costs(_STRING.sub(b"", raw))
     try:
@@ -208,7 +209,8 @@ def _refuse_constant(name: str) -> object:
     raise Problem(NOT_JSON, f"The body is not JSON: {name} is not a JSON number.")
 
 
-def _validated(model: type[B], given: object) -> B:
+def validated(model: type[B], given: object) -> B:
+    """Validate what was read. Raises Problem 422, naming the first invalid fields."""
     first: list[FieldError] = []
     unknown = _count_unknown(model, given, (), first)
     if unknown > ERRORS_MAX:

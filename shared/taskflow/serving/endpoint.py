@@ -28,6 +28,7 @@ from taskflow.serving.answers import JSON_TYPE, Answer
 from taskflow.serving.body import BODY_MAX_BYTES, PUBLIC_BODY_MAX_BYTES, Query
 from taskflow.serving.caller import Caller
 from taskflow.serving.conditions import Conditions
+from taskflow.serving.json_lines import JsonLines
 from taskflow.serving.problems import PROBLEMS, ProblemKind
 from taskflow.serving.routes import Route
 from taskflow.serving.scale import Scale
@@ -225,6 +226,11 @@ class Endpoint:
         return BODY_MAX_BYTES if self.asks_for_token else PUBLIC_BODY_MAX_BYTES
 
     @cached_property
+    def lines(self) -> type[JsonLines] | None:
+        """What the lines of the body are, where that is a JSON object in each line."""
+        return next((need for need in self.parameters.values() if _is(need, JsonLines)), None)
+
+    @cached_property
     def transaction(self) -> str | None:
         """The name of the parameter that is the frame's transaction, if its handler takes one."""
         return next((name for name, need in self.parameters.items() if need is Transaction), None)
@@ -238,10 +244,12 @@ class Endpoint:
     def stores_answers(self) -> bool:
         """Whether a second request with the same Idempotency-Key gets the first one's answer.
 
-        Not where that holds a secret, which is not to be stored.
+        Not where that holds a secret, which is not to be stored, nor where the effect is in no
+        transaction of the frame's, in which it could be.
         """
         is_secret = any("Cache-Control" in answer.headers for answer in self.answers)
-        return self.asks_for_token and not self.is_safe and not is_secret
+        has_transaction = self.transaction is not None
+        return self.asks_for_token and not self.is_safe and has_transaction and not is_secret
 
     @cached_property
     def takes_conditions(self) -> bool:
@@ -313,7 +321,7 @@ class Endpoint:
             elif name in of_path:
                 if need not in (UUID, str):
                     yield f"the parameter {name} of its path must be UUID or str"
-            elif need not in _GIVEN and not _is(need, BaseModel):
+            elif need not in _GIVEN and not _is(need, BaseModel) and not _is(need, JsonLines):
                 yield f"nothing fills the parameter {_shown(name, need)}"
         needs = Counter(need for need in self.parameters.values() if need in _GIVEN)
         for need, count in needs.items():
@@ -367,7 +375,9 @@ class Endpoint:
                 kinds.append(problems.MISSING_ROLE)
         if self.is_socket:
             kinds += [problems.UPGRADE_NEEDED, problems.TOO_MANY_REQUESTS]
-        if self.is_of_accounts:
+        is_secret = self.is_public and bool(self.path_parameters)
+        if self.is_of_accounts or is_secret:
+            # Of a path that is a secret it is said to who guesses.
             kinds.append(problems.TOO_MANY_REQUESTS)
         if self.stores_answers:
             kinds += [

@@ -133,7 +133,7 @@ class Frame:
     def __init__(self, endpoint: Endpoint, handler: Handler) -> None:
         """Serve an endpoint by its handler."""
         self.endpoint = endpoint
-        self._handler = handler
+        self.handler = handler
         self._map = url_map([(route, "") for route in endpoint.routes])
 
     def answer(self, request: Request) -> Response:
@@ -270,11 +270,11 @@ class Frame:
         key = idempotency.key_of(request) if self.endpoint.stores_answers else None
         tx_name = self.endpoint.transaction
         if tx_name is None:
-            return self._handler(**arguments)
+            return self.handler(**arguments)
 
         def work(tx: Transaction) -> Response:
             def effect() -> Response:
-                response = self._handler(**arguments, **{tx_name: tx})
+                response = self.handler(**arguments, **{tx_name: tx})
                 self._check_conditions(request, response)
                 return response
 
@@ -296,7 +296,7 @@ class Frame:
         arguments: dict[str, Any] = {}
         if self.endpoint.query is None:
             parse_query(request, Query)
-        if raw and self.endpoint.body is None:
+        if raw and self.endpoint.body is None and self.endpoint.lines is None:
             parse_body(request, EmptyObject, raw, is_patched=self._is_patched(request))
         for name, need in self.endpoint.parameters.items():
             if name in parameters:
@@ -307,6 +307,8 @@ class Frame:
                 arguments[name] = Conditions.of(request)
             elif need is self.endpoint.query:
                 arguments[name] = parse_query(request, need)
+            elif need is self.endpoint.lines:
+                arguments[name] = need.of(request, raw)
             elif need is self.endpoint.body:
                 is_patched = self._is_patched(request)
                 arguments[name] = parse_body(request, need, raw, is_patched=is_patched)

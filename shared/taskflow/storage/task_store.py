@@ -7,8 +7,11 @@ from uuid import UUID
 
 from sqlalchemy import (
     RowMapping,
+    Uuid,
     bindparam,
+    cast,
     func,
+    literal_column,
     select,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -20,7 +23,7 @@ from taskflow.domain.times import kept_zone, rfc3339
 from taskflow.storage.collation import sort_key
 from taskflow.storage.due_items import DueItem, DueItems, DueQuery
 from taskflow.storage.search_words import search_words_of
-from taskflow.storage.tables import TASKS
+from taskflow.storage.tables import EVENTS, TASKS
 from taskflow.storage.transactions import Transaction
 
 PAGE_MAX = 1000
@@ -59,6 +62,24 @@ _WITH_IDS = (
     .order_by(TASKS.c.id)
 )
 _SECOND = timedelta(seconds=1)
+
+# By the log: an index for it would be one more to write with every task.
+_SOME_CREATED = (
+    select(EVENTS.c.seq, cast(EVENTS.c.aggregate_id, Uuid).label("task_id"))
+    .where(
+        EVENTS.c.user_id == bindparam("user"),
+        EVENTS.c.seq > bindparam("after"),
+        EVENTS.c.event_type == literal_column("'task.created'"),
+    )
+    .order_by(EVENTS.c.seq)
+    .limit(bindparam("most"))
+    .subquery()
+)
+_CREATED = (
+    select(TASKS, _SOME_CREATED.c.seq)
+    .join(_SOME_CREATED, _SOME_CREATED.c.task_id == TASKS.c.id)
+    .order_by(_SOME_CREATED.c.seq)
+)
 
 
 def get(tx: Transaction, user_id: str, task_id: UUID) -> Task:
@@ -132,6 +153,18 @@ def page_of_all(tx: Transaction, *, after: UUID | None) -> list[Task]:
     if after is not None:
         query = query.where(TASKS.c.id > after)
     return [task_of(row) for row in tx.connection.execute(query).mappings()]
+
+
+def page_of_user(
+    tx: Transaction, user_id: str, *, after_seq: int, limit: int
+) -> tuple[list[Task], int | None]:
+    """Return a user's next tasks, the deleted ones too, in the order in which they were created.
+
+    Also the `seq` to go on after, None where there are no more.
+    """
+    values = {"user": user_id, "after": after_seq, "most": limit}
+    rows = tx.connection.execute(_CREATED, values).mappings().all()
+    return [task_of(row) for row in rows], rows[-1]["seq"] if len(rows) == limit else None
 
 
 def with_ids(tx: Transaction, ids: Sequence[UUID]) -> list[Task]:

@@ -196,6 +196,31 @@ def run(work: Callable[[Transaction], T], cause: Cause) -> T:
     raise AssertionError  # pragma: no cover - the last attempt returns or raises
 
 
+_READ_ONE_SNAPSHOT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+
+
+@contextmanager
+def snapshot_read(cause: Cause) -> Generator[Transaction]:
+    """Open a transaction that only reads, and sees one moment throughout.
+
+    It is begun again where its connection turns out to be lost. Raises DatabaseUnavailable.
+    """
+    with translated(), _reading_one_snapshot(ATTEMPTS) as connection:
+        yield Transaction(connection, cause)
+
+
+def _reading_one_snapshot(attempts: int) -> Connection:
+    connection = engine().connect()
+    try:
+        connection.execute(_READ_ONE_SNAPSHOT)
+    except DBAPIError as error:
+        connection.close()
+        if attempts == 1 or not _passes(error):
+            raise
+        return _reading_one_snapshot(attempts - 1)
+    return connection
+
+
 def wait_for_locks_at_most(tx: Transaction, ms: int) -> None:
     """Have the transaction's statements raise LockTimeout sooner than LOCK_TIMEOUT_MS."""
     tx.connection.execute(text(f"SET LOCAL lock_timeout = {ms:d}"))

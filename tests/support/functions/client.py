@@ -62,7 +62,11 @@ class Api:
         signed = self.user.headers if self.user else {}
         filled = path.replace("{user_id}", self.user.user_id if self.user else "nobody")
         answer = self._client.open(
-            filled, method=method, headers={**signed, **(headers or {})}, **options
+            filled,
+            method=method,
+            headers={**signed, **(headers or {})},
+            # As a server does, which closes an answer once it is sent.
+            **{"buffered": True, **options},
         )
         path = get_path_info(answer.request.environ)
         _declarations().check(answer, method=method, path=path)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
+from uuid import uuid4
 
 import jsonschema
 import pytest
@@ -15,8 +16,8 @@ from werkzeug.test import TestResponse
 
 from taskflow.domain.text import JsonObject
 from taskflow.standalone.postgres import EmbeddedPostgres
-from tests.support.data.accounts import a_user, an_administrator
-from tests.support.data.user_resources import UserResources, stored_resources
+from tests.support.data.accounts import SignedIn, a_user, an_administrator
+from tests.support.data.user_resources import stored_resources
 from tests.support.database.temporary import a_database
 from tests.support.functions.client import Api, content
 from tests.support.paths import ROOT
@@ -38,7 +39,7 @@ class Example:
     operation: str
     media_type: str
     name: str
-    body: JsonObject
+    body: JsonObject | str
 
     def __str__(self) -> str:
         """Return the name of its test."""
@@ -75,19 +76,31 @@ def test_every_body_has_an_example() -> None:
 @pytest.mark.parametrize("example", EXAMPLES, ids=str)
 def test_an_example_is_answered_as_described(example: Example, account: Mapping[str, Any]) -> None:
     method, path, described = OPERATIONS[example.operation]
-    sender = an_administrator() if "/admin/" in path else a_user()
-    theirs = stored_resources(sender.user_id)
+    sender = _sender(example, path)
+    # Lines are taken by an account without any.
+    ids = {} if isinstance(example.body, str) else stored_resources(sender.user_id).ids
     body = example.body
     if "refresh_token" in body:
         body = {"refresh_token": _a_refresh_token(account)}
     headers = {"Content-Type": example.media_type, **_cookie(example)}
-    if "user_id" in body:
+    if isinstance(body, dict) and "user_id" in body:
         body = {**body, "user_id": sender.user_id}
     api = Api(sender) if described["security"] not in ([], [{}, {"refreshCookie": []}]) else Api()
 
-    answer = api.request(method, _filled(path, theirs), data=json.dumps(body), headers=headers)
+    data = body if isinstance(body, str) else json.dumps(body)
+    answer = api.request(method, _filled(path, ids), data=data, headers=headers)
 
     _assert_described(answer, described)
+
+
+def _sender(example: Example, path: str) -> SignedIn:
+    if "/admin/" in path:
+        return an_administrator()
+    if not example.operation.startswith("delete_account"):
+        return a_user()
+    mine = {"email": f"{uuid4()}@example.com", "password": ACCOUNT["password"]}
+    opened = content(Api().post("/api/auth/register", mine))
+    return SignedIn(opened["user"]["id"], mine["email"], opened["access_token"])
 
 
 def _cookie(example: Example) -> dict[str, str]:
@@ -104,9 +117,8 @@ def _a_refresh_token(account: Mapping[str, Any]) -> str:
     return content(Api().post("/api/auth/login", ACCOUNT))["refresh_token"]
 
 
-def _filled(path: str, theirs: UserResources) -> str:
-    ids = {name: str(value) for name, value in theirs.ids.items()}
-    return re.sub(r"\{(\w+)\}", lambda found: ids.get(found[1], found[0]), path)
+def _filled(path: str, ids: Mapping[str, object]) -> str:
+    return re.sub(r"\{(\w+)\}", lambda found: str(ids.get(found[1], found[0])), path)
 
 
 def _assert_described(answer: TestResponse, described: JsonObject) -> None:

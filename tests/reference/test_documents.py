@@ -255,7 +255,9 @@ def test_a_body_refuses_members_that_it_does_not_name_and_an_answer_may_get_more
     sent, answered = set[str](), set[str]()
     for described in _described().values():
         for content in described.get("requestBody", {}).get("content", {}).values():
-            sent.add(content["schema"]["$ref"])
+            # Lines are a text, of which no schema says more.
+            if content["schema"].get("type") != "string":
+                sent.add(content["schema"]["$ref"])
         for response in described["responses"].values():
             for content in response.get("content", {}).values():
                 answered |= set(_references(content))

@@ -14,6 +14,10 @@ _CONFIG = f"""\
 package_name_override: {PACKAGE}
 # It would be formatted, for who reads it.
 post_hooks: []
+# It knows no lines of JSON: to it they are bytes.
+content_type_overrides:
+  application/jsonl: application/octet-stream
+  application/x-ndjson: application/octet-stream
 """
 
 

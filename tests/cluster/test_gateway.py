@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
+import requests
 
 from taskflow import clock
 from taskflow.domain.times import rfc3339
@@ -84,6 +85,24 @@ def test_clients_are_back_soon_and_miss_nothing_when_the_gateway_is_killed(
         f"{len(killed)} proxies killed: a socket again after {back_s:.1f} s, answers "
         f"{dict(writers.outcomes)}"
     )
+
+
+def test_the_gateway_logs_which_route_was_taken_and_not_the_path(deployed: Deployed) -> None:
+    secret, name = uuid4().hex, str(uuid4())
+    headers = {"X-Correlation-ID": name}
+
+    answer = requests.get(
+        f"{deployed.url}/api/{secret}/tasks?q={secret}", headers=headers, timeout=SOON_S
+    )
+
+    assert answer.status_code == 401
+
+    def check() -> None:
+        [line] = [line for line in GATEWAY.logs().splitlines() if name in line]
+        assert "/list-tasks/" in json.loads(line)["route"]
+
+    eventually(check, within_s=SOON_S)
+    assert secret not in GATEWAY.logs()
 
 
 @pytest.mark.certificate

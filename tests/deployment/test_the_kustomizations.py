@@ -323,10 +323,36 @@ def test_over_the_cloud_only_tls_is_answered_with_more_than_a_redirect() -> None
     assert all(sections == ["https"] for sections in at.values())
 
 
+def test_browsers_are_told_over_tls_alone_to_ask_for_the_cloud_over_tls_alone() -> None:
+    policies = [each for each in of_overlay("cloud") if each["kind"] == "ClientTrafficPolicy"]
+    telling = {
+        each["spec"]["targetRefs"][0]["sectionName"]
+        for each in policies
+        if "Strict-Transport-Security" in json.dumps(each)
+    }
+
+    assert telling == {"https"}
+    assert {each["spec"]["targetRefs"][0]["sectionName"] for each in policies} == {"https", "http"}
+
+
 def _answers() -> Iterator[Document]:
     for each in of_overlay("minikube"):
         if each["kind"] == "BackendTrafficPolicy":
             yield from each["spec"]["responseOverride"]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_gateway_logs_no_path(overlay: str) -> None:
+    documents = of_overlay(overlay)
+    gateway = the(documents, "Gateway", "taskflow")
+    proxies = gateway["spec"]["infrastructure"]["parametersRef"]
+
+    [log] = the(documents, proxies["kind"], proxies["name"])["spec"]["telemetry"]["accessLog"][
+        "settings"
+    ]
+
+    assert "%ROUTE_NAME%" in log["format"]["json"].values()
+    assert "PATH" not in json.dumps(log["format"])
 
 
 def test_the_gateways_own_answers_are_problems_as_the_functions_write_them() -> None:

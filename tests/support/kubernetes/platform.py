@@ -47,6 +47,10 @@ class Part:
         """Return the names of its pods, those that end too."""
         return set(self._kubectl("get", "pods", "--output=name").split())
 
+    def logs(self) -> str:
+        """Return what its pods have logged of late."""
+        return self._kubectl("logs", "--tail=2000", "--container=envoy")
+
     def _kubectl(self, *words: str, within_s: float = 60) -> str:
         return kubectl(
             *words, f"--selector={self.selector}", namespace=self.namespace, within_s=within_s

@@ -943,6 +943,33 @@ def test_logging_out_closes_the_sockets_of_its_session_and_no_others(system: Sys
         assert receive(other)["type"] == "task.created"
 
 
+def test_deleting_an_account_closes_all_sockets_of_its_user_and_no_others(
+    system: System, user: SignedIn
+) -> None:
+    url = f"{system.url}/api"
+    account = {"email": f"{secrets.token_hex(8)}@example.com", "password": "a long password"}
+    here = requests.post(f"{url}/auth/register", json=account, timeout=WAIT_S).json()
+    there = requests.post(f"{url}/auth/login", json=account, timeout=WAIT_S).json()
+    bearers = [{"Authorization": f"Bearer {each['access_token']}"} for each in (here, there)]
+    with (
+        opened(system, headers=bearers[0]) as one,
+        opened(system, headers=bearers[1]) as elsewhere,
+        opened(system, headers=user.headers) as other,
+    ):
+        assert [receive(each)["type"] for each in (one, elsewhere, other)] == ["task.sync"] * 3
+
+        deleted = requests.delete(
+            f"{url}/account",
+            json={"password": account["password"]},
+            headers=bearers[0],
+            timeout=WAIT_S,
+        )
+
+        assert deleted.status_code == 204
+        assert {close_code(each) for each in (one, elsewhere)} == {CloseCode.BAD_TOKEN}
+        other.ping().wait(WAIT_S)
+
+
 def test_a_newer_token_that_may_not_read_tasks_closes_the_socket(
     system: System, user: SignedIn
 ) -> None:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import text
 
 from taskflow import clock, config
-from taskflow.serving import jwks
+from taskflow.serving import ended_sessions, jwks
 from taskflow.serving.jwks import FETCH_EVERY_S
 from taskflow.storage import account_store, transaction
 from tests.support.data.accounts import A_CAUSE, SignedIn, a_user
@@ -438,6 +438,28 @@ def test_an_account_that_was_erased_is_not_made_again(issuer: Issuer) -> None:
 
     problem = assert_refused(answer, 401, "invalid-token")
     assert "erased" in problem["detail"]
+
+
+def test_who_signs_in_elsewhere_deletes_their_account_by_their_token_and_for_good(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = issuer.user()
+    api = Api(user)
+    api.post("/api/tasks", {"title": "Mine"})
+
+    assert api.delete("/api/{user_id}/account", json={}).status_code == 204
+
+    assert_refused(api.get("/api/tasks"), 401, "invalid-token")
+    # The issuer's token lives longer than one of ours, and than it is known here which have ended.
+    later_s = clock.monotonic_s() + 10 * config.settings().access_token_lifetime_s
+    monkeypatch.setattr(clock, "monotonic_s", lambda: later_s)
+    monkeypatch.setattr(ended_sessions.EndedSessions, "has_ended", lambda *_, **__: False)
+    problem = assert_refused(api.get("/api/tasks"), 401, "invalid-token")
+    assert "erased" in problem["detail"]
+    assert_refused(api.post("/api/tasks", {"title": "Back"}), 401, "invalid-token")
+    with transaction(A_CAUSE) as tx:
+        query = text("SELECT count(*) FROM tasks WHERE user_id = :id")
+        assert tx.connection.execute(query, {"id": user.user_id}).scalar_one() == 0
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """An account for somebody whom an outside issuer knows, made on first use."""
 
-from taskflow import clock
+from taskflow import clock, config
 from taskflow.domain import accounts
 from taskflow.domain.accounts import Identity
 from taskflow.domain.errors import AccountNotFound
@@ -14,9 +14,13 @@ KNOWN_MAX = 10_000
 
 
 @resource()
-def _known() -> set[tuple[str, str]]:
-    """Return the issuer and the subject of users who have an account, as this process has seen."""
-    return set()
+def _known() -> dict[tuple[str, str], float]:
+    """Return by issuer and subject when this process saw that a user has an account, in s.
+
+    It is seen again after the lifetime of a token of ours: for so long, an account that was deleted
+    meanwhile is refused as an ended session is, and a token of the issuer may live longer.
+    """
+    return {}
 
 
 def provide_account(identity: Identity, cause: Cause) -> None:
@@ -26,14 +30,16 @@ def provide_account(identity: Identity, cause: Cause) -> None:
     this id is another issuer's, or was erased; DatabaseUnavailable, LockTimeout.
     """
     key = (identity.issuer, identity.subject)
-    if key in _known():
+    now_s = clock.monotonic_s()
+    seen_s = _known().get(key)
+    if seen_s is not None and now_s < seen_s + config.settings().access_token_lifetime_s:
         return
     if not run(lambda tx: _has_account(tx, identity), cause):
         raise InvalidToken("The account with the id of this token is another issuer's.")
     if len(_known()) >= KNOWN_MAX:
         # Looked up again: one query for each user who still comes.
         _known().clear()
-    _known().add(key)
+    _known()[key] = now_s
 
 
 def _has_account(tx: Transaction, identity: Identity) -> bool:

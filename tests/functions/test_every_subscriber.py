@@ -30,7 +30,7 @@ from taskflow.eventing.frame import BODY_MAX_BYTES
 from taskflow.serving import health
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import transaction
-from tests.support.data.accounts import A_CAUSE, a_user, an_administrator
+from tests.support.data.accounts import A_CAUSE, SignedIn, a_user, an_administrator
 from tests.support.data.builders import log_of
 from tests.support.database.connection import NOWHERE, database_at
 from tests.support.database.snapshot import assert_nothing_changed, snapshot
@@ -71,7 +71,7 @@ def _own_database(database: EmbeddedPostgres) -> Generator[None]:
 
 @pytest.fixture(scope="module")
 def log(_own_database: None) -> list[Event]:
-    """Return events of every type, from the history of a user that has them all."""
+    """Return events of every type, from the history of a user and the end of another's."""
     user = a_user()
     api = Api(user)
     path = f"/api/tasks/{content(api.post('/api/tasks', {'title': 'Buy milk'}))['id']}"
@@ -86,9 +86,19 @@ def log(_own_database: None) -> list[Event]:
     api.post(f"{path}/restore")
     api.put("/api/settings", {"timezone": "Europe/Warsaw"})
     _recur_and_remind(api)
-    found = list(log_of(user.user_id))
+    found = [*log_of(user.user_id), *_log_of_a_deleted_account()]
     assert {event.event_type for event in found} == {event_type.value for event_type in EventType}
     return found
+
+
+def _log_of_a_deleted_account() -> Sequence[Event]:
+    """Register somebody and delete their account; return the event that is left."""
+    account = {"email": f"{uuid4()}@example.com", "password": "a long password"}
+    signed_in = content(Api().post("/api/auth/register", account))
+    user = SignedIn(signed_in["user"]["id"], account["email"], signed_in["access_token"])
+    password = {"password": account["password"]}
+    assert Api(user).delete("/api/{user_id}/account", json=password).status_code == 204
+    return log_of(user.user_id)
 
 
 def _recur_and_remind(api: Api) -> None:

@@ -1,8 +1,9 @@
 """Events as earlier versions wrote them, one file for each shape that their data have had.
 
 A file holds the events of one user in order, as the history shows them, and the tasks as they were
-then shown, with their `deleted_at`. A file is never changed; `python -m
-tests.support.events.old_events 2027-01-31` writes another one of that day, of the present shape.
+then shown, with their `deleted_at`: none, where the user has deleted their account. A file is never
+changed; `python -m tests.support.events.old_events 2027-01-31` writes others of that day, of the
+present shape.
 """
 
 import json
@@ -21,7 +22,11 @@ from taskflow.domain.replay import DELETED_AT, Replay, differing_fields
 from taskflow.domain.tasks import Priority, Status, Task
 from taskflow.domain.text import compact_json
 from taskflow.domain.times import parse_rfc3339, rfc3339
-from tests.support.events.full_history import a_full_history
+from tests.support.events.full_history import (
+    UserHistory,
+    a_full_history,
+    a_history_to_its_end,
+)
 from tests.support.paths import ROOT
 
 FOLDER = ROOT / "tests" / "domain" / "old_events"
@@ -29,7 +34,7 @@ FOLDER = ROOT / "tests" / "domain" / "old_events"
 
 @dataclass(frozen=True)
 class OldEvents:
-    """The events and tasks of one file; `written_on` is its day."""
+    """The events and tasks of one file; `written_on` is its name, which begins with its day."""
 
     written_on: str
     events: Sequence[Mapping[str, Any]]
@@ -56,19 +61,26 @@ def old_events() -> Sequence[OldEvents]:
 
 
 def write(day: str) -> None:
-    """Write a file of the present shape."""
-    history = a_full_history(now=datetime.fromisoformat(f"{day}T09:00").replace(tzinfo=UTC))
+    """Write files of the present shape: of a user, and of one who deletes their account."""
+    now = datetime.fromisoformat(f"{day}T09:00").replace(tzinfo=UTC)
+    _write(day, a_full_history(now=now), day)
+    ended = a_history_to_its_end(now=now)
+    ended.tasks.clear()
+    _write(f"{day}-ended", ended, day)
+
+
+def _write(name: str, history: UserHistory, day: str) -> None:
     events = [
         _event(new, seq, correlation_id=f"as-of-{day}")
         for seq, new in enumerate(history.happened, 1)
     ]
-    ended = [
+    shown_tasks = [
         {**tasks.represent(task), DELETED_AT: task.deleted_at and rfc3339(task.deleted_at)}
         for task in history.tasks.values()
     ]
     records = ",\n".join(event.record_json() for event in events)
-    shown = ",\n".join(compact_json(task) for task in ended)
-    (FOLDER / f"{day}.json").write_text(f'{{"events":[\n{records}\n],\n"tasks":[\n{shown}\n]}}\n')
+    shown = ",\n".join(compact_json(task) for task in shown_tasks)
+    (FOLDER / f"{name}.json").write_text(f'{{"events":[\n{records}\n],\n"tasks":[\n{shown}\n]}}\n')
 
 
 def _event(new: NewEvent, seq: int, *, correlation_id: str) -> Event:

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from taskflow import clock, config
 from taskflow.config import Settings
@@ -23,6 +24,10 @@ from tests.support.processes.system import System
 
 # Functions check the settings as they are loaded, which may be before there is a database.
 config.settings.set(Settings(environment="test"))
+
+# How long an example takes is the machine's, which others may use too.
+settings.register_profile("taskflow", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("taskflow")
 
 # Tests run on a throw-away database, whose data need not survive a power cut.
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}

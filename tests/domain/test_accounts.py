@@ -75,7 +75,7 @@ CHANGES: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(CHANGES, max_size=6))
 def test_the_changes_of_all_events_folded_give_the_settings(sent: list[dict[str, Any]]) -> None:
     account = _an_account()

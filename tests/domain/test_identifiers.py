@@ -13,7 +13,7 @@ TIMES = st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 31)).map(  # noqa:
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(TIMES)
 def test_an_identifier_is_a_uuid_of_version_7_that_tells_its_time(now: datetime) -> None:
     made = new_id(now)
@@ -24,7 +24,7 @@ def test_an_identifier_is_a_uuid_of_version_7_that_tells_its_time(now: datetime)
     assert now - EPOCH < timedelta(milliseconds=(made.int >> 80) + 1)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(TIMES, st.integers(1, 10**9))
 def test_identifiers_sort_by_time_to_the_microsecond(now: datetime, later_us: int) -> None:
     try:

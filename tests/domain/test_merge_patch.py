@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
@@ -42,7 +42,6 @@ def test_the_examples_of_the_standard(
     assert merge_patch(target, patch) == merged
 
 
-@settings(deadline=None)
 @given(target=OBJECTS, patch=OBJECTS)
 def test_merging_the_same_patch_again_changes_nothing(
     target: dict[str, Any], patch: dict[str, Any]
@@ -52,7 +51,6 @@ def test_merging_the_same_patch_again_changes_nothing(
     assert compact_json(merge_patch(once, patch)) == compact_json(once)
 
 
-@settings(deadline=None)
 @given(target=OBJECTS, patch=OBJECTS)
 def test_merging_a_patch_does_not_change_its_target(
     target: dict[str, Any], patch: dict[str, Any]
@@ -64,7 +62,6 @@ def test_merging_a_patch_does_not_change_its_target(
     assert compact_json(target) == before
 
 
-@settings(deadline=None)
 @given(sent=OBJECTS)
 def test_an_object_merged_into_nothing_can_be_merged_into_itself(sent: dict[str, Any]) -> None:
     kept = merge_patch({}, sent)

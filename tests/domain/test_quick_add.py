@@ -215,7 +215,7 @@ ZONES = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(text=TYPED, now=MOMENTS, zone=ZONES)
 def test_every_text_is_a_task_or_refused_and_its_parts_and_title_are_all_of_it(
     text: str, now: datetime, zone: str

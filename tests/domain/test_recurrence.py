@@ -159,7 +159,7 @@ def test_the_occurrences_are_those_of_the_vectors() -> None:
         assert (local, utc) == (vector["local"], vector["utc"]), vector["name"]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32))
 def test_days_are_those_of_dateutil_where_both_follow_the_rfc(seed: int) -> None:
     rng = Random(seed)
@@ -178,7 +178,7 @@ def test_days_are_those_of_dateutil_where_both_follow_the_rfc(seed: int) -> None
     ]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32))
 def test_the_next_occurrence_after_any_instant_is_the_first_later_one(seed: int) -> None:
     rng = Random(seed)

@@ -667,7 +667,7 @@ def test_a_due_occurrence_that_was_not_made_yet_is_made_after_a_move() -> None:
 # Properties
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 2**32))
 def test_each_occurrence_is_made_once_and_not_early_at_any_times_of_the_schedule(seed: int) -> None:
     rng = Random(seed)
@@ -703,7 +703,7 @@ def test_each_occurrence_is_made_once_and_not_early_at_any_times_of_the_schedule
         assert task.next_occurrence is None or recurrence.made_at(task.next_occurrence) > now
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32), st.sampled_from([Missed.LATEST, Missed.SKIP]))
 def test_only_missed_occurrences_are_dropped_and_all_others_are_made_once(
     seed: int, missed: Missed
@@ -741,7 +741,7 @@ HOMES = (
 FOLLOWED = ("FREQ=DAILY", "FREQ=DAILY;INTERVAL=2", "FREQ=WEEKLY;BYDAY=MO,TH", "FREQ=MONTHLY")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, 2**32))
 def test_a_series_repeats_no_day_and_loses_none_when_its_user_moves(seed: int) -> None:
     rng = Random(seed)
@@ -782,7 +782,7 @@ def _was_past(series: Series, day: date, moves: Sequence[tuple[datetime, str]]) 
     return any(local_time(now, zone) >= wall for now, zone in moves)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 10_000), st.booleans()), min_size=1, max_size=12))
 def test_each_occurrence_of_a_chain_of_completions_has_its_own_time(
     completions: list[tuple[int, bool]],

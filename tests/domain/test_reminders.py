@@ -715,7 +715,7 @@ STEPS: st.SearchStrategy[Step] = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(STEPS, st.sampled_from([0, 30, 60, 600])), max_size=25))
 def test_reminders_follow_any_change_of_their_task_and_their_events_tell_all(
     steps: list[tuple[Step, int]],

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from taskflow.domain import recurring, tasks
@@ -80,7 +80,6 @@ LIVES = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(LIVES, st.data())
 def test_the_events_of_a_task_in_any_order_and_doubled_give_the_task(
     steps: list[str], data: st.DataObject

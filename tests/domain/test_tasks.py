@@ -338,7 +338,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(STEPS)
 def test_the_changes_of_all_events_folded_give_the_task(steps: list[Step]) -> None:
     task, happened = tasks.create(a_draft(), user_id="somebody", now=A_TIME)
@@ -367,7 +367,7 @@ def test_the_changes_of_all_events_folded_give_the_task(steps: list[Step]) -> No
     assert (task.status is Status.COMPLETED) == (task.completed_at is not None)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(PATCHES, PATCHES)
 def test_updates_of_different_fields_give_the_same_task_in_either_order(
     one: dict[str, Any], two: dict[str, Any]
@@ -386,7 +386,7 @@ def test_updates_of_different_fields_give_the_same_task_in_either_order(
     assert replace(together, version=one_first.version) == one_first
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(PATCHES, PATCHES)
 def test_a_shown_task_that_is_edited_and_put_back_changes_the_edited_field_alone(
     first: dict[str, Any], edit: dict[str, Any]
@@ -402,7 +402,7 @@ def test_a_shown_task_that_is_edited_and_put_back_changes_the_edited_field_alone
     assert put_events == patch_events
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(PATCHES)
 def test_a_second_update_with_the_same_changes_appends_no_event(patch: dict[str, Any]) -> None:
     once, _ = tasks.update(a_task(), _changes(**patch), now=LATER)

@@ -78,7 +78,7 @@ def test_json_that_nests_deeper_than_is_allowed_is_refused() -> None:
         check_storable(_nested(JSON_MAX_DEPTH + 1))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(JSON_VALUES)
 def test_all_other_json_is_written_on_one_line_and_read_back(value: object) -> None:
     check_storable(value)

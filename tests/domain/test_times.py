@@ -93,7 +93,7 @@ def test_text_that_is_no_time_with_an_offset_is_refused(wrong: object, kind: str
     assert [error["type"] for error in refused.value.errors()] == [kind]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.datetimes(datetime(1, 1, 3), datetime(9999, 12, 29)),  # noqa: DTZ001 - in the offset drawn beside it
     st.integers(-23 * 60 - 59, 23 * 60 + 59),
@@ -108,7 +108,7 @@ def test_a_time_of_any_offset_is_the_same_instant(local: datetime, offset_min: i
     assert parse_rfc3339(rfc3339(read)) == at
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.datetimes(), st.datetimes())
 def test_times_as_text_sort_as_times_do(one: datetime, two: datetime) -> None:
     texts = [rfc3339(at.replace(tzinfo=UTC)) for at in (one, two)]
@@ -165,7 +165,7 @@ def test_text_that_is_no_duration_is_refused(wrong: object) -> None:
     assert refused.value.type == "duration"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, 10**4), st.integers(0, 10**7))
 def test_a_duration_that_was_shown_is_read_back(days: int, seconds: int) -> None:
     length = Duration(days, seconds)
@@ -173,7 +173,7 @@ def test_a_duration_that_was_shown_is_read_back(days: int, seconds: int) -> None
     assert parse_duration(duration_text(length)) == length
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text(alphabet="PTWDHMS0159.-", max_size=12))
 def test_any_text_is_a_duration_that_can_be_shown_or_is_refused(text: str) -> None:
     try:
@@ -231,7 +231,7 @@ def test_days_before_are_of_the_calendar_and_hours_are_exact(
     assert at == datetime.fromisoformat(expected)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.integers(0, 1_800_000_000).map(lambda s: A_TIME_IN_2001 + timedelta(seconds=s)),
     st.integers(0, 366),

@@ -159,7 +159,7 @@ def test_processes_forked_later_count_together() -> None:
     assert _passed(limiter, "somebody", 20) == 4
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.integers(1, 20),
     st.integers(1, 20),

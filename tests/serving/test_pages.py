@@ -35,7 +35,7 @@ def _encoded(value: object) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(TEXTS, TEXTS | st.none(), st.integers(-(2**63) + 1, 2**63 - 1), st.uuids())
 def test_a_cursor_gives_back_the_position_that_was_written(
     of: str, key: str | None, seq: int, row_id: UUID
@@ -84,7 +84,7 @@ def test_a_cursor_of_another_list_is_refused(wrong: object) -> None:
     assert [error.pointer for error in refused.value.errors] == ["/cursor"]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.text() | st.binary().map(lambda raw: base64.urlsafe_b64encode(raw).decode()))
 def test_garbage_in_place_of_a_cursor_is_refused(garbage: str) -> None:
     with pytest.raises(InvalidContent):

@@ -263,7 +263,7 @@ ROWS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(ROWS, min_size=1, max_size=5, unique_by=lambda row: row["id"]), st.data())
 def test_any_rows_are_read_back_as_they_were_written(
     rows: list[dict[str, Any]], data: st.DataObject

@@ -272,9 +272,7 @@ JSONS = st.recursive(
 )
 
 
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(JSONS, min_size=2, max_size=4))
 def test_the_text_of_any_data_is_kept_and_chained(user: SignedIn, contents: list[object]) -> None:
     append(*(_an_event(user.user_id, content=content) for content in contents))

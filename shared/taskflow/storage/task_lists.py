@@ -27,7 +27,6 @@ from sqlalchemy import (
     case,
     cast,
     func,
-    literal,
     literal_column,
     or_,
     select,
@@ -261,9 +260,10 @@ def _read(tx: Transaction, plan: "_Plan", values: dict[str, Any], limit: int) ->
     found = _read_in_order(tx, plan, values, limit, LOOKED_AT_FIRST)
     if found.then is None:
         return found
+    bounds = {"most": limit, "few": FEW}
     for few in plan.selections():
-        if tx.connection.execute(few.count, values).scalar_one() < FEW:
-            return Found(_rows(tx, few.rows, {**values, "most": limit}))
+        if tx.connection.execute(few.count, {**values, **bounds}).scalar_one() < FEW:
+            return Found(_rows(tx, few.rows, {**values, **bounds}))
     return _read_in_order(tx, plan, values, limit, LOOKED_AT_MOST)
 
 
@@ -362,7 +362,7 @@ class _Plan:
         """Return, for each filter with an index, the statements for the tasks that pass it."""
         found: list[_Selection] = []
         for few in self._selected():
-            some = few.limit(FEW).subquery()
+            some = few.limit(bindparam("few", type_=Integer)).subquery()
             count = select(func.count()).select_from(some)
             rows = self._rows(some, self._key(some), self._all_conditions(some))
             found.append(_Selection(count, rows))
@@ -461,12 +461,12 @@ class _Plan:
         key = cast(bindparam("after_key", type_=Text), kind)
         return tuple_(*first, key, bindparam("after_id", type_=Uuid))
 
-    def _in_order(self, most: int | None = None) -> Tasks:
-        """Return the first tasks of the wanted statuses in the list's order, with their `sort_key`.
+    def _in_order(self, first: str = "looked_at") -> Tasks:
+        """Return the `first` tasks of the wanted statuses in the list's order, with the `sort_key`.
 
         They come from one index; a filter by the sort key is met too.
         """
-        first = bindparam("looked_at", type_=Integer) if most is None else literal(most, Integer)
+        most = bindparam(first, type_=Integer)
         key = self._key(TASKS)
         kinds: list[list[Condition]] = [[]]
         if self.by != "created_at" or len(self.statuses) < len(Status):
@@ -485,14 +485,14 @@ class _Plan:
             *bounds,
             *self._behind(key, TASKS.c.id),
         )
-        every = every.order_by(*self._directed(key, TASKS.c.id)).limit(first)
+        every = every.order_by(*self._directed(key, TASKS.c.id)).limit(most)
         # PostgreSQL merges them as they are read: the first of each, and then one for one.
         each = [every.where(*kind) for kind in kinds]
         if len(each) == 1:
             return each[0]
         merged = union_all(*each).subquery()
         in_order = select(merged).order_by(*self._directed(merged.c.sort_key, merged.c.id))
-        return in_order.limit(first)
+        return in_order.limit(most)
 
     def _all_conditions(self, tasks: FromClause) -> list[Condition]:
         return [
@@ -531,7 +531,7 @@ class _Plan:
             if is_wanted and by != self.by:
                 # From its beginning, whatever the position in this list.
                 other = replace(self, by=by, descending=False, goes_on=False)
-                yield other._in_order(FEW)  # noqa: SLF001 - one of this class
+                yield other._in_order("few")  # noqa: SLF001 - one of this class
 
     def _filters(self, tasks: FromClause, besides: str = "") -> list[Condition]:
         """Return the conditions of all filters but status and the one by `besides`."""

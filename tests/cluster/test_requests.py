@@ -11,7 +11,7 @@ from taskflow.config import Settings
 from taskflow.serving.endpoint import Endpoint
 from tests.support.functions.client import all_functions
 from tests.support.kubernetes.deployed import NAMESPACE, Deployed, kubectl
-from tests.support.network.readme_session import ran_as_pasted
+from tests.support.network.readme_session import events_in, ran_as_pasted
 from tests.support.network.remote_api import RemoteApi, a_new_user
 from tests.support.paths import ROOT
 
@@ -33,9 +33,8 @@ def test_every_function_is_deployed_and_ready(deployed: Deployed) -> None:
 def test_the_session_of_the_readme_works_as_pasted(deployed: Deployed) -> None:
     printed = ran_as_pasted(deployed.url, "A session")
 
-    live = re.findall(r"^ +(\d+)  \S+  ([a-z._]+)", printed, re.MULTILINE)
     types = ["user.registered", "task.created", "task.updated", "task.completed"]
-    assert live == [(str(seq), event_type) for seq, event_type in enumerate(types, start=1)]
+    assert events_in(printed) == list(enumerate(types, start=1))
 
 
 def _paths_and_methods() -> list[tuple[str, str, str]]:

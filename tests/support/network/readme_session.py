@@ -1,7 +1,9 @@
 """The commands of the README, run as pasted."""
 
+import json
 import re
 import subprocess
+from typing import Any
 
 from tests.support.paths import ROOT
 
@@ -12,6 +14,21 @@ UNTIL_IT_CAME = (
     "do sleep 0.2; done"
 )
 """In place of the wait that is enough on any machine but a very busy one."""
+
+LIVE_LINE = re.compile(r" +(\d+)  (?:connected|\d{4}-\S+  ([a-z._]+)).*\n")
+"""What the stream prints in the background: often, but not always, at the beginning of a line, for
+an answer and its line break are two writes."""
+
+
+def events_in(printed: str) -> list[tuple[int, str]]:
+    """Return the events that the stream has shown, by number and type."""
+    return [(int(seq), of_type) for seq, of_type in LIVE_LINE.findall(printed) if of_type]
+
+
+def answers_in(printed: str) -> list[Any]:
+    """Return the answers of the API that were printed, each an object of JSON."""
+    lines = LIVE_LINE.sub("", printed).splitlines()
+    return [json.loads(line) for line in lines if line.startswith("{")]
 
 
 def ran_as_pasted(url: str, *titles: str) -> str:

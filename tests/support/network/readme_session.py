@@ -45,6 +45,8 @@ def ran_as_pasted(url: str, *titles: str) -> str:
         check=False,
         timeout=SESSION_ENDS_WITHIN_S,
     )
+    # Shown by pytest where the test fails.
+    print(ran.stdout)
     assert None not in found
     assert (ran.returncode, ran.stderr) == (0, "")
     return ran.stdout

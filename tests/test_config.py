@@ -123,6 +123,32 @@ def test_an_outside_issuer_needs_its_keys_or_its_secret_and_our_own_needs_ours()
     config.read({"AUTH": "external", "BETTER_AUTH_SECRET": A_SECRET}).require_issuer()
 
 
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        *(("PORT", port) for port in ("abc", "0", "65536")),
+        *(
+            ("CORS_ORIGINS", origins)
+            for origins in ("app.example", "https://a.example,https://b.example/path", "*")
+        ),
+        *(
+            ("DATABASE_URL", url)
+            for url in ("mysql://root@localhost/taskflow", "sqlite:///taskflow.db", "taskflow")
+        ),
+        ("ENVIRONMENT", "staging"),
+        ("ACCESS_TOKEN_LIFETIME_S", "forever"),
+        ("LOG_LEVEL", "loud"),
+        ("WEB_CONCURRENCY", "0"),
+    ],
+    ids=str,
+)
+def test_a_wrong_setting_is_named(name: str, wrong: str) -> None:
+    with pytest.raises(InvalidSetting) as refused:
+        config.read({**LOCAL, name: wrong})
+
+    assert str(refused.value).startswith(name)
+
+
 @pytest.mark.parametrize("header", ["X Address", "Adresse-ß", "A:B"])
 def test_a_header_of_the_address_that_no_server_hands_on_is_refused(header: str) -> None:
     with pytest.raises(InvalidSetting, match=r"^CLIENT_ADDRESS_HEADER: "):

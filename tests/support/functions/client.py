@@ -49,6 +49,9 @@ class Api:
         """Sign in as `user`, if there is one."""
         self.user = user
         self._client = Client(_router(), use_cookies=False)
+        # Made here, not by the first of several threads that send: Python 3.11 fails now and then
+        # where two of them parse source at once, as werkzeug does for each rule.
+        self._declarations = _declarations()
 
     def request(
         self,
@@ -69,7 +72,7 @@ class Api:
             **{"buffered": True, **options},
         )
         path = get_path_info(answer.request.environ)
-        _declarations().check(answer, method=method, path=path)
+        self._declarations.check(answer, method=method, path=path)
         return answer
 
     def get(self, path: str, **options: Any) -> TestResponse:  # noqa: ANN401 - as above

@@ -17,11 +17,17 @@ from taskflow.eventing import CronRun
 from taskflow.eventing import replaying as module
 from taskflow.eventing.replaying import Worker
 from taskflow.standalone.postgres import EmbeddedPostgres
-from taskflow.storage import events, replay_store, transaction
+from taskflow.storage import erasure_store, events, replay_store, transaction
 from taskflow.storage.replay_store import ReplayNotHeld
 from taskflow.storage.tables import REPLAY_DIFFERENCES, REPLAYS, SHADOW_TASKS
-from tests.support.data.accounts import A_CAUSE, SignedIn, a_user, an_administrator
-from tests.support.data.builders import a_stored_task
+from tests.support.data.accounts import (
+    A_CAUSE,
+    SignedIn,
+    a_user,
+    an_administrator,
+    delete_account,
+)
+from tests.support.data.builders import a_stored_task, log_of
 from tests.support.data.user_resources import stored_resources
 from tests.support.database.snapshot import snapshot
 from tests.support.database.tampering import tamper
@@ -239,6 +245,55 @@ def test_what_is_written_and_forged_during_a_replay_is_a_difference(
     found = finished(admin, replay)
 
     assert [each["fields"] for each in found["differences"]] == [["title", "version"]]
+
+
+# While an account is erased
+
+
+def erase_some(user: SignedIn) -> int:
+    with transaction(A_CAUSE) as tx:
+        return erasure_store.erase_some(tx, user.user_id, now=clock.now())
+
+
+def test_what_is_about_to_be_erased_is_not_rebuilt(admin: Api, user: SignedIn) -> None:
+    a_changed_task(Api(user))
+    delete_account(user)
+
+    of_all, own = finished(admin, started(admin)), of_user(admin, user)
+
+    assert user.user_id not in str(of_all["differences"])
+    assert (own["equal"], own["tasks_same"], tasks_left(own)) == (True, 0, 0)
+
+
+def test_what_is_erased_during_a_replay_is_no_difference(
+    admin: Api, user: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasure_store, "EVENTS_MAX", 1)
+    api = Api(user)
+    task = created(api)
+    replay = started(admin, user_id=user.user_id)
+    assert_taken(tick("advance-replays"))
+    assert shown(admin, replay)["events_done"] > 0
+    api.patch(f"/api/tasks/{task['id']}", {"title": "changed"})
+    delete_account(user)
+    # The task is there without its last event.
+    assert erase_some(user) == 1
+    assert [event.seq for event in log_of(user.user_id)] == [1, 2, 4]
+
+    found = finished(admin, replay)
+
+    assert (found["equal"], found["differences"], tasks_left(found)) == (True, [], 0)
+
+
+def test_events_that_were_erased_are_not_counted(admin: Api, user: SignedIn) -> None:
+    a_changed_task(Api(user))
+    delete_account(user)
+    while erase_some(user):
+        pass
+
+    found = of_user(admin, user)
+
+    assert (found["events_done"], found["events_total"]) == (1, 1)
 
 
 # In steps

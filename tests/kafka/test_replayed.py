@@ -18,7 +18,7 @@ from taskflow.kafka.publisher import Publisher
 from taskflow.kafka.replay import compare_with_kafka
 from taskflow.kafka.replayed import ReplayProducer, replay_producer
 from taskflow.standalone.postgres import EmbeddedPostgres
-from tests.support.data.accounts import SignedIn, a_user, an_administrator
+from tests.support.data.accounts import SignedIn, a_user, an_administrator, delete_account
 from tests.support.data.builders import a_stored_task
 from tests.support.database.temporary import a_database
 from tests.support.delivery.replays import finished, shown, started
@@ -111,6 +111,18 @@ def test_an_event_that_was_not_published_yet_is_left_to_the_publisher(
 
     assert (found["state"], found["events_done"]) == ("done", 4)
     assert seqs_of(messages_of(kafka, user, replayed=True)) == [1, 2, 3]
+
+
+def test_an_event_that_is_about_to_be_erased_is_not_published_again(
+    kafka: KafkaSettings, user: SignedIn, admin: Api
+) -> None:
+    delete_account(user)
+    publish_log()
+
+    found = finished(admin, started(admin, to="topic"))
+
+    assert found["state"] == "done"
+    assert seqs_of(messages_of(kafka, user, replayed=True)) == [4]
 
 
 def test_all_users_events_are_replayed_each_in_order(

@@ -5,7 +5,7 @@ step that it was at, and somebody else takes the replay on (docs/decisions/0025)
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -164,9 +164,7 @@ class Worker:
     def _to_topic(self, replay: RequestedReplay) -> RequestedReplay:
         if self._publish is None:
             raise NoKafka
-        found, published = run(partial(_with_publications, replay=replay), self._cause)
-        # The publisher brings the others, for the first time.
-        again = [event for event in found if event.seq <= published.get(event.user_id, 0)]
+        found, again = run(partial(_published_before, replay=replay), self._cause)
         count = 0
         if again:
             self._renewed_s = clock.monotonic_s()
@@ -208,11 +206,21 @@ def _next_events(tx: Transaction, replay: RequestedReplay, limit: int) -> list[E
     )
 
 
-def _with_publications(
+def _published_before(
     tx: Transaction, *, replay: RequestedReplay
-) -> tuple[list[Event], Mapping[str, int]]:
+) -> tuple[list[Event], list[Event]]:
+    """Return the next events, and those of them that are to be published again."""
     found = _next_events(tx, replay, min(PUBLISHED_MAX, replay.events_per_s))
-    return found, publication_store.published(tx, {event.user_id for event in found})
+    # The publisher brings the others, for the first time.
+    published = publication_store.published(tx, {event.user_id for event in found})
+    again = [event for event in _kept(tx, found) if event.seq <= published.get(event.user_id, 0)]
+    return found, again
+
+
+def _kept(tx: Transaction, found: Sequence[Event]) -> list[Event]:
+    """Return those of these events that are not about to be erased."""
+    deleted = replay_store.deletions(tx, {event.user_id for event in found})
+    return [event for event in found if event.seq >= deleted.get(event.user_id, 0)]
 
 
 def _behind(replay: RequestedReplay, settled: Sequence[Event]) -> RequestedReplay:
@@ -235,7 +243,7 @@ def _rebuild(tx: Transaction, replay: RequestedReplay) -> RequestedReplay:
         return replay.in_phase("rebuilt-tasks")
     rebuilt, newer = Replay(), 0
     newest: dict[str, Event] = {}
-    for event in found:
+    for event in _kept(tx, found):
         try:
             rebuilt.apply(json.loads(event.record_json()))
         except NewerSchemaVersion:
@@ -262,15 +270,21 @@ def _compare_rebuilt(tx: Transaction, replay: RequestedReplay) -> RequestedRepla
         # From a later event on, it is nothing that other tasks have none.
         is_whole = replay.from_seq == 1
         return replay.in_phase("live-tasks") if is_whole else replay.done(now=clock.now())
-    live = {task.id: task for task in task_store.with_ids(tx, [each.task_id for each in page])}
+    # Of an account that was deleted meanwhile, events and tasks go bit by bit.
+    deleted = replay_store.deletions(tx, {each.user_id for each in page})
+    kept = [each for each in page if each.user_id not in deleted]
+    # What a step has rebuilt beside the erasure would outlive it.
+    erased = [each.task_id for each in page if each.user_id in deleted]
+    replay_store.drop_rebuilt(tx, replay.id, erased)
+    live = {task.id: task for task in task_store.with_ids(tx, [each.task_id for each in kept])}
     found: list[Difference] = []
-    for each in page:
+    for each in kept:
         task = live.get(each.task_id)
         if task is None:
             found.append(Difference(each.task_id, each.user_id, "only-rebuilt"))
         elif different := _differing(tx, each.state, each.seq, task):
             found.append(Difference(each.task_id, each.user_id, "differs", different))
-    return _compared(tx, replay, page[-1].task_id, found, same=len(page) - len(found))
+    return _compared(tx, replay, page[-1].task_id, found, same=len(kept) - len(found))
 
 
 def _compare_live(tx: Transaction, replay: RequestedReplay) -> RequestedReplay:
@@ -278,7 +292,12 @@ def _compare_live(tx: Transaction, replay: RequestedReplay) -> RequestedReplay:
     page = replay_store.live_tasks_after(tx, replay.after_task, limit=LOOKED_AT_MAX)
     if not page:
         return replay.done(now=clock.now())
-    own = [task_id for task_id, user_id in page.items() if replay.user_id in (None, user_id)]
+    deleted = replay_store.deletions(tx, set(page.values()))
+    own = [
+        task_id
+        for task_id, user_id in page.items()
+        if replay.user_id in (None, user_id) and user_id not in deleted
+    ]
     missing = sorted(set(own) - replay_store.which_are_rebuilt(tx, replay.id, own))
     # Each may be large.
     read = missing[:COMPARED_MAX]

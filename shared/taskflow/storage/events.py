@@ -184,6 +184,9 @@ _COUNT = select(
         0,
     )
 )
+_COUNT_ERASED = (
+    select(func.count()).select_from(ERASED_EVENTS).where(ERASED_EVENTS.c.seq >= bindparam("first"))
+)
 _WANTED = (
     func.unnest(
         bindparam("users", type_=ARRAY(Text)), bindparam("seqs", type_=ARRAY(EVENTS.c.seq.type))
@@ -361,9 +364,16 @@ def page(
 
 
 def count(tx: Transaction, user_id: str | None, *, from_seq: int) -> int:
-    """Return how many events a user has from a `seq` on, or all users together."""
-    query = _COUNT if user_id is None else _COUNT.where(STREAMS.c.user_id == user_id)
-    return int(tx.connection.execute(query, {"first": from_seq}).scalar_one())
+    """Return how many events a user has from a `seq` on, or all users together.
+
+    Those that were erased are none.
+    """
+    there, erased = _COUNT, _COUNT_ERASED
+    if user_id is not None:
+        there = there.where(STREAMS.c.user_id == user_id)
+        erased = erased.where(ERASED_EVENTS.c.user_id == user_id)
+    counted = select(there.scalar_subquery() - erased.scalar_subquery())
+    return int(tx.connection.execute(counted, {"first": from_seq}).scalar_one())
 
 
 def may_have_more(found: Sequence[Event], *, limit: int = READ_MAX) -> bool:

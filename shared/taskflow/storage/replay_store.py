@@ -5,7 +5,7 @@ work, and one that was killed is followed by another soon after. The tasks of ea
 apart from those of others, and all of them from the live ones.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal, Self
@@ -19,7 +19,7 @@ from taskflow.domain.errors import ReplayIsOver, ReplayNotFound, TooManyReplays
 from taskflow.domain.identifiers import new_id
 from taskflow.domain.replay import ReplayRequest, Target, TaskState
 from taskflow.storage import bulk, events
-from taskflow.storage.tables import REPLAY_DIFFERENCES, REPLAYS, SHADOW_TASKS, TASKS
+from taskflow.storage.tables import ERASURES, REPLAY_DIFFERENCES, REPLAYS, SHADOW_TASKS, TASKS
 from taskflow.storage.transactions import Transaction
 
 KEPT = timedelta(days=7)
@@ -285,6 +285,18 @@ def release(tx: Transaction, holder: UUID) -> None:
 # What it rebuilds
 
 
+def deletions(tx: Transaction, user_ids: Collection[str]) -> dict[str, int]:
+    """Return, of those of these users whose accounts were deleted, the `seq` of the event of it.
+
+    What is theirs from before is erased, or about to be.
+    """
+    query = select(ERASURES.c.user_id, ERASURES.c.seq).where(
+        ERASURES.c.user_id == func.any(bindparam("users", type_=ARRAY(Text)))
+    )
+    rows = tx.connection.execute(query, {"users": sorted(user_ids)})
+    return {row.user_id: row.seq for row in rows}
+
+
 def save_rebuilt(tx: Transaction, replay_id: UUID, rebuilt: Sequence[RebuiltTask]) -> None:
     """Store tasks that a replay has rebuilt, each once, over those of a lower version."""
     rows: list[str] = []
@@ -300,6 +312,15 @@ def save_rebuilt(tx: Transaction, replay_id: UUID, rebuilt: Sequence[RebuiltTask
     if rows:
         rows_json = f"[{','.join(rows)}]"
         tx.connection.execute(_SAVE_REBUILT, {"replay_id": replay_id, "rows": rows_json})
+
+
+def drop_rebuilt(tx: Transaction, replay_id: UUID, ids: Sequence[UUID]) -> None:
+    """Delete tasks that a replay has rebuilt."""
+    if ids:
+        shadow = SHADOW_TASKS.c
+        tx.connection.execute(
+            SHADOW_TASKS.delete().where(shadow.replay_id == replay_id, shadow.task_id.in_(ids))
+        )
 
 
 def rebuilt_after(

@@ -8,7 +8,7 @@ from taskflow.domain import accounts
 from taskflow.domain.accounts import Registration, Role
 from taskflow.domain.events import Cause
 from taskflow.serving import tokens
-from taskflow.storage import account_store, events, transaction
+from taskflow.storage import account_store, erasure_store, events, transaction
 
 A_CAUSE = Cause(
     correlation_id="a-test",
@@ -51,3 +51,11 @@ def a_user(*, timezone: str = "UTC", roles: tuple[Role, ...] = (Role.USER,)) -> 
 def an_administrator() -> SignedIn:
     """Open an account with the role `admin`."""
     return a_user(roles=(Role.USER, Role.ADMIN))
+
+
+def delete_account(user: SignedIn) -> None:
+    """Delete an account; what was its user's is left to be erased."""
+    now = clock.now()
+    with transaction(A_CAUSE) as tx:
+        account = account_store.lock(tx, user.user_id)
+        erasure_store.begin(tx, accounts.delete(account, now=now), now=now)

@@ -4,10 +4,10 @@ from uuid import UUID
 
 from taskflow import clock
 from taskflow.domain import tasks
-from taskflow.domain.errors import TaskNotFound
+from taskflow.domain.errors import AccountNotFound, TaskNotFound
 from taskflow.domain.tasks import TaskChanges
 from taskflow.serving import Conditions, TaskShown, http_function
-from taskflow.storage import Transaction, task_changes, task_store
+from taskflow.storage import Transaction, account_store, task_changes, task_store
 
 
 @http_function(
@@ -20,7 +20,14 @@ from taskflow.storage import Transaction, task_changes, task_store
 def correct_task(
     task_id: UUID, changes: TaskChanges, conditions: Conditions, tx: Transaction
 ) -> TaskShown:
-    task = task_store.lock(tx, task_store.owner(tx, task_id), task_id)
+    owner = task_store.owner(tx, task_id)
+    try:
+        # It stays until the correction is stored.
+        account_store.zone_of(tx, owner)
+    except AccountNotFound:
+        # What is left of a deleted account is erased bit by bit.
+        raise TaskNotFound from None
+    task = task_store.lock(tx, owner, task_id)
     conditions.check(task)
     changed = task_changes.save(tx, task, tasks.correct(task, changes, now=clock.now()))
     return TaskShown(changed)

@@ -19,7 +19,13 @@ from taskflow.domain.tasks import Task
 from taskflow.serving.pages import write_cursor
 from taskflow.storage import events, task_lists, transaction
 from taskflow.storage.collation import sort_key
-from tests.support.data.accounts import A_CAUSE, SignedIn, a_user, an_administrator
+from tests.support.data.accounts import (
+    A_CAUSE,
+    SignedIn,
+    a_user,
+    an_administrator,
+    delete_account,
+)
 from tests.support.data.builders import a_stored_task, log_of
 from tests.support.events.explanation import assert_events_explain_the_change
 from tests.support.functions.client import Api, content
@@ -998,6 +1004,15 @@ def test_a_correction_without_changes_appends_no_event(
 
     assert (answer.status_code, answer.json) == (200, task)
     assert happened == []
+
+
+def test_a_task_of_a_deleted_account_is_not_there_to_be_corrected(user: SignedIn, api: Api) -> None:
+    task = _created(api)
+    delete_account(user)
+
+    answer = Api(an_administrator()).post(f"/api/admin/tasks/{task['id']}/correct", {"title": "x"})
+
+    assert_refused(answer, 404, "task-not-found")
 
 
 def test_a_correction_keeps_the_rules_of_an_update(user: SignedIn, api: Api) -> None:

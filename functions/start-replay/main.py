@@ -1,7 +1,13 @@
 """POST /api/admin/replay: replay events, to compare what they give or to publish them."""
 
 from taskflow import clock
-from taskflow.domain.errors import NoKafka, TooManyReplays
+from taskflow.domain.errors import (
+    AccountNotFound,
+    FieldError,
+    InvalidContent,
+    NoKafka,
+    TooManyReplays,
+)
 from taskflow.domain.replay import ReplayRequest
 from taskflow.kafka import client
 from taskflow.serving import http_function
@@ -19,5 +25,8 @@ def start_replay(wanted: ReplayRequest, tx: Transaction) -> ReplayAccepted:
     if wanted.to == "topic" and not client.is_configured():
         raise NoKafka
     now = clock.now()
-    replay = replay_store.add(tx, wanted, requested_by=tx.cause.actor, now=now)
+    try:
+        replay = replay_store.add(tx, wanted, requested_by=tx.cause.actor, now=now)
+    except AccountNotFound:
+        raise InvalidContent(FieldError("/user_id", "is no user's id")) from None
     return ReplayAccepted(replay, now=now)

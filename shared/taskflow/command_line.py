@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from taskflow import clock, config, logs
 from taskflow.config import FUNCTIONS_CONNECTIONS_MAX, InvalidSetting
 from taskflow.domain.accounts import Role, canonical_email
-from taskflow.domain.errors import DomainError, NoKafka
+from taskflow.domain.errors import AccountNotFound, DomainError, NoKafka
 from taskflow.domain.events import SCHEMA_VERSION, Cause
 from taskflow.domain.replay import ReplayRequest
 
@@ -199,7 +199,10 @@ def _replay_log(wanted: ReplayRequest | UUID) -> None:
         if isinstance(wanted, UUID):
             found = replay_store.get(tx, wanted)
         else:
-            found = replay_store.add(tx, wanted, requested_by="", now=clock.now())
+            try:
+                found = replay_store.add(tx, wanted, requested_by="", now=clock.now())
+            except AccountNotFound:
+                raise InvalidSetting(f"--user: {wanted.user_id!r} is no user's id") from None
         if found.target == "topic" and not client.is_configured():
             raise NoKafka
         return found

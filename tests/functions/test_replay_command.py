@@ -136,6 +136,7 @@ def test_a_replay_is_cancelled_by_the_command(user: SignedIn) -> None:
     ("arguments", "said"),
     [
         (["--from", "log", "--to", "topic"], "There is no Kafka here"),
+        (["--from", "log", "--user", "nobody"], "--user: 'nobody' is no user's id"),
         (["--resume", str(uuid4())], "There is no such replay."),
     ],
 )

@@ -458,6 +458,7 @@ def test_there_is_no_replay_to_a_topic_without_kafka(admin: Api) -> None:
         ({"to": "shadow", "from_seq": 0}, "/from_seq"),
         ({"to": "shadow", "from_seq": 1 << 63}, "/from_seq"),
         ({"to": "shadow", "user_id": ""}, "/user_id"),
+        ({"to": "shadow", "user_id": "nobody"}, "/user_id"),
         ({"to": "topic", "events_per_s": 0}, "/events_per_s"),
     ],
 )

@@ -147,7 +147,12 @@ _SAVE_REBUILT = text(
 def add(
     tx: Transaction, wanted: ReplayRequest, *, requested_by: str, now: datetime
 ) -> RequestedReplay:
-    """Store a new replay, which is advanced when its turn comes. Raises TooManyReplays."""
+    """Store a new replay, which is advanced when its turn comes.
+
+    Raises TooManyReplays, and AccountNotFound where the user it names never had an event.
+    """
+    if wanted.user_id is not None:
+        events.newest_seq(tx, wanted.user_id)
     running = select(func.count()).select_from(REPLAYS).where(_RUNNING)
     if tx.connection.execute(running).scalar_one() >= RUNNING_MAX:
         raise TooManyReplays

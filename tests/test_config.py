@@ -123,6 +123,17 @@ def test_an_outside_issuer_needs_its_keys_or_its_secret_and_our_own_needs_ours()
     config.read({"AUTH": "external", "BETTER_AUTH_SECRET": A_SECRET}).require_issuer()
 
 
+def test_what_the_tokens_of_an_outside_issuer_are_not_checked_for_is_said() -> None:
+    checked = {"JWT_ISSUER": "https://issuer.example", "JWT_AUDIENCE": "taskflow"}
+
+    said = config.read(EXTERNAL).left_open
+
+    assert [sentence.split()[0] for sentence in said] == list(checked)
+    assert not config.read({**EXTERNAL, **checked}).left_open
+    # Our own tokens are for us alone.
+    assert not config.read({}).left_open
+
+
 @pytest.mark.parametrize(
     ("name", "wrong"),
     [

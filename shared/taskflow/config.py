@@ -1,8 +1,9 @@
 """The only reader of the environment: every setting, its default and what it must look like."""
 
+import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
 from urllib.parse import SplitResult, urlsplit
@@ -40,6 +41,13 @@ _FIELD_NAME = r"^[A-Za-z0-9-]+$"
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
+_ANY_ISSUER = (
+    "JWT_ISSUER is not set: tokens of whoever else signs with the issuer's keys are taken too"
+)
+_ANY_AUDIENCE = (
+    "JWT_AUDIENCE is not set: tokens that were issued for other applications are taken too"
+)
+
 Topic = Annotated[str, Field(pattern=_TOPIC, max_length=249)]
 
 
@@ -64,6 +72,9 @@ def _web_address(text: str) -> SplitResult | None:
     except ValueError:
         return None
     return url if is_web and url.username is None else None
+
+
+_log = logging.getLogger(__name__)
 
 
 class InvalidSetting(Exception):
@@ -186,6 +197,17 @@ class Settings(BaseModel):
         elif to_check and self.jwks_url is None and self.better_auth_secret is None:
             message = "AUTH external needs JWKS_URL, or BETTER_AUTH_SECRET"
             raise InvalidSetting(message)
+
+    @property
+    def left_open(self) -> Sequence[str]:
+        """A sentence for each claim of an outside issuer's tokens that is not checked."""
+        if self.auth == "builtin":
+            return ()
+        unset = (
+            (self.jwt_issuer, _ANY_ISSUER),
+            (self.jwt_audience, _ANY_AUDIENCE),
+        )
+        return tuple(sentence for value, sentence in unset if value is None)
 
     def _check_issuer(self) -> None:
         if self.auth == "builtin":
@@ -357,6 +379,12 @@ def check_issuer(*, to_check: bool) -> None:
         settings().require_issuer(to_check=to_check)
     except InvalidSetting as error:
         raise SystemExit(str(error)) from None
+
+
+def warn_of_what_is_left_open() -> None:
+    """Log what an outside issuer's tokens are not checked for, as who checks them starts."""
+    for sentence in settings().left_open:
+        _log.warning("%s", sentence)
 
 
 def environment_of(settings: Settings, *, metrics_dir: Path) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import json
 import secrets
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 import requests
@@ -13,6 +14,7 @@ from tests.support.functions.tokens import A_MINUTE
 from tests.support.network.issuer import AUDIENCE, Issuer, a_key, an_issuer
 from tests.support.network.remote_api import RemoteApi
 from tests.support.network.sockets import close_code, opened, receive
+from tests.support.polling import eventually
 from tests.support.processes.command_line import taskflow
 from tests.support.processes.system import System
 
@@ -87,6 +89,31 @@ def test_a_socket_with_a_token_of_an_unknown_key_is_refused(system: System, issu
 
     with opened(system, subprotocols=["taskflow.v1", f"bearer.{forged}"]) as listening:
         assert close_code(listening) == CloseCode.BAD_TOKEN
+
+
+def test_the_started_system_shows_how_to_sign_in_at_an_issuer(system: System) -> None:
+    def said() -> str:
+        text = system.log.read_text()
+        assert "Ctrl-C stops it" in text
+        return text
+
+    text = eventually(said)
+
+    assert "an access token of your issuer" in text
+    assert "register" not in text
+    assert "is not set" not in text
+
+
+def test_what_tokens_are_not_checked_for_is_logged_at_the_start(
+    tmp_path: Path, issuer: Issuer
+) -> None:
+    open_to_all = System(tmp_path / "data", AUTH="external", JWKS_URL=issuer.url)
+    open_to_all.start()
+    open_to_all.stop()
+
+    said = open_to_all.log.read_text()
+    for name in ("JWT_ISSUER", "JWT_AUDIENCE"):
+        assert said.count(f"{name} is not set") == 1
 
 
 def test_accounts_and_administrators_are_the_issuers(system: System) -> None:

@@ -111,6 +111,16 @@ def _connect(pod: Pod) -> socket.socket:
     return socket.create_connection(("127.0.0.1", pod.port), timeout=ENDED_WITHIN_S)
 
 
+def test_a_pod_that_checks_tokens_says_what_it_does_not_check(pod: RunPod) -> None:
+    outside = {"AUTH": "external", "JWKS_URL": "http://127.0.0.1:1/jwks"}
+
+    checking, consuming = (pod(name, **outside) for name in ("get-task", "record-audit-entry"))
+
+    for name in ("JWT_ISSUER", "JWT_AUDIENCE"):
+        assert checking.log.read_text().count(f"{name} is not set") == 1
+    assert "is not set" not in consuming.log.read_text()
+
+
 def _status(connection: socket.socket) -> int:
     answer = HTTPResponse(connection)
     answer.begin()

@@ -38,6 +38,8 @@ def main() -> None:
     function = load_target()
     if not isinstance(function.endpoint, Subscriber):
         share_by_workers()
+        if function.endpoint.checks_tokens:
+            config.warn_of_what_is_left_open()
     gc.freeze()
     gc.enable()
     Server(function.serve, f"{ALL_ADDRESSES}:{config.settings().port}").run()

@@ -425,10 +425,17 @@ TaskFlow is up.
   Health      http://{address}/health
   Data        {data / "postgres" if own_database else "the database of DATABASE_URL"}
 
-Open an account, and keep its access_token for `Authorization: Bearer …`:
-
-  curl -s http://{address}/api/auth/register -H 'Content-Type: application/json' \\
-       -d '{{"email": "you@example.com", "password": "a long password"}}'
+{_how_to_sign_in(settings, address)}
 
 Ctrl-C stops it; the data stay.
 """
+
+
+def _how_to_sign_in(settings: Settings, address: str) -> str:
+    if settings.auth == "external":
+        return "Send an access token of your issuer as `Authorization: Bearer …`."
+    return f"""\
+Open an account, and keep its access_token for `Authorization: Bearer …`:
+
+  curl -s http://{address}/api/auth/register -H 'Content-Type: application/json' \\
+       -d '{{"email": "you@example.com", "password": "a long password"}}'"""

@@ -57,6 +57,7 @@ def main() -> None:
 def _api(folder: Path) -> Server:
     settings = config.settings()
     router = Router(discover(settings.functions_dir))
+    config.warn_of_what_is_left_open()
     share_by_workers()
 
     def worker_started() -> None:

@@ -62,6 +62,10 @@ RUN /opt/taskflow/bin/pip install --no-deps --only-binary :all: --require-hashes
 FROM packages AS function-packages
 RUN /opt/taskflow/bin/pip uninstall --quiet --yes setuptools pip \
     && find /opt/taskflow -type d -name tests -prune -exec rm -r {} + \
+    # Of Amazon's services, whose descriptions are 22 MB: those that are used, and log-ins.
+    && find /opt/taskflow/lib/python3*/site-packages/botocore/data -mindepth 1 -maxdepth 1 \
+        -type d ! -name sesv2 ! -name sns ! -name sts ! -name 'sso*' ! -name signin \
+        -exec rm -r {} + \
     && /opt/taskflow/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
         /opt/taskflow
 

@@ -3,7 +3,7 @@
 PYTHON ?= python3
 LOCK = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) \
-	shared/pyproject.toml --extra kafka
+	shared/pyproject.toml --extra kafka --extra aws
 LOCK_ALL = $(LOCK) --extra standalone --extra client
 INSTALL = .venv/bin/python -m pip install --quiet --no-deps
 

@@ -134,6 +134,118 @@ def test_what_the_tokens_of_an_outside_issuer_are_not_checked_for_is_said() -> N
     assert not config.read({}).left_open
 
 
+SMTP = {"SMTP_HOST": "mail.example", "SMTP_FROM": "TaskFlow <tasks@app.example>"}
+LOG_IN = {"SMTP_USERNAME": "me", "SMTP_PASSWORD": "a secret password"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        *(
+            ({name: value}, f"{name} is of no use without SMTP_HOST")
+            for name, value in (
+                ("SMTP_PORT", "25"),
+                ("SMTP_SECURITY", "tls"),
+                ("SMTP_USERNAME", "me"),
+                ("SMTP_PASSWORD", "a secret password"),
+                ("SMTP_FROM", "tasks@app.example"),
+            )
+        ),
+        ({"SMTP_HOST": "mail.example"}, "SMTP_FROM is needed for SMTP_HOST"),
+        ({**SMTP, "SES_FROM": "tasks@app.example"}, "SES_FROM: is of no use with SMTP_HOST"),
+        ({**SMTP, "SMTP_PASSWORD": "a secret password"}, "SMTP_PASSWORD is of no use without"),
+        ({**SMTP, **LOG_IN, "SMTP_SECURITY": "none"}, "SMTP_USERNAME needs SMTP_SECURITY"),
+        ({**SMTP, **LOG_IN, "SMTP_PASSWORD": "a secret password\n\nRSET"}, "SMTP_PASSWORD: "),
+        ({**SMTP, "SMTP_SECURITY": "ssl"}, "SMTP_SECURITY: "),
+        ({**SMTP, "SMTP_HOST": "mail.example 25"}, "SMTP_HOST: "),
+        *(
+            ({**SMTP, "SMTP_FROM": sender}, "SMTP_FROM is not a sender")
+            for sender in (
+                "tasks",
+                "TaskFlow",
+                "tasks@",
+                "@app.example",
+                "a@b@app.example",
+                "tasks@aufgäben.example",
+                "TaskFlow <tasks@app.example>, Eve <eve@app.example>",
+                "TaskFlow <tasks@app.example>\nBcc: eve@app.example",
+                "Task\nFlow <tasks@app.example>",
+                "TaskFlow tasks@app.example",
+            )
+        ),
+        ({"SES_FROM": "tasks"}, "SES_FROM is not a sender"),
+        ({"AWS_REGION": "Frankfurt am Main"}, "AWS_REGION: "),
+        ({"LINK_SECRET": "a secret password"}, "LINK_SECRET: "),
+        *(
+            ({"PUBLIC_URL": url}, "PUBLIC_URL is not an address")
+            for url in (
+                "app.example",
+                "ftp://app.example",
+                "https://",
+                "https://me:secret password@app.example",
+                "https://app.example/a b",
+                "https://app.example/?a=b",
+            )
+        ),
+        (
+            {"PUBLIC_URL": "http://app.example", "ENVIRONMENT": "production"},
+            "PUBLIC_URL must begin with https://",
+        ),
+    ],
+    ids=lambda case: case if isinstance(case, str) else None,
+)
+def test_a_wrong_setting_of_mail_is_named(wrong: dict[str, str], sentence: str) -> None:
+    with pytest.raises(InvalidSetting) as refused:
+        config.read({**LOCAL, **wrong})
+
+    assert str(refused.value).startswith(sentence)
+    assert "secret password" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "sender"),
+    [
+        ({}, None),
+        (SMTP, ("TaskFlow", "tasks@app.example")),
+        ({**SMTP, "SMTP_FROM": "tasks@app.example"}, ("", "tasks@app.example")),
+        ({"SES_FROM": "Für Dich <t.o+x@app.example>"}, ("Für Dich", "t.o+x@app.example")),
+    ],
+)
+def test_mail_is_from_the_sender_of_whoever_sends_it(
+    given: dict[str, str], sender: tuple[str, str] | None
+) -> None:
+    assert config.read({**LOCAL, **given}).mail_from == sender
+
+
+def test_what_sends_mail_needs_its_password_its_address_and_a_secret_for_links() -> None:
+    complete = {
+        **SMTP,
+        **LOG_IN,
+        "PUBLIC_URL": "https://app.example/",
+        "LINK_SECRET": A_SECRET,
+    }
+
+    for name in ("SMTP_PASSWORD", "PUBLIC_URL", "LINK_SECRET"):
+        # A function that sends no mail is given no secret, and reads its settings all the same.
+        settings = config.read({**complete, name: ""})
+        with pytest.raises(InvalidSetting, match=f"{name} is needed"):
+            settings.require_email()
+    config.read(complete).require_email()
+    config.read({}).require_email()
+    assert config.read(complete).public_url == "https://app.example"
+
+
+def test_a_server_on_the_same_machine_may_be_logged_in_to_without_tls() -> None:
+    local = {"SMTP_HOST": "127.0.0.1", "SMTP_SECURITY": "none"}
+
+    assert config.read({**SMTP, **LOG_IN, **local}).smtp_username == "me"
+
+
+@pytest.mark.parametrize("name", ["AWS_REGION", "AWS_DEFAULT_REGION"])
+def test_the_region_of_amazon_is_read_from_either_variable(name: str) -> None:
+    assert config.read({**LOCAL, name: "eu-central-1"}).aws_region == "eu-central-1"
+
+
 @pytest.mark.parametrize(
     ("name", "wrong"),
     [
@@ -205,7 +317,7 @@ def test_a_setting_that_is_no_name_keeps_its_case() -> None:
 
 def test_settings_reach_a_child_process_unchanged(tmp_path: Path) -> None:
     lists = {"CORS_ORIGINS": "http://a, http://b", "JWT_ADMIN_ROLES": "staff, ops"}
-    settings = config.read({**LOCAL, **SASL, **EXTERNAL, **lists})
+    settings = config.read({**LOCAL, **SASL, **EXTERNAL, **SMTP, **LOG_IN, **lists})
 
     passed_on = config.read(config.environment_of(settings, metrics_dir=tmp_path))
 

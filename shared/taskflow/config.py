@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self, get_args, get_origin
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -27,9 +28,9 @@ max-scale times DATABASE_POOL_SIZE over their func.yaml, which a test adds up. W
 connect, PostgreSQL or a pooler in front of it, must allow so many."""
 
 METRICS_TOKEN_MIN_CHARS = 16
-JWT_SECRET_MIN_CHARS = 32
-"""RFC 7518, 3.2: a key for HS256 is at least as long as its hash."""
 
+SECRET_MIN_CHARS = 32
+"""RFC 7518, 3.2: a key for HS256, which signs tokens and links, is at least as long as its hash."""
 
 _TOPIC = r"^[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*$"
 """What Kafka takes for the name of a topic; not of dots alone."""
@@ -47,6 +48,17 @@ _ANY_ISSUER = (
 _ANY_AUDIENCE = (
     "JWT_AUDIENCE is not set: tokens that were issued for other applications are taken too"
 )
+
+_SENDER = re.compile(r"(?P<name>[^\x00-\x1f\x7f()<>\[\]@,:;\\\"]*) <(?P<named>\S+)>|(?P<plain>\S+)")
+_SENDER_ADDRESS = re.compile(
+    r"[\w!#$%&'*+/=?^`{|}~-]+(\.[\w!#$%&'*+/=?^`{|}~-]+)*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", re.ASCII
+)
+"""A `dot-atom` (RFC 5322, 3.2.3) at a host as the DNS has it."""
+
+_ASCII = r"^[ -~]+$"
+"""What smtplib can send in a log-in."""
+
+_HOST = r"^[A-Za-z0-9.:_-]+$"
 
 Topic = Annotated[str, Field(pattern=_TOPIC, max_length=249)]
 
@@ -72,6 +84,17 @@ def _web_address(text: str) -> SplitResult | None:
     except ValueError:
         return None
     return url if is_web and url.username is None else None
+
+
+def sender_of(text: str) -> tuple[str, str] | None:
+    """Return name and address of `TaskFlow <tasks@app.example>`; None of what is no sender."""
+    found = _SENDER.fullmatch(text)
+    if found is None:
+        return None
+    address = found["named"] or found["plain"]
+    if not _SENDER_ADDRESS.fullmatch(address):
+        return None
+    return (found["name"] or "").strip(), address
 
 
 _log = logging.getLogger(__name__)
@@ -108,11 +131,11 @@ class Settings(BaseModel):
     """Whether this process publishes what it commits; off where another hears of each commit."""
     auth: Literal["builtin", "external"] = "builtin"
     """Who issues access tokens: TaskFlow, or an outside issuer, at whom its users sign in."""
-    jwt_secret: Annotated[str, Field(min_length=JWT_SECRET_MIN_CHARS)] | None = None
+    jwt_secret: Annotated[str, Field(min_length=SECRET_MIN_CHARS)] | None = None
     """Of the built-in issuer."""
     jwks_url: str | None = None
     """Where an outside issuer publishes its public keys (RFC 7517)."""
-    better_auth_secret: Annotated[str, Field(min_length=JWT_SECRET_MIN_CHARS)] | None = None
+    better_auth_secret: Annotated[str, Field(min_length=SECRET_MIN_CHARS)] | None = None
     """Of an outside issuer that signs with HS256, in place of JWKS_URL."""
     jwt_issuer: str | None = None
     jwt_audience: str | None = None
@@ -141,6 +164,24 @@ class Settings(BaseModel):
     feed_poll_ms: Annotated[int, Field(ge=0, le=1000)] = 20
     """How often the feed asks the log who has news, while somebody listens; 0 where it is
     notified of every commit in another way."""
+    public_url: Annotated[str, AfterValidator(lambda url: url.rstrip("/"))] | None = None
+    """Where users reach this TaskFlow: what the links in mails begin with."""
+    link_secret: Annotated[str, Field(min_length=SECRET_MIN_CHARS)] | None = None
+    """Signs the links in mails."""
+    smtp_host: Annotated[str, Field(pattern=_HOST)] | None = None
+    """The server that mail is sent through; without one, and without SES_FROM, none is sent."""
+    smtp_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    smtp_security: Literal["none", "starttls", "tls"] | None = None
+    """By default `starttls`: a server that does not offer it is sent nothing. The certificate is
+    checked against those that the system trusts (SSL_CERT_FILE names others)."""
+    smtp_username: Annotated[str, Field(pattern=_ASCII)] | None = None
+    smtp_password: Annotated[str, Field(pattern=_ASCII)] | None = None
+    smtp_from: str | None = None
+    """Who mails are from, an address or `TaskFlow <tasks@app.example>`."""
+    ses_from: str | None = None
+    """The same of Amazon SES, which then sends them, in place of SMTP_HOST."""
+    aws_region: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")] | None = None
+    """boto3 itself reads AWS_DEFAULT_REGION alone, and all else that it needs."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65_535)] = 8080
@@ -175,7 +216,15 @@ class Settings(BaseModel):
             raise ValueError(message)
         self._check_issuer()
         self._check_kafka()
+        self._check_public_url()
+        self._check_email()
         return self
+
+    @property
+    def mail_from(self) -> tuple[str, str] | None:
+        """The name and the address that mails are from; None where none are sent."""
+        text = self.smtp_from or self.ses_from
+        return None if text is None else sender_of(text)
 
     def require(self, *names: str) -> None:
         """Raise InvalidSetting where one of these settings has no value in production.
@@ -209,6 +258,15 @@ class Settings(BaseModel):
         )
         return tuple(sentence for value, sentence in unset if value is None)
 
+    def require_email(self) -> None:
+        """Raise InvalidSetting where mail is to be sent and something that it takes is missing."""
+        if self.mail_from is None:
+            return
+        if self.smtp_username is not None and self.smtp_password is None:
+            message = "SMTP_PASSWORD is needed for SMTP_USERNAME"
+            raise InvalidSetting(message)
+        self.require("public_url", "link_secret")
+
     def _check_issuer(self) -> None:
         if self.auth == "builtin":
             of_others = {
@@ -232,9 +290,12 @@ class Settings(BaseModel):
             message = "JWKS_URL is not an address such as https://issuer.example/jwks"
             raise ValueError(message)
         # Who can change the keys on their way can sign in as anybody.
+        self._check_safe("JWKS_URL", url)
+
+    def _check_safe(self, name: str, url: SplitResult) -> None:
         is_safe = url.scheme == "https" or url.hostname in _LOOPBACK
         if self.environment == "production" and not is_safe:
-            message = "JWKS_URL must begin with https:// outside the local mode"
+            message = f"{name} must begin with https:// outside the local mode"
             raise ValueError(message)
 
     def _check_kafka(self) -> None:
@@ -270,13 +331,56 @@ class Settings(BaseModel):
             message = f"KAFKA_SSL_CA_LOCATION: there is no file {trusted}"
             raise ValueError(message)
 
+    def _check_public_url(self) -> None:
+        if self.public_url is None:
+            return
+        url = _web_address(self.public_url)
+        if url is None or not re.fullmatch(r"[!-~]+", self.public_url) or "?" in self.public_url:
+            message = "PUBLIC_URL is not an address such as https://app.example"
+            raise ValueError(message)
+        self._check_safe("PUBLIC_URL", url)
+
+    def _check_email(self) -> None:
+        of_smtp = {
+            "SMTP_PORT": self.smtp_port,
+            "SMTP_SECURITY": self.smtp_security,
+            "SMTP_USERNAME": self.smtp_username,
+            "SMTP_PASSWORD": self.smtp_password,
+            "SMTP_FROM": self.smtp_from,
+        }
+        if self.smtp_host is None:
+            given = [name for name, value in of_smtp.items() if value is not None]
+            if given:
+                message = f"{given[0]} is of no use without SMTP_HOST"
+                raise ValueError(message)
+        elif self.ses_from is not None:
+            message = "SES_FROM: is of no use with SMTP_HOST; set one of them"
+            raise ValueError(message)
+        elif self.smtp_from is None:
+            message = "SMTP_FROM is needed for SMTP_HOST"
+            raise ValueError(message)
+        for name, sender in (("SMTP_FROM", self.smtp_from), ("SES_FROM", self.ses_from)):
+            if sender is not None and sender_of(sender) is None:
+                message = f"{name} is not a sender such as TaskFlow <tasks@app.example>"
+                raise ValueError(message)
+        if self.smtp_username is None and self.smtp_password is not None:
+            message = "SMTP_PASSWORD is of no use without SMTP_USERNAME"
+            raise ValueError(message)
+        # Whoever is on the way would read the password.
+        is_plain = self.smtp_security == "none" and self.smtp_host not in _LOOPBACK
+        if self.smtp_username is not None and is_plain:
+            message = "SMTP_USERNAME needs SMTP_SECURITY starttls or tls, not none"
+            raise ValueError(message)
+
 
 MOUNTED = (
     "BETTER_AUTH_SECRET",
     "DATABASE_URL",
     "JWT_SECRET",
     "KAFKA_SASL_PASSWORD",
+    "LINK_SECRET",
     "METRICS_TOKEN",
+    "SMTP_PASSWORD",
 )
 """Secrets that may also lie in a mounted file, which the variable with `_FILE` behind it names."""
 
@@ -285,7 +389,10 @@ SECRET_MAX_BYTES = 64 * 1024
 
 LISTS = {"cors_origins", "jwt_admin_roles", "kafka_bootstrap_servers"}
 
-ALIASES = {"KAFKA_BROKERS": "KAFKA_BOOTSTRAP_SERVERS"}
+ALIASES = {
+    "AWS_DEFAULT_REGION": "AWS_REGION",
+    "KAFKA_BROKERS": "KAFKA_BOOTSTRAP_SERVERS",
+}
 """Other names by which a setting is known."""
 
 LOCAL = {"ENVIRONMENT": "local", "LOG_LEVEL": "warning"}
@@ -385,6 +492,17 @@ def warn_of_what_is_left_open() -> None:
     """Log what an outside issuer's tokens are not checked for, as who checks them starts."""
     for sentence in settings().left_open:
         _log.warning("%s", sentence)
+
+
+def check_email() -> None:
+    """End this process with a sentence if a setting is invalid, or lacks what mail takes.
+
+    Functions that send mail, or take its links, call it as they start.
+    """
+    try:
+        settings().require_email()
+    except InvalidSetting as error:
+        raise SystemExit(str(error)) from None
 
 
 def environment_of(settings: Settings, *, metrics_dir: Path) -> dict[str, str]:

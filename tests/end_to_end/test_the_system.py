@@ -197,6 +197,11 @@ def test_the_system_listens_on_loopback_only(system: System) -> None:
         ),
         ({"DATABASE_URL": "postgresql://u@127.0.0.1:port/taskflow"}, "DATABASE_URL"),
         ({"ENVIRONMENT": "production"}, "JWT_SECRET"),
+        ({"LINK_SECRET": A_SHORT_SECRET}, "LINK_SECRET: "),
+        (
+            {"SMTP_HOST": "h", "SMTP_FROM": "a@b", "SMTP_USERNAME": "me"},
+            "SMTP_PASSWORD is needed for SMTP_USERNAME",
+        ),
         ({"FUNCTIONS_DIR": "/nowhere"}, "FUNCTIONS_DIR: "),
         ({"HOST": "192.0.2.1"}, "192.0.2.1"),
         ({"HOST": "no such host"}, "no such host"),
@@ -504,7 +509,7 @@ def test_a_stopped_system_ends_in_order_and_has_its_data_after_a_restart(
     own_system.start()
     first_s = time.monotonic() - began_s
     user = a_new_user(own_system)
-    secret = (own_system.data_dir / "jwt-secret").stat()
+    secrets = [(own_system.data_dir / name).stat() for name in ("jwt-secret", "link-secret")]
     # The connections stay open, as those of a browser do.
     with ResumingClient(own_system, user) as client, RemoteApi(own_system, user) as remote:
         remote.create("kept")
@@ -537,7 +542,7 @@ def test_a_stopped_system_ends_in_order_and_has_its_data_after_a_restart(
     assert log.count("TaskFlow has stopped.") == 2
     assert "Traceback" not in log
     assert '"level": "error"' not in log
-    assert secret.st_mode & 0o077 == 0
+    assert [secret.st_mode & 0o077 for secret in secrets] == [0, 0]
     assert seqs(client.messages) == [1, 2, 3]
 
 
@@ -662,16 +667,17 @@ def test_a_system_whose_postgresql_does_not_start_stops_at_once(tmp_path: Path) 
         (b"a line of thirty-two characters..\nand another", "is not one line of text"),
     ],
 )
+@pytest.mark.parametrize("file", ["jwt-secret", "link-secret"])
 def test_a_spoilt_secret_file_stops_the_start_with_a_sentence(
-    held: bytes, sentence: str, tmp_path: Path
+    file: str, held: bytes, sentence: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "jwt-secret").write_bytes(held)
+    (tmp_path / file).write_bytes(held)
 
     ended = _taskflow("up", data_dir=tmp_path, PORT=str(a_free_port()))
 
     assert ended.returncode != 0
     [said] = ended.stderr.strip().splitlines()
-    assert said.startswith(f"JWT_SECRET: {tmp_path / 'jwt-secret'}")
+    assert said.startswith(f"{file.upper().replace('-', '_')}: {tmp_path / file}")
     assert sentence in said
     assert A_SHORT_SECRET not in said
 

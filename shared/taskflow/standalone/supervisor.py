@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from taskflow import clock, config, logs
-from taskflow.config import JWT_SECRET_MIN_CHARS, InvalidSetting, Settings
+from taskflow.config import SECRET_MIN_CHARS, InvalidSetting, Settings
 from taskflow.kafka.client import BrokerUnavailable
 from taskflow.kafka.replay import KafkaStoppedAnswering
 from taskflow.kafka.topics import TopicsDiffer
@@ -375,13 +375,23 @@ def _check_connections(settings: Settings) -> None:
 
 def _settled(settings: Settings, postgres: "EmbeddedPostgres | None") -> Settings:
     settings.require_issuer()
+    settings.require_email()
+    data_dir = settings.taskflow_data_dir
     secret = settings.jwt_secret
     if secret is None and settings.auth == "builtin":
-        secret = _own_secret(settings.taskflow_data_dir)
+        secret = _own_secret(data_dir, "JWT_SECRET", lost="everyone logs in again")
+    link_secret, public_url = settings.link_secret, settings.public_url
+    if settings.environment != "production":
+        public_url = public_url or f"http://{_reachable(settings)}"
+        link_secret = link_secret or _own_secret(
+            data_dir, "LINK_SECRET", lost="links in mails are good no more"
+        )
     return settings.model_copy(
         update={
             "database_url": settings.database_url or (postgres.url if postgres else None),
             "jwt_secret": secret,
+            "link_secret": link_secret,
+            "public_url": public_url,
             # Processes notify each other of commits, unless others write to the same database.
             "feed_poll_ms": 0 if postgres is not None else settings.feed_poll_ms,
             # The process that delivers is notified of every commit, and publishes for all.
@@ -391,19 +401,19 @@ def _settled(settings: Settings, postgres: "EmbeddedPostgres | None") -> Setting
     )
 
 
-def _own_secret(data_dir: Path) -> str:
-    path = data_dir / "jwt-secret"
+def _own_secret(data_dir: Path, name: str, *, lost: str) -> str:
+    path = data_dir / name.lower().replace("_", "-")
     if not path.exists():
         # Whole or not at all: a start that is killed here must not leave half a secret.
         unfinished = path.with_suffix(".new")
         unfinished.touch(mode=0o600)
         unfinished.write_text(secrets.token_urlsafe(_SECRET_BYTES))
         unfinished.rename(path)
-    secret = config.secret_in(path, name="JWT_SECRET")
-    if len(secret) < JWT_SECRET_MIN_CHARS:
+    secret = config.secret_in(path, name=name)
+    if len(secret) < SECRET_MIN_CHARS:
         message = (
-            f"JWT_SECRET: {path} holds {len(secret)} characters, and {JWT_SECRET_MIN_CHARS} are "
-            "needed; remove it, and a new one is made: everyone logs in again"
+            f"{name}: {path} holds {len(secret)} characters, and {SECRET_MIN_CHARS} are "
+            f"needed; remove it, and a new one is made: {lost}"
         )
         raise InvalidSetting(message)
     return secret

@@ -1,0 +1,76 @@
+"""Links in mails that need no log-in: signed, and good for what they were made for alone."""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+from itsdangerous import BadSignature, Signer
+
+from taskflow import config
+
+CONFIRMATION_LIFETIME = timedelta(days=3)
+
+Purpose = Literal["confirm-email", "unsubscribe-email"]
+
+
+class InvalidLink(Exception):
+    """A link is not one of ours, was made for something else, or is too old."""
+
+
+def to_confirm(destination_id: UUID, *, now: datetime) -> str:
+    """Return the token by which the owner of an address confirms it, for CONFIRMATION_LIFETIME.
+
+    It says nothing of the address: that of a destination must never change.
+    """
+    expires_at = now + CONFIRMATION_LIFETIME
+    return _signed("confirm-email", f"{destination_id.hex}-{int(expires_at.timestamp())}")
+
+
+def confirmed(token: str, *, now: datetime) -> UUID:
+    """Return the destination that a token confirms. Raises InvalidLink."""
+    destination_id, _, expires_at = _read("confirm-email", token).partition("-")
+    if now >= datetime.fromtimestamp(int(expires_at), UTC):
+        raise InvalidLink
+    return UUID(destination_id)
+
+
+def to_unsubscribe(destination_id: UUID) -> str:
+    """Return the token by which a destination is sent no more; it never expires."""
+    return _signed("unsubscribe-email", destination_id.hex)
+
+
+def unsubscribed(token: str) -> UUID:
+    """Return the destination that a token unsubscribes. Raises InvalidLink."""
+    return UUID(_read("unsubscribe-email", token))
+
+
+def _signed(purpose: Purpose, content: str) -> str:
+    return _signer(purpose).sign(content).decode("ascii")
+
+
+def _read(purpose: Purpose, token: str) -> str:
+    if not token.isascii():
+        raise InvalidLink
+    try:
+        content = _signer(purpose).unsign(token).decode("ascii")
+    except BadSignature:
+        raise InvalidLink from None
+    # A signature is read with other characters in between.
+    if _signed(purpose, content) != token:
+        raise InvalidLink
+    return content
+
+
+def _signer(purpose: Purpose) -> Signer:
+    secret = config.settings().link_secret
+    if secret is None:
+        message = "LINK_SECRET: is needed to sign the links in mails"
+        raise config.InvalidSetting(message)
+    # Each purpose has a key of its own, derived from the secret.
+    return Signer(
+        secret,
+        salt=f"taskflow.{purpose}",
+        key_derivation="hmac",
+        digest_method=hashlib.sha256,
+    )

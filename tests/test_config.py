@@ -246,9 +246,20 @@ def test_the_region_of_amazon_is_read_from_either_variable(name: str) -> None:
     assert config.read({**LOCAL, name: "eu-central-1"}).aws_region == "eu-central-1"
 
 
+def test_networks_are_read_with_their_masks() -> None:
+    read = config.read({**LOCAL, "OUTBOUND_ALLOWED_NETWORKS": "10.0.0.0/8, fd00::/8,192.168.1.1"})
+
+    assert [str(network) for network in read.outbound_allowed_networks] == [
+        "10.0.0.0/8",
+        "fd00::/8",
+        "192.168.1.1/32",
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "wrong"),
     [
+        *(("OUTBOUND_ALLOWED_NETWORKS", cidr) for cidr in ("intranet", "10.0.0.1/8", "10/8")),
         *(("PORT", port) for port in ("abc", "0", "65536")),
         *(
             ("CORS_ORIGINS", origins)
@@ -316,7 +327,11 @@ def test_a_setting_that_is_no_name_keeps_its_case() -> None:
 
 
 def test_settings_reach_a_child_process_unchanged(tmp_path: Path) -> None:
-    lists = {"CORS_ORIGINS": "http://a, http://b", "JWT_ADMIN_ROLES": "staff, ops"}
+    lists = {
+        "CORS_ORIGINS": "http://a, http://b",
+        "JWT_ADMIN_ROLES": "staff, ops",
+        "OUTBOUND_ALLOWED_NETWORKS": "10.0.0.0/8, fd00::/8",
+    }
     settings = config.read({**LOCAL, **SASL, **EXTERNAL, **SMTP, **LOG_IN, **lists})
 
     passed_on = config.read(config.environment_of(settings, metrics_dir=tmp_path))

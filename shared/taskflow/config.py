@@ -14,6 +14,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    IPvAnyNetwork,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -182,6 +183,9 @@ class Settings(BaseModel):
     """The same of Amazon SES, which then sends them, in place of SMTP_HOST."""
     aws_region: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")] | None = None
     """boto3 itself reads AWS_DEFAULT_REGION alone, and all else that it needs."""
+    outbound_allowed_networks: Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(_listed)] = ()
+    """Networks that are not public, to which what users name may lead all the same: as in a company
+    whose webhooks stay inside."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65_535)] = 8080
@@ -387,7 +391,12 @@ MOUNTED = (
 SECRET_MAX_BYTES = 64 * 1024
 """More is no secret, and a device never ends."""
 
-LISTS = {"cors_origins", "jwt_admin_roles", "kafka_bootstrap_servers"}
+LISTS = {
+    "cors_origins",
+    "jwt_admin_roles",
+    "kafka_bootstrap_servers",
+    "outbound_allowed_networks",
+}
 
 ALIASES = {
     "AWS_DEFAULT_REGION": "AWS_REGION",

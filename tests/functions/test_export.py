@@ -7,12 +7,14 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
 from taskflow import clock
 from taskflow.domain.times import rfc3339
 from taskflow.serving import json_lines
 from taskflow.serving.json_lines import streams
 from taskflow.storage import events, transaction
+from taskflow.storage.transactions import engine
 from tests.support.data.accounts import A_CAUSE, SignedIn, a_user
 from tests.support.data.builders import log_of
 from tests.support.data.user_resources import stored_resources
@@ -22,6 +24,12 @@ from tests.support.functions.problems import assert_invalid, assert_refused
 
 LINES = {"Content-Type": json_lines.MEDIA_TYPE}
 Line = dict[str, Any]
+
+END_WHAT_IS_IDLE = text(
+    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+    " WHERE state = 'idle in transaction' AND datname = current_database()"
+)
+"""As PostgreSQL does after IDLE_IN_TRANSACTION_TIMEOUT_MS."""
 
 OWN = {"id", "user_id", "version", "updated_at", "task_id", "recurring_task_id", "start"}
 """What an import makes anew."""
@@ -155,6 +163,18 @@ def test_an_export_that_nobody_reads_to_its_end_is_given_up(user: SignedIn) -> N
     answer.close()
 
     assert Api(user).get("/api/{user_id}/export").status_code == 200
+
+
+def test_an_export_that_postgresql_has_ended_leaves_room_for_the_next(user: SignedIn) -> None:
+    answer = Api(user).get("/api/{user_id}/export", buffered=False)
+    next(answer.iter_encoded())
+    with transaction(A_CAUSE) as tx:
+        tx.connection.execute(END_WHAT_IS_IDLE)
+
+    answer.close()
+
+    assert Api(user).get("/api/{user_id}/export").status_code == 200
+    assert engine().pool.status().endswith("Checked out connections: 0")
 
 
 def test_an_export_comes_back_in_another_account(

@@ -148,10 +148,12 @@ def _written(
                 return
             yield text
     finally:
-        close: Any = getattr(reading, "close", None)
-        if close is not None:
-            close()
-        end()
+        try:
+            close: Any = getattr(reading, "close", None)
+            if close is not None:
+                close()
+        finally:
+            end()
 
 
 def _line(written: object) -> str:

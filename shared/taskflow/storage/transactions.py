@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, cast
 
@@ -205,8 +205,14 @@ def snapshot_read(cause: Cause) -> Generator[Transaction]:
 
     It is begun again where its connection turns out to be lost. Raises DatabaseUnavailable.
     """
-    with translated(), _reading_one_snapshot(ATTEMPTS) as connection:
-        yield Transaction(connection, cause)
+    with translated():
+        connection = _reading_one_snapshot(ATTEMPTS)
+        try:
+            yield Transaction(connection, cause)
+        finally:
+            # What was read is read. PostgreSQL may have ended it meanwhile, for nobody went on.
+            with suppress(DBAPIError):
+                connection.close()
 
 
 def _reading_one_snapshot(attempts: int) -> Connection:

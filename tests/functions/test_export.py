@@ -447,6 +447,11 @@ HOSTILE = [
         id="one reminder twice",
     ),
     pytest.param(
+        [HEADER, _task(reminders=[_reminder() for _ in range(51)])],
+        "/1/reminders",
+        id="too many reminders to come",
+    ),
+    pytest.param(
         [HEADER, *(_task(series=_series()) for _ in range(201))], "", id="too many series"
     ),
     pytest.param([HEADER, *({"type": "event"} for _ in range(5_001))], "", id="too many lines"),

@@ -31,7 +31,7 @@ from taskflow.domain.notifications import Notification
 from taskflow.domain.recurrence import Missed, Mode, Recurrence, RuleText, Series, Skip
 from taskflow.domain.recurrence.series import START_MAX
 from taskflow.domain.recurring import START_YEARS
-from taskflow.domain.reminders import BeforeDue, Message, Reminder
+from taskflow.domain.reminders import REMINDERS_MAX, BeforeDue, Message, Reminder
 from taskflow.domain.representations import (
     NotificationRepresentation,
     ReminderRepresentation,
@@ -290,6 +290,9 @@ class ImportedTask(Content):
         ids = [one.id for one in self.reminders]
         if len(set(ids)) < len(ids):
             errors.append(FieldError("/reminders", "must each have an id of its own"))
+        pending = sum(one.status is ReminderStatus.SCHEDULED for one in self.reminders)
+        if pending > REMINDERS_MAX:
+            errors.append(FieldError("/reminders", f"at most {REMINDERS_MAX} may be scheduled"))
         return errors
 
 

@@ -64,7 +64,11 @@ def _has_no_password(tx: Transaction, user_id: str) -> bool:
 
 
 def _check_password(user_id: str, password: str, network: Network, cause: Cause) -> None:
-    """Check the password as `log_in` does. Raises InvalidCredentials, TooManyAttempts."""
+    """Check the password as `log_in` does.
+
+    Raises InvalidCredentials, TooManyAttempts, and AccountNotFound where another request has
+    deleted the account meanwhile.
+    """
     now = clock.now()
 
     def begin(tx: Transaction) -> tuple[str | None, Attempt]:
@@ -80,7 +84,11 @@ def _check_password(user_id: str, password: str, network: Network, cause: Cause)
     if not is_right:
         run(lambda tx: attempt_store.record_failure(tx, attempt), cause)
         raise InvalidCredentials
-    run(lambda tx: attempt_store.record_success(tx, attempt, user_id, network, now=now), cause)
+
+    def succeed(tx: Transaction) -> None:
+        attempt_store.record_success(tx, attempt, user_id, network, now=now)
+
+    attempts.succeed(succeed, attempt, user_id, cause)
 
 
 def _erase(user_id: str, cause: Cause) -> None:

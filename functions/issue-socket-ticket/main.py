@@ -7,8 +7,9 @@ from typing_extensions import TypedDict
 
 from taskflow import clock
 from taskflow.domain.accounts import TICKET_LIFETIME
+from taskflow.domain.errors import AccountNotFound
 from taskflow.serving import Caller, Issued, http_function, tokens
-from taskflow.storage import Transaction, session_store
+from taskflow.storage import Transaction, account_store, session_store
 from taskflow.storage.session_store import Ticket
 
 
@@ -19,8 +20,9 @@ class TicketRepresentation(TypedDict):
     expires_in: Annotated[int, Field(description="Within so many seconds.")]
 
 
-@http_function("POST /api/{user_id}/ws-ticket", permission="tasks:read")
+@http_function("POST /api/{user_id}/ws-ticket", permission="tasks:read", raises=[AccountNotFound])
 def issue_socket_ticket(caller: Caller, tx: Transaction) -> Issued[TicketRepresentation]:
+    account_store.hold(tx, caller.user_id)
     now = clock.now()
     ticket = tokens.new_secret()
     session_store.add_ticket(

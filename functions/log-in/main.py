@@ -2,7 +2,7 @@
 
 from taskflow import clock
 from taskflow.domain.accounts import Account, Credentials, canonical_email, opaque
-from taskflow.domain.errors import InvalidCredentials, TooManyAttempts
+from taskflow.domain.errors import AccountNotFound, InvalidCredentials, TooManyAttempts
 from taskflow.domain.events import Cause
 from taskflow.serving import Network, SignedIn, attempts, http_function, passwords, tokens
 from taskflow.storage import (
@@ -44,5 +44,8 @@ def log_in(credentials: Credentials, network: Network, cause: Cause) -> SignedIn
             account_store.set_password(tx, of_account.id, new_hash)
         return session_store.open_session(tx, of_account.id, refresh_token, now=now)
 
-    session = run(sign_in, cause)
+    try:
+        session = attempts.succeed(sign_in, attempt, of_account.id, cause)
+    except AccountNotFound:
+        raise InvalidCredentials from None
     return SignedIn(account, refresh_token, session_id=session.id, now=now)

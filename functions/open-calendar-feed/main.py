@@ -7,8 +7,9 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from taskflow import clock
+from taskflow.domain.errors import AccountNotFound
 from taskflow.serving import Caller, Issued, http_function, tokens
-from taskflow.storage import Transaction, feed_store
+from taskflow.storage import Transaction, account_store, feed_store
 
 
 class FeedAddress(TypedDict):
@@ -20,8 +21,14 @@ class FeedAddress(TypedDict):
     path: Annotated[str, Field(description="Its path, where another host is in front.")]
 
 
-@http_function("POST /api/{user_id}/calendar-feed", permission="tasks:write", scale="seldom")
+@http_function(
+    "POST /api/{user_id}/calendar-feed",
+    permission="tasks:write",
+    raises=[AccountNotFound],
+    scale="seldom",
+)
 def open_calendar_feed(request: Request, caller: Caller, tx: Transaction) -> Issued[FeedAddress]:
+    account_store.hold(tx, caller.user_id)
     token = tokens.new_secret()
     feed_store.open_feed(tx, caller.user_id, token, now=clock.now())
     path = f"/calendars/{token}"

@@ -1,6 +1,7 @@
 """Deleting an account: its data are erased, its tokens dead, and the log can be verified (S7)."""
 
 import json
+import math
 from collections.abc import Callable, Generator
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +18,7 @@ from taskflow.domain.errors import AccountNotFound
 from taskflow.domain.events import Event
 from taskflow.domain.replay import Replay
 from taskflow.domain.times import rfc3339
-from taskflow.serving import ended_sessions
+from taskflow.serving import ended_sessions, passwords
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import (
     Transaction,
@@ -32,7 +33,7 @@ from taskflow.storage import (
     task_changes,
     transaction,
 )
-from taskflow.storage.tables import CLAIMS, EVENTS, METADATA, SESSIONS
+from taskflow.storage.tables import CLAIMS, EVENTS, LOGIN_ATTEMPTS, METADATA, SESSIONS
 from tests.support.data.accounts import A_CAUSE, SignedIn, a_user, an_administrator
 from tests.support.data.builders import a_draft, a_stored_task, log_of
 from tests.support.data.user_resources import stored_resources
@@ -183,6 +184,74 @@ def test_the_tokens_of_a_deleted_account_are_refused_at_once(user: SignedIn) -> 
     assert without_session.get("/api/tasks").status_code == 200
     log_in = Api().post("/api/auth/login", {"email": user.email} | ACCOUNT)
     assert_refused(log_in, 401, "credentials-are-wrong")
+
+
+def _deletes_meanwhile(user: SignedIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have another request delete the account while the password is looked at."""
+    is_right = passwords.is_right
+
+    def looked_at(password_hash: str | None, password: str) -> bool:
+        with transaction(A_CAUSE) as tx:
+            _begin_erasure(tx, user)
+        return is_right(password_hash, password)
+
+    monkeypatch.setattr(passwords, "is_right", looked_at)
+
+
+def _undecided() -> int:
+    with transaction(A_CAUSE) as tx:
+        query = select(func.coalesce(func.sum(LOGIN_ATTEMPTS.c.undecided), 0))
+        return tx.connection.execute(query).scalar_one()
+
+
+def test_a_log_in_whose_account_is_deleted_meanwhile_is_refused(
+    user: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undecided = _undecided()
+    _deletes_meanwhile(user, monkeypatch)
+
+    answer = Api().post("/api/auth/login", {"email": user.email} | ACCOUNT)
+
+    assert_refused(answer, 401, "credentials-are-wrong")
+    assert _undecided() == undecided
+    while _erase_some():
+        pass
+    assert set(_rows_of(user.user_id)) <= erasure_store.KEPT
+
+
+def test_of_two_deletions_at_once_one_finds_no_account(
+    user: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undecided = _undecided()
+    _deletes_meanwhile(user, monkeypatch)
+
+    answer = _delete(user)
+
+    assert_refused(answer, 401, "account-not-found")
+    assert _undecided() == undecided
+
+
+def test_a_token_that_counts_elsewhere_for_some_seconds_leaves_nothing(
+    user: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api, key = Api(user), {"Idempotency-Key": "after the deletion"}
+    assert api.get("/api/tasks").status_code == 200
+    monkeypatch.setattr(ended_sessions, "LOOK_EVERY_S", math.inf)
+    with transaction(A_CAUSE) as tx:
+        _begin_erasure(tx, user)
+    while _erase_some():
+        pass
+
+    for answer in (
+        api.post("/api/calendar-feed"),
+        api.delete("/api/calendar-feed", headers=key),
+        api.post("/api/ws-ticket"),
+        api.put("/api/settings", {"timezone": "UTC"}, headers=key),
+        api.post("/api/tasks", {"title": user.email}, headers=key),
+    ):
+        assert_refused(answer, 401, "account-not-found")
+
+    assert set(_rows_of(user.user_id)) <= erasure_store.KEPT
 
 
 def test_the_address_of_a_deleted_account_can_open_another(user: SignedIn) -> None:

@@ -1,4 +1,4 @@
-"""How an attempt to log in begins: at once, or when others like it have been decided."""
+"""How an attempt to log in begins, at once or when others like it have been decided, and ends."""
 
 import random
 import time
@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from taskflow import clock
-from taskflow.domain.errors import TooManyAttempts
+from taskflow.domain.errors import AccountNotFound, TooManyAttempts
 from taskflow.domain.events import Cause
-from taskflow.storage import Transaction, run
-from taskflow.storage.attempt_store import AttemptsUndecided
+from taskflow.storage import Transaction, account_store, attempt_store, run
+from taskflow.storage.attempt_store import Attempt, AttemptsUndecided
 
 WAIT_S = 5
 """Of ten attempts four are hashed at once, for some 20 ms; a crash may leave some undecided."""
@@ -32,3 +32,20 @@ def begin(work: Callable[[Transaction], T], cause: Cause) -> T:
             if clock.monotonic_s() >= give_up_at_s:
                 raise TooManyAttempts(retry_after_s=1) from None
         time.sleep(random.uniform(0, 2 * LOOK_EVERY_S))  # noqa: S311 - jitter, no secret
+
+
+def succeed(work: Callable[[Transaction], T], attempt: Attempt, user_id: str, cause: Cause) -> T:
+    """Run the transaction that a right password leads to, in which the account stays.
+
+    Raises AccountNotFound where it was deleted meanwhile: then the attempt has failed.
+    """
+
+    def held(tx: Transaction) -> T:
+        account_store.hold(tx, user_id)
+        return work(tx)
+
+    try:
+        return run(held, cause)
+    except AccountNotFound:
+        run(lambda tx: attempt_store.record_failure(tx, attempt), cause)
+        raise

@@ -69,6 +69,15 @@ def lock(tx: Transaction, user_id: str) -> Account:
     return _one(tx, user_id, lock=True)
 
 
+def hold(tx: Transaction, user_id: str) -> None:
+    """Have an account stay until the transaction ends. Raises AccountNotFound."""
+    query = select(USERS.c.id).where(USERS.c.id == user_id)
+    # Others may change it: what refers to it takes the same lock.
+    held = query.with_for_update(read=True, key_share=True)
+    if tx.connection.execute(held).scalar_one_or_none() is None:
+        raise AccountNotFound
+
+
 def zone_of(tx: Transaction, user_id: str) -> str:
     """Return a user's time zone, which stays as it is until the transaction ends.
 

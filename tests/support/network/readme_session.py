@@ -1,8 +1,9 @@
-"""The commands of the README, run as pasted."""
+"""The commands of the README and of other documents, run as pasted."""
 
 import json
 import re
 import subprocess
+from pathlib import Path
 from typing import Any
 
 from tests.support.paths import ROOT
@@ -33,13 +34,26 @@ def answers_in(printed: str) -> list[Any]:
 
 def ran_as_pasted(url: str, *titles: str) -> str:
     """Run the commands of these sections of the README at a URL, and return what they print."""
-    readme = (ROOT / "README.md").read_text()
-    found = [re.search(rf"## {title}.*?```sh\n(.*?)```", readme, re.DOTALL) for title in titles]
-    script = "".join(section[1] for section in found if section is not None)
+    script = commands_of(ROOT / "README.md", *titles)
+    return printed_by(
+        script.replace(IN_THE_README, url).replace("sleep 3\n", f"{UNTIL_IT_CAME}\n"), ROOT
+    )
+
+
+def commands_of(document: Path, *titles: str) -> str:
+    """Return the commands of these sections of a document."""
+    text = document.read_text()
+    found = [re.search(rf"## {title}.*?```sh\n(.*?)```", text, re.DOTALL) for title in titles]
+    assert None not in found
+    return "".join(section[1] for section in found if section is not None)
+
+
+def printed_by(script: str, folder: Path) -> str:
+    """Run commands in a folder, and return what they print; check that they complain of nothing."""
     ran = subprocess.run(
         ["bash"],
-        input=script.replace(IN_THE_README, url).replace("sleep 3\n", f"{UNTIL_IT_CAME}\n"),
-        cwd=ROOT,
+        input=script,
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,
@@ -47,6 +61,5 @@ def ran_as_pasted(url: str, *titles: str) -> str:
     )
     # Shown by pytest where the test fails.
     print(ran.stdout)
-    assert None not in found
     assert (ran.returncode, ran.stderr) == (0, "")
     return ran.stdout

@@ -84,6 +84,7 @@ def _write(tx: Transaction, user_id: str, writer: CalendarWriter, now: datetime)
         reminder_store.relative_of_tasks(tx, [task.id for task in series], limit=REMINDERS_MAX)
     )
     for task in series:
+        give_way()
         writer.add_series(task, templates.get(task.id, ()))
     are_open, shown = TaskFilter(status=(Status.PENDING, Status.IN_PROGRESS)), 0
     after = Position(rfc3339(now - SHOWN_BACK), UUID(int=0))

@@ -9,6 +9,7 @@ A series is shown as a rule from its next occurrence on; those that exist are ta
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final, Literal
 from uuid import UUID
@@ -20,13 +21,17 @@ from werkzeug.http import quote_etag
 from taskflow.domain.recurrence import (
     Mode,
     Recurrence,
+    Series,
     Skip,
     count_from,
+    expansion_of,
+    occurrences,
     parse_rule,
 )
 from taskflow.domain.recurrence.rule import Frequency
 from taskflow.domain.reminders import Reminder
 from taskflow.domain.tasks import Priority, Status, Task
+from taskflow.serving import turns
 from taskflow.serving.answers import Answer
 
 MEDIA_TYPE: Final = "text/calendar"
@@ -43,10 +48,16 @@ KINDS: Sequence[Kind] = ("VTODO", "VEVENT")
 
 _PRIORITIES = {Priority.URGENT: 1, Priority.HIGH: 3, Priority.MEDIUM: 5, Priority.LOW: 9}
 _STATUSES = {Status.PENDING: "NEEDS-ACTION", Status.IN_PROGRESS: "IN-PROCESS"}
+DATES_MAX = 50
+"""How many occurrences are shown of a series that no rule of a calendar can say."""
+
 _SHORTEST_MONTH = 28
 _CONTROLS = {code: None for code in (*range(32), 127) if chr(code) not in "\t\n\r"}
 _TIMEZONES_FROM = timedelta(days=366)
 """How long before now the rules of a zone are told from."""
+
+_TIMEZONES_KEPT = 600
+"""As many as there are, of some kilobytes each: to write one takes some 15 ms."""
 
 
 class CalendarShown(Answer[bytes]):
@@ -113,7 +124,8 @@ class CalendarWriter:
             if task.due_date is not None:
                 component.add("due" if kind == "VTODO" else "dtstart", task.due_date)
             for reminder in reminders:
-                component.add_component(_alarm(reminder, task, kind))
+                related = "END" if kind == "VTODO" else "START"
+                component.add_component(_alarm(reminder, task, related=related))
             self._write(component)
 
     def add_series(self, task: Task, reminders: Sequence[Reminder]) -> None:
@@ -123,28 +135,33 @@ class CalendarWriter:
             return
         start = _wall_time(recurrence, next_at)
         self._zones.add(recurrence.zone)
+        rule = rule_from(recurrence, next_at)
+        dates = dates_after(recurrence, next_at) if rule is None else ()
         for kind in self._kinds:
             # The task that carries the series has the plain id.
             component = self._component(
                 kind, replace(task, status=Status.PENDING), f"{task.id}-next"
             )
+            # RFC 5545, 3.8.2.3: a DUE would have to be later.
             component.add("dtstart", start)
-            if kind == "VTODO":
-                component.add("due", start)
-            component.add("rrule", rule_from(recurrence, next_at))
+            if rule is not None:
+                component.add("rrule", rule)
+            elif dates:
+                component.add("rdate", dates)
             for reminder in reminders:
                 if reminder.is_relative:
-                    component.add_component(_alarm(reminder, task, kind))
+                    component.add_component(_alarm(reminder, task, related="START"))
             self._write(component)
 
     def content(self) -> bytes:
         """Return the calendar as text, with the zones that it needs."""
+        zones: list[bytes] = []
         for zone in sorted(self._zones - {"UTC"}):
-            first = (self._now - _TIMEZONES_FROM).date()
-            self._calendar.add_component(Timezone.from_tzid(zone, first_date=first))
+            turns.give_way()
+            zones.append(_timezone(zone, (self._now - _TIMEZONES_FROM).date()))
         whole = self._calendar.to_ical()
         end = whole.rindex(b"END:VCALENDAR")
-        return b"".join((whole[:end], *self._parts, whole[end:]))
+        return b"".join((whole[:end], *zones, *self._parts, whole[end:]))
 
     def _component(self, kind: Kind, task: Task, uid: str) -> Any:  # noqa: ANN401 - Todo and Event have no more in common
         component: Any = Todo() if kind == "VTODO" else Event()
@@ -169,13 +186,21 @@ class CalendarWriter:
         self.size_bytes += len(written)
 
 
-def rule_from(recurrence: Recurrence, next_at: datetime) -> vRecur:
+@lru_cache(maxsize=_TIMEZONES_KEPT)
+def _timezone(zone: str, first: date) -> bytes:
+    return Timezone.from_tzid(zone, first_date=first).to_ical()
+
+
+def rule_from(recurrence: Recurrence, next_at: datetime) -> vRecur | None:
     """Return the rule of a series as it goes on from its next occurrence (RFC 5545, 3.3.10).
 
     What the rule takes from its start is said in it, for it starts anew; and what RFC 7529's SKIP
-    would say is said by BYSETPOS, for few calendars know SKIP.
+    would say is said by BYSETPOS, for few calendars know SKIP. None where it can't be.
     """
     series = recurrence.series
+    moved = _moved_parts(series)
+    if moved is None:
+        return None
     parts: dict[str, Any] = dict(_parts(series.recurrence_rule))
     count = count_from(series, recurrence.zone, next_at)
     if count is not None:
@@ -184,19 +209,48 @@ def rule_from(recurrence: Recurrence, next_at: datetime) -> vRecur:
     if rule.until is not None:
         parts["UNTIL"] = [f"{_until(rule.until, recurrence.zone):%Y%m%dT%H%M%SZ}"]
     names_days = bool(rule.by_day or rule.by_month_day)
-    day = series.start.day
     if rule.frequency is Frequency.YEARLY and not (rule.by_month or names_days):
         parts["BYMONTH"] = [str(series.start.month)]
     if rule.frequency in {Frequency.MONTHLY, Frequency.YEARLY} and not names_days:
-        days = [day]
-        if day > _SHORTEST_MONTH and series.skip is Skip.BACKWARD and not rule.by_set_pos:
-            days = [*range(_SHORTEST_MONTH, day + 1)]
-            parts["BYSETPOS"] = ["-1"]
-        parts["BYMONTHDAY"] = [str(each) for each in days]
+        parts["BYMONTHDAY"] = [str(series.start.day)]
     if rule.frequency is Frequency.WEEKLY and not rule.by_day:
         parts["BYDAY"] = [_WEEKDAYS[series.start.weekday()]]
+    parts.update(moved)
     written = ";".join(f"{name}={','.join(values)}" for name, values in parts.items())
     return vRecur.from_ical(written)
+
+
+def dates_after(recurrence: Recurrence, next_at: datetime) -> Sequence[datetime]:
+    """Return the occurrences of a series that follow its next one, DATES_MAX with it."""
+    found = occurrences(recurrence.series, recurrence.zone, after=next_at, limit=DATES_MAX - 1)
+    return [_wall_time(recurrence, at) for at in found]
+
+
+def _moved_parts(series: Series) -> Mapping[str, Sequence[str]] | None:
+    """Return the parts that say where days go that a month lacks; None where no parts do.
+
+    The last day of a month from the 28th to the 31st is the 31st, or the last before it.
+    """
+    rule = parse_rule(series.recurrence_rule)
+    expansion = expansion_of(series.recurrence_rule, series.start.date(), series.skip)
+    if series.skip is Skip.OMIT or not expansion.may_lack:
+        return {}
+    days = rule.by_month_day or (series.start.day,)
+    is_monthly = rule.frequency is Frequency.MONTHLY
+    # BYSETPOS chooses one day in each period, which has to be a month.
+    has_one_month = (
+        is_monthly or len(rule.by_month) == 1 or not (rule.by_month or rule.by_month_day)
+    )
+    is_one_day = len(days) == 1 and days[0] > 0 and not (rule.by_day or rule.by_set_pos)
+    if series.skip is not Skip.BACKWARD or not is_one_day:
+        return None
+    if not has_one_month and rule.interval > 1:
+        return None
+    moved = {
+        "BYMONTHDAY": [str(each) for each in range(_SHORTEST_MONTH, days[0] + 1)],
+        "BYSETPOS": ["-1"],
+    }
+    return moved if has_one_month else {"FREQ": ["MONTHLY"], **moved}
 
 
 _WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
@@ -217,21 +271,28 @@ def _parts(rule: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _wall_time(recurrence: Recurrence, at: datetime) -> datetime:
-    zone = ZoneInfo(recurrence.zone)
-    local = at.astimezone(zone)
+    """Return the time of an occurrence as its series has it, also on a day that lacks it.
+
+    A time that does not exist is read with the offset before it (RFC 5545, 3.3.5), as it is here.
+    """
     if recurrence.zone == "UTC":
-        return local.astimezone(UTC)
-    return local
+        return at.astimezone(UTC)
+    zone = ZoneInfo(recurrence.zone)
+    local = at.astimezone(zone).replace(tzinfo=None)
+    wanted = datetime.combine(local, recurrence.series.start.time())
+    if wanted > local:
+        # Nuuk leaves out the last hour of a day.
+        wanted -= timedelta(days=1)
+    return wanted.replace(tzinfo=zone)
 
 
-def _alarm(reminder: Reminder, task: Task, kind: Kind) -> Alarm:
+def _alarm(reminder: Reminder, task: Task, *, related: str) -> Alarm:
     alarm = Alarm()
     alarm.add("action", "DISPLAY")
     alarm.add("description", _text(reminder.message or task.title))
     before = reminder.before_due
     if before is not None and not reminder.is_snoozed:
         # In whole days or in exact time, as the reminder itself (RFC 5545, 3.3.6).
-        related = "END" if kind == "VTODO" else "START"
         length = timedelta(days=before.days, seconds=before.seconds)
         alarm.add("trigger", -length, parameters={"RELATED": related})
     else:

@@ -3,7 +3,7 @@
 It knows nothing of what recurs.
 """
 
-from taskflow.domain.recurrence.expansion import Skip, first_selected
+from taskflow.domain.recurrence.expansion import Skip, expansion_of, first_selected
 from taskflow.domain.recurrence.lead_time import AHEAD_MAX, Recurrence
 from taskflow.domain.recurrence.previews import Fate, Previewed, preview
 from taskflow.domain.recurrence.recurrence_set import (
@@ -34,6 +34,7 @@ __all__ = [
     "Skip",
     "count_from",
     "due_occurrences",
+    "expansion_of",
     "first_selected",
     "in_new_zone",
     "local_time",

@@ -85,8 +85,8 @@ class Instances:
 
     def count_from(self, at: datetime) -> int | None:
         """Return how many occurrences COUNT leaves, from the one at `at` on; None without COUNT."""
-        if self.count is None:
-            return None
+        if self.count is None or at <= self.first:
+            return self.count
         return self.count - self._number_before(at.astimezone(self.zone).toordinal())
 
     def gap(self, day: int, local: datetime) -> str | None:

@@ -1037,6 +1037,15 @@ def test_a_user_who_asks_too_often_is_told_when_to_come_back(
     assert of_another.status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/api/somebody/tasks", "/api/admin/replay"])
+def test_what_a_user_may_not_ask_for_counts_too(user: SignedIn, path: str) -> None:
+    with changed_settings(rate_limit_user_per_s=0.001, rate_limit_user_burst=1):
+        first, second = (Api(user).get(path) for _ in range(2))
+
+    assert first.status_code == 403
+    assert_refused(second, 429, "too-many-requests")
+
+
 @each_route(lambda case: case.route.template.startswith("/api/auth/") and not is_private(case))
 def test_an_address_that_signs_in_too_often_is_told_when_to_come_back(case: Case) -> None:
     with changed_settings(rate_limit_auth_per_min=2):

@@ -250,13 +250,13 @@ class Frame:
         return "PATCH" in self._allowed(request)
 
     def _admit(self, caller: Caller, path_user_id: str | None) -> None:
+        limited(user_limit(), caller.user_id)
         if path_user_id is not None:
             caller.must_be(path_user_id)
         if self.endpoint.role is not None:
             caller.must_hold(self.endpoint.role)
         if self.endpoint.permission is not None:
             caller.must_have(self.endpoint.permission)
-        limited(user_limit(), caller.user_id)
 
     def _call(
         self,

@@ -11,13 +11,21 @@ from sqlalchemy import func, select
 
 from taskflow import clock
 from taskflow.domain.events import Cause
+from taskflow.domain.replay import ReplayRequest
 from taskflow.domain.text import JsonObject
 from taskflow.domain.times import parse_rfc3339
 from taskflow.eventing import CronRun
 from taskflow.eventing import replaying as module
 from taskflow.eventing.replaying import Worker
+from taskflow.kafka.replayed import ReplayProducer
 from taskflow.standalone.postgres import EmbeddedPostgres
-from taskflow.storage import erasure_store, events, replay_store, transaction
+from taskflow.storage import (
+    erasure_store,
+    events,
+    publication_store,
+    replay_store,
+    transaction,
+)
 from taskflow.storage.replay_store import ReplayNotHeld
 from taskflow.storage.tables import REPLAY_DIFFERENCES, REPLAYS, SHADOW_TASKS
 from tests.support.data.accounts import (
@@ -38,6 +46,7 @@ from tests.support.delivery.subscribers import assert_taken, tick
 from tests.support.functions.client import Api, content
 from tests.support.functions.problems import assert_invalid, assert_refused
 from tests.support.functions.tasks import created, pages
+from tests.support.settings import changed_settings
 
 SetClock = Callable[[datetime], None]
 
@@ -335,9 +344,9 @@ def test_what_a_killed_run_holds_is_taken_on_once_its_time_is_over(
     a_stored_task(user.user_id)
     replay = started(admin, user_id=user.user_id)
     with transaction(A_CAUSE) as tx:
-        assert replay_store.hold(tx, uuid4(), ["shadow"])
+        assert replay_store.hold(tx, uuid4(), ["shadow"], now=clock.now())
     assert_taken(tick("advance-replays"))
-    assert shown(admin, replay)["state"] == "waiting"
+    assert shown(admin, replay)["events_done"] == 0
 
     tamper("UPDATE replays SET held_until = now() - interval '1 second'")
 
@@ -360,6 +369,24 @@ def test_a_replay_that_does_not_come_further_is_seen_as_stalled(
     assert finished(admin, replay)["equal"]
 
 
+def test_a_replay_that_begins_while_kafka_is_away_is_seen_as_stalled(
+    admin: Api, user: SignedIn, set_clock: SetClock
+) -> None:
+    wanted = ReplayRequest(to="topic", user_id=user.user_id)
+    with transaction(A_CAUSE) as tx:
+        replay = replay_store.add(tx, wanted, requested_by="", now=clock.now())
+        publication_store.release(tx, uuid4(), {user.user_id: 1})
+    path = f"{PATH}/{replay.id}"
+
+    with changed_settings(kafka_bootstrap_servers=("127.0.0.1:1",)):
+        Worker(CronRun(0), A_RUN, ReplayProducer().publish).advance_all()
+
+    begun = content(admin.get(path))
+    assert (begun["state"], begun["events_done"]) == ("running", 0)
+    set_clock(clock.now() + timedelta(minutes=5, seconds=1))
+    assert content(admin.get(path))["state"] == "stalled"
+
+
 def test_a_step_of_who_does_not_hold_the_replay_any_more_is_undone(
     admin: Api, user: SignedIn
 ) -> None:
@@ -367,16 +394,16 @@ def test_a_step_of_who_does_not_hold_the_replay_any_more_is_undone(
     replay = started(admin, user_id=user.user_id)
     slow, other = uuid4(), uuid4()
     with transaction(A_CAUSE) as tx:
-        held = replay_store.hold(tx, slow, ["shadow"])
+        held = replay_store.hold(tx, slow, ["shadow"], now=clock.now())
         assert held
     tamper("UPDATE replays SET held_until = now() - interval '1 second'")
     with transaction(A_CAUSE) as tx:
-        assert replay_store.hold(tx, other, ["shadow"])
+        assert replay_store.hold(tx, other, ["shadow"], now=clock.now())
 
     with pytest.raises(ReplayNotHeld), transaction(A_CAUSE) as tx:
         replay_store.save(tx, held, slow, now=clock.now())
 
-    assert shown(admin, replay)["state"] == "waiting"
+    assert shown(admin, replay)["events_done"] == 0
 
 
 def test_several_runs_at_the_same_time_take_each_step_once(

@@ -120,7 +120,7 @@ class Worker:
         hold = partial(replay_store.hold, holder=self._holder, targets=self.targets, only=only)
         try:
             while True:
-                replay = run(hold, self._cause)
+                replay = run(partial(hold, now=clock.now()), self._cause)
                 if replay is not None:
                     with suppress(ReplayNotHeld):
                         self._advance(replay)

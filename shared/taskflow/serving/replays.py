@@ -53,7 +53,7 @@ class ReplaySummary(TypedDict):
     ]
     created_at: Annotated[TimeText, Field(description="When it was asked for.")]
     advanced_at: Annotated[
-        TimeText | None, Field(description="When it came further last; null before it began.")
+        TimeText | None, Field(description="When it came further last, or began; null before.")
     ]
     ended_at: Annotated[TimeText | None, Field(description="When it was done, or cancelled.")]
     events_total: Annotated[int, Field(description="How many events there were when it was asked.")]

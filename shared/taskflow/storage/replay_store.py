@@ -53,7 +53,7 @@ class RequestedReplay:
     """A replay that was asked for, and how far it has come.
 
     `events_newer` were refused: their `schema_version` is newer than this code. `advanced_at` is
-    when its last step was done, None before the first.
+    when its last step was done, or its first one begun; None before that.
     """
 
     id: UUID
@@ -222,11 +222,17 @@ def cancel(tx: Transaction, replay_id: UUID, *, now: datetime) -> None:
 
 
 def hold(
-    tx: Transaction, holder: UUID, targets: Sequence[Target], *, only: UUID | None = None
+    tx: Transaction,
+    holder: UUID,
+    targets: Sequence[Target],
+    *,
+    now: datetime,
+    only: UUID | None = None,
 ) -> RequestedReplay | None:
     """Hold, for HELD_FOR, the oldest replay that is not done and that nobody else holds.
 
-    Of those to one of `targets`, and `only` that one; None where there is none.
+    Of those to one of `targets`, and `only` that one; None where there is none. With this it has
+    begun.
     """
     free = or_(
         REPLAYS.c.held_until.is_(None),
@@ -241,7 +247,11 @@ def hold(
         tx.connection.execute(
             REPLAYS.update()
             .where(REPLAYS.c.id == next_one.with_for_update(skip_locked=True).scalar_subquery())
-            .values(held_by=holder, held_until=func.now() + _HELD_FOR)
+            .values(
+                held_by=holder,
+                held_until=func.now() + _HELD_FOR,
+                advanced_at=func.coalesce(REPLAYS.c.advanced_at, now),
+            )
             .returning(*_COLUMNS)
         )
         .mappings()

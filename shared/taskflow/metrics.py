@@ -54,6 +54,11 @@ LATE_SECONDS = Histogram(
     ["kind"],
     buckets=(0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 300),
 )
+KEY_FETCHES = Counter(
+    "taskflow_issuer_key_fetches",
+    "Fetches of the keys of an outside issuer: done or failed.",
+    ["outcome"],
+)
 RATE_LIMITED = Counter("taskflow_rate_limited", "Requests refused by a rate limit.", ["limit"])
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST

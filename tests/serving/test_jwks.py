@@ -11,6 +11,7 @@ from uuid import uuid4
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from prometheus_client import REGISTRY
 
 from taskflow import clock
 from taskflow.serving import jwks
@@ -167,6 +168,25 @@ def test_of_an_issuer_that_is_away_known_keys_go_on_and_unknown_keys_are_a_503(
         _expect_found(keys, issuer.keys[0])
         with pytest.raises(IssuerUnavailable):
             keys.find("another", "ES256")
+
+
+def test_fetches_are_counted_by_how_they_ended(
+    issuer: Issuer, keys: IssuerKeys, later: Later
+) -> None:
+    before = [_fetches(outcome) for outcome in ("done", "failed")]
+    _expect_found(keys, issuer.keys[0])
+    issuer.status = 500
+    later(FETCH_EVERY_S)
+
+    with pytest.raises(IssuerUnavailable):
+        keys.find("another", "ES256")
+
+    assert [_fetches(outcome) for outcome in ("done", "failed")] == [one + 1 for one in before]
+
+
+def _fetches(outcome: str) -> float:
+    labels = {"outcome": outcome}
+    return REGISTRY.get_sample_value("taskflow_issuer_key_fetches_total", labels) or 0.0
 
 
 def test_an_issuer_that_was_away_from_the_start_is_asked_again(later: Later) -> None:

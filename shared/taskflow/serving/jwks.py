@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 from urllib.error import HTTPError
 
-from taskflow import clock, config
+from taskflow import clock, config, metrics
 from taskflow.process import resource
 from taskflow.serving.problems import UNAVAILABLE, Problem
 
@@ -114,6 +114,7 @@ class IssuerKeys:
     def _fetch(self, done: threading.Event) -> None:
         # Until it has ended well: who finds no key meanwhile is not told that there is none.
         was_failing, self._is_failing = self._is_failing, True
+        outcome = "failed"
         try:
             self._keys = _keys_in(_answer_of(self._url))
         except (OSError, http.client.HTTPException, ValueError, RecursionError, _NoKeys) as error:
@@ -121,9 +122,11 @@ class IssuerKeys:
             _log.warning("the keys of the issuer can't be fetched: %s", type(error).__name__)
         else:
             self._fetched_at_s, self._is_failing = clock.monotonic_s(), False
+            outcome = "done"
             if was_failing:
                 _log.info("the keys of the issuer are fetched again")
         finally:
+            metrics.KEY_FETCHES.labels(outcome).inc()
             done.set()
 
 

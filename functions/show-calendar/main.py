@@ -56,7 +56,8 @@ def show_calendar(
     if feed is None:
         address_limit().wait_s(guesser)
         raise FeedNotFound
-    limited(user_limit(), feed.user_id)
+    # Beside what its user may ask: who knows the address uses nothing of that up.
+    limited(user_limit(), f"calendar of {feed.user_id}")
     now = clock.now()
     tag = _tag_of(feed, query, now)
     if conditions.client_has_tag(tag):

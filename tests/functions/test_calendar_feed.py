@@ -374,13 +374,15 @@ def test_a_network_that_guesses_addresses_is_told_to_wait(user: SignedIn) -> Non
     assert elsewhere.status_code == 200
 
 
-def test_a_feed_that_is_asked_for_too_often_waits(user: SignedIn) -> None:
+def test_a_feed_that_is_asked_for_too_often_waits_and_its_user_does_not(user: SignedIn) -> None:
     path = _address(user)
 
     with changed_settings(rate_limit_user_per_s=0.001, rate_limit_user_burst=1):
         answers = [_show(path).status_code for _ in range(2)]
+        of_its_user = Api(user).get("/api/tasks")
 
     assert answers == [200, 429]
+    assert of_its_user.status_code == 200
 
 
 def test_a_feed_shows_so_many_tasks_and_those_due_first(

@@ -92,6 +92,11 @@ LOGGED = {
     "serving.frame: POST /api/{user_id}/tasks 500": 1,
     "serving.frame: POST /api/{user_id}/tasks 503": 3,
     "serving.frame: POST /api/{user_id}/unforeseen 500": 1,
+    "serving.frame: DELETE /api/{user_id}/account 401": 1,
+    "serving.frame: POST /api/{user_id}/import 400": 1,
+    "serving.frame: POST /api/{user_id}/import 422": 1,
+    "serving.frame: GET /calendars/{feed_token} 200": 1,
+    "serving.frame: GET /calendars/{feed_token} 422": 1,
     "serving.frame: GET /api/{user_id}/tasks 401": 1,
     "serving.frame: GET /api/{user_id}/tasks 422": 3,
     "serving.frame: GET /api/{user_id}/tasks/{task_id} 422": 1,
@@ -294,6 +299,22 @@ def _send_what_is_wrong(failing_system: FailingSystem) -> None:
     failing_system.ask("POST", "tasks", {"title": plant("another")}, 422, key)
 
 
+def _send_what_is_of_a_users_own_data(failing_system: FailingSystem) -> None:
+    """Send what the functions for a user's own data refuse, and read a calendar by its address."""
+    plant = failing_system.planted
+    failing_system.ask("DELETE", "account", {"password": plant("deletion")}, 401)
+    jsonl = {"Content-Type": "application/jsonl"}
+    for line in (f'{{"type": "{plant("line")}"}}', plant("no-line")):
+        lines = f"{line}\n".encode()
+        status = 422 if line.startswith("{") else 400
+        failing_system.ask("POST", "import", None, status, jsonl, data=lines)
+    path = failing_system.ask("POST", "calendar-feed", None, 201)["path"]
+    plant.append(path.rpartition("/")[2])
+    for target in (path, f"{path}?{plant('component')}=1", f"{path}/{plant('below')}"):
+        failing_system.ask_raw(f"GET {target} HTTP/1.1", "Host: x", "Connection: close")
+        failing_system.ask_raw(f"GET {target} HTTP/1.1", "no header")
+
+
 def _send_what_is_no_http(failing_system: FailingSystem) -> None:
     plant = failing_system.planted
     host = f"Host: 127.0.0.1:{failing_system.system.port}"
@@ -413,6 +434,7 @@ def test_the_logs_tell_each_failure_and_nothing_that_clients_sent(
     failing_system: FailingSystem,
 ) -> None:
     _send_what_is_wrong(failing_system)
+    _send_what_is_of_a_users_own_data(failing_system)
     _send_what_is_no_http(failing_system)
     _open_sockets(failing_system)
     _fail_in_functions(failing_system)

@@ -20,6 +20,7 @@ from taskflow.serving.jwks import (
     FETCH_EVERY_S,
     FETCH_TIMEOUT_S,
     REFRESH_AFTER_S,
+    STALE_AFTER_S,
     IssuerKeys,
     IssuerUnavailable,
 )
@@ -139,6 +140,44 @@ def test_a_key_that_is_withdrawn_is_found_no_more_once_the_keys_are_fetched_agai
     eventually(lambda: _expect_found(keys, issuer.keys[0]))
 
     assert not _is_found(keys, withdrawn)
+
+
+def test_a_key_that_was_withdrawn_while_nobody_asked_is_not_used_once_more(
+    issuer: Issuer, keys: IssuerKeys, later: Later
+) -> None:
+    withdrawn = issuer.keys[0]
+    _expect_found(keys, withdrawn)
+    issuer.keys[:] = [a_key()]
+    later(STALE_AFTER_S)
+
+    assert not _is_found(keys, withdrawn)
+    assert _is_found(keys, issuer.keys[0])
+
+
+def test_a_stale_key_is_used_where_the_issuer_is_away_and_nobody_waits_for_long(
+    issuer: Issuer, keys: IssuerKeys, later: Later, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _expect_found(keys, issuer.keys[0])
+    failed = _fetches("failed")
+    issuer.holds.clear()
+    later(STALE_AFTER_S)
+    monkeypatch.setattr(jwks, "FETCH_TIMEOUT_S", 0.5)
+    _expect_found(keys, issuer.keys[0])
+    eventually(lambda: _expect_fetches("failed", failed + 1))
+
+    # Once it is known to be away, a fetch that takes its time holds up nobody.
+    monkeypatch.setattr(jwks, "FETCH_TIMEOUT_S", 60.0)
+    later(FETCH_EVERY_S)
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(_is_found, keys, issuer.keys[0]).result(timeout=10)
+
+    assert found
+    until_asked(issuer, 3)
+    issuer.holds.set()
+
+
+def _expect_fetches(outcome: str, count: float) -> None:
+    assert _fetches(outcome) == count
 
 
 def test_a_flood_of_unknown_keys_asks_the_issuer_once_in_ten_seconds_and_holds_nobody(

@@ -1,7 +1,8 @@
 """The public keys of an outside issuer: its JWK Set (RFC 7517), fetched, kept and looked up.
 
-Who has a known key never waits for the issuer. One that is not known is asked for by the process,
-not by each request: so tokens with made-up keys cost the issuer one request every FETCH_EVERY_S.
+Who has a known key does not wait for the issuer, unless it was fetched long ago. One that is not
+known is asked for by the process, not by each request: so tokens with made-up keys cost the issuer
+one request every FETCH_EVERY_S.
 """
 
 import http.client
@@ -31,6 +32,10 @@ FETCH_TIMEOUT_S = 3.0
 
 REFRESH_AFTER_S = 300.0
 """The age at which keys are fetched again, while they go on being used."""
+
+STALE_AFTER_S = 600.0
+"""The age, of a process that nobody has asked for long, at which a key is not used any more before
+the issuer was asked whether it still is one."""
 
 ANSWER_MAX_BYTES = 256 * 1024
 KEYS_MAX = 100
@@ -67,6 +72,7 @@ class IssuerKeys:
         self._keys: _Keys = {}
         self._fetched_at_s: float | None = None
         self._begun_at_s: float | None = None
+        # Whether the last fetch that ended has brought nothing.
         self._is_failing = False
         self._done = threading.Event()
         self._done.set()
@@ -75,13 +81,17 @@ class IssuerKeys:
         """Return the key of this `kid` for this algorithm, or None where the issuer has none.
 
         Without a `kid`, the only key for the algorithm, if there is just one. Waits up to
-        FETCH_TIMEOUT_S for one that is not known. Raises IssuerUnavailable where the issuer did not
-        answer.
+        FETCH_TIMEOUT_S for one that is not known, or stale. Raises IssuerUnavailable where the
+        issuer did not answer, and the key is not known.
         """
         found = self._known(key_id, algorithm)
         if found is not None:
-            if self._is_old():
-                self._fetch_unless_just_done()
+            if self._is_older_than(REFRESH_AFTER_S):
+                is_stale = self._is_older_than(STALE_AFTER_S)
+                fetching = self._fetch_unless_just_done()
+                if is_stale and not self._is_failing:
+                    fetching.wait(FETCH_TIMEOUT_S)
+                    return self._known(key_id, algorithm)
             return found
         has_ended = self._fetch_unless_just_done().wait(FETCH_TIMEOUT_S)
         found = self._known(key_id, algorithm)
@@ -95,9 +105,9 @@ class IssuerKeys:
         of_algorithm = [key for (_, its), key in self._keys.items() if its == algorithm]
         return of_algorithm[0] if len(of_algorithm) == 1 else None
 
-    def _is_old(self) -> bool:
+    def _is_older_than(self, age_s: float) -> bool:
         fetched_at_s = self._fetched_at_s
-        return fetched_at_s is None or clock.monotonic_s() >= fetched_at_s + REFRESH_AFTER_S
+        return fetched_at_s is None or clock.monotonic_s() >= fetched_at_s + age_s
 
     def _fetch_unless_just_done(self) -> threading.Event:
         """Begin a fetch, if none has begun within FETCH_EVERY_S; return what is set at its end."""
@@ -112,21 +122,19 @@ class IssuerKeys:
         return done
 
     def _fetch(self, done: threading.Event) -> None:
-        # Until it has ended well: who finds no key meanwhile is not told that there is none.
-        was_failing, self._is_failing = self._is_failing, True
-        outcome = "failed"
+        is_failing = True
         try:
             self._keys = _keys_in(_answer_of(self._url))
         except (OSError, http.client.HTTPException, ValueError, RecursionError, _NoKeys) as error:
             # The words of an error may hold what the issuer answered.
             _log.warning("the keys of the issuer can't be fetched: %s", type(error).__name__)
         else:
-            self._fetched_at_s, self._is_failing = clock.monotonic_s(), False
-            outcome = "done"
-            if was_failing:
+            self._fetched_at_s, is_failing = clock.monotonic_s(), False
+            if self._is_failing:
                 _log.info("the keys of the issuer are fetched again")
         finally:
-            metrics.KEY_FETCHES.labels(outcome).inc()
+            self._is_failing = is_failing
+            metrics.KEY_FETCHES.labels("failed" if is_failing else "done").inc()
             done.set()
 
 

@@ -29,7 +29,7 @@ from taskflow.storage import Transaction
 from tests.support.data.accounts import SignedIn, a_user, an_administrator
 from tests.support.data.builders import log_of
 from tests.support.data.user_resources import UserResources, stored_resources
-from tests.support.database.connection import lose_all_connections
+from tests.support.database.connection import all_connections_lost
 from tests.support.events.explanation import state_of
 from tests.support.functions.client import Api, all_functions, content
 from tests.support.functions.declarations import check
@@ -480,9 +480,9 @@ def test_a_request_that_finds_its_connection_lost_is_answered_on_another(
     case: Case,
 ) -> None:
     sender = an_administrator() if case.is_admin else a_user()
-    lose_all_connections()
 
-    answer = _send_valid(case, sender, case.path())
+    with all_connections_lost():
+        answer = _send_valid(case, sender, case.path())
 
     assert answer.status_code < 500
 

@@ -35,6 +35,19 @@ def database_at(url: str, *, pool_size: int = 10) -> Generator[None]:
         yield
 
 
+@contextmanager
+def all_connections_lost() -> Generator[None]:
+    """Lose all connections for the block, and leave none of them in the pool for who comes after.
+
+    A transaction is not begun again where its connection turns out to be lost, as a request is.
+    """
+    lose_all_connections()
+    try:
+        yield
+    finally:
+        transactions.engine().dispose()
+
+
 def lose_all_connections() -> None:
     """Have PostgreSQL end all connections, those that wait in this process's pool among them."""
     with transactions.connection_apart() as connection:

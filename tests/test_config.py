@@ -246,6 +246,57 @@ def test_the_region_of_amazon_is_read_from_either_variable(name: str) -> None:
     assert config.read({**LOCAL, name: "eu-central-1"}).aws_region == "eu-central-1"
 
 
+VAPID = {
+    "VAPID_PRIVATE_KEY": "yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw",
+    "VAPID_SUBJECT": "mailto:ops@app.example",
+}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ({**VAPID, "VAPID_SUBJECT": ""}, "VAPID_SUBJECT is needed for VAPID_PRIVATE_KEY"),
+        *(
+            ({**VAPID, "VAPID_SUBJECT": subject}, "VAPID_SUBJECT: ")
+            for subject in ("ops@app.example", "mailto:", "mailto:ops", "http://app.example")
+        ),
+        *(
+            ({**VAPID, "VAPID_PRIVATE_KEY": key}, "VAPID_PRIVATE_KEY: ")
+            for key in ("secret password", "A" * 42, "A" * 44, "+" * 43)
+        ),
+        *(
+            # 0, the order of the curve, and more.
+            ({**VAPID, "VAPID_PRIVATE_KEY": key}, "VAPID_PRIVATE_KEY is no private key of P-256")
+            for key in ("A" * 43, "_____wAAAAD__________7zm-q2nF56E87nKwvxjJVE", "_" * 43)
+        ),
+    ],
+    ids=lambda case: case if isinstance(case, str) else None,
+)
+def test_a_wrong_setting_of_web_push_is_named(wrong: dict[str, str], sentence: str) -> None:
+    with pytest.raises(InvalidSetting) as refused:
+        config.read({**LOCAL, **wrong})
+
+    assert str(refused.value).startswith(sentence)
+    assert "secret password" not in str(refused.value)
+
+
+@pytest.mark.parametrize("subject", ["mailto:ops@app.example", "https://app.example/contact"])
+def test_push_services_are_told_whom_to_write_to(subject: str) -> None:
+    settings = config.read({**LOCAL, **VAPID, "VAPID_SUBJECT": subject})
+
+    assert settings.vapid_subject == subject
+    settings.require_web_push()
+
+
+def test_what_pushes_to_browsers_needs_the_key() -> None:
+    # A function that pushes nothing is given no key, and reads its settings all the same.
+    settings = config.read({**VAPID, "VAPID_PRIVATE_KEY": ""})
+
+    with pytest.raises(InvalidSetting, match="VAPID_PRIVATE_KEY is needed for VAPID_SUBJECT"):
+        settings.require_web_push()
+    config.read({}).require_web_push()
+
+
 def test_networks_are_read_with_their_masks() -> None:
     read = config.read({**LOCAL, "OUTBOUND_ALLOWED_NETWORKS": "10.0.0.0/8, fd00::/8,192.168.1.1"})
 
@@ -332,7 +383,7 @@ def test_settings_reach_a_child_process_unchanged(tmp_path: Path) -> None:
         "JWT_ADMIN_ROLES": "staff, ops",
         "OUTBOUND_ALLOWED_NETWORKS": "10.0.0.0/8, fd00::/8",
     }
-    settings = config.read({**LOCAL, **SASL, **EXTERNAL, **SMTP, **LOG_IN, **lists})
+    settings = config.read({**LOCAL, **SASL, **EXTERNAL, **SMTP, **LOG_IN, **VAPID, **lists})
 
     passed_on = config.read(config.environment_of(settings, metrics_dir=tmp_path))
 

@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+from base64 import urlsafe_b64decode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
@@ -40,6 +41,12 @@ _BROKER = re.compile(r"[^\s,/:]+:[0-9]{1,5}|\[[0-9a-fA-F:]+\]:[0-9]{1,5}")
 
 _FIELD_NAME = r"^[A-Za-z0-9-]+$"
 """A header's name, of those characters that all servers hand on."""
+
+_VAPID_KEY = r"^[A-Za-z0-9_-]{43}=?$"
+_VAPID_SUBJECT = r"^(mailto:[^\s@]+@[^\s@]+|https://[^\s/]+\S*)$"
+
+_P256_ORDER = 0xFFFFFFFF_00000000_FFFFFFFF_FFFFFFFF_BCE6FAAD_A7179E84_F3B9CAC2_FC632551
+"""Private keys of P-256 are below it (FIPS 186-5 with SP 800-186, 3.2.1.3)."""
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
@@ -183,6 +190,11 @@ class Settings(BaseModel):
     """The same of Amazon SES, which then sends them, in place of SMTP_HOST."""
     aws_region: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")] | None = None
     """boto3 itself reads AWS_DEFAULT_REGION alone, and all else that it needs."""
+    vapid_private_key: Annotated[str, Field(pattern=_VAPID_KEY)] | None = None
+    """Signs to push services who sends to a browser (RFC 8292): an integer of P-256, in base64url.
+    Subscriptions are made for its public key, so with another key they all end."""
+    vapid_subject: Annotated[str, Field(pattern=_VAPID_SUBJECT)] | None = None
+    """Whom a push service writes to about what it is sent: `mailto:` or `https://`."""
     outbound_allowed_networks: Annotated[tuple[IPvAnyNetwork, ...], BeforeValidator(_listed)] = ()
     """Networks that are not public, to which what users name may lead all the same: as in a company
     whose webhooks stay inside."""
@@ -222,6 +234,7 @@ class Settings(BaseModel):
         self._check_kafka()
         self._check_public_url()
         self._check_email()
+        self._check_vapid()
         return self
 
     @property
@@ -270,6 +283,12 @@ class Settings(BaseModel):
             message = "SMTP_PASSWORD is needed for SMTP_USERNAME"
             raise InvalidSetting(message)
         self.require("public_url", "link_secret")
+
+    def require_web_push(self) -> None:
+        """Raise InvalidSetting where browsers are to be sent to without a key."""
+        if self.vapid_subject is not None and self.vapid_private_key is None:
+            message = "VAPID_PRIVATE_KEY is needed for VAPID_SUBJECT"
+            raise InvalidSetting(message)
 
     def _check_issuer(self) -> None:
         if self.auth == "builtin":
@@ -335,6 +354,17 @@ class Settings(BaseModel):
             message = f"KAFKA_SSL_CA_LOCATION: there is no file {trusted}"
             raise ValueError(message)
 
+    def _check_vapid(self) -> None:
+        key = self.vapid_private_key
+        if key is not None and not 0 < int.from_bytes(urlsafe_b64decode(key[:43] + "=")) < (
+            _P256_ORDER
+        ):
+            message = "VAPID_PRIVATE_KEY is no private key of P-256"
+            raise ValueError(message)
+        if key is not None and self.vapid_subject is None:
+            message = "VAPID_SUBJECT is needed for VAPID_PRIVATE_KEY"
+            raise ValueError(message)
+
     def _check_public_url(self) -> None:
         if self.public_url is None:
             return
@@ -385,6 +415,7 @@ MOUNTED = (
     "LINK_SECRET",
     "METRICS_TOKEN",
     "SMTP_PASSWORD",
+    "VAPID_PRIVATE_KEY",
 )
 """Secrets that may also lie in a mounted file, which the variable with `_FILE` behind it names."""
 

@@ -376,6 +376,7 @@ def _check_connections(settings: Settings) -> None:
 def _settled(settings: Settings, postgres: "EmbeddedPostgres | None") -> Settings:
     settings.require_issuer()
     settings.require_email()
+    settings.require_web_push()
     data_dir = settings.taskflow_data_dir
     secret = settings.jwt_secret
     if secret is None and settings.auth == "builtin":

@@ -10,11 +10,12 @@ import pytest
 import yaml
 
 from taskflow.manifests.__main__ import GENERATED
-from taskflow.manifests.gateway import TIMEOUT
+from taskflow.manifests.gateway import TIMEOUT, traffic_policies
 from taskflow.serving.endpoint import METHODS, Endpoint
 from taskflow.serving.routes import Route, url_map
 from tests.support.functions.client import all_functions
 from tests.support.paths import ROOT
+from tests.support.settings import changed_settings
 
 RULES_MAX, MATCHES_MAX = 16, 64
 """Of an HTTPRoute, and of a rule (Gateway API)."""
@@ -205,3 +206,15 @@ def test_the_routes_that_lead_to_functions_are_labelled_as_the_functions_are() -
     for name, spec in ROUTES.items():
         leads_to_a_function = any("backendRefs" in rule for rule in spec["rules"])
         assert (labelled[name] in {"endpoint", "socket"}) == leads_to_a_function
+
+
+@pytest.mark.parametrize(("per_min", "requests"), [(0, []), (0.5, [1, 1]), (60, [60, 60])])
+def test_the_gateway_bounds_what_one_process_bounds(per_min: float, requests: list[int]) -> None:
+    with changed_settings(rate_limit_auth_per_min=per_min):
+        policies = list(traffic_policies(all_functions()))
+
+    assert [
+        rule["limit"]["requests"]
+        for policy in policies
+        for rule in policy["spec"]["rateLimit"]["local"]["rules"]
+    ] == requests

@@ -5,6 +5,7 @@ cluster, through Knative's own ingress. What no function declares is answered by
 that it wakes nobody: 404, 405 with `Allow`, and OPTIONS.
 """
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -57,15 +58,18 @@ def routes(functions: Iterable[Function]) -> Iterator[Document]:
 def traffic_policies(functions: Iterable[Function]) -> Iterator[Document]:
     """Yield what bounds the requests of an address to accounts, as one process does (S5).
 
-    Each function and each replica of the gateway counts for itself.
+    Each function and each replica of the gateway counts for itself. None where the limit is off.
     """
+    per_min = config.settings().rate_limit_auth_per_min
+    if not per_min:
+        return
     names = [each.name for each in _endpoints(functions) if each.is_of_accounts]
     target = {"group": _ROUTE.partition("/")[0], "kind": "HTTPRoute"}
     rules = [
         {
             "clientSelectors": [{"sourceCIDR": {"type": "Distinct", "value": everywhere}}],
             "limit": {
-                "requests": round(config.settings().rate_limit_auth_per_min),
+                "requests": math.ceil(per_min),
                 "unit": "Minute",
             },
         }

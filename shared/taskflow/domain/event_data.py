@@ -112,6 +112,13 @@ class ReminderTriggered(ReminderChanged):
     late_by_s: Annotated[float, Field(description="Seconds from `remind_at` to the event.")]
 
 
+class ReminderFailed(ReminderChanged):
+    """The reminder, which is as it was, and what did not get through."""
+
+    channel: Annotated[str, Field(description="By which outside channel it was not told of.")]
+    reason: Annotated[str, Field(description="Why, in a sentence without address or content.")]
+
+
 class NotificationCreated(NotificationRepresentation):
     """The new notification."""
 
@@ -146,6 +153,7 @@ EventData = (
     | ReminderScheduled
     | ReminderChanged
     | ReminderTriggered
+    | ReminderFailed
     | NotificationCreated
     | NotificationChanged
     | UserRegistered

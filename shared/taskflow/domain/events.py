@@ -18,6 +18,7 @@ from taskflow.domain.event_data import (
     OccurrenceSpawned,
     RecurrenceSet,
     ReminderChanged,
+    ReminderFailed,
     ReminderScheduled,
     ReminderTriggered,
     SettingsChanged,
@@ -52,6 +53,7 @@ class EventType(StrEnum):
     REMINDER_RESCHEDULED = "reminder.rescheduled"
     REMINDER_TRIGGERED = "reminder.triggered"
     REMINDER_SENT = "reminder.sent"
+    REMINDER_FAILED = "reminder.failed"
     REMINDER_CANCELLED = "reminder.cancelled"
     NOTIFICATION_CREATED = "notification.created"
     NOTIFICATION_READ = "notification.read"
@@ -178,6 +180,12 @@ EVENT_TYPES: Mapping[EventType, Declaration] = dict(
         ),
         _reminder(
             EventType.REMINDER_SENT, ReminderChanged, "A reminder was put into its user's inbox."
+        ),
+        _reminder(
+            EventType.REMINDER_FAILED,
+            ReminderFailed,
+            "An outside channel has given up telling of a reminder; it is in the inbox all the"
+            " same.",
         ),
         _reminder(
             EventType.REMINDER_CANCELLED,

@@ -21,6 +21,7 @@ from taskflow.domain.errors import FieldError, InvalidContent, TaskIsClosed
 from taskflow.domain.event_data import (
     EventData,
     ReminderChanged,
+    ReminderFailed,
     ReminderScheduled,
     ReminderTriggered,
 )
@@ -370,6 +371,15 @@ def trigger(reminder: Reminder, task: Task, *, now: datetime) -> Triggered:
         EventType.REMINDER_SENT, fired, replace(fired, status=ReminderStatus.SENT), now=now
     )
     return Triggered(sent, notification, [triggered, created, delivered])
+
+
+def failed(
+    reminder: Reminder, *, channel: str, reason: str, now: datetime
+) -> tuple[Reminder, NewEvent]:
+    """Record that an outside channel has given up telling of a reminder; it stays as it is."""
+    after, changed = _changed(reminder, reminder)
+    data: ReminderFailed = {**changed, "channel": channel, "reason": reason}
+    return after, _event(EventType.REMINDER_FAILED, after, data, now=now)
 
 
 def lead_time_of(reminders: Sequence[Reminder]) -> timedelta:

@@ -92,7 +92,7 @@ class UserHistory:
     def is_reminded(self) -> None:
         """Have reminders of a task moved, snoozed, cancelled and triggered; read the notification.
 
-        One is scheduled again when its task is opened again.
+        One is scheduled again when its task is opened again, and fails to be mailed.
         """
         draft = a_draft(title="Water the plants", due_date=rfc3339(self.now + 30 * DAY))
         task, happened = tasks.create(draft, user_id=self.account.id, now=self._tick())
@@ -112,8 +112,11 @@ class UserHistory:
         self.now = reminder.remind_at + timedelta(seconds=1.5)
         fired = reminders.trigger(reminder, task, now=self.now)
         self.happened += fired.happened
+        _, gave_up = reminders.failed(
+            fired.reminder, channel="email", reason="No such mailbox.", now=self._tick()
+        )
         _, happened = notifications.read(fired.notification, now=self._tick())
-        self.happened += happened
+        self.happened += [gave_up, *happened]
         self.tasks[str(task.id)] = task
 
     def leaves(self) -> None:

@@ -9,6 +9,7 @@ from taskflow.storage import (
     dead_letter_store,
     erasure_store,
     idempotency_store,
+    outbound_store,
     replay_store,
     run,
     session_store,
@@ -27,6 +28,7 @@ EXPIRED = (
     attempt_store.forget_attempts,
     attempt_store.forget_places,
     replay_store.forget_old,
+    outbound_store.forget_old,
 )
 
 

@@ -48,9 +48,15 @@ PUSH_SECONDS = Histogram(
     "Time from the moment an event bears to its being queued for the sockets here.",
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 5),
 )
+OUTBOUND = Counter(
+    "taskflow_outbound_messages",
+    "Messages given to a provider outside: accepted, rejected or deferred.",
+    ["channel", "outcome"],
+)
 LATE_SECONDS = Histogram(
     "taskflow_late_seconds",
-    "How long after it was due an occurrence was created, or a reminder sent.",
+    "How long after it was due an occurrence was created, a reminder sent, or a message taken"
+    " outside.",
     ["kind"],
     buckets=(0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60, 300),
 )

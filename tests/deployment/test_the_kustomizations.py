@@ -241,6 +241,7 @@ def test_knative_follows_the_names_that_the_functions_are_told(own: list[Documen
     assert servers == {("kafka.own.test:9093",)}
     assert topics == {
         "record-audit-entry": ["own.tasks", "own.reminders"],
+        "send-notification": ["own.reminders"],
         "spawn-next-occurrence": ["own.tasks"],
         "store-dead-letter": ["own.dead"],
     }

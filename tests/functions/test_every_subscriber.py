@@ -49,6 +49,7 @@ from tests.support.delivery.subscribers import (
 )
 from tests.support.functions.client import Api, all_functions, content
 from tests.support.functions.problems import assert_refused
+from tests.support.outbound.giving_up import rejected_outside
 from tests.support.settings import changed_settings
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ def log(_own_database: None) -> list[Event]:
     )
     api.delete(path)
     api.post(f"{path}/restore")
-    api.put("/api/settings", {"timezone": "Europe/Warsaw"})
+    api.put("/api/settings", {"timezone": "Europe/Warsaw", "notification_channels": ["email"]})
     _recur_and_remind(api)
     found = [*log_of(user.user_id), *_log_of_a_deleted_account()]
     assert {event.event_type for event in found} == {event_type.value for event_type in EventType}
@@ -122,6 +123,10 @@ def _recur_and_remind(api: Api) -> None:
     api.post(f"{path}/reminders", {"remind_at": "2026-01-01T00:00:00Z"})
     [notification] = content(api.get("/api/notifications"))["items"]
     api.post(f"/api/notifications/{notification['id']}/read")
+    [triggered] = [
+        event for event in log_of(task["user_id"]) if event.event_type == "reminder.triggered"
+    ]
+    rejected_outside(triggered)
 
 
 @pytest.fixture
@@ -132,6 +137,7 @@ def fresh(log: list[Event]) -> list[Event]:
     recurrence = {"recurrence_rule": "FREQ=DAILY", "mode": "after_completion"}
     draft = {"title": "Buy milk", "recurrence": recurrence}
     task = content(Api(user).post("/api/tasks", draft))
+    Api(user).post(f"/api/tasks/{task['id']}/reminders", {"remind_at": "2026-01-01T00:00:00Z"})
     Api(user).post(f"/api/tasks/{task['id']}/complete")
     return list(log_of(user.user_id))
 

@@ -59,6 +59,14 @@ class FeedNotFound(DomainError):
     """There is no calendar at this address, or no more."""
 
 
+class DestinationNotFound(DomainError):
+    """There is no such destination of this user."""
+
+
+class OutboundMessageNotFound(DomainError):
+    """There is no such message to this destination."""
+
+
 class DeadLetterNotFound(DomainError):
     """There is no such dead letter."""
 

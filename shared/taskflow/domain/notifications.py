@@ -102,13 +102,18 @@ def create(
 
 def send(draft: NotificationDraft, *, now: datetime) -> tuple[Notification, NewEvent]:
     """Put an operator's message into a user's inbox."""
+    return tell(draft.user_id, draft.message, now=now)
+
+
+def tell(user_id: str, message: str, *, now: datetime) -> tuple[Notification, NewEvent]:
+    """Put a message into a user's inbox that is of no task."""
     notification = Notification(
         id=new_id(now),
-        user_id=draft.user_id,
+        user_id=user_id,
         task_id=None,
         reminder_id=None,
         title=None,
-        message=draft.message,
+        message=message,
         created_at=now,
         read_at=None,
         version=1,

@@ -241,7 +241,7 @@ class QuietHoursRepresentation(TypedDict):
     ]
 
 
-Channel = Literal["email", "push"]
+Channel = Literal["email", "push", "web_push"]
 """The outside channels, on which a notification can be sent beside the inbox."""
 
 

@@ -62,6 +62,10 @@ _APPENDING = ("events.append", "task_changes.", "erasure_store.begin")
 """What of the storage appends events, which are then published: all of `task_changes` does."""
 
 
+_OF_KAFKA = ("taskflow.kafka", "taskflow.push", "taskflow.eventing.outbound")
+"""What speaks to Kafka, follows its topics, or appends events by itself."""
+
+
 def text(function: Function, source: Path) -> str:
     """Return the func.yaml of a function, whose main.py is `source`."""
     return text_of([_deployment(function, source)], source="main.py")
@@ -76,10 +80,9 @@ def uses_kafka(source: Path) -> bool:
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
     }
-    # The feed of sockets follows Kafka's topics.
     return bool(
         any(name.startswith(_APPENDING) for name in called)
-        or any(name.startswith(("taskflow.kafka", "taskflow.push")) for name in imports)
+        or any(name.startswith(_OF_KAFKA) for name in imports)
     )
 
 

@@ -150,6 +150,8 @@ _OF_ERRORS: Sequence[tuple[type[DomainError], int, str, tuple[str, ...]]] = (
     (errors.ReminderNotFound, 404, "reminder-not-found", ()),
     (errors.NotificationNotFound, 404, "notification-not-found", ()),
     (errors.FeedNotFound, 404, "feed-not-found", ()),
+    (errors.DestinationNotFound, 404, "destination-not-found", ()),
+    (errors.OutboundMessageNotFound, 404, "message-not-found", ()),
     (errors.DeadLetterNotFound, 404, "dead-letter-not-found", ()),
     (errors.DeadLetterIsSettled, 409, "dead-letter-is-settled", ()),
     (errors.NotAnEventOfOurs, 409, "not-an-event-of-ours", ()),

@@ -20,6 +20,7 @@ from taskflow.storage.tables import (
     CLAIMS,
     CONSUMERS,
     DEAD_LETTERS,
+    DESTINATIONS,
     ERASURES,
     IDEMPOTENCY_KEYS,
     IMPORTS,
@@ -54,18 +55,21 @@ KEPT = frozenset(
 what the chain needs, or what an administrator asked for. Of the events the one is left that tells
 of the erasure."""
 
-_WITH_ACCOUNT = (SOCKET_TICKETS, LOGIN_PLACES, CALENDAR_FEEDS, IMPORTS)
-"""The tables that are emptied as the account goes. Its sessions and tokens go with its row."""
+_WITH_ACCOUNT = (SOCKET_TICKETS, LOGIN_PLACES, CALENDAR_FEEDS, IMPORTS, DESTINATIONS)
+"""The tables that are emptied as the account goes. Its sessions and tokens go with its row, the
+messages to its destinations with these."""
 
 ERASED = frozenset(
     {
         "audit_entries",
         "calendar_feeds",
         "dead_letters",
+        "destinations",
         "idempotency_keys",
         "imports",
         "login_places",
         "notifications",
+        "outbound_messages",
         "redeliveries",
         "reminders",
         "replay_differences",

@@ -378,3 +378,43 @@ IMPORTS = Table(
     Column("started_at", _TIME),
     Column("finished_at", _TIME),
 )
+
+DESTINATIONS = Table(
+    "destinations",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("user_id", Text),
+    Column("channel", Text),
+    Column("address", Text),
+    Column("details", JSON),
+    Column("state", Text),
+    Column("created_at", _TIME),
+    Column("failing_since", _TIME),
+    Column("disabled_because", Text),
+    # Of a webhook: up to which event of its user's stream it has messages.
+    Column("seq", BigInteger),
+    # When the first of its pending messages is due; None where there is none.
+    Column("due_at", _TIME),
+    Column("held_by", Uuid),
+    Column("held_until", _TIME),
+)
+
+OUTBOUND_MESSAGES = Table(
+    "outbound_messages",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    Column("destination_id", Uuid),
+    Column("user_id", Text),
+    # Of the event that it tells of; None where it asks to confirm an address.
+    Column("seq", BigInteger),
+    Column("event_id", Uuid),
+    Column("state", Text),
+    Column("created_at", _TIME),
+    Column("due_at", _TIME),
+    Column("failures", Integer),
+    Column("first_failed_at", _TIME),
+    Column("settled_at", _TIME),
+    # Why it was cancelled, or not taken the last time.
+    Column("reason", Text),
+    Column("provider_id", Text),
+)

@@ -1,0 +1,449 @@
+"""Sending what is due outside: held, sent outside any transaction, and recorded (decision 0028).
+
+Each channel has places of its own, so that one that hangs delays no other; half of them are for
+destinations whose last message got through, so that those that fail delay no others either.
+"""
+
+import logging
+import random
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import groupby
+from uuid import UUID, uuid4
+
+from taskflow import clock, metrics
+from taskflow.domain import notifications, quiet_hours, reminders
+from taskflow.domain.destinations import (
+    EXPIRES_AFTER,
+    GIVES_UP_AFTER,
+    TELLS,
+    Channel,
+    Destination,
+    State,
+    retry_pause_s,
+)
+from taskflow.domain.errors import DestinationNotFound, ReminderNotFound
+from taskflow.domain.events import Cause, EventType, NewEvent
+from taskflow.domain.notifications import Notification
+from taskflow.domain.reminders import Reminder
+from taskflow.eventing.cron import CronRun
+from taskflow.outbound.outcomes import Accepted, Deferred, Outcome, Rejected
+from taskflow.process import draining
+from taskflow.storage import (
+    DatabaseUnavailable,
+    LockTimeout,
+    Transaction,
+    dead_letter_store,
+    destination_store,
+    outbound_store,
+    reminder_store,
+    run,
+    task_changes,
+)
+from taskflow.storage.outbound_store import Change, PendingMessage
+
+PAUSE_MIN_S, PAUSE_MAX_S = 0.5, 5.0
+"""The shortest and the longest time until it is looked again what is due."""
+
+ALL_PAUSE_MIN_S, ALL_PAUSE_MAX_S = 1.0, 60.0
+"""How long a channel is left alone after its provider took nothing: the first time, and at most."""
+
+ROUND_S = 30.0
+"""How long a place goes on with what it holds: the rest is let go, in good time before the hold
+ends."""
+
+DISABLED = "nothing is sent there any more"
+"""Why messages to a destination are cancelled that was disabled."""
+
+RECORDED_AGAIN_S = 0.5
+"""How soon to try again to record what was sent, while the database is away."""
+
+_log = logging.getLogger(__name__)
+
+Sent = tuple[Sequence[PendingMessage], Outcome]
+"""What one sending has come to: several messages may share it."""
+
+Send = Callable[[Destination, Sequence[PendingMessage]], Iterator[Sent]]
+"""Sends messages to a destination, one after the other or together, and tells of each sending.
+
+Whoever calls may end it after any; it raises nothing for what a provider may do.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """How the messages of a channel are sent.
+
+    `open_provider` gives what sends, for as long as a place goes on; `places` do so at once, each
+    with at most `destinations_max` at a time and `messages_max` of each.
+    """
+
+    channel: Channel
+    open_provider: Callable[[], AbstractContextManager[Send]]
+    places: int
+    destinations_max: int
+    messages_max: int
+
+
+class Delivery:
+    """The sending of what is due during one run of a cron function."""
+
+    def __init__(self, cron_run: CronRun, cause: Cause, lanes: Sequence[Lane]) -> None:
+        """Send by these lanes until the run is over."""
+        self._run = cron_run
+        self._cause = cause
+        self._lanes = {lane.channel: _Places(lane, cron_run, cause) for lane in lanes}
+
+    def send_all(self) -> None:
+        """Send what is due, and what gets due, until the run is over.
+
+        Raises DatabaseUnavailable and LockTimeout where nothing could be read at all.
+        """
+        has_read = False
+        try:
+            while True:
+                try:
+                    due: Mapping[Channel, datetime] = run(self._due, self._cause)
+                    has_read = True
+                except (DatabaseUnavailable, LockTimeout):
+                    if not has_read:
+                        raise
+                    due = {}
+                now = clock.now()
+                for channel, at in due.items():
+                    if at <= now:
+                        self._lanes[channel].fill()
+                if self._run.is_over():
+                    return
+                waits_s = [(at - now).total_seconds() for at in due.values() if at > now]
+                self._run.rest_until_commit(PAUSE_MIN_S, min([PAUSE_MAX_S, *waits_s]))
+        finally:
+            for places in self._lanes.values():
+                places.join()
+
+    def _due(self, tx: Transaction) -> Mapping[Channel, datetime]:
+        if Channel.WEBHOOK in self._lanes:
+            outbound_store.follow(tx, now=clock.now())
+        return destination_store.due(tx, self._lanes)
+
+
+class _Places:
+    """The places of a lane, each a thread while there is something to send."""
+
+    def __init__(self, lane: Lane, cron_run: CronRun, cause: Cause) -> None:
+        self._lane = lane
+        self._run = cron_run
+        self._cause = cause
+        self._threads: list[threading.Thread | None] = [None] * lane.places
+        self._failures_of_all = 0
+        self._paused_until_s = 0.0
+
+    def fill(self) -> None:
+        """Have all places look for what is due, unless the channel is left alone."""
+        if clock.monotonic_s() < self._paused_until_s:
+            return
+        # After its provider took nothing, one place tries whether it takes something again.
+        places = 1 if self._failures_of_all else len(self._threads)
+        for number in range(places):
+            thread = self._threads[number]
+            if thread is None or not thread.is_alive():
+                # The last ones, at least one, take what failed before, too.
+                takes_failing = number >= len(self._threads) // 2
+                work = partial(self._work, takes_failing=takes_failing or places == 1)
+                thread = threading.Thread(target=work, name=self._lane.channel, daemon=True)
+                self._threads[number] = thread
+                thread.start()
+
+    def join(self) -> None:
+        """Wait until the places are empty."""
+        for thread in self._threads:
+            if thread is not None:
+                thread.join()
+
+    def _work(self, *, takes_failing: bool) -> None:
+        try:
+            while self._round(takes_failing=takes_failing) and not self._is_over():
+                pass
+        except (DatabaseUnavailable, LockTimeout):
+            # What was held is let go by the time; the run goes on looking.
+            _log.warning("messages by %s can't be read or recorded at present", self._lane.channel)
+        except Exception:  # noqa: BLE001 - a place that ends is filled again
+            _log.exception("messages by %s could not be sent", self._lane.channel)
+
+    def _is_over(self) -> bool:
+        return self._run.is_over() or clock.monotonic_s() < self._paused_until_s
+
+    def _round(self, *, takes_failing: bool) -> bool:
+        """Send to some destinations; say whether there were any."""
+        holder = uuid4()
+        hold = partial(self._hold, holder=holder, takes_failing=takes_failing)
+        held = run(hold, self._cause)
+        if not held:
+            return False
+        ends_s = clock.monotonic_s() + ROUND_S
+        left = list(held)
+        try:
+            with self._lane.open_provider() as send:
+                while left:
+                    destination, messages = left.pop(0)
+                    self._send(send, destination, messages, holder, ends_s)
+                    if self._is_over() or clock.monotonic_s() >= ends_s:
+                        break
+        finally:
+            if left:
+                ids = [destination.id for destination, _ in left]
+                with suppress(DatabaseUnavailable, LockTimeout):
+                    run(
+                        lambda tx: destination_store.release_all(tx, holder, ids),
+                        self._cause,
+                    )
+        return True
+
+    def _hold(
+        self, tx: Transaction, *, holder: UUID, takes_failing: bool
+    ) -> list[tuple[Destination, Sequence[PendingMessage]]]:
+        lane, now = self._lane, clock.now()
+        found = destination_store.hold(
+            tx,
+            lane.channel,
+            holder,
+            now=now,
+            limit=lane.destinations_max,
+            takes_failing=takes_failing,
+        )
+        ids = [destination.id for destination in found]
+        due = outbound_store.due(tx, ids, now=now, limit=lane.messages_max) if ids else []
+        by_destination = {
+            destination_id: list(messages)
+            for destination_id, messages in groupby(due, key=lambda each: each.destination_id)
+        }
+        return [(destination, by_destination.get(destination.id, [])) for destination in found]
+
+    def _send(
+        self,
+        send: Send,
+        destination: Destination,
+        messages: Sequence[PendingMessage],
+        holder: UUID,
+        ends_s: float,
+    ) -> None:
+        """Send one destination's messages, and record each sending before the next one."""
+        now = clock.now()
+        changes, wanted = _judged(destination, messages, now=now)
+        if changes:
+            run(lambda tx: outbound_store.settle(tx, changes), self._cause)
+        outcome: Outcome | None = None
+        if wanted:
+            for sent, outcome in send(destination, wanted):
+                self._note(outcome, sent)
+                record = partial(_record, destination_id=destination.id, sent=sent, outcome=outcome)
+                self._run_until_done(record)
+                gone = isinstance(outcome, Rejected) and outcome.is_gone
+                of_all = isinstance(outcome, Deferred) and outcome.of_all
+                if gone or of_all or draining().is_set() or clock.monotonic_s() >= ends_s:
+                    break
+        run(lambda tx: destination_store.release(tx, destination.id, holder), self._cause)
+
+    def _run_until_done(self, record: Callable[[Transaction], None]) -> None:
+        """Record what was sent, however long the database is away: it would be sent again."""
+        while True:
+            try:
+                run(record, self._cause)
+            except (DatabaseUnavailable, LockTimeout):
+                if draining().wait(RECORDED_AGAIN_S):
+                    raise
+            else:
+                return
+
+    def _note(self, outcome: Outcome, sent: Sequence[PendingMessage]) -> None:
+        channel, now = self._lane.channel, clock.now()
+        kind = type(outcome).__name__.lower()
+        metrics.OUTBOUND.labels(channel.value, kind).inc(len(sent))
+        match outcome:
+            case Deferred(of_all=True):
+                self._failures_of_all += 1
+                longest = ALL_PAUSE_MIN_S * 2.0 ** min(self._failures_of_all - 1, 30)
+                pause_s = min(ALL_PAUSE_MAX_S, longest) * (1 + random.random()) / 2  # noqa: S311 - to spread
+                pause_s = max(pause_s, outcome.retry_after_s or 0.0)
+                self._paused_until_s = clock.monotonic_s() + pause_s
+                _log.warning("nothing goes out by %s: %s", channel.value, outcome.reason)
+            case Accepted():
+                self._failures_of_all = 0
+                for message in sent:
+                    late_s = (now - message.due_at).total_seconds()
+                    metrics.LATE_SECONDS.labels(channel.value).observe(late_s)
+            case _:
+                self._failures_of_all = 0
+
+
+def _judged(
+    destination: Destination, messages: Sequence[PendingMessage], *, now: datetime
+) -> tuple[list[Change], list[PendingMessage]]:
+    """Return what becomes of messages that are not sent, and those that are to be."""
+    changes: list[Change] = []
+    wanted: list[PendingMessage] = []
+    for message in messages:
+        unwanted = _unwanted_because(destination, message)
+        is_told = destination.channel in TELLS and message.is_of_event
+        quiet_until = is_told and quiet_hours.ends_at(message.quiet_hours, message.zone, now)
+        if unwanted is not None:
+            changes.append(_settled(message, "cancelled", unwanted, now=now))
+        elif quiet_until:
+            changes.append(replace(_unchanged(message), due_at=quiet_until))
+        else:
+            wanted.append(message)
+    return changes, wanted
+
+
+def _unwanted_because(  # noqa: PLR0911 - one for each reason
+    destination: Destination, message: PendingMessage
+) -> str | None:
+    """Return why a message is not sent, None where it is."""
+    if destination.state is State.DISABLED:
+        return DISABLED
+    if not message.is_of_event:
+        return None if destination.state is State.UNCONFIRMED else "the address is confirmed"
+    if destination.state is State.UNCONFIRMED:
+        return "the address is not confirmed"
+    if message.event is None:
+        return "what it told of was erased"
+    if destination.channel in TELLS:
+        if destination.channel.value not in message.channels:
+            return "its user has switched the channel off"
+        is_reminder = message.event.event_type == EventType.REMINDER_TRIGGERED
+        if is_reminder and not (message.task and message.task.is_open):
+            return "the task was completed or deleted"
+    return None
+
+
+def _record(
+    tx: Transaction, *, destination_id: UUID, sent: Sequence[PendingMessage], outcome: Outcome
+) -> None:
+    """Record what a sending has come to, and what follows from it."""
+    now = clock.now()
+    try:
+        destination = destination_store.lock(tx, destination_id)
+    except DestinationNotFound:
+        return
+    changes = [_after(destination, message, outcome, now=now) for message in sent]
+    outbound_store.settle(tx, changes)
+    failed = [
+        message for message, change in zip(sent, changes, strict=True) if change.state == "failed"
+    ]
+    after = _destination_after(destination, outcome, now=now)
+    if after != destination:
+        destination_store.save(tx, after)
+    happened: list[NewEvent] = []
+    changed: list[Reminder] = []
+    told: list[Notification] = []
+    if after.state is State.DISABLED:
+        outbound_store.cancel_all(tx, after.id, DISABLED, now=now)
+        word = _word_of(after)
+        if word is not None:
+            notification, created = notifications.tell(after.user_id, word, now=now)
+            told.append(notification)
+            happened.append(created)
+    for message in failed:
+        if destination.channel in TELLS and message.event is not None:
+            reason = changes[0].reason or ""
+            letter = outbound_store.dead_letter_of(destination, message, reason, now=now)
+            dead_letter_store.add(tx, letter)
+            reminder = _reminder_of(tx, message)
+            if reminder is not None:
+                reminder, event = reminders.failed(
+                    reminder, channel=destination.channel.value, reason=reason, now=now
+                )
+                changed.append(reminder)
+                happened.append(event)
+    if happened:
+        task_changes.save_all(tx, reminders=changed, notifications=told, events=happened)
+
+
+def _after(
+    destination: Destination, message: PendingMessage, outcome: Outcome, *, now: datetime
+) -> Change:
+    """Return what becomes of a message by what its sending has come to."""
+    match outcome:
+        case Accepted():
+            sent = _settled(message, "sent", None, now=now)
+            return replace(sent, provider_id=outcome.provider_id)
+        case Rejected():
+            return _settled(message, "failed", outcome.reason, now=now)
+        case Deferred():
+            first = message.first_failed_at or now
+            is_late = now - first >= GIVES_UP_AFTER[destination.channel] and not outcome.of_all
+            if is_late or now - message.created_at >= EXPIRES_AFTER:
+                return _settled(message, "failed", outcome.reason, now=now)
+            failures = message.failures + 1
+            pause_s = retry_pause_s(failures, random.random(), outcome.retry_after_s)  # noqa: S311 - to spread
+            return Change(
+                id=message.id,
+                state="pending",
+                due_at=now + timedelta(seconds=pause_s),
+                failures=failures,
+                first_failed_at=first,
+                settled_at=None,
+                reason=outcome.reason,
+            )
+
+
+def _destination_after(destination: Destination, outcome: Outcome, *, now: datetime) -> Destination:
+    match outcome:
+        case Accepted():
+            return destination.accepted()
+        case Rejected(is_gone=True):
+            return destination.failed(outcome.reason, is_gone=True, now=now)
+        case Deferred(of_all=False):
+            return destination.failed(outcome.reason, is_gone=False, now=now)
+        case _:
+            return destination
+
+
+def _word_of(destination: Destination) -> str | None:
+    """Return what the user is told of a destination that was disabled; a device needs no word."""
+    why = destination.disabled_because
+    match destination.channel:
+        case Channel.WEBHOOK:
+            return f"Your webhook to {_short(destination.address)} was switched off: {why}"
+        case Channel.EMAIL:
+            return f"Nothing is mailed to {_short(destination.address)} any more: {why}"
+        case _:
+            return None
+
+
+def _short(address: str) -> str:
+    return address if len(address) <= SHOWN_MAX_CHARS else f"{address[:SHOWN_MAX_CHARS]}…"
+
+
+SHOWN_MAX_CHARS = 200
+"""How much of an address its user is shown in a message."""
+
+
+def _reminder_of(tx: Transaction, message: PendingMessage) -> Reminder | None:
+    """Return the reminder that a message tells of, its task locked; None if it is none."""
+    event = message.event
+    if event is None or event.event_type != EventType.REMINDER_TRIGGERED:
+        return None
+    try:
+        return reminder_store.lock(tx, event.user_id, UUID(event.aggregate_id))[0]
+    except ReminderNotFound:
+        return None
+
+
+def _settled(message: PendingMessage, state: str, reason: str | None, *, now: datetime) -> Change:
+    return replace(_unchanged(message), state=state, settled_at=now, reason=reason)
+
+
+def _unchanged(message: PendingMessage) -> Change:
+    return Change(
+        id=message.id,
+        state="pending",
+        due_at=message.due_at,
+        failures=message.failures,
+        first_failed_at=message.first_failed_at,
+        settled_at=None,
+    )

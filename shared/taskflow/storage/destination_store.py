@@ -1,0 +1,193 @@
+"""Destinations in PostgreSQL: where users have messages sent, and who sends there at present."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, fields
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import DateTime, Integer, Interval, RowMapping, Text, Uuid, bindparam, func, select
+from sqlalchemy import text as sql
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+
+from taskflow.domain.destinations import Channel, Destination, State
+from taskflow.domain.errors import DestinationNotFound
+from taskflow.storage.tables import DESTINATIONS
+from taskflow.storage.transactions import Transaction
+
+HELD_FOR = timedelta(minutes=2)
+"""How long who sends to a destination keeps others from it, should it end without a word."""
+
+HELD_OF_USER_MAX = 2
+"""To how many destinations of a user messages are sent at once, in each channel."""
+
+LOOKED_AT_MAX = 200
+"""How many destinations, those due first, are looked at for whose turn it is."""
+
+_COLUMNS = [DESTINATIONS.c[field.name] for field in fields(Destination)]
+
+_IS_FREE = "(held_until IS NULL OR held_until <= now())"
+_HOLD = sql(
+    f"""
+    WITH near AS (
+        SELECT id, user_id, due_at FROM destinations
+        WHERE channel = :channel AND due_at <= :now AND {_IS_FREE}
+            AND (failing_since IS NULL OR :takes_failing)
+        ORDER BY due_at LIMIT {LOOKED_AT_MAX}
+    ),
+    held AS (
+        SELECT d.user_id, count(*) AS number FROM destinations d
+        WHERE d.user_id IN (SELECT user_id FROM near) AND d.channel = :channel
+            AND d.held_until > now()
+        GROUP BY d.user_id
+    ),
+    ranked AS (
+        SELECT near.id, near.due_at, coalesce(held.number, 0) + row_number()
+            OVER (PARTITION BY near.user_id ORDER BY near.due_at, near.id) AS rank
+        FROM near LEFT JOIN held USING (user_id)
+    ),
+    chosen AS (
+        SELECT d.id FROM destinations d JOIN ranked ON ranked.id = d.id
+        WHERE ranked.rank <= {HELD_OF_USER_MAX} AND d.due_at <= :now
+            AND (d.held_until IS NULL OR d.held_until <= now())
+        ORDER BY ranked.rank, ranked.due_at LIMIT :most
+        FOR UPDATE OF d SKIP LOCKED
+    )
+    UPDATE destinations SET held_by = :holder, held_until = now() + :held_for
+    WHERE id IN (SELECT id FROM chosen)
+    RETURNING {", ".join(column.name for column in _COLUMNS)}
+    """  # noqa: S608 - our own names and numbers
+).bindparams(
+    bindparam("channel", type_=Text),
+    bindparam("now", type_=DateTime(timezone=True)),
+    bindparam("most", type_=Integer),
+    bindparam("holder", type_=Uuid),
+    bindparam("held_for", HELD_FOR, type_=Interval),
+)
+# After the row was locked: by a snapshot that shows what others added before they let it go.
+_RELEASE = sql(
+    """
+    UPDATE destinations SET held_by = NULL, held_until = NULL, due_at = (
+        SELECT min(due_at) FROM outbound_messages
+        WHERE destination_id = destinations.id AND state = 'pending'
+    )
+    WHERE id = :id AND held_by = :holder
+    """
+).bindparams(bindparam("id", type_=Uuid), bindparam("holder", type_=Uuid))
+_DUE = (
+    select(DESTINATIONS.c.channel, func.min(DESTINATIONS.c.due_at))
+    .where(
+        DESTINATIONS.c.due_at.is_not(None),
+        DESTINATIONS.c.channel == func.any(bindparam("channels", type_=ARRAY(Text))),
+    )
+    .group_by(DESTINATIONS.c.channel)
+)
+
+
+def add(tx: Transaction, destination: Destination, *, seq: int | None = None) -> bool:
+    """Store a new destination; a webhook's messages begin after `seq`.
+
+    Return whether it was added: a user has an address in a channel once.
+    """
+    statement = insert(DESTINATIONS).values(**_row_of(destination), seq=seq)
+    return bool(tx.connection.execute(statement.on_conflict_do_nothing()).rowcount)
+
+
+def list_of(
+    tx: Transaction, user_id: str, channels: Collection[Channel] = tuple(Channel)
+) -> list[Destination]:
+    """Return a user's destinations, oldest first."""
+    query = select(*_COLUMNS).where(
+        DESTINATIONS.c.user_id == user_id,
+        DESTINATIONS.c.channel.in_([channel.value for channel in channels]),
+    )
+    query = query.order_by(DESTINATIONS.c.created_at, DESTINATIONS.c.id)
+    return [_destination(row) for row in tx.connection.execute(query).mappings()]
+
+
+def lock(tx: Transaction, destination_id: UUID, *, user_id: str | None = None) -> Destination:
+    """Return a destination, locked; of this user, if one is given. Raises DestinationNotFound."""
+    query = select(*_COLUMNS).where(DESTINATIONS.c.id == destination_id).with_for_update()
+    if user_id is not None:
+        query = query.where(DESTINATIONS.c.user_id == user_id)
+    row = tx.connection.execute(query).mappings().one_or_none()
+    if row is None:
+        raise DestinationNotFound
+    return _destination(row)
+
+
+def save(tx: Transaction, destination: Destination) -> None:
+    """Store a destination over the one that this transaction locked."""
+    values = _row_of(destination)
+    if destination.state is State.DISABLED:
+        values["due_at"] = None
+    tx.connection.execute(
+        DESTINATIONS.update().where(DESTINATIONS.c.id == destination.id).values(**values)
+    )
+
+
+def remove(tx: Transaction, destination: Destination) -> None:
+    """Delete a destination that this transaction locked, with its messages."""
+    tx.connection.execute(DESTINATIONS.delete().where(DESTINATIONS.c.id == destination.id))
+
+
+def due(tx: Transaction, channels: Collection[Channel]) -> dict[Channel, datetime]:
+    """Return when the first message of each channel is due; none of a channel without one."""
+    rows = tx.connection.execute(_DUE, {"channels": [channel.value for channel in channels]})
+    return {Channel(channel): at for channel, at in rows}
+
+
+def hold(
+    tx: Transaction,
+    channel: Channel,
+    holder: UUID,
+    *,
+    now: datetime,
+    limit: int,
+    takes_failing: bool,
+) -> list[Destination]:
+    """Hold, for HELD_FOR, destinations that nobody holds and that have a message due by now.
+
+    At most `limit`, those due first; a user's second comes after everybody's first, and a third
+    waits for one of them. Those that failed the last time only with `takes_failing`.
+    """
+    values = {
+        "channel": channel.value,
+        "holder": holder,
+        "now": now,
+        "most": limit,
+        "takes_failing": takes_failing,
+    }
+    return [_destination(row) for row in tx.connection.execute(_HOLD, values).mappings()]
+
+
+def release(tx: Transaction, destination_id: UUID, holder: UUID) -> None:
+    """Let others send to a destination; one that this holder does not hold stays as it is."""
+    locked = select(DESTINATIONS.c.id).where(
+        DESTINATIONS.c.id == destination_id, DESTINATIONS.c.held_by == holder
+    )
+    if tx.connection.execute(locked.with_for_update()).first() is not None:
+        tx.connection.execute(_RELEASE, {"id": destination_id, "holder": holder})
+
+
+def release_all(tx: Transaction, holder: UUID, destination_ids: Sequence[UUID]) -> None:
+    """Let others send to these at once, of which no message was tried."""
+    tx.connection.execute(
+        DESTINATIONS.update()
+        .where(DESTINATIONS.c.id.in_(destination_ids), DESTINATIONS.c.held_by == holder)
+        .values(held_by=None, held_until=None)
+    )
+
+
+def _row_of(destination: Destination) -> dict[str, Any]:
+    return {
+        **asdict(destination),
+        "channel": destination.channel.value,
+        "state": destination.state.value,
+    }
+
+
+def _destination(row: RowMapping) -> Destination:
+    stored = dict(row)
+    channel, state = Channel(stored.pop("channel")), State(stored.pop("state"))
+    return Destination(**stored, channel=channel, state=state)

@@ -1,0 +1,666 @@
+"""Messages to the outside: each is sent until it is sure, and delays no other (N3-N5)."""
+
+import threading
+from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+
+from taskflow import clock
+from taskflow.domain.destinations import (
+    DISABLED_AFTER,
+    EXPIRES_AFTER,
+    GIVES_UP_AFTER,
+    TELLS,
+    Channel,
+    Destination,
+    State,
+)
+from taskflow.domain.events import Event
+from taskflow.eventing import CronRun
+from taskflow.eventing.outbound import Delivery
+from taskflow.outbound.outcomes import Accepted, Deferred, Outcome, Rejected
+from taskflow.standalone.postgres import EmbeddedPostgres
+from taskflow.storage import (
+    DatabaseUnavailable,
+    consumer_store,
+    destination_store,
+    outbound_store,
+    transaction,
+)
+from tests.functions.conftest import Travel
+from tests.support.data.accounts import A_CAUSE, SignedIn, a_user, an_administrator
+from tests.support.data.builders import log_of
+from tests.support.data.destinations import (
+    a_destination,
+    destination_now,
+    due_at,
+    let_holds_end,
+    messages_to,
+    states_of,
+)
+from tests.support.database.temporary import a_database
+from tests.support.delivery.subscribers import assert_taken, deliver
+from tests.support.events.explanation import assert_events_explain_the_change
+from tests.support.functions.client import Api, content
+from tests.support.functions.tasks import created, data_of, happened_to, items
+from tests.support.functions.tokens import signed_in_at
+from tests.support.outbound.scripted_provider import ScriptedProvider
+
+NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
+AN_HOUR_AGO = "2026-03-02T07:00:00Z"
+AN_HOUR = timedelta(hours=1)
+CHANNELS = sorted(TELLS)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def own_database(database: EmbeddedPostgres) -> Generator[str]:
+    """Use a database in which only these tests have messages."""
+    with a_database(database) as url:
+        with transaction(A_CAUSE) as tx:
+            consumer_store.start(tx, "send-notification", "now", now=NOW)
+        yield url
+
+
+@pytest.fixture(autouse=True)
+def _no_messages(own_database: str) -> Generator[None]:
+    del own_database
+    yield
+    with transaction(A_CAUSE) as tx:
+        tx.connection.execute(text("DELETE FROM destinations"))
+
+
+@pytest.fixture
+def user(own_database: str) -> SignedIn:
+    """Open the account of somebody who wants to be told by all channels."""
+    del own_database
+    return _who_wants_to_be_told()
+
+
+@pytest.fixture
+def api(user: SignedIn, travel: Travel) -> Api:
+    """Sign in on a day in March."""
+    return travel(user, NOW)
+
+
+@pytest.fixture
+def email() -> ScriptedProvider:
+    """Return a provider of email."""
+    return ScriptedProvider(Channel.EMAIL)
+
+
+def _who_wants_to_be_told() -> SignedIn:
+    somebody = a_user()
+    answer = Api(somebody).put(
+        "/api/{user_id}/settings",
+        {"notification_channels": [channel.value for channel in CHANNELS]},
+    )
+    assert answer.status_code == 200, answer.text
+    return somebody
+
+
+def _reminded(api: Api, user: SignedIn, **fields: object) -> tuple[dict[str, Any], Event]:
+    """Have a reminder come, and the consumer told of it; return its task and the event."""
+    task = created(api)
+    sent = {"remind_at": AN_HOUR_AGO, **fields}
+    answer = api.post(f"/api/tasks/{task['id']}/reminders", sent)
+    assert content(answer)["fires_immediately"]
+    event = happened_to(user.user_id, "reminder.triggered")[-1]
+    assert_taken(deliver("send-notification", event))
+    return task, event
+
+
+def _send(*providers: ScriptedProvider, places: int = 4) -> None:
+    """Have one run send what is due, in one round of each place."""
+    lanes = [provider.lane(places=places) for provider in providers]
+    Delivery(CronRun(0), A_CAUSE, lanes).send_all()
+
+
+def _providers() -> dict[Channel, ScriptedProvider]:
+    return {channel: ScriptedProvider(channel) for channel in CHANNELS}
+
+
+# To whom, and whether
+
+
+def test_a_reminder_is_sent_to_each_active_destination_once(user: SignedIn, api: Api) -> None:
+    providers = _providers()
+    there = [a_destination(user.user_id, channel, f"{channel}:me") for channel in CHANNELS]
+    asked = a_destination(user.user_id, address="asked@example.com", state=State.UNCONFIRMED)
+    ended = a_destination(user.user_id, address="gone@example.com", state=State.DISABLED)
+    _, event = _reminded(api, user)
+    assert_taken(deliver("send-notification", event))
+
+    for _ in range(2):
+        _send(*providers.values())
+
+    for destination in there:
+        assert providers[destination.channel].addresses() == [destination.address]
+        assert states_of(destination) == ["sent"]
+        assert due_at(destination) is None
+    assert states_of(asked) == states_of(ended) == []
+
+
+def test_of_a_reminder_one_event_is_told_and_an_operators_message_too(
+    user: SignedIn, api: Api, email: ScriptedProvider
+) -> None:
+    destination = a_destination(user.user_id)
+    _reminded(api, user)
+    [of_reminder] = happened_to(user.user_id, "notification.created")
+    assert_taken(deliver("send-notification", of_reminder))
+    body = {"user_id": user.user_id, "message": "Tonight there is maintenance."}
+    Api(an_administrator()).post("/api/admin/notifications", body)
+    assert_taken(
+        deliver("send-notification", happened_to(user.user_id, "notification.created")[-1])
+    )
+
+    _send(email)
+
+    assert [message.event_type for message in messages_to(destination)] == [
+        "reminder.triggered",
+        "notification.created",
+    ]
+    assert states_of(destination) == ["sent", "sent"]
+
+
+def test_what_nobody_wants_to_be_told_any_more_is_not_sent(
+    user: SignedIn, api: Api, email: ScriptedProvider
+) -> None:
+    destination = a_destination(user.user_id)
+    completed, _ = _reminded(api, user)
+    deleted, _ = _reminded(api, user)
+    _reminded(api, user)
+    api.post(f"/api/tasks/{completed['id']}/complete")
+    api.delete(f"/api/tasks/{deleted['id']}")
+    _send(email)
+    _reminded(api, user)
+    api.put("/api/{user_id}/settings", {"notification_channels": ["push"]})
+    _send(email)
+
+    assert states_of(destination) == ["cancelled", "cancelled", "sent", "cancelled"]
+    assert [message.reason for message in messages_to(destination)] == [
+        "the task was completed or deleted",
+        "the task was completed or deleted",
+        None,
+        "its user has switched the channel off",
+    ]
+    assert len(email.given) == 1
+
+
+def test_what_waits_for_a_destination_that_is_removed_goes_nowhere(
+    user: SignedIn, api: Api, email: ScriptedProvider
+) -> None:
+    old = a_destination(user.user_id, address="old@example.com")
+    _reminded(api, user)
+    with transaction(A_CAUSE) as tx:
+        destination_store.remove(tx, destination_store.lock(tx, old.id))
+    new = a_destination(user.user_id, address="new@example.com")
+    _send(email)
+    _reminded(api, user)
+    _send(email)
+
+    assert email.addresses() == ["new@example.com"]
+    assert states_of(new) == ["sent"]
+
+
+def test_in_quiet_hours_a_message_waits_for_their_end(
+    user: SignedIn, travel: Travel, email: ScriptedProvider
+) -> None:
+    api = travel(user, datetime(2026, 3, 2, 22, 30, tzinfo=UTC))
+    quiet = {"start": "22:00", "end": "07:30"}
+    api.put("/api/{user_id}/settings", {"quiet_hours": quiet})
+    destination = a_destination(user.user_id)
+    webhook = a_destination(user.user_id, Channel.WEBHOOK, "https://hook.example", seq=0)
+    hooks = ScriptedProvider(Channel.WEBHOOK)
+    _reminded(api, user)
+
+    _send(email, hooks)
+
+    morning = datetime(2026, 3, 3, 7, 30, tzinfo=UTC)
+    assert email.given == []
+    assert due_at(destination) == morning
+    # A machine sleeps not.
+    assert set(states_of(webhook)) == {"sent"}
+    travel(user, morning - timedelta(seconds=1))
+    _send(email)
+    assert email.given == []
+    travel(user, morning)
+    _send(email)
+    assert states_of(destination) == ["sent"]
+
+
+# What a provider may do
+
+
+class _Killed(BaseException):
+    """What ends a sender at once."""
+
+
+ACTS: dict[str, tuple[Outcome, str, State]] = {
+    "accepts": (Accepted("its name for it"), "sent", State.ACTIVE),
+    "rejects the message": (Rejected("it is too large"), "failed", State.ACTIVE),
+    "rejects the address": (Rejected("no such mailbox", is_gone=True), "failed", State.DISABLED),
+    "fails": (Deferred("it answered 500"), "pending", State.ACTIVE),
+    "throttles": (Deferred("too many", retry_after_s=7200), "pending", State.ACTIVE),
+    "takes nothing": (Deferred("it is away", of_all=True), "pending", State.ACTIVE),
+}
+"""What a provider does, and what a message and its destination are after it."""
+
+
+@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_what_a_provider_does_decides_what_becomes_of_a_message(
+    user: SignedIn, travel: Travel, channel: Channel, act: str
+) -> None:
+    api = travel(user, NOW)
+    outcome, state, destination_state = ACTS[act]
+    provider = ScriptedProvider(channel)
+    provider.acts["me"] = lambda: outcome
+    destination = a_destination(user.user_id, channel, "me")
+
+    with assert_events_explain_the_change(user.user_id):
+        _, event = _reminded(api, user)
+        _send(provider, places=2)
+
+    [message] = messages_to(destination)
+    after = destination_now(destination)
+    assert (message.state, after.state) == (state, destination_state)
+    assert len(provider.given) == 1
+    # On sockets and in the inbox it is whatever becomes of it outside.
+    assert len([one for one in items(api, "/api/{user_id}/notifications") if one["task_id"]]) == 1
+    failed = happened_to(user.user_id, "reminder.failed")
+    if isinstance(outcome, Rejected):
+        assert [data_of(one)["channel"] for one in failed] == [channel.value]
+        assert data_of(failed[0])["reason"] == outcome.reason
+        assert failed[0].aggregate_id == event.aggregate_id
+    else:
+        assert failed == []
+    if isinstance(outcome, Deferred):
+        wait = message.due_at - NOW
+        assert timedelta(seconds=15) <= wait <= timedelta(seconds=30) or wait == 2 * AN_HOUR
+        assert (wait == 2 * AN_HOUR) == (outcome.retry_after_s is not None)
+        assert (after.failing_since is not None) == (not outcome.of_all)
+        provider.acts.clear()
+        travel(user, message.due_at)
+        _send(provider)
+        assert states_of(destination) == ["sent"]
+        assert destination_now(destination).failing_since is None
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_an_outcome_that_nobody_foresaw_holds_up_nobody_else(
+    user: SignedIn, api: Api, channel: Channel
+) -> None:
+    provider = ScriptedProvider(channel)
+
+    def breaks() -> Outcome:
+        raise RuntimeError("a mistake of ours")
+
+    provider.acts["broken"] = breaks
+    broken = a_destination(user.user_id, channel, "broken")
+    _reminded(api, user)
+    another = _who_wants_to_be_told()
+    good = a_destination(another.user_id, channel, "good")
+    _reminded(Api(another), another)
+
+    _send(provider, places=2)
+    _send(provider, places=2)
+
+    assert states_of(good) == ["sent"]
+    assert states_of(broken) == ["pending"]
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_what_was_accepted_by_who_was_killed_before_the_record_is_sent_twice_and_not_lost(
+    user: SignedIn, api: Api, channel: Channel
+) -> None:
+    provider = ScriptedProvider(channel)
+    destination = a_destination(user.user_id, channel, "me")
+    _reminded(api, user)
+
+    def accepts_and_all_ends() -> Outcome:
+        raise _Killed
+
+    provider.acts["me"] = accepts_and_all_ends
+    _held_by_somebody(channel)
+    with provider.lane().open_provider() as send, suppress(_Killed):
+        list(send(destination, _due(destination)))
+    provider.acts.clear()
+
+    _send(provider)
+    assert states_of(destination) == ["pending"]
+    let_holds_end(destination.id)
+    _send(provider)
+
+    assert states_of(destination) == ["sent"]
+    assert len(provider.given) == 2
+    assert len({message_id for _, message_id in provider.given}) == 1
+
+
+def _held_by_somebody(channel: Channel) -> None:
+    with transaction(A_CAUSE) as tx:
+        assert destination_store.hold(
+            tx, channel, uuid4(), now=clock.now(), limit=10, takes_failing=True
+        )
+
+
+def _due(destination: Destination) -> Sequence[outbound_store.PendingMessage]:
+    with transaction(A_CAUSE) as tx:
+        return outbound_store.due(tx, [destination.id], now=clock.now(), limit=10)
+
+
+def test_what_was_sent_is_recorded_once_the_database_is_back(
+    user: SignedIn, api: Api, email: ScriptedProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    destination = a_destination(user.user_id)
+    _reminded(api, user)
+    settle, failures = outbound_store.settle, iter([True, True, False])
+
+    def is_away(*given: Any) -> None:  # noqa: ANN401 - as settle's
+        if next(failures, False):
+            raise DatabaseUnavailable
+        settle(*given)
+
+    monkeypatch.setattr(outbound_store, "settle", is_away)
+    _send(email)
+
+    assert states_of(destination) == ["sent"]
+    assert len(email.given) == 1
+
+
+# For how long
+
+
+def test_pauses_grow_until_a_message_is_given_up_and_a_dead_letter_sends_it_again(
+    user: SignedIn, travel: Travel, email: ScriptedProvider
+) -> None:
+    api = travel(user, NOW)
+    email.acts["me@example.com"] = lambda: Deferred("it answered 451")
+    destination = a_destination(user.user_id)
+    _, event = _reminded(api, user)
+    tried: list[datetime] = []
+    while states_of(destination) == ["pending"]:
+        _send(email)
+        tried.append(clock.now())
+        travel(user, messages_to(destination)[0].due_at)
+
+    pauses = [(later - earlier).total_seconds() for earlier, later in zip(tried, tried[1:])]  # noqa: B905, RUF007 - pairs
+    for number, pause in enumerate(pauses):
+        longest = min(3600, 30 * 2**number)
+        assert longest / 2 <= pause <= longest
+    assert timedelta(0) <= tried[-1] - NOW - GIVES_UP_AFTER[Channel.EMAIL] < AN_HOUR
+    assert states_of(destination) == ["failed"]
+    [failed] = happened_to(user.user_id, "reminder.failed")
+    assert data_of(failed)["reason"] == "it answered 451"
+
+    administrator = Api(signed_in_at(an_administrator(), clock.now(), roles=["admin"]))
+    [letter] = [
+        one
+        for one in items(administrator, "/api/admin/dead-letters?consumer=deliver-notifications")
+        if one["user_id"] == user.user_id
+    ]
+    email.acts.clear()
+    answer = administrator.post(f"/api/admin/dead-letters/{letter['id']}/resend")
+    assert answer.status_code == 202, answer.text
+    _send(email)
+
+    assert states_of(destination) == ["sent"]
+    assert event.event_type == letter["event_type"]
+    again = administrator.post(f"/api/admin/dead-letters/{letter['id']}/resend")
+    assert again.status_code == 409
+
+
+def test_a_message_waits_for_a_provider_that_is_away_until_it_tells_of_nothing_new(
+    user: SignedIn, travel: Travel, email: ScriptedProvider
+) -> None:
+    api = travel(user, NOW)
+    email.acts["me@example.com"] = lambda: Deferred("it is away", of_all=True)
+    destination = a_destination(user.user_id)
+    _reminded(api, user)
+    _send(email)
+
+    travel(user, NOW + EXPIRES_AFTER - AN_HOUR)
+    _send(email)
+    assert states_of(destination) == ["pending"]
+    travel(user, NOW + EXPIRES_AFTER)
+    _send(email)
+
+    assert states_of(destination) == ["failed"]
+    assert destination_now(destination).state is State.ACTIVE
+
+
+def test_a_destination_that_fails_for_days_is_disabled_with_a_word_in_the_inbox(
+    user: SignedIn, travel: Travel
+) -> None:
+    api = travel(user, NOW)
+    hooks = ScriptedProvider(Channel.WEBHOOK)
+    hooks.acts["https://hook.example"] = lambda: Deferred("it answered 500")
+    webhook = a_destination(user.user_id, Channel.WEBHOOK, "https://hook.example", seq=1)
+    created(api)
+    _send(hooks)
+    travel(user, NOW + DISABLED_AFTER - AN_HOUR)
+    _send(hooks)
+    assert destination_now(webhook).state is State.ACTIVE
+    api = travel(user, NOW + DISABLED_AFTER)
+    created(api)
+    with assert_events_explain_the_change(user.user_id):
+        _send(hooks)
+
+    assert destination_now(webhook).state is State.DISABLED
+    assert due_at(webhook) is None
+    assert "pending" not in states_of(webhook)
+    [word] = items(api, "/api/{user_id}/notifications")
+    assert word["message"] == (
+        "Your webhook to https://hook.example was switched off: it answered 500"
+    )
+
+
+# Who delays whom
+
+
+def test_two_runs_at_once_send_each_message_once(email: ScriptedProvider) -> None:
+    there: list[Destination] = []
+    for number in range(30):
+        somebody = _who_wants_to_be_told()
+        there.append(a_destination(somebody.user_id, address=f"{number}@example.com"))
+        _reminded(Api(somebody), somebody)
+
+    def run_again_and_again() -> None:
+        for _ in there:
+            _send(email)
+
+    runs = [threading.Thread(target=run_again_and_again) for _ in range(2)]
+    for each in runs:
+        each.start()
+    for each in runs:
+        each.join()
+
+    assert sorted(email.addresses()) == sorted(destination.address for destination in there)
+    assert {state for destination in there for state in states_of(destination)} == {"sent"}
+
+
+def test_a_channel_that_hangs_delays_no_other(user: SignedIn, api: Api) -> None:
+    providers = _providers()
+    goes_on = threading.Event()
+
+    def hangs() -> Outcome:
+        assert goes_on.wait(60)
+        return Accepted()
+
+    providers[Channel.EMAIL].acts["me"] = hangs
+    there = {channel: a_destination(user.user_id, channel, "me") for channel in CHANNELS}
+    _reminded(api, user)
+    run = threading.Thread(target=lambda: _send(*providers.values()))
+    run.start()
+    try:
+        _wait_until(
+            lambda: all(
+                states_of(there[channel]) == ["sent"]
+                for channel in CHANNELS
+                if channel is not Channel.EMAIL
+            )
+        )
+        assert states_of(there[Channel.EMAIL]) == ["pending"]
+    finally:
+        goes_on.set()
+        run.join()
+    assert states_of(there[Channel.EMAIL]) == ["sent"]
+
+
+def test_a_user_whose_addresses_hang_leaves_places_to_others(user: SignedIn, api: Api) -> None:
+    hooks = ScriptedProvider(Channel.WEBHOOK)
+    goes_on = threading.Event()
+
+    def hangs() -> Outcome:
+        assert goes_on.wait(60)
+        return Deferred("it did not answer in time")
+
+    for number in range(20):
+        address = f"https://hangs.example/{number}"
+        hooks.acts[address] = hangs
+        a_destination(user.user_id, Channel.WEBHOOK, address, seq=0)
+    created(api)
+    another = a_user()
+    good = a_destination(another.user_id, Channel.WEBHOOK, "https://good.example", seq=0)
+    run = threading.Thread(target=lambda: _send(hooks, places=8))
+    run.start()
+    try:
+        _wait_until(lambda: states_of(good) == ["sent"])
+    finally:
+        goes_on.set()
+        run.join()
+
+    assert hooks.at_once_max <= destination_store.HELD_OF_USER_MAX
+
+
+def test_those_that_failed_leave_half_of_the_places_to_those_that_did_not() -> None:
+    hooks = ScriptedProvider(Channel.WEBHOOK)
+    goes_on = threading.Event()
+    for number in range(8):
+        somebody = a_user()
+        address = f"https://fails.example/{number}"
+        hooks.acts[address] = lambda: Deferred("it answered 500")
+        a_destination(somebody.user_id, Channel.WEBHOOK, address, seq=0)
+    for _ in range(8):
+        _send(hooks)
+    with transaction(A_CAUSE) as tx:
+        tx.connection.execute(text("UPDATE outbound_messages SET due_at = created_at"))
+        tx.connection.execute(text("UPDATE destinations SET due_at = created_at"))
+
+    def hangs() -> Outcome:
+        assert goes_on.wait(60)
+        return Deferred("it did not answer in time")
+
+    hooks.acts = dict.fromkeys(hooks.acts, hangs)
+    somebody = a_user()
+    good = a_destination(somebody.user_id, Channel.WEBHOOK, "https://good.example", seq=0)
+    run = threading.Thread(target=lambda: _send(hooks, places=4))
+    run.start()
+    try:
+        _wait_until(lambda: states_of(good) == ["sent"])
+    finally:
+        goes_on.set()
+        run.join()
+
+
+def _wait_until(is_so: Callable[[], bool]) -> None:
+    paused = threading.Event()
+    for _ in range(600):
+        if is_so():
+            return
+        paused.wait(0.05)
+    pytest.fail("it did not come to this in time")
+
+
+# Webhooks follow the log
+
+
+def test_a_webhook_is_given_what_happens_from_when_it_was_added_on(
+    user: SignedIn, api: Api
+) -> None:
+    hooks = ScriptedProvider(Channel.WEBHOOK)
+    created(api)
+    newest = len(log_of(user.user_id))
+    every = a_destination(user.user_id, Channel.WEBHOOK, "https://all.example", seq=newest)
+    some = a_destination(
+        user.user_id,
+        Channel.WEBHOOK,
+        "https://some.example",
+        seq=newest,
+        event_types=["task.completed"],
+    )
+    task = created(api)
+    api.post(f"/api/tasks/{task['id']}/complete")
+
+    _send(hooks)
+    _send(hooks)
+
+    assert [message.event_type for message in messages_to(every)] == [
+        "task.created",
+        "task.completed",
+    ]
+    assert [message.event_type for message in messages_to(some)] == ["task.completed"]
+    assert set(states_of(every)) | set(states_of(some)) == {"sent"}
+
+
+def test_the_events_of_a_webhook_that_takes_none_wait_in_the_log(
+    user: SignedIn, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooks = ScriptedProvider(Channel.WEBHOOK)
+    hooks.acts["https://hook.example"] = lambda: Deferred("it answered 500")
+    webhook = a_destination(user.user_id, Channel.WEBHOOK, "https://hook.example", seq=0)
+    monkeypatch.setattr(outbound_store, "PENDING_MAX", 3)
+    monkeypatch.setattr(outbound_store, "FOLLOWED_MAX", 2)
+    for _ in range(9):
+        created(api)
+
+    for _ in range(9):
+        _send(hooks)
+    assert states_of(webhook) == ["pending"] * 4
+    hooks.acts.clear()
+    with transaction(A_CAUSE) as tx:
+        tx.connection.execute(text("UPDATE outbound_messages SET due_at = created_at"))
+        tx.connection.execute(text("UPDATE destinations SET due_at = created_at"))
+    for _ in range(9):
+        _send(hooks)
+
+    assert [message.seq for message in messages_to(webhook)] == list(
+        range(1, len(log_of(user.user_id)) + 1)
+    )
+    assert set(states_of(webhook)) == {"sent"}
+
+
+# Races
+
+
+def test_a_message_that_comes_while_its_destination_is_let_go_is_seen(
+    user: SignedIn, api: Api, email: ScriptedProvider
+) -> None:
+    destination = a_destination(user.user_id)
+    _reminded(api, user)
+    event = happened_to(user.user_id, "reminder.triggered")[-1]
+    stop = threading.Event()
+
+    def add() -> None:
+        for _ in range(199):
+            with transaction(A_CAUSE) as tx:
+                outbound_store.enqueue(
+                    tx, user.user_id, TELLS, seq=event.seq, event_id=uuid4(), now=NOW
+                )
+        stop.set()
+
+    adding = threading.Thread(target=add)
+    adding.start()
+    while not stop.is_set():
+        _send(email, places=2)
+    adding.join()
+    for _ in range(30):
+        _send(email, places=2)
+
+    # Those of no event are cancelled, which is sending enough here.
+    assert set(states_of(destination)) <= {"sent", "cancelled"}
+    assert len(messages_to(destination)) == 200

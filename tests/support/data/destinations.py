@@ -1,0 +1,73 @@
+"""Destinations as their users have them, and messages as they stand."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+
+from taskflow import clock
+from taskflow.domain.destinations import Channel, Destination, State
+from taskflow.domain.identifiers import new_id
+from taskflow.storage import destination_store, outbound_store, transaction
+from taskflow.storage.outbound_store import OutboundMessage
+from tests.support.data.accounts import A_CAUSE
+
+
+def a_destination(
+    user_id: str,
+    channel: Channel = Channel.EMAIL,
+    address: str = "me@example.com",
+    *,
+    state: State = State.ACTIVE,
+    seq: int | None = None,
+    **details: Any,  # noqa: ANN401 - what JSON may hold
+) -> Destination:
+    """Give a user a destination."""
+    now = clock.now()
+    destination = Destination(
+        id=new_id(now),
+        user_id=user_id,
+        channel=channel,
+        address=address,
+        details=details,
+        state=state,
+        created_at=now,
+    )
+    with transaction(A_CAUSE) as tx:
+        assert destination_store.add(tx, destination, seq=seq)
+    return destination
+
+
+def destination_now(destination: Destination) -> Destination:
+    """Return a destination as it is now."""
+    with transaction(A_CAUSE) as tx:
+        return destination_store.lock(tx, destination.id)
+
+
+def messages_to(destination: Destination) -> list[OutboundMessage]:
+    """Return the messages to a destination, oldest first."""
+    with transaction(A_CAUSE) as tx:
+        found = outbound_store.list_of(tx, destination.id, state=None, before=None, limit=10_000)
+    return found[::-1]
+
+
+def states_of(destination: Destination) -> list[str]:
+    """Return the state of each message to a destination, oldest first."""
+    return [message.state for message in messages_to(destination)]
+
+
+def due_at(destination: Destination) -> datetime | None:
+    """Return when a destination is due."""
+    with transaction(A_CAUSE) as tx:
+        query = text("SELECT due_at FROM destinations WHERE id = :id")
+        return tx.connection.execute(query, {"id": destination.id}).scalar_one()
+
+
+def let_holds_end(*destination_ids: UUID) -> None:
+    """Have the time be over for which somebody who ended without a word holds destinations."""
+    with transaction(A_CAUSE) as tx:
+        tx.connection.execute(
+            text("UPDATE destinations SET held_until = now() WHERE id = ANY(:ids)"),
+            {"ids": list(destination_ids)},
+        )

@@ -1,0 +1,1 @@
+"""What the tests of messages to the outside share."""

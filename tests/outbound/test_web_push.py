@@ -14,7 +14,8 @@ from taskflow.domain.notices import Notice
 from taskflow.outbound import web_push
 from taskflow.outbound.aes128gcm import CONTENT_MAX_BYTES
 from taskflow.outbound.outcomes import Accepted, Deferred, Outcome, Rejected
-from taskflow.outbound.web_push import TEXT_MAX_CHARS, PushSubscription
+from taskflow.outbound.push_limits import TEXT_MAX_CHARS
+from taskflow.outbound.web_push import PushSubscription
 from tests.support.network.browser import Browser, token_of
 from tests.support.network.endpoint import LOOPBACK, Endpoint, a_server, an_endpoint
 from tests.support.settings import changed_settings

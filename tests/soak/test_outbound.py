@@ -18,7 +18,8 @@ from taskflow.domain.notices import Notice
 from taskflow.domain.text import JsonObject, compact_json
 from taskflow.outbound import web_push, webhooks
 from taskflow.outbound.outcomes import Accepted
-from taskflow.outbound.web_push import TEXT_MAX_CHARS, PushSubscription
+from taskflow.outbound.push_limits import TEXT_MAX_CHARS
+from taskflow.outbound.web_push import PushSubscription
 from tests.support.network.browser import Browser, encoded
 from tests.support.network.endpoint import LOOPBACK, Endpoint, Request, an_endpoint
 from tests.support.settings import changed_settings

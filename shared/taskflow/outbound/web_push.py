@@ -19,17 +19,11 @@ from taskflow.domain.times import rfc3339
 from taskflow.outbound import aes128gcm
 from taskflow.outbound.http import Answer, NoAnswer, post
 from taskflow.outbound.outcomes import Accepted, Deferred, Outcome, Rejected
+from taskflow.outbound.push_limits import TTL_S, cut
 from taskflow.outbound.urls import NamedUrl, WrongUrl, parsed
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-
-TTL_S = 86_400
-"""How long a push service keeps what a browser that is off is to be told."""
-
-TEXT_MAX_CHARS = 250
-"""Of each of the texts of a notice. Browsers show fewer, and whatever characters they are, both fit
-into what may be pushed."""
 
 _TOKEN_LIFETIME = timedelta(hours=12)
 """Half of what RFC 8292 allows (2)."""
@@ -137,20 +131,14 @@ def _outcome(answer: Answer) -> Outcome:
 def _content(notice: Notice) -> bytes:
     told = {
         "id": str(notice.id),
-        "title": _cut(notice.title),
-        "message": _cut(notice.message),
+        "title": notice.title and cut(notice.title),
+        "message": notice.message and cut(notice.message),
         "task_id": notice.task_id and str(notice.task_id),
         "remind_at": notice.remind_at and rfc3339(notice.remind_at),
         "due_date": notice.due_date and rfc3339(notice.due_date),
         "created_at": rfc3339(notice.created_at),
     }
     return compact_json(told).encode()
-
-
-def _cut(text: str | None) -> str | None:
-    if text is None or len(text) <= TEXT_MAX_CHARS:
-        return text
-    return text[: TEXT_MAX_CHARS - 1] + "…"
 
 
 def _authorization(endpoint: str) -> str:

@@ -49,6 +49,7 @@ class Endpoint:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 128
     endpoint: Endpoint
 
     def __init__(self, host: str) -> None:

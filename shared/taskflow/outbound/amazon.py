@@ -1,0 +1,81 @@
+"""Clients of Amazon's services, with the credentials that boto3 finds, and what befalls them."""
+
+# boto3 makes the classes of its clients as it runs.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
+import re
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from taskflow import config
+from taskflow.outbound.outcomes import Deferred
+
+if TYPE_CHECKING:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+CONNECT_TIMEOUT_S: Final = 10.0
+
+READ_TIMEOUT_S: Final = 30.0
+"""Who does not wait for an answer sends a message again."""
+
+THROTTLED: Final = frozenset(
+    {
+        "LimitExceededException",
+        "RequestLimitExceeded",
+        "SlowDown",
+        "Throttled",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+
+_CODE = re.compile(r"[A-Za-z.]{1,60}")
+
+
+def client(service: Literal["sesv2"]) -> Any:  # noqa: ANN401 - as boto3 has it
+    """Make a client of a service, which all threads may use.
+
+    The first takes a quarter of a second, and 40 MB. Raises BotoCoreError.
+    """
+    from boto3.session import Session
+    from botocore.config import Config
+
+    settings = Config(
+        connect_timeout=CONNECT_TIMEOUT_S,
+        read_timeout=READ_TIMEOUT_S,
+        # Whoever has a message to send tries again, later each time.
+        retries={"total_max_attempts": 1},
+    )
+    # Not the session that boto3 has for all, which is no two threads' to make clients of.
+    return Session().client(service, region_name=config.settings().aws_region, config=settings)
+
+
+def close(made: Any) -> None:  # noqa: ANN401 - as above
+    """Close the connections of a client."""
+    made.close()
+
+
+def said(refusal: "ClientError") -> tuple[str, str]:
+    """Return the code of a refusal, and its message, which may repeat an address."""
+    response: Any = refusal.response
+    error = response.get("Error", {})
+    found = _CODE.match(str(error.get("Code", "")))
+    return "no code" if found is None else found[0], str(error.get("Message", ""))
+
+
+def unavailable(service_name: str, error: "BotoCoreError") -> Deferred:
+    """Return what comes of a message that no service was asked to take."""
+    from botocore import exceptions
+
+    without_credentials = (
+        exceptions.CredentialRetrievalError,
+        exceptions.NoCredentialsError,
+        exceptions.PartialCredentialsError,
+    )
+    if isinstance(error, without_credentials):
+        return Deferred(f"there are no credentials for {service_name}", of_all=True)
+    if isinstance(error, exceptions.NoRegionError):
+        return Deferred(f"no region is set for {service_name}: AWS_REGION", of_all=True)
+    why = type(error).__name__
+    return Deferred(f"{service_name} can't be reached: {why}", of_all=True)

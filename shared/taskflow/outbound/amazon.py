@@ -4,7 +4,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 import re
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from taskflow import config
 from taskflow.outbound.outcomes import Deferred
@@ -12,12 +12,12 @@ from taskflow.outbound.outcomes import Deferred
 if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError, ClientError
 
-CONNECT_TIMEOUT_S: Final = 10.0
+CONNECT_TIMEOUT_S = 10.0
 
-READ_TIMEOUT_S: Final = 30.0
+READ_TIMEOUT_S = 30.0
 """Who does not wait for an answer sends a message again."""
 
-THROTTLED: Final = frozenset(
+THROTTLED = frozenset(
     {
         "LimitExceededException",
         "RequestLimitExceeded",

@@ -14,20 +14,20 @@ from smtplib import (
     SMTPServerDisconnected,
 )
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Literal, Self
 
 from taskflow import config
 from taskflow.outbound import mail
 from taskflow.outbound.outcomes import Accepted, Deferred, Outcome, Rejected
 
-TIMEOUT_S: Final = 10.0
+TIMEOUT_S = 10.0
 """For a connection, and for each reply but the last."""
 
-TAKEN_WITHIN_S: Final = 60.0
+TAKEN_WITHIN_S = 60.0
 """For the reply to a whole mail, which a server may look at for long: who does not wait for it
 sends it again (RFC 5321, 4.5.3.2.6, which has ten minutes)."""
 
-PORTS: Final = {"none": 25, "starttls": 587, "tls": 465}
+PORTS = {"none": 25, "starttls": 587, "tls": 465}
 
 _OF_ALL = frozenset({421, 454, 530, 534, 535, 538})
 """The server closes, or wants a log-in (RFC 4954, 4 and 6): it is the same for every mail."""

@@ -310,6 +310,15 @@ def test_networks_are_read_with_their_masks() -> None:
 @pytest.mark.parametrize(
     ("name", "wrong"),
     [
+        *(
+            ("SNS_PLATFORM_APPLICATION_ARN", arn)
+            for arn in (
+                "app/GCM/taskflow",
+                "arn:aws:sns:eu-central-1:123456789012:tasks",
+                "arn:aws:sns:eu-central-1:123456789012:app/BAIDU/taskflow",
+                "arn:aws:sns:eu-central-1:123456789012:endpoint/GCM/taskflow/1",
+            )
+        ),
         *(("OUTBOUND_ALLOWED_NETWORKS", cidr) for cidr in ("intranet", "10.0.0.1/8", "10/8")),
         *(("PORT", port) for port in ("abc", "0", "65536")),
         *(

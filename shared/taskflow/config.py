@@ -42,6 +42,9 @@ _BROKER = re.compile(r"[^\s,/:]+:[0-9]{1,5}|\[[0-9a-fA-F:]+\]:[0-9]{1,5}")
 _FIELD_NAME = r"^[A-Za-z0-9-]+$"
 """A header's name, of those characters that all servers hand on."""
 
+_PLATFORM_APPLICATION = r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:app/(APNS|APNS_SANDBOX|GCM)/\S+$"
+"""Apple's service, Apple's for apps under development, and Google's (Firebase), as SNS calls it."""
+
 _VAPID_KEY = r"^[A-Za-z0-9_-]{43}=?$"
 _VAPID_SUBJECT = r"^(mailto:[^\s@]+@[^\s@]+|https://[^\s/]+\S*)$"
 
@@ -190,6 +193,8 @@ class Settings(BaseModel):
     """The same of Amazon SES, which then sends them, in place of SMTP_HOST."""
     aws_region: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")] | None = None
     """boto3 itself reads AWS_DEFAULT_REGION alone, and all else that it needs."""
+    sns_platform_application_arn: Annotated[str, Field(pattern=_PLATFORM_APPLICATION)] | None = None
+    """The mobile app that Amazon SNS pushes to, in the region that its name says."""
     vapid_private_key: Annotated[str, Field(pattern=_VAPID_KEY)] | None = None
     """Signs to push services who sends to a browser (RFC 8292): an integer of P-256, in base64url.
     Subscriptions are made for its public key, so with another key they all end."""

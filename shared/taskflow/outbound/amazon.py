@@ -6,7 +6,6 @@
 import re
 from typing import TYPE_CHECKING, Any, Literal
 
-from taskflow import config
 from taskflow.outbound.outcomes import Deferred
 
 if TYPE_CHECKING:
@@ -33,8 +32,8 @@ THROTTLED = frozenset(
 _CODE = re.compile(r"[A-Za-z.]{1,60}")
 
 
-def client(service: Literal["sesv2"]) -> Any:  # noqa: ANN401 - as boto3 has it
-    """Make a client of a service, which all threads may use.
+def client(service: Literal["sesv2", "sns"], *, region: str | None) -> Any:  # noqa: ANN401 - as boto3 has it
+    """Make a client of a service in a region, which all threads may use.
 
     The first takes a quarter of a second, and 40 MB. Raises BotoCoreError.
     """
@@ -48,7 +47,7 @@ def client(service: Literal["sesv2"]) -> Any:  # noqa: ANN401 - as boto3 has it
         retries={"total_max_attempts": 1},
     )
     # Not the session that boto3 has for all, which is no two threads' to make clients of.
-    return Session().client(service, region_name=config.settings().aws_region, config=settings)
+    return Session().client(service, region_name=region, config=settings)
 
 
 def close(made: Any) -> None:  # noqa: ANN401 - as above

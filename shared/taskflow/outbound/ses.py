@@ -56,4 +56,4 @@ def _refusal(refusal: "ClientError") -> Rejected | Deferred:
 @resource(close=amazon.close)
 def client() -> Any:  # noqa: ANN401 - as boto3 has it
     """Return this process's client of Amazon SES."""
-    return amazon.client("sesv2")
+    return amazon.client("sesv2", region=config.settings().aws_region)

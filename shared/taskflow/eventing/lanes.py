@@ -1,10 +1,142 @@
-"""The lanes of this installation: the channels whose providers are configured."""
+"""The lanes of this installation: how each channel's messages are sent, where it is configured."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from datetime import datetime
+from functools import partial
 
-from taskflow.eventing.outbound import Lane
+from taskflow import clock, config
+from taskflow.domain.destinations import Channel, Destination
+from taskflow.domain.notices import Notice, notice_of
+from taskflow.eventing.outbound import Lane, Send, Sent
+from taskflow.outbound import email, links, mail, sns, web_push, webhooks
+from taskflow.storage.outbound_store import PendingMessage
+
+PLACES_OF_USERS = 16
+"""Of webhooks, and of browsers: each waits for a server that some user has named."""
+
+PLACES_OF_PROVIDERS = 4
+"""Of email, and of push to devices: each has a connection to the provider."""
+
+DIGEST_FROM, DIGEST_MAX = 3, 50
+"""How many notices at once are one mail, and how many it tells at most."""
 
 
 def lanes() -> Sequence[Lane]:
-    """Return a lane for each channel whose provider is configured."""
-    return []
+    """Return a lane for each channel that is configured; webhooks always are."""
+    found = [_of_users(Channel.WEBHOOK, _send_webhooks)]
+    if email.is_configured():
+        found.append(
+            Lane(
+                channel=Channel.EMAIL,
+                open_provider=_mails,
+                places=PLACES_OF_PROVIDERS,
+                destinations_max=25,
+                messages_max=DIGEST_MAX,
+            )
+        )
+    if config.settings().sns_platform_application_arn is not None:
+        found.append(
+            Lane(
+                channel=Channel.PUSH,
+                open_provider=lambda: nullcontext(_push_to_device),
+                places=PLACES_OF_PROVIDERS,
+                destinations_max=25,
+                messages_max=10,
+            )
+        )
+    if web_push.public_key() is not None:
+        found.append(_of_users(Channel.WEB_PUSH, _push_to_browser))
+    return found
+
+
+def _of_users(channel: Channel, send: Send) -> Lane:
+    # One at a time: a server that hangs holds up its own user's messages alone.
+    return Lane(
+        channel=channel,
+        open_provider=lambda: nullcontext(send),
+        places=PLACES_OF_USERS,
+        destinations_max=1,
+        messages_max=10,
+    )
+
+
+def _send_webhooks(destination: Destination, messages: Sequence[PendingMessage]) -> Iterator[Sent]:
+    for message in messages:
+        if message.event is None:
+            continue
+        now = clock.now()
+        yield (
+            [message],
+            webhooks.send(
+                destination.address,
+                _secrets_of(destination, now=now),
+                str(message.event.event_id),
+                message.event.message_json().encode(),
+                now=now,
+            ),
+        )
+
+
+def _secrets_of(destination: Destination, *, now: datetime) -> list[str]:
+    """Return the secrets of a webhook that hold: the newest, and for a while the one before."""
+    return [
+        each["secret"]
+        for each in destination.details["secrets"]
+        if each["until"] is None or datetime.fromisoformat(each["until"]) > now
+    ]
+
+
+@contextmanager
+def _mails() -> Generator[Send]:
+    with email.sending() as hand_over:
+        yield partial(_mail, hand_over)
+
+
+def _mail(
+    hand_over: email.Send, destination: Destination, messages: Sequence[PendingMessage]
+) -> Iterator[Sent]:
+    public_url = config.settings().public_url or ""
+    told: list[tuple[PendingMessage, Notice]] = []
+    for message in messages:
+        notice = _notice_of(message)
+        if notice is not None:
+            told.append((message, notice))
+            continue
+        now = clock.now()
+        url = f"{public_url}/email/confirm/{links.to_confirm(destination.id, now=now)}"
+        asking = mail.to_confirm(destination.address, url, name=message.id, now=now)
+        yield [message], hand_over(asking)
+    unsubscribe = f"{public_url}/email/unsubscribe/{links.to_unsubscribe(destination.id)}"
+    for together in [told] if len(told) >= DIGEST_FROM else [[each] for each in told]:
+        [first, _], *_ = together
+        reader = mail.Reader(
+            address=destination.address, zone=first.zone, unsubscribe_url=unsubscribe
+        )
+        notices = [notice for _, notice in together]
+        written = mail.of_notices(notices, reader, now=clock.now())
+        yield [message for message, _ in together], hand_over(written)
+
+
+def _push_to_device(destination: Destination, messages: Sequence[PendingMessage]) -> Iterator[Sent]:
+    for message in messages:
+        notice = _notice_of(message)
+        if notice is not None:
+            yield [message], sns.send(destination.address, notice)
+
+
+def _push_to_browser(
+    destination: Destination, messages: Sequence[PendingMessage]
+) -> Iterator[Sent]:
+    subscription = web_push.PushSubscription.model_validate(destination.details)
+    for message in messages:
+        notice = _notice_of(message)
+        if notice is not None:
+            yield [message], web_push.send(subscription, notice)
+
+
+def _notice_of(message: PendingMessage) -> Notice | None:
+    if message.event is None:
+        return None
+    due_date = message.task.due_date if message.task else None
+    return notice_of(message.id, message.event, due_date=due_date)

@@ -232,11 +232,11 @@ class _Places:
         ends_s: float,
     ) -> None:
         """Send one destination's messages, and record each sending before the next one."""
-        now = clock.now()
-        changes, wanted = _judged(destination, messages, now=now)
-        if changes:
-            run(lambda tx: outbound_store.settle(tx, changes), self._cause)
-        outcome: Outcome | None = None
+        changes, wanted = _judged(destination, messages, now=clock.now())
+        begin = partial(_begin, destination_id=destination.id, holder=holder, changes=changes)
+        if not run(begin, self._cause):
+            # Others before it took so long that somebody else has it by now.
+            return
         if wanted:
             for sent, outcome in send(destination, wanted):
                 self._note(outcome, sent)
@@ -278,6 +278,17 @@ class _Places:
                     metrics.LATE_SECONDS.labels(channel.value).observe(late_s)
             case _:
                 self._failures_of_all = 0
+
+
+def _begin(
+    tx: Transaction, *, destination_id: UUID, holder: UUID, changes: Sequence[Change]
+) -> bool:
+    """Settle what is not sent; say whether the destination is still held by who is to send."""
+    if not destination_store.renew(tx, destination_id, holder):
+        return False
+    if changes:
+        outbound_store.settle(tx, changes)
+    return True
 
 
 def _judged(

@@ -161,6 +161,16 @@ def hold(
     return [_destination(row) for row in tx.connection.execute(_HOLD, values).mappings()]
 
 
+def renew(tx: Transaction, destination_id: UUID, holder: UUID) -> bool:
+    """Hold a destination for HELD_FOR from now; say whether this holder holds it still."""
+    renewed = tx.connection.execute(
+        DESTINATIONS.update()
+        .where(DESTINATIONS.c.id == destination_id, DESTINATIONS.c.held_by == holder)
+        .values(held_until=func.now() + HELD_FOR)
+    )
+    return bool(renewed.rowcount)
+
+
 def release(tx: Transaction, destination_id: UUID, holder: UUID) -> None:
     """Let others send to a destination; one that this holder does not hold stays as it is."""
     locked = select(DESTINATIONS.c.id).where(

@@ -91,6 +91,18 @@ def test_an_odd_email_is_registered_or_refused_as_invalid(email: str) -> None:
         assert_invalid(_log_in(email), "/email")
 
 
+@pytest.mark.parametrize(
+    "domain", ["example.com*", "-a.example", "a-.example", "a_b.example", f"{'a' * 64}.example"]
+)
+def test_an_email_that_no_mail_reaches_opens_no_account_and_may_have_an_old_one(
+    domain: str,
+) -> None:
+    email = f"{uuid4()}@{domain}"
+
+    assert_invalid(_register(email), "/email")
+    assert_refused(_log_in(email), 401, "credentials-are-wrong")
+
+
 def _the_tests_own(_read: Settings) -> Settings:
     return config.settings()
 

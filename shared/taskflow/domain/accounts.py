@@ -65,6 +65,10 @@ _TIME_OF_DAY = re.compile(r"^([01][0-9]|2[0-3]):[0-5][0-9]$")
 _EMAIL = re.compile(r"[^\s@<>()\[\],;:\\\"]+@[^\s@.<>()\[\],;:\\\"]+(\.[^\s@.<>()\[\],;:\\\"]+)*")
 
 
+_HOST_LABEL = re.compile(r"(?!-)[a-z0-9\u0080-\U0010ffff-]{1,63}(?<!-)")
+"""A part of a host's name, in Unicode."""
+
+
 class Permission(StrEnum):
     """A permission that a token may give its bearer."""
 
@@ -108,6 +112,14 @@ def canonical_email(text: str) -> str:
     if not _EMAIL.fullmatch(spelled):
         raise PydanticCustomError("email", "must be an email address")
     return spelled
+
+
+def _with_host(email: str) -> str:
+    """Refuse an address whose domain no host can have (RFC 1123, 2.1), which no mail reaches."""
+    labels = email.rpartition("@")[2].split(".")
+    if not all(_HOST_LABEL.fullmatch(label) for label in labels):
+        raise PydanticCustomError("email", "must be an email address")
+    return email
 
 
 def _mapped(domain: str) -> str:
@@ -167,6 +179,8 @@ _OF_EMAIL = Field(
     json_schema_extra={"format": "email", "maxLength": EMAIL_MAX_CHARS},
 )
 Email = Annotated[Text, AfterValidator(canonical_email), _OF_EMAIL]
+NewEmail = Annotated[Text, AfterValidator(canonical_email), AfterValidator(_with_host), _OF_EMAIL]
+"""An address that nothing was written to before."""
 _EMAIL_READER: TypeAdapter[str] = TypeAdapter(Email)
 Password = Annotated[
     Text,
@@ -212,7 +226,7 @@ class Registration(Content):
         }
     )
 
-    email: Email
+    email: NewEmail
     password: Password
     timezone: TimeZone = "UTC"
 

@@ -12,7 +12,7 @@ from taskflow.domain.accounts import USER_ID_MAX_CHARS
 from taskflow.domain.text import JsonObject
 from taskflow.reference.schemas import PREFIX, Schemas, referred, without_null
 from taskflow.server import refusals
-from taskflow.serving import body, browser, headers, health, json_lines, problems
+from taskflow.serving import body, browser, forms, headers, health, json_lines, problems
 from taskflow.serving.answers import REFRESH_COOKIE
 from taskflow.serving.endpoint import ALWAYS, USER_ID, AnswerKind, Endpoint
 from taskflow.serving.json_lines import JsonLines
@@ -159,6 +159,8 @@ class _Writer:
             written["requestBody"] = self._request_body(operation)
         elif endpoint.lines is not None:
             written["requestBody"] = _lines_body(endpoint, endpoint.lines)
+        elif endpoint.takes_form:
+            written["requestBody"] = _form_body(endpoint)
         written["responses"] = self._responses(operation)
         return {name: value for name, value in written.items() if value != ""}
 
@@ -325,6 +327,20 @@ def _lines_body(endpoint: Endpoint, lines: type[JsonLines]) -> JsonObject:
     }
 
 
+def _form_body(endpoint: Endpoint) -> JsonObject:
+    content: JsonObject = {
+        "schema": {"type": "string"},
+        "examples": {"example-1": {"value": forms.EXAMPLE}},
+    }
+    return {
+        "description": (
+            f"A form of any fields, or nothing. At most {endpoint.body_max_bytes:,} bytes."
+        ),
+        "required": False,
+        "content": dict.fromkeys(forms.MEDIA_TYPES, content),
+    }
+
+
 def _types_of(endpoints: Iterable[Endpoint]) -> Iterator[Any]:
     yield ProblemDetails
     for endpoint in endpoints:
@@ -344,6 +360,8 @@ def _path_parameters(operation: Operation) -> Iterator[JsonObject]:
             is_text = types[name] is str
             schema = {"type": "string"} if is_text else {"type": "string", "format": "uuid"}
             meaning = f"The id of the {name.removesuffix('_id').replace('_', ' ')}."
+            if is_text:
+                meaning = f"The secret in the address: the {name.replace('_', ' ')}."
         yield {"name": name, "in": "path", "required": True, "description": meaning} | {
             "schema": schema
         }

@@ -21,6 +21,7 @@ from taskflow.serving.body import Query
 from taskflow.serving.caller import Caller
 from taskflow.serving.conditions import Conditions
 from taskflow.serving.files import FileShown, FileUnchanged, file_unless_known, reference
+from taskflow.serving.forms import Form
 from taskflow.serving.frame import http_function
 from taskflow.serving.json_lines import JsonLines, LinesStreamed, invalid_lines
 from taskflow.serving.pages import (
@@ -34,6 +35,7 @@ from taskflow.serving.pages import (
 from taskflow.serving.task_queries import TaskFilterQuery, TaskSort
 from taskflow.serving.tracing import Network
 from taskflow.serving.turns import give_way, set_aside
+from taskflow.serving.web_pages import PageShown
 
 __all__ = [
     "Accepted",
@@ -43,6 +45,7 @@ __all__ = [
     "Created",
     "FileShown",
     "FileUnchanged",
+    "Form",
     "Issued",
     "ItemList",
     "JsonLines",
@@ -53,6 +56,7 @@ __all__ = [
     "Ok",
     "Page",
     "PageQuery",
+    "PageShown",
     "Query",
     "SignedIn",
     "SignedOut",

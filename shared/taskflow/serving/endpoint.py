@@ -28,6 +28,7 @@ from taskflow.serving.answers import JSON_TYPE, Answer
 from taskflow.serving.body import BODY_MAX_BYTES, PUBLIC_BODY_MAX_BYTES, Query
 from taskflow.serving.caller import Caller
 from taskflow.serving.conditions import Conditions
+from taskflow.serving.forms import Form
 from taskflow.serving.json_lines import JsonLines
 from taskflow.serving.problems import PROBLEMS, ProblemKind
 from taskflow.serving.routes import Route
@@ -50,6 +51,9 @@ METHODS = frozenset({"DELETE", "GET", "PATCH", "POST", "PUT"})
 Handler = Callable[..., Response]
 
 K = TypeVar("K", Permission, Role)
+
+PAGES = ("text/html",)
+"""The media types of pages."""
 
 _GIVEN = (Caller, Cause, Conditions, Network, Request, Transaction)
 """What the frame can give a handler, by type, beside what was sent."""
@@ -231,6 +235,16 @@ class Endpoint:
         return next((need for need in self.parameters.values() if _is(need, JsonLines)), None)
 
     @cached_property
+    def takes_form(self) -> bool:
+        """Whether its body is a form, if there is one."""
+        return Form in self.parameters.values()
+
+    @cached_property
+    def shows_pages(self) -> bool:
+        """Whether it answers people: with a page, and nothing else."""
+        return bool(self.answers) and all(kind.media_types == PAGES for kind in self.answers)
+
+    @cached_property
     def transaction(self) -> str | None:
         """The name of the parameter that is the frame's transaction, if its handler takes one."""
         return next((name for name, need in self.parameters.items() if need is Transaction), None)
@@ -321,7 +335,7 @@ class Endpoint:
             elif name in of_path:
                 if need not in (UUID, str):
                     yield f"the parameter {name} of its path must be UUID or str"
-            elif need not in _GIVEN and not _is(need, BaseModel) and not _is(need, JsonLines):
+            elif need not in (*_GIVEN, Form) and not _is(need, (BaseModel, JsonLines)):
                 yield f"nothing fills the parameter {_shown(name, need)}"
         needs = Counter(need for need in self.parameters.values() if need in _GIVEN)
         for need, count in needs.items():
@@ -336,6 +350,8 @@ class Endpoint:
                 yield f"{{{name}}} must be in all its paths"
 
     def _wrong_content(self) -> Iterator[str]:
+        if self.takes_form and self.methods & SAFE_METHODS:
+            yield f"{min(self.methods & SAFE_METHODS)} has no form to be read"
         if self.body is not None:
             name = self.body.__name__
             if self.methods & SAFE_METHODS:
@@ -468,7 +484,7 @@ def _body_of(kind: Any) -> Any:  # noqa: ANN401 - what typing makes of it
     return _body_of(base[arguments] if arguments else base)
 
 
-def _is(need: object, kind: type) -> bool:
+def _is(need: object, kind: type | tuple[type, ...]) -> bool:
     return inspect.isclass(need) and issubclass(need, kind)
 
 

@@ -37,6 +37,7 @@ from taskflow.serving.body import (
 from taskflow.serving.caller import Caller, authenticate
 from taskflow.serving.conditions import Conditions
 from taskflow.serving.endpoint import AUTH_PATHS, SAFE_METHODS, USER_ID, Endpoint, Handler
+from taskflow.serving.forms import Form
 from taskflow.serving.limits import RateLimiter
 from taskflow.serving.problems import (
     METHOD_NOT_ALLOWED,
@@ -49,6 +50,8 @@ from taskflow.serving.scale import Scale
 from taskflow.serving.signature import invalid
 from taskflow.serving.tracing import Network
 from taskflow.serving.turns import NoTurn, Turn
+from taskflow.serving.web_pages import MEDIA_TYPE as PAGE_TYPE
+from taskflow.serving.web_pages import refusal_page
 from taskflow.storage import Transaction
 
 if TYPE_CHECKING:
@@ -296,7 +299,9 @@ class Frame:
         arguments: dict[str, Any] = {}
         if self.endpoint.query is None:
             parse_query(request, Query)
-        if raw and self.endpoint.body is None and self.endpoint.lines is None:
+        endpoint = self.endpoint
+        takes_none = endpoint.body is None and endpoint.lines is None and not endpoint.takes_form
+        if raw and takes_none:
             parse_body(request, EmptyObject, raw, is_patched=self._is_patched(request))
         for name, need in self.endpoint.parameters.items():
             if name in parameters:
@@ -307,7 +312,7 @@ class Frame:
                 arguments[name] = Conditions.of(request)
             elif need is self.endpoint.query:
                 arguments[name] = parse_query(request, need)
-            elif need is self.endpoint.lines:
+            elif need is self.endpoint.lines or need is Form:
                 arguments[name] = need.of(request, raw)
             elif need is self.endpoint.body:
                 is_patched = self._is_patched(request)
@@ -329,15 +334,17 @@ class Frame:
         """Answer as a WSGI app of its own, where the app around it has nothing to add."""
         return self.answer(Request(environ))(environ, start)
 
-    @staticmethod
-    def _refused(error: Exception, request: Request) -> Response:
+    def _refused(self, error: Exception, request: Request) -> Response:
         problem = problems.problem_of(error)
         if problem.kind.status == HTTPStatus.SERVICE_UNAVAILABLE:
             # What is away says so itself; a stack for each request would bury it.
             _log.warning("%s: %s", problem.kind.slug, type(error).__name__)
         elif problem.kind.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             _log.error("%s", problem.kind.slug, exc_info=error)
-        return problems.answer(problem, instance=request.path)
+        refused = problems.answer(problem, instance=request.path)
+        if self.endpoint.shows_pages and _is_for_a_person(request):
+            return refusal_page(problem, refused)
+        return refused
 
 
 def install(frame: Frame, handler: Callable[..., object]) -> Callable[[Request], Response]:
@@ -358,6 +365,11 @@ def install(frame: Frame, handler: Callable[..., object]) -> Callable[[Request],
         at_start(publish_after_commit)
         flask.current_app.extensions[EXTENSION] = frame
     return function
+
+
+def _is_for_a_person(request: Request) -> bool:
+    taken = request.accept_mimetypes
+    return taken.quality(PAGE_TYPE) > taken.quality(problems.MEDIA_TYPE)
 
 
 def _parameter(text: str, need: object) -> object:

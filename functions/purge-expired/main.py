@@ -10,6 +10,7 @@ from taskflow.storage import (
     erasure_store,
     idempotency_store,
     outbound_store,
+    quota_store,
     replay_store,
     run,
     session_store,
@@ -29,6 +30,7 @@ EXPIRED = (
     attempt_store.forget_places,
     replay_store.forget_old,
     outbound_store.forget_old,
+    quota_store.forget_over,
 )
 
 

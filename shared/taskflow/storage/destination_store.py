@@ -105,20 +105,46 @@ def list_of(
     return [_destination(row) for row in tx.connection.execute(query).mappings()]
 
 
-def lock(tx: Transaction, destination_id: UUID, *, user_id: str | None = None) -> Destination:
-    """Return a destination, locked; of this user, if one is given. Raises DestinationNotFound."""
-    query = select(*_COLUMNS).where(DESTINATIONS.c.id == destination_id).with_for_update()
-    if user_id is not None:
-        query = query.where(DESTINATIONS.c.user_id == user_id)
-    row = tx.connection.execute(query).mappings().one_or_none()
-    if row is None:
-        raise DestinationNotFound
-    return _destination(row)
+def find(tx: Transaction, user_id: str, channel: Channel, address: str) -> Destination | None:
+    """Return a user's destination at an address, locked, if there is one."""
+    query = select(*_COLUMNS).where(
+        DESTINATIONS.c.user_id == user_id,
+        DESTINATIONS.c.channel == channel.value,
+        DESTINATIONS.c.address == address,
+    )
+    row = tx.connection.execute(query.with_for_update()).mappings().one_or_none()
+    return None if row is None else _destination(row)
 
 
-def save(tx: Transaction, destination: Destination) -> None:
-    """Store a destination over the one that this transaction locked."""
+def get(
+    tx: Transaction, destination_id: UUID, *, user_id: str, channels: Collection[Channel]
+) -> Destination:
+    """Return a user's destination of one of these channels. Raises DestinationNotFound."""
+    return _one(tx, destination_id, user_id, channels, lock=False)
+
+
+def lock(
+    tx: Transaction,
+    destination_id: UUID,
+    *,
+    user_id: str | None = None,
+    channels: Collection[Channel] = tuple(Channel),
+) -> Destination:
+    """Return a destination, locked; of this user and one of these channels, if they are given.
+
+    Raises DestinationNotFound.
+    """
+    return _one(tx, destination_id, user_id, channels, lock=True)
+
+
+def save(tx: Transaction, destination: Destination, *, seq: int | None = None) -> None:
+    """Store a destination over the one that this transaction locked.
+
+    Of a webhook that goes on after another `seq`, what happened before is passed over.
+    """
     values = _row_of(destination)
+    if seq is not None:
+        values["seq"] = seq
     if destination.state is State.DISABLED:
         values["due_at"] = None
     tx.connection.execute(
@@ -187,6 +213,28 @@ def release_all(tx: Transaction, holder: UUID, destination_ids: Sequence[UUID]) 
         .where(DESTINATIONS.c.id.in_(destination_ids), DESTINATIONS.c.held_by == holder)
         .values(held_by=None, held_until=None)
     )
+
+
+def _one(
+    tx: Transaction,
+    destination_id: UUID,
+    user_id: str | None,
+    channels: Collection[Channel],
+    *,
+    lock: bool,
+) -> Destination:
+    query = select(*_COLUMNS).where(
+        DESTINATIONS.c.id == destination_id,
+        DESTINATIONS.c.channel.in_([channel.value for channel in channels]),
+    )
+    if user_id is not None:
+        query = query.where(DESTINATIONS.c.user_id == user_id)
+    if lock:
+        query = query.with_for_update()
+    row = tx.connection.execute(query).mappings().one_or_none()
+    if row is None:
+        raise DestinationNotFound
+    return _destination(row)
 
 
 def _row_of(destination: Destination) -> dict[str, Any]:

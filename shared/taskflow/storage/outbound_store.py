@@ -261,6 +261,14 @@ def enqueue_confirmation(
     return message_id
 
 
+def awaits_confirmation(tx: Transaction, destination_id: UUID) -> bool:
+    """Say whether a mail waits that asks to confirm an address."""
+    waiting = select(_M.id).where(
+        _M.destination_id == destination_id, _M.state == "pending", _M.seq.is_(None)
+    )
+    return tx.connection.execute(waiting.limit(1)).first() is not None
+
+
 def follow(tx: Transaction, *, now: datetime) -> int:
     """Make messages of what has happened to the users of some webhooks; return how many webhooks.
 

@@ -131,6 +131,15 @@ LOGIN_ATTEMPTS = Table(
     Column("undecided", Integer),
 )
 
+# How often something was done in a window of time, of which there may be so many.
+QUOTAS = Table(
+    "quotas",
+    METADATA,
+    Column("key_hash", LargeBinary, primary_key=True),
+    Column("used", Integer),
+    Column("ends_at", _TIME),
+)
+
 LOGIN_PLACES = Table(
     "login_places",
     METADATA,

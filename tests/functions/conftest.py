@@ -1,6 +1,6 @@
 """Fixtures of the tests that go through the functions: a client of a user, and a clock to set."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from datetime import datetime
 
 import pytest
@@ -8,6 +8,10 @@ import pytest
 from tests.support.data.accounts import SignedIn
 from tests.support.functions.client import Api
 from tests.support.functions.tokens import signed_in_at
+from tests.support.settings import changed_settings
+
+VAPID_KEY = "q1dXpw3UpT5VOmu_cf_v6ih07Aems3njxI-JWgLcM94"
+"""The example of RFC 8291, appendix A."""
 
 Travel = Callable[[SignedIn, datetime], Api]
 """Sets the time, and returns a user's client whose token holds then."""
@@ -33,3 +37,17 @@ def travel(set_clock: Callable[[datetime], None]) -> Travel:
         return Api(signed_in_at(user, at))
 
     return to
+
+
+@pytest.fixture
+def all_channels(database: object) -> Generator[None]:
+    """Have mail and pushes to browsers set up, without sending any."""
+    del database
+    with changed_settings(
+        ses_from="TaskFlow <tasks@app.example>",
+        public_url="https://app.example",
+        link_secret="a secret for the links in the mails of tests",
+        vapid_private_key=VAPID_KEY,
+        vapid_subject="mailto:ops@app.example",
+    ):
+        yield

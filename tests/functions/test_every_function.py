@@ -37,7 +37,7 @@ from tests.support.functions.problems import assert_invalid, assert_refused, wit
 from tests.support.functions.tokens import a_token, with_token
 from tests.support.settings import changed_settings
 
-pytestmark = pytest.mark.usefixtures("database")
+pytestmark = pytest.mark.usefixtures("database", "all_channels")
 
 JSON_TYPE = {"Content-Type": "application/json"}
 A_TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -387,12 +387,14 @@ def test_a_token_that_may_only_read_changes_nothing(case: Case, user: SignedIn) 
 
 
 @each_route(has_a_user, is_of_parts)
-def test_the_short_path_is_the_same_endpoint(case: Case, user: SignedIn) -> None:
+def test_the_short_path_is_the_same_endpoint(case: Case, user: SignedIn, other: SignedIn) -> None:
     mine = stored_resources(user.user_id)
-    others = mine if case.is_read else stored_resources(user.user_id)
+    # What is there already may be added otherwise.
+    second = user if case.is_read else other
+    theirs = mine if case.is_read else stored_resources(other.user_id)
 
     long = _send_valid(case, user, case.path(mine))
-    short = _send_valid(case, user, case.short_path(others))
+    short = _send_valid(case, second, case.short_path(theirs))
 
     assert short.status_code == long.status_code
     assert 200 <= short.status_code < 300
@@ -645,7 +647,8 @@ def test_json_is_accepted_everywhere_and_a_merge_patch_by_put_and_patch(
 
 
 def takes_no_body(case: Case) -> bool:
-    return not case.takes_body and case.endpoint.lines is None
+    endpoint = case.endpoint
+    return not (case.takes_body or endpoint.takes_form or endpoint.lines is not None)
 
 
 @each_route(takes_no_body)
@@ -811,6 +814,16 @@ def test_a_null_character_or_half_a_surrogate_pair_is_invalid_content(
             assert_invalid(answer, f"/{name}")
 
 
+@each_route(lambda case: case.endpoint.takes_form)
+def test_a_form_is_taken_and_nothing_else(case: Case, senders: Senders) -> None:
+    for media_type in ("application/json", "text/plain", "", "x"):
+        answer = _send_raw(case, senders, b"{}", **{"Content-Type": media_type})
+        assert_refused(answer, 415, "other-media-type")
+    for media_type in ("application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+        answer = _send_raw(case, senders, b"a=b", **{"Content-Type": media_type})
+        assert_refused(answer, 404)
+
+
 @each_route(has_an_id)
 def test_a_path_with_a_malformed_id_is_not_found(case: Case, senders: Senders) -> None:
     for wrong_id in ("1", "not-an-id", "%00", "%F0%9F%A6%89", "..", "0" * 500):
@@ -822,10 +835,11 @@ def test_a_path_with_a_malformed_id_is_not_found(case: Case, senders: Senders) -
 
 
 @each_route(has_a_user, is_of_parts)
-def test_a_bad_idempotency_key_is_refused(case: Case, user: SignedIn) -> None:
-    mine = stored_resources(user.user_id)
-    before = state_of(user.user_id)
+def test_a_bad_idempotency_key_is_refused(case: Case) -> None:
     for key in ("", "x" * 256, "ünïcode", "tab\there"):
+        user = a_user()
+        mine = stored_resources(user.user_id)
+        before = state_of(user.user_id)
         path, headers = case.path(mine), {"Idempotency-Key": key}
         answer = _send_valid(case, user, path, headers=headers)
 
@@ -834,8 +848,7 @@ def test_a_bad_idempotency_key_is_refused(case: Case, user: SignedIn) -> None:
             assert_refused(answer, 400, "bad-idempotency-key")
         else:
             assert answer.status_code < 300
-
-    assert state_of(user.user_id) == before
+        assert state_of(user.user_id) == before
 
 
 # Methods and paths

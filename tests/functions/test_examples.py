@@ -8,13 +8,15 @@ import re
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import jsonschema
 import pytest
 from werkzeug.test import TestResponse
 
+from taskflow import clock
 from taskflow.domain.text import JsonObject
+from taskflow.outbound import links
 from taskflow.standalone.postgres import EmbeddedPostgres
 from tests.support.data.accounts import SignedIn, a_user, an_administrator
 from tests.support.data.user_resources import stored_resources
@@ -30,6 +32,9 @@ OPERATIONS: Mapping[str, tuple[str, str, JsonObject]] = {
 }
 ACCOUNT = {"email": "nobody@example.com", "password": "correct horse battery staple"}
 """Of the example of logging in, which is nobody's before."""
+
+
+pytestmark = pytest.mark.usefixtures("all_channels")
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,9 @@ def test_an_example_is_answered_as_described(example: Example, account: Mapping[
     method, path, described = OPERATIONS[example.operation]
     sender = _sender(example, path)
     # Lines are taken by an account without any.
-    ids = {} if isinstance(example.body, str) else stored_resources(sender.user_id).ids
+    ids = {} if "import" in path else stored_resources(sender.user_id).ids
+    if "{link_token}" in path:
+        ids = {"link_token": _link_token(path, ids)}
     body = example.body
     if "refresh_token" in body:
         body = {"refresh_token": _a_refresh_token(account)}
@@ -91,6 +98,13 @@ def test_an_example_is_answered_as_described(example: Example, account: Mapping[
     answer = api.request(method, _filled(path, ids), data=data, headers=headers)
 
     _assert_described(answer, described)
+
+
+def _link_token(path: str, ids: Mapping[str, object]) -> str:
+    destination_id = UUID(str(ids["destination_id"]))
+    if "unsubscribe" in path:
+        return links.to_unsubscribe(destination_id)
+    return links.to_confirm(destination_id, now=clock.now())
 
 
 def _sender(example: Example, path: str) -> SignedIn:
@@ -128,7 +142,10 @@ def _assert_described(answer: TestResponse, described: JsonObject) -> None:
     if "content" not in response:
         assert answer.data == b""
         return
-    schema: JsonObject = response["content"][answer.mimetype]["schema"]
+    schema: JsonObject | None = response["content"][answer.mimetype].get("schema")
+    if schema is None:
+        # A page.
+        return
     _validate(content(answer), schema)
     for example in _examples_of(schema):
         _validate(example, schema)

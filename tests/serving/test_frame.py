@@ -9,7 +9,13 @@ from werkzeug.datastructures import Headers
 from werkzeug.test import EnvironBuilder
 
 from taskflow import metrics
-from taskflow.domain.errors import DomainError, FieldError, InvalidContent, TooManyAttempts
+from taskflow.domain.errors import (
+    DomainError,
+    FieldError,
+    InvalidContent,
+    TooManyAttempts,
+    TooManyConfirmations,
+)
 from taskflow.serving import Ok, http_function, problems
 from taskflow.serving.endpoint import Endpoint
 from taskflow.serving.frame import Frame
@@ -77,6 +83,7 @@ def test_every_error_of_the_domain_becomes_its_problem() -> None:
     special: dict[type[DomainError], Callable[[], DomainError]] = {
         InvalidContent: lambda: InvalidContent(FieldError("/title", "is wrong")),
         TooManyAttempts: lambda: TooManyAttempts(retry_after_s=7),
+        TooManyConfirmations: lambda: TooManyConfirmations(retry_after_s=7),
     }
 
     for error, kind in PROBLEMS.items():
@@ -85,6 +92,7 @@ def test_every_error_of_the_domain_becomes_its_problem() -> None:
         assert problem.kind == kind
         assert problem.detail == error.detail
         assert set(problem.headers) <= set(kind.headers)
+        assert problem.headers.get("Retry-After") == ("7" if kind.status == 429 else None)
 
 
 def test_an_error_of_the_domain_can_add_details_to_its_problem() -> None:

@@ -3,11 +3,19 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Self, get_args
+from typing import Annotated, Literal, Self, get_args
+from urllib.parse import urlsplit
 from uuid import UUID
 
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict
+
 from taskflow.domain import representations
+from taskflow.domain.accounts import Email
+from taskflow.domain.identifiers import IdText, new_id
 from taskflow.domain.text import JsonObject
+from taskflow.domain.times import TimeText, rfc3339
 
 
 class Channel(StrEnum):
@@ -47,6 +55,28 @@ EXPIRES_AFTER = timedelta(days=7)
 DISABLED_AFTER = timedelta(days=5)
 """How long a destination may fail until nothing is sent there any more."""
 
+DESTINATIONS_MAX = 10
+"""Of each channel, for a user."""
+
+CONFIRMATIONS_OF_USER_MAX = 5
+CONFIRMATIONS_OF_ADDRESS_MAX = 3
+"""How many mails that ask to confirm an address are sent, for a user and to an address, in
+CONFIRMATIONS_WINDOW: whoever gets them has not asked for any."""
+
+CONFIRMATIONS_WINDOW = timedelta(days=1)
+
+UNSUBSCRIBED = "you unsubscribed"
+"""Why an address is disabled whose owner has followed the link in a mail."""
+
+
+def _printable(address: str) -> str:
+    if not address.isprintable():
+        raise PydanticCustomError("email", "must be an email address")
+    return address
+
+
+MailAddress = Annotated[Email, AfterValidator(_printable)]
+"""An address that mail is sent to: of its characters none moves or hides the others."""
 
 TELLS = frozenset(Channel(name) for name in get_args(representations.Channel))
 """The channels by which a user is told of reminders and messages, each if they want it so."""
@@ -70,6 +100,47 @@ class Destination:
     failing_since: datetime | None = None
     disabled_because: str | None = None
 
+    @classmethod
+    def new(
+        cls, user_id: str, channel: Channel, address: str, details: JsonObject, *, now: datetime
+    ) -> Self:
+        """Return a new one; only an address of email is to be confirmed by its owner."""
+        return cls(
+            id=new_id(now),
+            user_id=user_id,
+            channel=channel,
+            address=address,
+            details=details,
+            state=State.UNCONFIRMED if channel is Channel.EMAIL else State.ACTIVE,
+            created_at=now,
+        )
+
+    @property
+    def mailbox(self) -> str:
+        """The address without what many providers let its owner add, `me+lists@example.com`."""
+        local, _, domain = self.address.rpartition("@")
+        return f"{local.partition('+')[0]}@{domain}"
+
+    def added_again(self, wanted: Self) -> Self:
+        """Return it as its user has added it once more, with what `wanted` needs.
+
+        One that was disabled begins anew.
+        """
+        again = replace(self, details=wanted.details)
+        if self.state is State.DISABLED:
+            return replace(again, state=wanted.state, failing_since=None, disabled_because=None)
+        return again
+
+    def confirmed(self) -> Self:
+        """Return it as one that its owner has confirmed."""
+        return replace(self, state=State.ACTIVE, failing_since=None)
+
+    def disabled(self, reason: str) -> Self:
+        """Return it as one to which nothing is sent; where that is so, it stays as it is."""
+        if self.state is State.DISABLED:
+            return self
+        return replace(self, state=State.DISABLED, disabled_because=reason)
+
     def accepted(self) -> Self:
         """Return it as one that has taken a message."""
         return replace(self, failing_since=None)
@@ -91,3 +162,67 @@ def retry_pause_s(attempts: int, jitter: float, retry_after_s: float | None = No
     whole = min(RETRY_MAX_S, FIRST_RETRY_S * 2.0 ** min(attempts - 1, 30))
     pause = whole * (1 + jitter) / 2
     return max(pause, min(retry_after_s or 0.0, RETRY_AFTER_MAX_S))
+
+
+class DestinationRepresentation(TypedDict):
+    """Where a user is told of reminders and messages, beside the inbox."""
+
+    __pydantic_config__ = representations.example(
+        {
+            "id": "019ad3f0-8c00-7000-8000-000000000001",
+            "channel": "email",
+            "address": "somebody@example.com",
+            "state": "unconfirmed",
+            "created_at": "2026-11-30T09:00:00.000000Z",
+            "failing_since": None,
+            "disabled_because": None,
+        }
+    )  # pyright: ignore[reportGeneralTypeIssues] - as pydantic reads it
+
+    id: Annotated[IdText, Field(description="The destination's id.")]
+    channel: Annotated[representations.Channel, Field(description="The way that messages take.")]
+    address: Annotated[
+        str,
+        Field(
+            description="The mailbox; of a browser the host of its push service, of a device the"
+            " name of its own."
+        ),
+    ]
+    state: Annotated[
+        Literal["unconfirmed", "active", "disabled"],
+        Field(
+            description="`unconfirmed` until its owner has followed the link in a mail,"
+            " `disabled` where nothing is sent any more."
+        ),
+    ]
+    created_at: Annotated[TimeText, Field(description="When it was added.")]
+    failing_since: Annotated[
+        TimeText | None,
+        Field(description="Since when no message has got through; null where the last one has."),
+    ]
+    disabled_because: Annotated[str | None, Field(description="Why it is disabled, if it is.")]
+
+
+def represent(destination: Destination) -> DestinationRepresentation:
+    """Return a destination that tells of reminders, without what others could send to it with."""
+    since = destination.failing_since
+    return {
+        "id": str(destination.id),
+        "channel": destination.channel.value,  # pyright: ignore[reportReturnType] - one that tells
+        "address": _shown_address(destination),
+        "state": destination.state.value,
+        "created_at": rfc3339(destination.created_at),
+        "failing_since": None if since is None else rfc3339(since),
+        "disabled_because": destination.disabled_because,
+    }
+
+
+def _shown_address(destination: Destination) -> str:
+    match destination.channel:
+        case Channel.WEB_PUSH:
+            return urlsplit(destination.address).hostname or ""
+        case Channel.PUSH:
+            # An ARN: `…:endpoint/APNS/application/id`.
+            return destination.address.partition("/")[2].partition("/")[0]
+        case _:
+            return destination.address

@@ -67,6 +67,22 @@ class OutboundMessageNotFound(DomainError):
     """There is no such message to this destination."""
 
 
+class LinkIsInvalid(DomainError):
+    """The link is not one of a mail of ours, or too old; add the address again for a new one."""
+
+
+class NoWebPush(DomainError):
+    """Nothing is pushed to browsers here."""
+
+
+class WebhookExists(DomainError):
+    """There is a webhook to this address already."""
+
+
+class WebhookIsDisabled(DomainError):
+    """The webhook is switched off; switch it on first."""
+
+
 class DeadLetterNotFound(DomainError):
     """There is no such dead letter."""
 
@@ -128,5 +144,14 @@ class TooManyAttempts(DomainError):
 
     def __init__(self, retry_after_s: int) -> None:
         """Say after how many whole seconds the next attempt is checked."""
+        super().__init__()
+        self.retry_after_s = retry_after_s
+
+
+class TooManyConfirmations(DomainError):
+    """So many mails have asked to confirm an address that no more are sent today."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        """Say after how many whole seconds another is sent."""
         super().__init__()
         self.retry_after_s = retry_after_s

@@ -152,6 +152,10 @@ _OF_ERRORS: Sequence[tuple[type[DomainError], int, str, tuple[str, ...]]] = (
     (errors.FeedNotFound, 404, "feed-not-found", ()),
     (errors.DestinationNotFound, 404, "destination-not-found", ()),
     (errors.OutboundMessageNotFound, 404, "message-not-found", ()),
+    (errors.LinkIsInvalid, 404, "link-is-invalid", ()),
+    (errors.NoWebPush, 404, "no-web-push", ()),
+    (errors.WebhookExists, 409, "webhook-exists", ()),
+    (errors.WebhookIsDisabled, 409, "webhook-is-disabled", ()),
     (errors.DeadLetterNotFound, 404, "dead-letter-not-found", ()),
     (errors.DeadLetterIsSettled, 409, "dead-letter-is-settled", ()),
     (errors.NotAnEventOfOurs, 409, "not-an-event-of-ours", ()),
@@ -167,6 +171,7 @@ _OF_ERRORS: Sequence[tuple[type[DomainError], int, str, tuple[str, ...]]] = (
     (errors.InvalidCredentials, 401, "credentials-are-wrong", _CHALLENGE),
     (errors.InvalidRefreshToken, 401, "refresh-token-is-invalid", _CHALLENGE),
     (errors.TooManyAttempts, 429, "too-many-attempts", _RETRY),
+    (errors.TooManyConfirmations, 429, "too-many-confirmations", _RETRY),
 )
 
 PROBLEMS: dict[type[DomainError], ProblemKind] = {
@@ -210,7 +215,7 @@ def problem_of(error: Exception) -> Problem:
             return error
         case errors.InvalidContent():
             return Problem(INVALID_CONTENT, str(error), errors=error.errors)
-        case errors.TooManyAttempts():
+        case errors.TooManyAttempts() | errors.TooManyConfirmations():
             headers = {"Retry-After": str(error.retry_after_s)}
             return Problem(PROBLEMS[type(error)], str(error), headers=headers)
         case DomainError():

@@ -13,6 +13,7 @@ FIRST_WORDS = frozenset(
         "admin",
         "auth",
         "calendar-feed",
+        "destinations",
         "events",
         "export",
         "import",
@@ -23,6 +24,8 @@ FIRST_WORDS = frozenset(
         "settings",
         "statistics",
         "tasks",
+        "web-push-key",
+        "webhooks",
         "ws-ticket",
     }
 )

@@ -9,9 +9,20 @@ from sqlalchemy import text
 from taskflow import clock
 from taskflow.domain.destinations import Channel, Destination, State
 from taskflow.domain.identifiers import new_id
+from taskflow.domain.text import JsonObject
 from taskflow.storage import destination_store, outbound_store, transaction
 from taskflow.storage.outbound_store import OutboundMessage
 from tests.support.data.accounts import A_CAUSE
+
+A_SUBSCRIPTION: JsonObject = {
+    "endpoint": "https://push.example.net/push/JzLQ3raZJfFBR0aqvOMsLrt54w4rJUsV",
+    "keys": {
+        "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZ"
+        "GH6SRpkNtoIAiw4",
+        "auth": "BTBZMqHH6r4Tts7J_aSIgg",
+    },
+}
+"""Of a browser, with the keys of RFC 8291, appendix A."""
 
 
 def a_destination(

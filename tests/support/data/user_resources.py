@@ -1,4 +1,4 @@
-"""One resource of each kind that a user can have: a task, a reminder, a notification."""
+"""One resource of each kind that a user can have: a task, a reminder, where they are told of it."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -7,19 +7,22 @@ from uuid import UUID
 from taskflow import clock
 from taskflow.domain import creation
 from taskflow.domain.creation import NewTask
+from taskflow.domain.destinations import Channel
 from taskflow.domain.tasks import Task
 from taskflow.domain.times import rfc3339
 from taskflow.storage import task_changes, transaction
 from tests.support.data.accounts import A_CAUSE
+from tests.support.data.destinations import a_destination
 
 
 @dataclass(frozen=True)
 class UserResources:
-    """A recurring task, a reminder that was sent, and its notification."""
+    """A recurring task, a reminder that was sent, its notification, and where it is told of."""
 
     task: Task
     reminder_id: UUID
     notification_id: UUID
+    destination_id: UUID
 
     @property
     def ids(self) -> dict[str, object]:
@@ -28,6 +31,7 @@ class UserResources:
             "task_id": self.task.id,
             "reminder_id": self.reminder_id,
             "notification_id": self.notification_id,
+            "destination_id": self.destination_id,
         }
 
 
@@ -53,4 +57,5 @@ def stored_resources(user_id: str, *, title: str = "Buy milk") -> UserResources:
             notifications=made.notifications,
             events=made.happened,
         )
-    return UserResources(made.task, made.reminders[0].id, made.notifications[0].id)
+    destination = a_destination(user_id, Channel.EMAIL, f"{made.task.id}@example.com")
+    return UserResources(made.task, made.reminders[0].id, made.notifications[0].id, destination.id)

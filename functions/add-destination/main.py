@@ -1,0 +1,79 @@
+"""POST /api/{user_id}/destinations: be told of reminders by email too, or in a browser."""
+
+from datetime import datetime
+
+from taskflow import clock
+from taskflow.domain import destinations
+from taskflow.domain.destinations import (
+    CONFIRMATIONS_OF_ADDRESS_MAX,
+    CONFIRMATIONS_OF_USER_MAX,
+    CONFIRMATIONS_WINDOW,
+    DESTINATIONS_MAX,
+    Destination,
+    DestinationRepresentation,
+    State,
+)
+from taskflow.domain.errors import (
+    AccountNotFound,
+    FieldError,
+    InvalidContent,
+    TooManyConfirmations,
+)
+from taskflow.serving import Caller, Created, Ok, http_function
+from taskflow.serving.destinations import NewDestination
+from taskflow.storage import (
+    Transaction,
+    account_store,
+    destination_store,
+    outbound_store,
+    quota_store,
+)
+
+
+@http_function(
+    "POST /api/{user_id}/destinations",
+    permission="tasks:write",
+    raises=[AccountNotFound, TooManyConfirmations],
+    scale="seldom",
+)
+def add_destination(
+    caller: Caller, draft: NewDestination, tx: Transaction
+) -> Created[DestinationRepresentation] | Ok[DestinationRepresentation]:
+    now = clock.now()
+    wanted = draft.destination(caller.user_id, now=now)
+    # Two that are added at once are counted one after the other.
+    account_store.lock(tx, caller.user_id)
+    found = destination_store.find(tx, wanted.user_id, wanted.channel, wanted.address)
+    if found is None:
+        _add(tx, wanted)
+        _have_confirmed(tx, wanted, now=now)
+        return Created(destinations.represent(wanted))
+    again = found.added_again(wanted)
+    destination_store.save(tx, again)
+    _have_confirmed(tx, again, now=now)
+    return Ok(destinations.represent(again))
+
+
+def _add(tx: Transaction, wanted: Destination) -> None:
+    others = destination_store.list_of(tx, wanted.user_id, [wanted.channel])
+    if len(others) >= DESTINATIONS_MAX:
+        detail = f"has {DESTINATIONS_MAX} destinations already; remove one"
+        raise InvalidContent(FieldError("/channel", detail))
+    destination_store.add(tx, wanted)
+
+
+def _have_confirmed(tx: Transaction, destination: Destination, *, now: datetime) -> None:
+    """Have the owner of an unconfirmed address asked, unless such a mail is under way."""
+    if destination.state is not State.UNCONFIRMED:
+        return
+    if outbound_store.awaits_confirmation(tx, destination.id):
+        return
+    most = {
+        ("confirmations of user", destination.user_id): CONFIRMATIONS_OF_USER_MAX,
+        ("confirmations of mailbox", destination.mailbox): CONFIRMATIONS_OF_ADDRESS_MAX,
+    }
+    try:
+        quota_store.use(tx, most, window=CONFIRMATIONS_WINDOW, now=now)
+    except quota_store.QuotaUsedUp as used_up:
+        raise TooManyConfirmations(used_up.retry_after_s) from None
+    outbound_store.enqueue_confirmation(tx, destination.id, destination.user_id, now=now)

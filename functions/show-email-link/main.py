@@ -1,0 +1,32 @@
+"""GET /email/confirm/{link_token}, GET /email/unsubscribe/{link_token}: ask who follows a link."""
+
+from flask import Request
+
+from taskflow.domain.errors import LinkIsInvalid
+from taskflow.serving import Network, PageShown, http_function
+from taskflow.serving.email_links import CONFIRMATION_PATH, confirmed_by, unsubscribed_by
+
+
+# Programs that look through mails follow their links, so it changes nothing: its button does.
+@http_function(
+    "GET /email/confirm/{link_token}",
+    "GET /email/unsubscribe/{link_token}",
+    public=True,
+    raises=[LinkIsInvalid],
+    scale="seldom",
+)
+def show_email_link(link_token: str, request: Request, network: Network) -> PageShown:
+    if request.path.startswith(CONFIRMATION_PATH):
+        confirmed_by(link_token, network)
+        return PageShown(
+            "Confirm this address",
+            "Somebody who uses TaskFlow asked that their reminders be sent to the address at which"
+            " you got this link. If it was not you, close this page.",
+            button="Send my reminders here",
+        )
+    unsubscribed_by(link_token, network)
+    return PageShown(
+        "Unsubscribe",
+        "Nothing more will be sent from TaskFlow to the address at which you got this link.",
+        button="Send no more",
+    )

@@ -225,6 +225,9 @@ def provide_secrets(documents: Iterable[Document]) -> None:
             # Empty is unset.
             "better-auth-secret": "",
             "metrics-token": secrets.token_urlsafe(24),
+            "link-secret": secrets.token_urlsafe(48),
+            "smtp-password": "",
+            "vapid-private-key": "",
         },
         # In the keys of a KafkaSink's secret.
         "taskflow-kafka": {"protocol": "PLAINTEXT", "password": "", "ca.crt": ""},

@@ -65,6 +65,13 @@ _APPENDING = ("events.append", "task_changes.", "erasure_store.begin")
 _OF_KAFKA = ("taskflow.kafka", "taskflow.push", "taskflow.eventing.outbound")
 """What speaks to Kafka, follows its topics, or appends events by itself."""
 
+_NEEDED_BY = {
+    "taskflow.serving.email_links": ("LINK_SECRET",),
+    "taskflow.outbound.web_push": ("VAPID_PRIVATE_KEY",),
+    "taskflow.eventing.lanes": ("LINK_SECRET", "SMTP_PASSWORD", "VAPID_PRIVATE_KEY"),
+}
+"""The secrets that those need who import a module."""
+
 
 def text(function: Function, source: Path) -> str:
     """Return the func.yaml of a function, whose main.py is `source`."""
@@ -74,7 +81,7 @@ def text(function: Function, source: Path) -> str:
 def uses_kafka(source: Path) -> bool:
     """Say whether a function publishes to Kafka or reads it: by what its main.py calls."""
     tree = ast.parse(source.read_bytes())
-    imports = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    imports = _imported(tree)
     called = {
         f"{node.value.id}.{node.attr}"
         for node in ast.walk(tree)
@@ -84,6 +91,12 @@ def uses_kafka(source: Path) -> bool:
         any(name.startswith(_APPENDING) for name in called)
         or any(name.startswith(_OF_KAFKA) for name in imports)
     )
+
+
+def _imported(tree: ast.Module) -> frozenset[str]:
+    """Return the modules of which something is imported."""
+    found = (node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
+    return frozenset(found)
 
 
 def _deployment(function: Function, source: Path) -> Document:
@@ -100,7 +113,7 @@ def _deployment(function: Function, source: Path) -> Document:
         "invoke": "cloudevent" if isinstance(endpoint, Subscriber) else "http",
         "image": IMAGE,
         "run": {
-            "envs": _environment(function, is_socket=is_socket, with_kafka=with_kafka),
+            "envs": _environment(function, source, is_socket=is_socket, with_kafka=with_kafka),
             "volumes": [TMP, *([{"secret": KAFKA, "path": KAFKA_PATH}] if with_kafka else [])],
         },
         "deploy": {
@@ -112,7 +125,9 @@ def _deployment(function: Function, source: Path) -> Document:
     }
 
 
-def _environment(function: Function, *, is_socket: bool, with_kafka: bool) -> list[Document]:
+def _environment(
+    function: Function, source: Path, *, is_socket: bool, with_kafka: bool
+) -> list[Document]:
     pool = READERS + SHARE_OF_USERS if is_socket else SHARE_OF_USERS
     variables = {
         "FUNCTION_TARGET": function.name.replace("-", "_"),
@@ -130,6 +145,11 @@ def _environment(function: Function, *, is_socket: bool, with_kafka: bool) -> li
         variables["JWT_SECRET"] = _secret(SECRETS, "jwt-secret")
         if function.endpoint.checks_tokens:
             variables["BETTER_AUTH_SECRET"] = _secret(SECRETS, "better-auth-secret")
+    imported = _imported(ast.parse(source.read_bytes()))
+    for module in sorted(_NEEDED_BY.keys() & imported):
+        variables |= {
+            name: _secret(SECRETS, name.lower().replace("_", "-")) for name in _NEEDED_BY[module]
+        }
     all_of = [CONFIG]
     if with_kafka:
         variables["KAFKA_SASL_PASSWORD"] = _secret(KAFKA, "password")

@@ -41,14 +41,15 @@ def before_call(context: HookContext, case: Case[Any], _kwargs: dict[str, object
         headers["Idempotency-Key"] = str(uuid4())
     if "If-Match" in headers:
         headers["If-Match"] = "*"
-    if "cursor" in case.query and not _is_cursor(case.query["cursor"]):
+    if "cursor" in case.query and not _is_cursor(case.query["cursor"], case.query.get("sort")):
         del case.query["cursor"]
 
 
-def _is_cursor(drawn: object) -> bool:
-    """Say whether a text is what a list has answered, which a link has brought here."""
+def _is_cursor(drawn: object, sort: object) -> bool:
+    """Say whether a text is what a list in this order has answered, brought here by a link."""
     try:
         padded = str(drawn) + "=" * (-len(str(drawn)) % 4)
-        return isinstance(json.loads(base64.b64decode(padded, altchars=b"-_")), list)
+        read = json.loads(base64.b64decode(padded, altchars=b"-_"))
     except ValueError:
         return False
+    return isinstance(read, list) and sort in {None, *map(str, cast("list[object]", read)[:1])}

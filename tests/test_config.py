@@ -1,5 +1,6 @@
 """The settings: read as documented, and refused with a sentence that names the wrong one (D2)."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -233,6 +234,62 @@ def test_what_sends_mail_needs_its_password_its_address_and_a_secret_for_links()
     config.read(complete).require_email()
     config.read({}).require_email()
     assert config.read(complete).public_url == "https://app.example"
+
+
+def test_what_sends_mail_through_amazon_needs_its_region() -> None:
+    complete = {
+        "SES_FROM": "tasks@app.example",
+        "AWS_REGION": "eu-central-1",
+        "PUBLIC_URL": "https://app.example",
+        "LINK_SECRET": A_SECRET,
+    }
+
+    with pytest.raises(InvalidSetting, match="AWS_REGION is needed"):
+        config.read({**complete, "AWS_REGION": ""}).require_email()
+    config.read(complete).require_email()
+
+
+def test_what_takes_the_links_in_mails_needs_their_secret_and_no_password() -> None:
+    given = {**SMTP, **LOG_IN, "SMTP_PASSWORD": "", "LINK_SECRET": A_SECRET}
+
+    config.read(given).require_links()
+    with pytest.raises(InvalidSetting, match="LINK_SECRET is needed"):
+        config.read({**given, "LINK_SECRET": ""}).require_links()
+    config.read({}).require_links()
+
+
+@pytest.mark.parametrize(
+    ("check", "lacking", "sentence"),
+    [
+        (config.check_sending, {"SMTP_PASSWORD"}, "SMTP_PASSWORD is needed for SMTP_USERNAME"),
+        (config.check_sending, {"VAPID_PRIVATE_KEY"}, "VAPID_PRIVATE_KEY is needed"),
+        (config.check_sending, {"LINK_SECRET"}, "LINK_SECRET is needed"),
+        (config.check_links, {"LINK_SECRET"}, "LINK_SECRET is needed"),
+        (config.check_links, {"SMTP_PASSWORD", "VAPID_PRIVATE_KEY"}, None),
+        (config.check_sending, set[str](), None),
+    ],
+)
+def test_a_function_that_sends_ends_with_a_sentence_where_something_is_missing(
+    check: Callable[[], None],
+    lacking: set[str],
+    sentence: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    complete = {
+        **SMTP,
+        **LOG_IN,
+        **VAPID,
+        "PUBLIC_URL": "https://app.example",
+        "LINK_SECRET": A_SECRET,
+    }
+    given = {name: value for name, value in complete.items() if name not in lacking}
+    monkeypatch.setattr(config, "settings", lambda: config.read(given))
+
+    if sentence is None:
+        check()
+    else:
+        with pytest.raises(SystemExit, match=sentence):
+            check()
 
 
 def test_a_server_on_the_same_machine_may_be_logged_in_to_without_tls() -> None:

@@ -1,5 +1,6 @@
 """Every minute, and beyond: send what is due by email, push and webhooks."""
 
+from taskflow import config
 from taskflow.domain.events import Cause
 from taskflow.eventing import CronRun, cron_function
 from taskflow.eventing.lanes import lanes
@@ -7,6 +8,8 @@ from taskflow.eventing.outbound import Delivery
 
 LASTS_S = 75
 """Longer than its minute: runs overlap, and a lost tick leaves no gap."""
+
+config.check_sending()
 
 
 @cron_function(every_min=1)

@@ -4,7 +4,8 @@ import logging
 import os
 import re
 from base64 import urlsafe_b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args, get_origin
 from urllib.parse import SplitResult, urlsplit
@@ -287,7 +288,15 @@ class Settings(BaseModel):
         if self.smtp_username is not None and self.smtp_password is None:
             message = "SMTP_PASSWORD is needed for SMTP_USERNAME"
             raise InvalidSetting(message)
-        self.require("public_url", "link_secret")
+        self.require("public_url")
+        self.require_links()
+        if self.ses_from is not None:
+            self.require("aws_region")
+
+    def require_links(self) -> None:
+        """Raise InvalidSetting where there are mails, and nothing that signs their links."""
+        if self.mail_from is not None:
+            self.require("link_secret")
 
     def require_web_push(self) -> None:
         """Raise InvalidSetting where browsers are to be sent to without a key."""
@@ -516,10 +525,8 @@ def check(*needed: str) -> None:
 
     Functions call it as they start.
     """
-    try:
+    with _said_at_the_end():
         settings().require(*needed)
-    except InvalidSetting as error:
-        raise SystemExit(str(error)) from None
 
 
 def check_issuer(*, to_check: bool) -> None:
@@ -527,10 +534,8 @@ def check_issuer(*, to_check: bool) -> None:
 
     Endpoints call it as they start; those that are there `to_check` tokens need more.
     """
-    try:
+    with _said_at_the_end():
         settings().require_issuer(to_check=to_check)
-    except InvalidSetting as error:
-        raise SystemExit(str(error)) from None
 
 
 def warn_of_what_is_left_open() -> None:
@@ -539,13 +544,30 @@ def warn_of_what_is_left_open() -> None:
         _log.warning("%s", sentence)
 
 
-def check_email() -> None:
-    """End this process with a sentence if a setting is invalid, or lacks what mail takes.
+def check_sending() -> None:
+    """End this process with a sentence if what sends by a channel lacks something that it takes.
 
-    Functions that send mail, or take its links, call it as they start.
+    Functions that send call it as they start.
     """
-    try:
+    with _said_at_the_end():
         settings().require_email()
+        settings().require_web_push()
+
+
+def check_links() -> None:
+    """End this process with a sentence if mails are sent whose links nobody can check.
+
+    Functions that take these links call it as they start; they have no password of a mail server.
+    """
+    with _said_at_the_end():
+        settings().require_links()
+
+
+@contextmanager
+def _said_at_the_end() -> Generator[None]:
+    """End this process with the sentence of an InvalidSetting."""
+    try:
+        yield
     except InvalidSetting as error:
         raise SystemExit(str(error)) from None
 

@@ -107,6 +107,53 @@ def test_a_pod_with_an_invalid_setting_ends_with_a_sentence(tmp_path: Path) -> N
     assert "Traceback" not in refused.log.read_text()
 
 
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"SMTP_HOST": "mail.example"}, "SMTP_FROM is needed for SMTP_HOST"),
+        (
+            {
+                "SMTP_HOST": "mail.example",
+                "SMTP_FROM": "tasks@app.example",
+                "SMTP_USERNAME": "me",
+                # As where a secret has nothing in it.
+                "SMTP_PASSWORD": "",
+            },
+            "SMTP_PASSWORD is needed for SMTP_USERNAME",
+        ),
+        ({"VAPID_SUBJECT": "mailto:ops@app.example"}, "VAPID_PRIVATE_KEY is needed"),
+        (
+            {
+                "ENVIRONMENT": "production",
+                "SES_FROM": "tasks@app.example",
+                "PUBLIC_URL": "https://app.example",
+                "LINK_SECRET": "",
+            },
+            "LINK_SECRET is needed outside the local mode",
+        ),
+    ],
+)
+def test_a_pod_that_sends_ends_with_a_sentence_where_something_that_it_takes_is_missing(
+    given: dict[str, str], sentence: str, tmp_path: Path
+) -> None:
+    refused = Pod("deliver-notifications", tmp_path / "log", **given)
+
+    assert refused.process.wait(STARTED_WITHIN_S) == 1
+    assert refused.log.read_text().startswith(sentence)
+    assert "Traceback" not in refused.log.read_text()
+
+
+def test_a_pod_that_sends_nothing_starts_without_the_secrets_of_those_that_do(pod: RunPod) -> None:
+    told = {
+        "SMTP_HOST": "mail.example",
+        "SMTP_FROM": "tasks@app.example",
+        "SMTP_USERNAME": "me",
+        "VAPID_SUBJECT": "mailto:ops@app.example",
+    }
+
+    assert pod("get-task", **told).end() == 0
+
+
 def _connect(pod: Pod) -> socket.socket:
     return socket.create_connection(("127.0.0.1", pod.port), timeout=ENDED_WITHIN_S)
 

@@ -39,6 +39,7 @@ from knative.cluster import (
 from knative.revisions import wait_until_old_pods_are_gone
 from taskflow.command_line import AFTER_DEPLOY
 from taskflow.domain.merge_patch import merge_patch
+from taskflow.manifests import outside
 
 OVERLAYS = Path(__file__).parent / "overlays"
 
@@ -54,6 +55,10 @@ INGRESS = "metadata.name=kourier-internal"
 DATABASE = "postgresql"
 BACKING = (DATABASE, "redpanda")
 """The Services of what keeps data in the cluster, where the overlay has it there."""
+
+OPTIONAL = (outside.MAIL, outside.WEB_PUSH, outside.AMAZON)
+"""Secrets that need nothing in them. But they must be there: func deploys nothing that names one
+that is not."""
 
 INSTALL = {
     "serving.knative.dev/v1 Service": "Knative Serving, with Kourier",
@@ -204,7 +209,7 @@ def provide_secrets(documents: Iterable[Document]) -> None:
     """Make the secrets where the database is in the cluster too; elsewhere, require them.
 
     Of one that is there from an earlier release, the keys that are new. A pod does not start
-    without a key that its function reads.
+    without a key that its function reads. Those that may be empty are made so anywhere.
     """
     services = {each["metadata"]["name"] for each in documents if each["kind"] == "Service"}
     found = names("secrets")
@@ -222,20 +227,14 @@ def provide_secrets(documents: Iterable[Document]) -> None:
         "taskflow-secrets": {
             "database-url": f"postgresql://taskflow:{password}@{host}:5432/taskflow",
             "jwt-secret": secrets.token_urlsafe(48),
+            "link-secret": secrets.token_urlsafe(48),
             # Empty is unset.
             "better-auth-secret": "",
             "metrics-token": secrets.token_urlsafe(24),
-            "link-secret": secrets.token_urlsafe(48),
-            "smtp-password": "",
-            "vapid-private-key": "",
         },
         # In the keys of a KafkaSink's secret.
         "taskflow-kafka": {"protocol": "PLAINTEXT", "password": "", "ca.crt": ""},
     }
-    if missing:
-        # Created, not applied: an annotation would hold them in plain text.
-        new = [secret(name, data) for name, data in made.items() if name not in found]
-        kubectl("create", "-f", "-", stdin=yaml.safe_dump_all(new))
     for name in made.keys() & found:
         there = get("secret", name)["data"]
         added = {key: value for key, value in made[name].items() if key not in there}
@@ -244,6 +243,12 @@ def provide_secrets(documents: Iterable[Document]) -> None:
         if added:
             patch = json.dumps({"stringData": added})
             kubectl("patch", "secret", name, OF_NAMESPACE, "--type=merge", f"--patch={patch}")
+    given: dict[str, dict[str, str]] = made if missing else {}
+    given |= {name: {} for name in OPTIONAL}
+    new = [secret(name, data) for name, data in given.items() if name not in found]
+    if new:
+        # Created, not applied: an annotation would hold them in plain text.
+        kubectl("create", "-f", "-", stdin=yaml.safe_dump_all(new))
 
 
 def changes_of_functions(documents: Iterable[Document]) -> Document:

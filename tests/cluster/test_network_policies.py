@@ -6,6 +6,7 @@ from collections.abc import Generator
 import pytest
 
 from tests.support.kubernetes.deployed import CONTAINER, NAMESPACE, Deployed, kubectl
+from tests.support.polling import eventually
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
@@ -24,19 +25,21 @@ else:
 """
 """What is denied is dropped, so that who connects gives up."""
 
-KNATIVE_PROXY, FUNCTION = 8012, 8080
+KNATIVE_PROXY, FUNCTION, LISTENING = 8012, 8080, 8025
+
+LISTEN = f"import socket, time; s = socket.create_server(('', {LISTENING})); time.sleep(600)"
 
 
 @pytest.fixture(scope="module")
 def stranger(deployed: Deployed) -> Generator[str]:
-    """Run a pod in a namespace of its own, from our image, for it has a Python."""
+    """Run a pod in a namespace of its own, from our image, for it has a Python; it listens."""
     image = _pod_of(deployed, "sync-tasks")["spec"]["containers"][0]["image"]
     kubectl("create", "namespace", STRANGERS)
     try:
         kubectl(
             *("run", "stranger", f"--image={image}", "--restart=Never"),
             *("--image-pull-policy=IfNotPresent", "--command", "--"),
-            *("python", "-c", "import time; time.sleep(600)"),
+            *("python", "-c", LISTEN),
             namespace=STRANGERS,
         )
         kubectl(
@@ -121,3 +124,61 @@ def test_a_function_does_not_reach_what_others_reach(deployed: Deployed, strange
 
     assert _tried(stranger, STRANGERS, api, 443) == "connected"
     assert _from_a_function(deployed, api, 443) == "TimeoutError"
+
+
+def test_what_sends_does_not_reach_what_is_within_the_cluster(
+    deployed: Deployed, stranger: str
+) -> None:
+    sending = _sending(deployed)
+    api = kubectl(
+        "get", "service", "kubernetes", "-o=jsonpath={.spec.clusterIP}", namespace="default"
+    )
+    address = _address_of_stranger(stranger)
+
+    assert _tried(stranger, STRANGERS, api, 443) == "connected"
+    assert _tried(stranger, STRANGERS, address, LISTENING) == "connected"
+    # And where clouds tell a machine its credentials.
+    for host, port in ((api, 443), (address, LISTENING), ("169.254.169.254", 80)):
+        assert _tried(sending, NAMESPACE, host, port, container=CONTAINER) == "TimeoutError"
+
+
+def test_what_sends_alone_reaches_what_a_policy_of_the_overlay_names(
+    deployed: Deployed, stranger: str
+) -> None:
+    sending, address = _sending(deployed), _address_of_stranger(stranger)
+    policy = json.loads(kubectl("get", "networkpolicy", "to-outside", "-o=json"))
+    egress = policy["spec"]["egress"]
+    where = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": STRANGERS}}}
+    to_mail = {"to": [where], "ports": [{"port": LISTENING, "protocol": "TCP"}]}
+
+    def reached() -> None:
+        said = _tried(sending, NAMESPACE, address, LISTENING, container=CONTAINER)
+        assert said == "connected"
+
+    try:
+        _have_egress([*egress, to_mail])
+        eventually(reached, within_s=READY_WITHIN_S)
+        assert _from_a_function(deployed, address, LISTENING) == "TimeoutError"
+    finally:
+        _have_egress(egress)
+
+
+def _have_egress(rules: list[dict[str, object]]) -> None:
+    patch = f"--patch={json.dumps({'spec': {'egress': rules}})}"
+    kubectl("patch", "networkpolicy", "to-outside", "--type=merge", patch)
+
+
+def _address_of_stranger(stranger: str) -> str:
+    return kubectl("get", f"pod/{stranger}", "-o=jsonpath={.status.podIP}", namespace=STRANGERS)
+
+
+def _sending(deployed: Deployed) -> str:
+    """Return a pod of the function that sends, which is woken each minute."""
+
+    def found() -> str:
+        [*_, pod] = deployed.pods("deliver-notifications") or [""]
+        assert pod
+        kubectl("wait", pod, "--for=condition=Ready", "--timeout=1s")
+        return pod
+
+    return eventually(found, within_s=READY_WITHIN_S)

@@ -117,6 +117,8 @@ def test_a_function_is_deployed_anew_for_whatever_it_was_deployed_from() -> None
         # The key alone that it is given, of a secret that has several.
         ("record-audit-entry", "secret/taskflow-secrets", "jwt-secret"),
         ("record-audit-entry", "secret/taskflow-secrets", "better-auth-secret"),
+        ("deliver-notifications", "secret/taskflow-secrets", "jwt-secret"),
+        ("send-notification", "secret/taskflow-mail", "SMTP_PASSWORD"),
     ],
 )
 def test_a_function_is_not_deployed_anew_for_settings_that_it_does_not_read(
@@ -126,6 +128,23 @@ def test_a_function_is_not_deployed_anew_for_settings_that_it_does_not_read(
     changed = SETTINGS | {where: SETTINGS.get(where, {}) | {key: "changed"}}
 
     assert _digest(function, settings=changed) == _digest(function)
+
+
+@pytest.mark.parametrize(
+    ("where", "key"),
+    [
+        ("secret/taskflow-secrets", "link-secret"),
+        # Of which it is given all there is.
+        ("secret/taskflow-mail", "SMTP_PASSWORD"),
+        ("secret/taskflow-web-push", "VAPID_PRIVATE_KEY"),
+        ("secret/taskflow-aws", "AWS_SECRET_ACCESS_KEY"),
+    ],
+)
+def test_what_sends_is_deployed_anew_for_a_secret_of_its_providers(where: str, key: str) -> None:
+    function = _of("deliver-notifications")
+    changed = SETTINGS | {where: SETTINGS.get(where, {}) | {key: "changed"}}
+
+    assert _digest(function, settings=changed) != _digest(function)
 
 
 def test_the_function_of_sockets_is_patched() -> None:

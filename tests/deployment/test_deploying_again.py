@@ -4,6 +4,7 @@ What Knative and the gateway make of it, a cluster alone can show.
 """
 
 import copy
+import re
 import shutil
 import subprocess
 import time
@@ -18,6 +19,7 @@ from knative import cluster as of_cluster
 from knative import deploy, functions, moves, pruning, revisions
 from knative.cluster import Document
 from taskflow.command_line import AFTER_DEPLOY
+from taskflow.config import SECRET_MIN_CHARS
 from tests.support.kubernetes.fake_tools import Cluster
 from tests.support.kubernetes.kustomize import built
 from tests.support.paths import ROOT
@@ -167,23 +169,61 @@ def test_a_secret_of_an_earlier_release_gets_the_keys_that_are_new(cluster: Clus
 
     deploy.provide_secrets([database])
 
-    # Empty is unset, and the API server writes what is given into `data`.
-    [added] = [
-        each.get("stringData")
-        for each in cluster.objects("Secret").values()
-        if "stringData" in each
-    ]
-    assert added is not None
-    assert len(added.pop("link-secret")) == 64
-    assert added == {"better-auth-secret": "", "smtp-password": "", "vapid-private-key": ""}
+    # The API server writes what is given into `data`.
+    found = cluster.objects("Secret")
+    added = found["taskflow-secrets"]["stringData"]
+    assert "stringData" not in found["taskflow-kafka"]
+    # Empty is unset.
+    assert added.pop("better-auth-secret") == ""
+    assert len(added.pop("link-secret")) >= SECRET_MIN_CHARS
+    assert added == {}
 
 
 def test_where_the_secrets_are_ones_own_a_missing_key_is_named(cluster: Cluster) -> None:
     cluster.put(*_secrets())
 
-    with pytest.raises(SystemExit, match="taskflow-secrets lacks better-auth-secret"):
+    with pytest.raises(SystemExit, match="taskflow-secrets lacks link-secret, better-auth-secret"):
         deploy.provide_secrets([])
     assert cluster.done == []
+
+
+@pytest.mark.parametrize("is_outside", [False, True])
+def test_secrets_that_may_be_empty_are_made_where_they_are_not_there_and_left_where_they_are(
+    cluster: Cluster, *, is_outside: bool
+) -> None:
+    database = {"kind": "Service", "metadata": {"name": deploy.DATABASE}}
+    mail = {**_labelled("v1", "Secret", "taskflow-mail"), "data": {"SMTP_PASSWORD": "YQ=="}}
+    complete = dict.fromkeys(("link-secret", "better-auth-secret"), "YQ==")
+    for each in _secrets():
+        is_ours = each["metadata"]["name"] == "taskflow-secrets"
+        cluster.put({**each, "data": each["data"] | (complete if is_ours else {})})
+    cluster.put(mail)
+
+    for _ in range(2):
+        deploy.provide_secrets([] if is_outside else [database])
+
+    assert cluster.done == [
+        ["create", "Secret", "taskflow-web-push"],
+        ["create", "Secret", "taskflow-aws"],
+    ]
+    found = cluster.objects("Secret")
+    assert found["taskflow-mail"] == mail
+    assert found["taskflow-aws"]["stringData"] == {}
+
+
+def test_every_secret_that_a_function_names_is_there_before_functions_are_deployed(
+    cluster: Cluster,
+) -> None:
+    database = {"kind": "Service", "metadata": {"name": deploy.DATABASE}}
+    texts = [path.read_text() for path in (ROOT / "functions").glob("*/func.yaml")]
+    whole = {name for text in texts for name in re.findall(r"\{\{ secret:([\w-]+) \}\}", text)}
+    keys = {key for text in texts for key in re.findall(r"secret:([\w-]+):([\w-]+)", text)}
+
+    deploy.provide_secrets([database])
+
+    found = cluster.objects("Secret")
+    assert whole == set(deploy.OPTIONAL) <= found.keys()
+    assert all(key in found[name]["stringData"] for name, key in keys)
 
 
 def _secrets() -> list[Document]:

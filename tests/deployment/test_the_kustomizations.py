@@ -5,8 +5,11 @@
 
 import functools
 import json
+import re
 import shutil
+import subprocess
 from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import jsonschema
@@ -14,9 +17,10 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from knative.deploy import check_examples
+from knative.deploy import changes_of_functions, check_examples
 from taskflow import config
 from taskflow.config import FUNCTIONS_CONNECTIONS_MAX, Settings
+from taskflow.outbound.urls import may_be_asked
 from taskflow.serving import browser, problems
 from taskflow.serving.problems import ProblemKind
 from tests.support.kubernetes import definitions
@@ -145,6 +149,8 @@ def test_knative_reads_kafka_where_the_functions_publish_to_it(overlay: str) -> 
     assert said
     assert all(each == [servers] for each in said)
 
+
+A_KEY = "yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw"
 
 OWN_VALUES = """
 resources: [../yours]
@@ -311,6 +317,121 @@ def test_the_settings_are_taskflows_own(overlay: str) -> None:
     }
 
     assert named <= Settings.model_fields.keys()
+
+
+def _lets_through(policy: Document, address: str) -> bool:
+    """Say whether a policy lets pods reach an address, where it names no pods."""
+    at = ip_address(address)
+    blocks = [peer["ipBlock"] for rule in policy["spec"]["egress"] for peer in rule["to"]]
+    return any(
+        at in ip_network(block["cidr"])
+        and not any(at in ip_network(each) for each in block.get("except", []))
+        for block in blocks
+    )
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_what_sends_is_let_out_of_the_cluster_by_tcp_and_nobody_else_is(overlay: str) -> None:
+    documents = of_overlay(overlay)
+    policies = [each for each in documents if each["kind"] == "NetworkPolicy"]
+    [names] = [each for each in policies if each["metadata"]["name"] == "names"]
+
+    everywhere = [
+        each["metadata"]["name"]
+        for each in policies
+        for rule in each["spec"].get("egress", [])
+        if "ports" not in rule or any("port" not in port for port in rule["ports"])
+    ]
+
+    assert everywhere == ["to-outside"]
+    policy = the(documents, "NetworkPolicy", "to-outside")
+    assert policy["spec"]["podSelector"] == {"matchLabels": {"taskflow/reaches-outside": "true"}}
+    assert [rule["ports"] for rule in policy["spec"]["egress"]] == [[{"protocol": "TCP"}]]
+    # The names that users name are looked up, too.
+    assert names["spec"]["podSelector"] == {}
+
+
+@pytest.mark.parametrize(
+    ("address", "is_public"),
+    [
+        ("1.1.1.1", True),
+        ("172.32.0.1", True),
+        ("2606:4700::1111", True),
+        ("64:ff9b::101:101", True),
+        # Pods, services and nodes; what a cloud tells a machine of itself; this machine.
+        ("10.96.0.1", False),
+        ("172.20.0.10", False),
+        ("192.168.1.1", False),
+        ("100.64.0.1", False),
+        ("198.19.255.1", False),
+        ("169.254.169.254", False),
+        ("127.0.0.1", False),
+        ("0.0.0.0", False),  # noqa: S104 - nothing is bound to it
+        ("224.0.0.1", False),
+        ("::1", False),
+        ("::ffff:10.0.0.1", False),
+        ("fd00::1", False),
+        ("fe80::1", False),
+        ("fd00:ec2::254", False),
+        ("2002:a00:1::", False),
+        ("64:ff9b::a00:1", False),
+        ("64:ff9b::a9fe:a9fe", False),
+        ("64:ff9b:1::1", False),
+    ],
+)
+def test_what_sends_is_let_out_to_the_addresses_that_it_takes_for_public_itself(
+    address: str, *, is_public: bool
+) -> None:
+    policy = the(of_overlay("cloud"), "NetworkPolicy", "to-outside")
+
+    assert _lets_through(policy, address) == is_public
+    assert may_be_asked(ip_address(address)) == is_public
+
+
+def test_an_overlay_that_sends_mail_and_push_messages_says_by_whom(tmp_path: Path) -> None:
+    page = (ROOT / "docs/deploying.md").read_text()
+    example = yaml.safe_load(page.partition("```yaml")[2].partition("```")[0])
+    own = yaml.safe_load(OWN_VALUES)
+    own["configMapGenerator"] += example["configMapGenerator"]
+    own["patches"] = example["patches"]
+    shutil.copytree(KNATIVE, tmp_path / "knative")
+    folder = tmp_path / "knative/overlays/own"
+    folder.mkdir()
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(own))
+
+    documents = built(folder)
+
+    check_examples(documents)
+    told = the(documents, "ConfigMap", "taskflow-config")["data"]
+    read = config.read(
+        told | {"SMTP_PASSWORD": "a", "VAPID_PRIVATE_KEY": A_KEY, "LINK_SECRET": A_KEY}
+    )
+    read.require_email()
+    read.require_web_push()
+    assert read.sns_platform_application_arn
+    # Those that send nothing are told the same, and no secret.
+    assert config.read(told).mail_from == read.mail_from
+    policy = the(documents, "NetworkPolicy", "to-outside")
+    check(policy)
+    assert _lets_through(policy, "10.20.0.7")
+    assert [str(each) for each in read.outbound_allowed_networks] == ["10.20.0.0/16"]
+    assert not _lets_through(policy, "10.21.0.7")
+    assert _lets_through(policy, "1.1.1.1")
+    changes = changes_of_functions(documents)
+    assert changes["deliver-notifications"]["deploy"]["serviceAccountName"] == "taskflow-sender"
+    # As the overlay below says.
+    assert changes["sync-tasks"]
+
+
+def test_the_guide_makes_a_key_that_browsers_can_be_pushed_to_with() -> None:
+    page = (ROOT / "docs/deploying.md").read_text()
+    [command] = re.findall(r"^printf 'VAPID_.*$", page, re.MULTILINE)
+
+    made = subprocess.run(["sh", "-c", command], check=True, capture_output=True, text=True).stdout
+
+    name, _, key = made.rstrip("\n").partition("=")
+    read = config.read({name: key, "VAPID_SUBJECT": "mailto:operations@acme.test"})
+    assert read.vapid_private_key == key
 
 
 def test_over_the_cloud_only_tls_is_answered_with_more_than_a_redirect() -> None:

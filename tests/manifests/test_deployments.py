@@ -1,6 +1,7 @@
 """`func.yaml`: what a pod of a function is given, and how many there may be (D3, D7)."""
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import yaml
 from taskflow.config import FUNCTIONS_CONNECTIONS_MAX
 from taskflow.eventing.frame import Subscriber
 from taskflow.manifests.deployments import uses_kafka
+from taskflow.manifests.outside import Uses, uses_of
 from taskflow.push.feed import READERS
 from taskflow.serving.endpoint import Endpoint
 from tests.support.functions.client import all_functions
@@ -168,6 +170,62 @@ def test_a_pod_may_write_to_a_tmp_of_its_own_that_has_a_limit(name: str) -> None
 
     assert [one["path"] for one in volumes if "emptyDir" in one] == ["/tmp"]  # noqa: S108 - the pod's
     assert all(one["emptyDir"]["sizeLimit"] for one in volumes if "emptyDir" in one)
+
+
+ALL_OF_SECRETS = {"taskflow-mail", "taskflow-web-push", "taskflow-aws"}
+
+
+@each_function
+def test_a_function_has_the_secrets_of_what_it_sends_or_signs_with(name: str) -> None:
+    uses = uses_of(_folder(name) / "main.py")
+    given = {secret for secret in ALL_OF_SECRETS if f"{{{{ secret:{secret} }}}}" in _all_of(name)}
+
+    assert given == set(uses.secrets)
+    assert ("LINK_SECRET" in _variables(name)) == uses.links
+
+
+@each_function
+def test_the_network_lets_those_out_of_the_cluster_alone_that_send(name: str) -> None:
+    labels = {label["key"]: label["value"] for label in _func_yaml(name)["deploy"]["labels"]}
+    uses = uses_of(_folder(name) / "main.py")
+
+    assert (labels.get("taskflow/reaches-outside") == "true") == uses.sends
+
+
+def test_one_function_sends_by_every_channel_and_the_consumer_before_it_by_none() -> None:
+    sending = uses_of(_folder("deliver-notifications") / "main.py")
+    telling = uses_of(_folder("send-notification") / "main.py")
+
+    assert sending == Uses(links=True, mail=True, browsers=True, devices=True, sends=True)
+    assert telling == Uses(links=False, mail=False, browsers=False, devices=False, sends=False)
+
+
+@pytest.mark.parametrize(
+    ("source", "uses"),
+    [
+        ("from taskflow.outbound import links\n\nlinks.confirmed('')\n", {"links"}),
+        ("from taskflow.outbound.links import confirmed\n", {"links"}),
+        ("from taskflow.outbound import sns as push\n\npush.register('')\n", {"devices", "sends"}),
+        ("from taskflow.outbound import web_push\n\nweb_push.public_key()\n", {"browsers"}),
+        ("from taskflow.outbound import webhooks\n\nwebhooks.send()\n", {"sends"}),
+        # What is sent is described there, too.
+        ("from taskflow.outbound.web_push import PushSubscription\n", set[str]()),
+        ("from taskflow.outbound import email\n\nemail.is_configured()\n", set[str]()),
+        ("links = []\nlinks.append(1)\n", set[str]()),
+        # By way of a module of ours.
+        (
+            "from taskflow.eventing.lanes import lanes\n",
+            {"links", "mail", "browsers", "devices", "sends"},
+        ),
+    ],
+)
+def test_the_calls_of_a_function_and_of_what_it_imports_say_what_it_uses_outside(
+    source: str, uses: set[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "main.py"
+    path.write_text(source)
+
+    assert {name for name, is_used in asdict(uses_of(path)).items() if is_used} == uses
 
 
 def test_functions_that_append_no_event_are_told_nothing_of_kafka() -> None:

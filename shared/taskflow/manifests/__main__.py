@@ -8,7 +8,7 @@ from pathlib import Path
 
 from taskflow import config, generated
 from taskflow.config import Settings
-from taskflow.manifests import deployments, gateway, sources
+from taskflow.manifests import deployments, gateway, outside, sources
 from taskflow.manifests.documents import list_of, text_of
 from taskflow.server.loading import discover
 
@@ -35,6 +35,7 @@ def manifests(root: Path) -> Mapping[Path, str]:
         "ping-sources.yaml": sources.ping_sources(functions),
         "http-routes.yaml": gateway.routes(functions),
         "traffic-policies.yaml": gateway.traffic_policies(functions),
+        "network-policies.yaml": outside.policies(),
     }.items():
         texts[GENERATED / name] = text_of(documents, source=DECLARATIONS)
     replacements = list(sources.topic_replacements(kafka_sources))

@@ -14,6 +14,7 @@ from taskflow.manifests.documents import (
     component_of,
     text_of,
 )
+from taskflow.manifests.outside import REACHES_OUTSIDE, Uses, uses_of
 from taskflow.push.feed import READERS
 from taskflow.server.loading import Function
 from taskflow.serving import health
@@ -65,13 +66,6 @@ _APPENDING = ("events.append", "task_changes.", "erasure_store.begin")
 _OF_KAFKA = ("taskflow.kafka", "taskflow.push", "taskflow.eventing.outbound")
 """What speaks to Kafka, follows its topics, or appends events by itself."""
 
-_NEEDED_BY = {
-    "taskflow.serving.email_links": ("LINK_SECRET",),
-    "taskflow.outbound.web_push": ("VAPID_PRIVATE_KEY",),
-    "taskflow.eventing.lanes": ("LINK_SECRET", "SMTP_PASSWORD", "VAPID_PRIVATE_KEY"),
-}
-"""The secrets that those need who import a module."""
-
 
 def text(function: Function, source: Path) -> str:
     """Return the func.yaml of a function, whose main.py is `source`."""
@@ -81,7 +75,7 @@ def text(function: Function, source: Path) -> str:
 def uses_kafka(source: Path) -> bool:
     """Say whether a function publishes to Kafka or reads it: by what its main.py calls."""
     tree = ast.parse(source.read_bytes())
-    imports = _imported(tree)
+    imports = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     called = {
         f"{node.value.id}.{node.attr}"
         for node in ast.walk(tree)
@@ -93,17 +87,11 @@ def uses_kafka(source: Path) -> bool:
     )
 
 
-def _imported(tree: ast.Module) -> frozenset[str]:
-    """Return the modules of which something is imported."""
-    found = (node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
-    return frozenset(found)
-
-
 def _deployment(function: Function, source: Path) -> Document:
     endpoint = function.endpoint
     is_socket = isinstance(endpoint, Endpoint) and endpoint.is_socket
-    with_kafka = uses_kafka(source)
-    labels = _labels(endpoint, with_kafka=with_kafka)
+    with_kafka, outside = uses_kafka(source), uses_of(source)
+    labels = _labels(endpoint, outside, with_kafka=with_kafka)
     return {
         "specVersion": "0.36.0",
         "name": function.name,
@@ -113,7 +101,7 @@ def _deployment(function: Function, source: Path) -> Document:
         "invoke": "cloudevent" if isinstance(endpoint, Subscriber) else "http",
         "image": IMAGE,
         "run": {
-            "envs": _environment(function, source, is_socket=is_socket, with_kafka=with_kafka),
+            "envs": _environment(function, outside, is_socket=is_socket, with_kafka=with_kafka),
             "volumes": [TMP, *([{"secret": KAFKA, "path": KAFKA_PATH}] if with_kafka else [])],
         },
         "deploy": {
@@ -126,7 +114,7 @@ def _deployment(function: Function, source: Path) -> Document:
 
 
 def _environment(
-    function: Function, source: Path, *, is_socket: bool, with_kafka: bool
+    function: Function, outside: Uses, *, is_socket: bool, with_kafka: bool
 ) -> list[Document]:
     pool = READERS + SHARE_OF_USERS if is_socket else SHARE_OF_USERS
     variables = {
@@ -145,29 +133,28 @@ def _environment(
         variables["JWT_SECRET"] = _secret(SECRETS, "jwt-secret")
         if function.endpoint.checks_tokens:
             variables["BETTER_AUTH_SECRET"] = _secret(SECRETS, "better-auth-secret")
-    imported = _imported(ast.parse(source.read_bytes()))
-    for module in sorted(_NEEDED_BY.keys() & imported):
-        variables |= {
-            name: _secret(SECRETS, name.lower().replace("_", "-")) for name in _NEEDED_BY[module]
-        }
-    all_of = [CONFIG]
+    if outside.links:
+        variables["LINK_SECRET"] = _secret(SECRETS, "link-secret")
+    all_of = [f"configMap:{CONFIG}"]
     if with_kafka:
         variables["KAFKA_SASL_PASSWORD"] = _secret(KAFKA, "password")
-        all_of.append(KAFKA)
+        all_of.append(f"configMap:{KAFKA}")
+    all_of += [f"secret:{name}" for name in outside.secrets]
     named = [{"name": name, "value": value} for name, value in variables.items()]
-    return [*named, *({"value": f"{{{{ configMap:{name} }}}}"} for name in all_of)]
+    return [*named, *({"value": f"{{{{ {each} }}}}"} for each in all_of)]
 
 
 def _secret(name: str, key: str) -> str:
     return f"{{{{ secret:{name}:{key} }}}}"
 
 
-def _labels(endpoint: Endpoint | Subscriber, *, with_kafka: bool) -> dict[str, str]:
+def _labels(endpoint: Endpoint | Subscriber, outside: Uses, *, with_kafka: bool) -> dict[str, str]:
     return {
         **LABELS,
         COMPONENT: component_of(endpoint),
         # By it the network lets a pod reach Kafka.
         **({USES_KAFKA: "true"} if with_kafka else {}),
+        **({REACHES_OUTSIDE: "true"} if outside.sends else {}),
         # What comes from outside comes through the gateway, which tells the client's address.
         "networking.knative.dev/visibility": "cluster-local",
     }

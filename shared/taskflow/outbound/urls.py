@@ -34,14 +34,14 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _KEPT = "/%:@!$&'()*+,;=~-._"
 """What has a meaning in a path, or is encoded already (RFC 3986, 3.3); a query has `?` besides."""
 
-_GLOBAL_UNICAST = IPv6Network("2000::/3")
+GLOBAL_UNICAST = IPv6Network("2000::/3")
 """All that IANA hands out of IPv6 (RFC 4291, 2.4). Outside it are loopback, link-local, unique
 local, multicast, and IPv4 in IPv6 in its old forms."""
 
-_NAT64 = IPv6Network("64:ff9b::/96")
+NAT64 = IPv6Network("64:ff9b::/96")
 """IPv4 as a network of IPv6 alone reaches it (RFC 6052): as public as the address within."""
 
-_SPECIAL = tuple(
+SPECIAL = tuple(
     ip_network(special)
     for special in (
         # IANA's registry for IPv4: what it says is not globally reachable, and the rest of
@@ -164,11 +164,11 @@ def _is_allowed(address: Address) -> bool:
 
 def _is_public(address: Address) -> bool:
     if isinstance(address, IPv6Address):
-        if address in _NAT64:
+        if address in NAT64:
             return _is_public(IPv4Address(address.packed[-4:]))
-        if address not in _GLOBAL_UNICAST:
+        if address not in GLOBAL_UNICAST:
             return False
-    return not any(address in special for special in _SPECIAL)
+    return not any(address in special for special in SPECIAL)
 
 
 def _may_lead_to_public(name: str) -> bool:

@@ -1,7 +1,7 @@
 """Network policies, by trying what they must not let through (D3, S5)."""
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 import pytest
 
@@ -163,7 +163,7 @@ def test_what_sends_alone_reaches_what_a_policy_of_the_overlay_names(
         _have_egress(egress)
 
 
-def _have_egress(rules: list[dict[str, object]]) -> None:
+def _have_egress(rules: Sequence[object]) -> None:
     patch = f"--patch={json.dumps({'spec': {'egress': rules}})}"
     kubectl("patch", "networkpolicy", "to-outside", "--type=merge", patch)
 

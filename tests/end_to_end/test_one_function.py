@@ -143,6 +143,18 @@ def test_a_pod_that_sends_ends_with_a_sentence_where_something_that_it_takes_is_
     assert "Traceback" not in refused.log.read_text()
 
 
+@pytest.mark.parametrize("name", ["confirm-email", "show-email-link", "unsubscribe-email"])
+def test_a_pod_that_takes_links_ends_with_a_sentence_where_nothing_signs_them(
+    name: str, tmp_path: Path
+) -> None:
+    given = {"SES_FROM": "tasks@app.example", "AWS_REGION": "eu-central-1", "LINK_SECRET": ""}
+    refused = Pod(name, tmp_path / "log", ENVIRONMENT="production", **given)
+
+    assert refused.process.wait(STARTED_WITHIN_S) == 1
+    assert refused.log.read_text().startswith("LINK_SECRET is needed outside the local mode")
+    assert "Traceback" not in refused.log.read_text()
+
+
 def test_a_pod_that_sends_nothing_starts_without_the_secrets_of_those_that_do(pod: RunPod) -> None:
     told = {
         "SMTP_HOST": "mail.example",

@@ -25,7 +25,7 @@ from pydantic import (
 
 from taskflow.process import resource
 
-FUNCTIONS_CONNECTIONS_MAX = 800
+FUNCTIONS_CONNECTIONS_MAX = 900
 """How many connections all functions hold at most, each in as many pods as it may have: the sum of
 max-scale times DATABASE_POOL_SIZE over their func.yaml, which a test adds up. What lets them all
 connect, PostgreSQL or a pooler in front of it, must allow so many."""

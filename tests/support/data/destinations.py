@@ -7,10 +7,12 @@ from uuid import UUID
 from sqlalchemy import text
 
 from taskflow import clock
+from taskflow.domain import webhooks
 from taskflow.domain.destinations import Channel, Destination, State
 from taskflow.domain.identifiers import new_id
 from taskflow.domain.text import JsonObject
-from taskflow.storage import destination_store, outbound_store, transaction
+from taskflow.outbound.webhooks import new_secret
+from taskflow.storage import destination_store, events, outbound_store, transaction
 from taskflow.storage.outbound_store import OutboundMessage
 from tests.support.data.accounts import A_CAUSE
 
@@ -48,6 +50,42 @@ def a_destination(
     with transaction(A_CAUSE) as tx:
         assert destination_store.add(tx, destination, seq=seq)
     return destination
+
+
+def a_webhook(user_id: str, url: str = "https://example.com/hook") -> Destination:
+    """Give a user a webhook that is sent what happens from now on."""
+    webhook = webhooks.new(
+        user_id, url, secret=new_secret(), event_types=None, description=None, now=clock.now()
+    )
+    with transaction(A_CAUSE) as tx:
+        assert destination_store.add(tx, webhook, seq=events.newest_seq(tx, user_id))
+    return webhook
+
+
+def a_message(destination: Destination, *, state: str = "sent") -> UUID:
+    """Have told a destination of its user's first event; return the message's id."""
+    now = clock.now()
+    with transaction(A_CAUSE) as tx:
+        [event, *_] = events.after(tx, destination.user_id, 0, limit=1)
+        message_id = new_id(now)
+        values = {
+            "id": message_id,
+            "destination": destination.id,
+            "user": destination.user_id,
+            "seq": event.seq,
+            "event": event.event_id,
+            "state": state,
+            "now": now,
+        }
+        tx.connection.execute(
+            text(
+                "INSERT INTO outbound_messages (id, destination_id, user_id, seq, event_id, state,"
+                " created_at, due_at, failures, settled_at)"
+                " VALUES (:id, :destination, :user, :seq, :event, :state, :now, :now, 0, :now)"
+            ),
+            values,
+        )
+    return message_id
 
 
 def destination_now(destination: Destination) -> Destination:

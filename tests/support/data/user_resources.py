@@ -12,7 +12,7 @@ from taskflow.domain.tasks import Task
 from taskflow.domain.times import rfc3339
 from taskflow.storage import task_changes, transaction
 from tests.support.data.accounts import A_CAUSE
-from tests.support.data.destinations import a_destination
+from tests.support.data.destinations import a_destination, a_message, a_webhook
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class UserResources:
     reminder_id: UUID
     notification_id: UUID
     destination_id: UUID
+    webhook_id: UUID
+    message_id: UUID
 
     @property
     def ids(self) -> dict[str, object]:
@@ -32,6 +34,8 @@ class UserResources:
             "reminder_id": self.reminder_id,
             "notification_id": self.notification_id,
             "destination_id": self.destination_id,
+            "webhook_id": self.webhook_id,
+            "message_id": self.message_id,
         }
 
 
@@ -58,4 +62,13 @@ def stored_resources(user_id: str, *, title: str = "Buy milk") -> UserResources:
             events=made.happened,
         )
     destination = a_destination(user_id, Channel.EMAIL, f"{made.task.id}@example.com")
-    return UserResources(made.task, made.reminders[0].id, made.notifications[0].id, destination.id)
+    webhook = a_webhook(user_id, f"https://example.com/{made.task.id}")
+    message_id = a_message(webhook)
+    return UserResources(
+        made.task,
+        made.reminders[0].id,
+        made.notifications[0].id,
+        destination.id,
+        webhook.id,
+        message_id,
+    )

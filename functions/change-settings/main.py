@@ -1,4 +1,4 @@
-"""PUT /api/{user_id}/settings: change one's timezone, notification channels and quiet hours."""
+"""PUT /api/{user_id}/settings: change one's timezone, and when and how one is told of reminders."""
 
 from collections.abc import Sequence
 from datetime import datetime

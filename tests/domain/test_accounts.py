@@ -71,6 +71,7 @@ CHANGES: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         "notification_channels": st.lists(st.sampled_from(["email", "push"]), max_size=3),
         "quiet_hours": st.none()
         | st.sampled_from([{"start": "22:00", "end": "07:00"}, {"start": "13:00", "end": "14:00"}]),
+        "email_digest": st.booleans(),
     },
 )
 

@@ -61,7 +61,8 @@ def exported(user: SignedIn) -> list[Line]:
     """Fill an account with something of every kind, and export it."""
     api = Api(user)
     quiet = {"start": "22:00", "end": "07:30"}
-    api.put("/api/settings", {"notification_channels": ["email"], "quiet_hours": quiet})
+    changes = {"notification_channels": ["email"], "quiet_hours": quiet, "email_digest": False}
+    api.put("/api/settings", changes)
     stored_resources(user.user_id, title="Water the plants")
     done = content(api.post("/api/tasks", {"title": "Ünïcode ✓", "tags": ["a", "ü"]}))
     api.patch(f"/api/tasks/{done['id']}/complete")
@@ -222,7 +223,8 @@ def _comparable(line: Line) -> Line:
 
 def _settings(lines: Sequence[Line]) -> Line:
     [account] = _of_type(lines, "account")
-    return {name: account[name] for name in ("timezone", "notification_channels", "quiet_hours")}
+    names = ("timezone", "notification_channels", "quiet_hours", "email_digest")
+    return {name: account[name] for name in names}
 
 
 def test_a_second_round_trip_changes_nothing_any_more(

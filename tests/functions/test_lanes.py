@@ -155,6 +155,18 @@ def test_many_reminders_at_once_are_one_mail(user: SignedIn, mail_server: MailSe
     assert states_of(destination) == ["sent"] * DIGEST_FROM
 
 
+def test_who_wants_no_digest_is_sent_each_reminder(user: SignedIn, mail_server: MailServer) -> None:
+    destination = _confirmed_at(user)
+    Api(user).put("/api/{user_id}/settings", {"email_digest": False})
+    for number in range(DIGEST_FROM):
+        _reminded(user, f"Number {number}")
+
+    _send()
+
+    assert len(_mails(mail_server)) == DIGEST_FROM
+    assert states_of(destination) == ["sent"] * DIGEST_FROM
+
+
 def test_who_reads_an_address_is_asked_before_anything_else_is_mailed(
     user: SignedIn, mail_server: MailServer
 ) -> None:

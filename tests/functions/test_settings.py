@@ -12,7 +12,12 @@ from tests.support.functions.problems import assert_invalid
 
 pytestmark = pytest.mark.usefixtures("database")
 
-DEFAULTS: dict[str, Any] = {"timezone": "UTC", "notification_channels": [], "quiet_hours": None}
+DEFAULTS: dict[str, Any] = {
+    "timezone": "UTC",
+    "notification_channels": [],
+    "quiet_hours": None,
+    "email_digest": True,
+}
 PATH = "/api/{user_id}/settings"
 
 
@@ -29,10 +34,12 @@ def test_a_new_account_has_the_defaults(api: Api) -> None:
         {"notification_channels": ["push", "email"]},
         {"quiet_hours": {"start": "22:00", "end": "07:30"}},
         {"quiet_hours": {"start": "00:00", "end": "23:59"}},
+        {"email_digest": False},
         {
             "timezone": "Asia/Kolkata",
             "notification_channels": ["email"],
             "quiet_hours": {"start": "13:00", "end": "14:00"},
+            "email_digest": False,
         },
     ],
     ids=repr,
@@ -58,6 +65,7 @@ def test_unnamed_settings_stay_as_they_are(user: SignedIn, api: Api) -> None:
         "timezone": "Europe/Berlin",
         "notification_channels": ["email"],
         "quiet_hours": {"start": "22:00", "end": "07:00"},
+        "email_digest": False,
     }
     api.put(PATH, filled)
 
@@ -68,7 +76,7 @@ def test_unnamed_settings_stay_as_they_are(user: SignedIn, api: Api) -> None:
 
     assert moved == {**filled, "timezone": "Europe/Paris"}
     assert loud == {**filled, "timezone": "Europe/Paris", "quiet_hours": None}
-    assert silent == {**DEFAULTS, "timezone": "Europe/Paris"}
+    assert silent == {**DEFAULTS, "timezone": "Europe/Paris", "email_digest": False}
     assert [event.version for event in happened] == [3, 4, 5]
 
 
@@ -126,6 +134,9 @@ def test_a_channel_named_twice_is_stored_once(api: Api) -> None:
         ({"quiet_hours": {"start": 22, "end": None}}, ["/quiet_hours/end", "/quiet_hours/start"]),
         ({"quiet_hours": {"start": "22:00", "end": "07:00", "days": 7}}, ["/quiet_hours/days"]),
         ({"quiet_hours": ["22:00", "07:00"]}, ["/quiet_hours"]),
+        ({"email_digest": None}, ["/email_digest"]),
+        ({"email_digest": "no"}, ["/email_digest"]),
+        ({"email_digest": 0}, ["/email_digest"]),
         ({"email": "x@example.com", "roles": ["admin"]}, ["/email", "/roles"]),
         ({"timezone": "x", "notification_channels": 1}, ["/notification_channels", "/timezone"]),
     ],

@@ -210,6 +210,9 @@ TimeOfDay = Annotated[
     AfterValidator(_minute_of_day),
     Field(description="Local time, `HH:MM`.", json_schema_extra={"pattern": _TIME_OF_DAY.pattern}),
 ]
+EmailDigest = Annotated[
+    bool, Field(description="Whether several mails that are due at once become one.")
+]
 Channels = Annotated[
     list[Channel], Field(max_length=CHANNELS_MAX, description="The outside channels to use.")
 ]
@@ -285,12 +288,14 @@ class SettingsChanges(Content):
         {
             "notification_channels": ["email"],
             "quiet_hours": {"start": "22:00", "end": "07:30"},
+            "email_digest": False,
         },
     )
 
     timezone: IfSent[TimeZone] = ABSENT
     notification_channels: IfSent[Channels] = ABSENT
     quiet_hours: IfSent[QuietHoursChanges | None] = ABSENT
+    email_digest: IfSent[EmailDigest] = ABSENT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,6 +312,7 @@ class Account:
     roles: tuple[str, ...]
     notification_channels: tuple[str, ...]
     quiet_hours: tuple[str, str] | None
+    email_digest: bool
     created_at: datetime
     version: int
 
@@ -366,6 +372,7 @@ def represent_settings(account: Account) -> SettingsRepresentation:
         "timezone": account.timezone,
         "notification_channels": list(account.notification_channels),
         "quiet_hours": {"start": quiet[0], "end": quiet[1]} if quiet else None,
+        "email_digest": account.email_digest,
     }
 
 
@@ -384,6 +391,8 @@ def change_settings(
         after = replace(after, notification_channels=channels)
     if changes.quiet_hours is not ABSENT:
         after = replace(after, quiet_hours=_merged(account.quiet_hours, changes.quiet_hours))
+    if changes.email_digest is not ABSENT:
+        after = replace(after, email_digest=changes.email_digest)
     if after == account:
         return account, []
     after = replace(after, version=account.version + 1)
@@ -413,6 +422,7 @@ def _new(user_id: str, email: str | None, timezone: str, *, now: datetime) -> Ac
         roles=(Role.USER.value,),
         notification_channels=(),
         quiet_hours=None,
+        email_digest=True,
         created_at=now,
         version=1,
     )

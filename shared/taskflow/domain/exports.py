@@ -19,10 +19,11 @@ from taskflow.domain.accounts import (
     USER_ID_MAX_CHARS,
     Account,
     Channels,
+    EmailDigest,
     SettingsChanges,
     TimeOfDay,
 )
-from taskflow.domain.content import WHOLE, Content
+from taskflow.domain.content import ABSENT, WHOLE, Content, IfSent
 from taskflow.domain.errors import FieldError
 from taskflow.domain.event_data import SeriesData
 from taskflow.domain.events import EventRepresentation, NewEvent
@@ -201,6 +202,8 @@ class ImportedAccount(Content):
     timezone: TimeZone
     notification_channels: Channels
     quiet_hours: ImportedQuietHours | None
+    # Of an export from before there was it, nothing changes.
+    email_digest: IfSent[EmailDigest] = ABSENT
     id: ReadOnly = None
     email: ReadOnly = None
     roles: ReadOnly = None
@@ -209,11 +212,13 @@ class ImportedAccount(Content):
     def changes(self) -> SettingsChanges:
         """Return the settings as a change of those that the account has."""
         quiet = self.quiet_hours
+        digest = {} if self.email_digest is ABSENT else {"email_digest": self.email_digest}
         return SettingsChanges.model_validate(
             {
                 "timezone": self.timezone,
                 "notification_channels": self.notification_channels,
                 "quiet_hours": quiet and {"start": quiet.start, "end": quiet.end},
+                **digest,
             }
         )
 

@@ -253,6 +253,7 @@ class SettingsRepresentation(TypedDict):
             "timezone": "Europe/Berlin",
             "notification_channels": ["email"],
             "quiet_hours": {"start": "22:00", "end": "07:30"},
+            "email_digest": True,
         }
     )  # pyright: ignore[reportGeneralTypeIssues] - as pydantic reads it
 
@@ -263,4 +264,9 @@ class SettingsRepresentation(TypedDict):
     ]
     quiet_hours: Annotated[
         QuietHoursRepresentation | None, Field(description="When no outside message is sent.")
+    ]
+    email_digest: Annotated[
+        bool,
+        Field(description="Whether several mails that are due at once become one."),
+        Default(value=True),
     ]

@@ -108,7 +108,8 @@ def _mail(
         asking = mail.to_confirm(destination.address, url, name=message.id, now=now)
         yield [message], hand_over(asking)
     unsubscribe = f"{public_url}/email/unsubscribe/{links.to_unsubscribe(destination.id)}"
-    for together in [told] if len(told) >= DIGEST_FROM else [[each] for each in told]:
+    is_digest = len(told) >= DIGEST_FROM and told[0][0].wants_digest
+    for together in [told] if is_digest else [[each] for each in told]:
         [first, _], *_ = together
         reader = mail.Reader(
             address=destination.address, zone=first.zone, unsubscribe_url=unsubscribe

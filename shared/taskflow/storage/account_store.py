@@ -155,6 +155,7 @@ def _row(account: Account) -> dict[str, Any]:
         "notification_channels": list(account.notification_channels),
         "quiet_from": quiet_from,
         "quiet_until": quiet_until,
+        "email_digest": account.email_digest,
         "created_at": account.created_at,
         "version": account.version,
     }
@@ -168,6 +169,7 @@ def _account(row: RowMapping) -> Account:
         roles=tuple(row["roles"]),
         notification_channels=tuple(row["notification_channels"]),
         quiet_hours=(row["quiet_from"], row["quiet_until"]) if row["quiet_from"] else None,
+        email_digest=row["email_digest"],
         created_at=row["created_at"],
         version=row["version"],
     )

@@ -167,7 +167,8 @@ class PendingMessage:
     """A message that is due, with the event that it tells of.
 
     `event` is None where it asks to confirm an address, and where the event was erased; `task` is
-    None where it tells of none. `zone`, `quiet_hours` and `channels` are its user's at present.
+    None where it tells of none. `zone`, `quiet_hours`, `channels` and `wants_digest` are its
+    user's at present.
     """
 
     id: UUID
@@ -182,6 +183,7 @@ class PendingMessage:
     zone: str
     quiet_hours: tuple[str, str] | None
     channels: frozenset[str]
+    wants_digest: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -302,6 +304,7 @@ def due(
             USERS.c.quiet_from,
             USERS.c.quiet_until,
             USERS.c.notification_channels,
+            USERS.c.email_digest,
         )
         .select_from(_HELD)
         .join(_FIRST, literal(value=True))
@@ -460,4 +463,5 @@ def _pending(row: RowMapping) -> PendingMessage:
         zone=kept_zone(row["timezone"]),
         quiet_hours=None if None in quiet else quiet,
         channels=frozenset(row["notification_channels"]),
+        wants_digest=row["email_digest"],
     )

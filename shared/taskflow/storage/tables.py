@@ -98,6 +98,7 @@ USERS = Table(
     Column("notification_channels", ARRAY(Text)),
     Column("quiet_from", Text),
     Column("quiet_until", Text),
+    Column("email_digest", Boolean),
     Column("created_at", _TIME),
     Column("version", Integer),
 )

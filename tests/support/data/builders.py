@@ -80,6 +80,7 @@ def a_settings_event(user_id: str, *, version: int, at: datetime) -> NewEvent:
             "timezone": "UTC",
             "notification_channels": [],
             "quiet_hours": None,
+            "email_digest": True,
             "changes": {},
         },
     )

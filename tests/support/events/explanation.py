@@ -74,6 +74,7 @@ def fold(state: State, happened: Sequence[Event]) -> State:
                 "timezone": data["timezone"],
                 "notification_channels": [],
                 "quiet_hours": None,
+                "email_digest": True,
             }
             state[event.aggregate_id] = settings
             continue

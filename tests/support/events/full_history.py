@@ -39,6 +39,7 @@ class UserHistory:
                 "timezone": "Europe/Berlin",
                 "notification_channels": ["email"],
                 "quiet_hours": {"start": "22:00", "end": "07:00"},
+                "email_digest": False,
             }
         )
         self.account, happened = accounts.change_settings(self.account, changes, now=self._tick())

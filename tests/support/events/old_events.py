@@ -3,7 +3,7 @@
 A file holds the events of one user in order, as the history shows them, and the tasks as they were
 then shown, with their `deleted_at`: none, where the user has deleted their account. A file is never
 changed; `python -m tests.support.events.old_events 2027-01-31` writes others of that day, of the
-present shape.
+present shape, and `2027-01-31b` those of a second one of that day.
 """
 
 import json
@@ -60,13 +60,14 @@ def old_events() -> Sequence[OldEvents]:
     ]
 
 
-def write(day: str) -> None:
+def write(name: str) -> None:
     """Write files of the present shape: of a user, and of one who deletes their account."""
+    day = name[: len("2027-01-31")]
     now = datetime.fromisoformat(f"{day}T09:00").replace(tzinfo=UTC)
-    _write(day, a_full_history(now=now), day)
+    _write(name, a_full_history(now=now), day)
     ended = a_history_to_its_end(now=now)
     ended.tasks.clear()
-    _write(f"{day}-ended", ended, day)
+    _write(f"{name}-ended", ended, day)
 
 
 def _write(name: str, history: UserHistory, day: str) -> None:

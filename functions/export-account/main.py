@@ -6,6 +6,7 @@ from uuid import UUID
 
 from taskflow import clock
 from taskflow.domain import exports
+from taskflow.domain.destinations import Channel
 from taskflow.domain.errors import AccountNotFound
 from taskflow.domain.events import Cause
 from taskflow.domain.exports import Trailer
@@ -14,6 +15,7 @@ from taskflow.serving.calendars import by_task
 from taskflow.storage import (
     Transaction,
     account_store,
+    destination_store,
     events,
     notification_store,
     reminder_store,
@@ -60,7 +62,17 @@ def _all(tx: Transaction, user_id: str) -> Generator[Page]:
     account = account_store.get(tx, user_id)
     seq = events.newest_seq(tx, user_id)
     yield [exports.header(user_id, seq), exports.account_line(account)]
-    counts: Trailer = {"type": "trailer", "tasks": 0, "notifications": 0, "events": 0}
+    told_at = destination_store.list_of(tx, user_id)
+    yield [exports.destination_line(each) for each in told_at]
+    webhooks = sum(each.channel is Channel.WEBHOOK for each in told_at)
+    counts: Trailer = {
+        "type": "trailer",
+        "destinations": len(told_at) - webhooks,
+        "webhooks": webhooks,
+        "tasks": 0,
+        "notifications": 0,
+        "events": 0,
+    }
     after: int | None = 0
     while after is not None:
         tasks, after = task_store.page_of_user(tx, user_id, after_seq=after, limit=TASKS_AT_ONCE)

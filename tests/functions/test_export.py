@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from taskflow import clock
+from taskflow.domain.destinations import Channel
 from taskflow.domain.times import rfc3339
 from taskflow.serving import json_lines
 from taskflow.serving.json_lines import streams
@@ -17,10 +18,12 @@ from taskflow.storage import events, transaction
 from taskflow.storage.transactions import engine
 from tests.support.data.accounts import A_CAUSE, SignedIn, a_user
 from tests.support.data.builders import log_of
+from tests.support.data.destinations import A_SUBSCRIPTION, a_destination, a_webhook
 from tests.support.data.user_resources import stored_resources
 from tests.support.events.explanation import assert_events_explain_the_change, state_of
 from tests.support.functions.client import Api, content
 from tests.support.functions.problems import assert_invalid, assert_refused
+from tests.support.functions.tasks import items
 
 LINES = {"Content-Type": json_lines.MEDIA_TYPE}
 Line = dict[str, Any]
@@ -83,14 +86,11 @@ def test_an_export_begins_with_a_header_and_ends_with_the_counts(
         "user_id": user.user_id,
         "seq": newest,
     }
-    assert exported[-1] == {"type": "trailer", "tasks": 3, "notifications": 1, "events": newest}
+    counts = {"destinations": 1, "webhooks": 1, "tasks": 3, "notifications": 1, "events": newest}
+    assert exported[-1] == {"type": "trailer", **counts}
     kinds = [line["type"] for line in exported]
-    assert [kinds.count(kind) for kind in ("account", "task", "notification", "event")] == [
-        1,
-        3,
-        1,
-        newest,
-    ]
+    assert {f"{kind}s": kinds.count(kind) for kind in dict.fromkeys(kinds[2:-1])} == counts
+    assert kinds[:2] == ["header", "account"]
 
 
 def test_an_export_holds_everything_as_it_stands(user: SignedIn, exported: list[Line]) -> None:
@@ -124,6 +124,44 @@ def test_an_export_holds_no_secret(user: SignedIn) -> None:
     assert user.token not in text
     assert "password" not in text
     assert "hash" not in text
+
+
+def test_an_export_says_where_its_user_is_told_without_what_sends_there(user: SignedIn) -> None:
+    mailbox = a_destination(user.user_id)
+    endpoint = A_SUBSCRIPTION["endpoint"]
+    a_destination(user.user_id, Channel.WEB_PUSH, endpoint, **A_SUBSCRIPTION)
+    webhook = a_webhook(user.user_id)
+    api = Api(user)
+
+    answer = api.get("/api/{user_id}/export")
+
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    assert _of_type(lines, "destination") == [
+        {"type": "destination", **each} for each in items(api, "/api/destinations")
+    ]
+    assert _of_type(lines, "webhook") == [
+        {"type": "webhook", **each} for each in items(api, "/api/webhooks")
+    ]
+    assert mailbox.address in answer.text
+    assert webhook.address in answer.text
+    [secret] = webhook.details["secrets"]
+    for hidden in (endpoint, *A_SUBSCRIPTION["keys"].values(), secret["secret"]):
+        assert hidden not in answer.text
+
+
+@pytest.mark.parametrize("wants_digest", [True, False])
+def test_an_export_from_before_digests_leaves_that_setting_as_it_is(
+    other: SignedIn, exported: list[Line], *, wants_digest: bool
+) -> None:
+    Api(other).put("/api/{user_id}/settings", {"email_digest": wants_digest})
+    [account] = _of_type(exported, "account")
+    del account["email_digest"], exported[-1]["destinations"], exported[-1]["webhooks"]
+
+    assert _imported(other, exported)["is_complete"]
+
+    settings = content(Api(other).get("/api/{user_id}/settings"))
+    assert settings["email_digest"] is wants_digest
+    assert settings["notification_channels"] == ["email"]
 
 
 def test_an_export_shows_one_moment_whatever_happens_meanwhile(user: SignedIn) -> None:
@@ -187,10 +225,12 @@ def test_an_export_comes_back_in_another_account(
     assert progress == {
         "added": 3,
         "present": 0,
-        "passed_over": len(_of_type(exported, "event")) + 1,
+        # And a notification, a destination and a webhook.
+        "passed_over": len(_of_type(exported, "event")) + 3,
         "tasks": 3,
         "is_complete": True,
     }
+    assert items(Api(other), "/api/destinations") == items(Api(other), "/api/webhooks") == []
     again = _export(other)
     for before, after in zip(_of_type(exported, "task"), _of_type(again, "task"), strict=True):
         assert _comparable(before) == _comparable(after)

@@ -2,7 +2,8 @@
 
 An export begins with a header and ends with a trailer that counts its lines by type, so that one
 that was cut off is known. An import makes the tasks anew, with ids and events of their own: what an
-export says of events and of the inbox is read by nobody here, or it could forge the log.
+export says of events and of the inbox is read by nobody here, or it could forge the log; nor is
+where somebody was told, or it could have us write to strangers.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -14,7 +15,15 @@ from uuid import UUID
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from taskflow.domain import accounts, notifications, recurring, reminders, tasks
+from taskflow.domain import (
+    accounts,
+    destinations,
+    notifications,
+    recurring,
+    reminders,
+    tasks,
+    webhooks,
+)
 from taskflow.domain.accounts import (
     USER_ID_MAX_CHARS,
     Account,
@@ -24,6 +33,7 @@ from taskflow.domain.accounts import (
     TimeOfDay,
 )
 from taskflow.domain.content import ABSENT, WHOLE, Content, IfSent
+from taskflow.domain.destinations import Channel, Destination, DestinationRepresentation
 from taskflow.domain.errors import FieldError
 from taskflow.domain.event_data import SeriesData
 from taskflow.domain.events import EventRepresentation, NewEvent
@@ -54,6 +64,7 @@ from taskflow.domain.tasks import (
 )
 from taskflow.domain.text import Text
 from taskflow.domain.times import Time, TimeText, TimeZone, rfc3339
+from taskflow.domain.webhooks import WebhookRepresentation
 
 VERSION = 1
 """Of the format; raised when an older import could no longer take it."""
@@ -107,6 +118,18 @@ class TaskLine(TaskRepresentation):
     reminders: Annotated[list[ReminderLine], Field(description="All there ever were.")]
 
 
+class DestinationLine(DestinationRepresentation):
+    """Where the user is told of reminders, without what could be sent there with."""
+
+    type: Literal["destination"]
+
+
+class WebhookLine(WebhookRepresentation):
+    """Where the user's events are sent, without the secrets."""
+
+    type: Literal["webhook"]
+
+
 class NotificationLine(NotificationRepresentation):
     """What stands in the inbox."""
 
@@ -123,6 +146,8 @@ class Trailer(TypedDict):
     """The last line: how many lines of each type came before it."""
 
     type: Literal["trailer"]
+    destinations: int
+    webhooks: int
     tasks: int
     notifications: int
     events: int
@@ -149,6 +174,13 @@ def account_line(account: Account) -> AccountLine:
         "created_at": rfc3339(account.created_at),
         **accounts.represent_settings(account),
     }
+
+
+def destination_line(destination: Destination) -> DestinationLine | WebhookLine:
+    """Return the line of a destination: neither secrets nor keys are in it."""
+    if destination.channel is Channel.WEBHOOK:
+        return {"type": "webhook", **webhooks.represent(destination)}
+    return {"type": "destination", **destinations.represent(destination)}
 
 
 def task_line(task: Task, its_reminders: Sequence[Reminder]) -> TaskLine:
@@ -306,6 +338,8 @@ class ImportedTrailer(Content):
 
     type: Literal["trailer"]
     tasks: Annotated[int, Field(ge=0), WHOLE]
+    destinations: ReadOnly = None
+    webhooks: ReadOnly = None
     notifications: ReadOnly = None
     events: ReadOnly = None
 
@@ -313,6 +347,8 @@ class ImportedTrailer(Content):
 IMPORTED: Mapping[str, type[Content] | None] = {
     "header": ImportedHeader,
     "account": ImportedAccount,
+    "destination": None,
+    "webhook": None,
     "task": ImportedTask,
     "notification": None,
     "event": None,
@@ -328,7 +364,10 @@ class Progress(TypedDict):
     present: Annotated[int, Field(description="How many tasks of it were there already.")]
     passed_over: Annotated[
         int,
-        Field(description="How many lines were events or of the inbox, which are not imported."),
+        Field(
+            description="How many lines were events, destinations, webhooks or of the inbox, which"
+            " are not imported."
+        ),
     ]
     tasks: Annotated[int, Field(description="How many tasks the import has added in all.")]
     is_complete: Annotated[bool, Field(description="Whether the trailer has come.")]

@@ -13,6 +13,7 @@ import yaml
 
 from taskflow.config import FUNCTIONS_CONNECTIONS_MAX
 from taskflow.eventing.frame import Subscriber
+from taskflow.eventing.lanes import PLACES_OF_PROVIDERS, PLACES_OF_USERS
 from taskflow.manifests.deployments import uses_kafka
 from taskflow.manifests.outside import Uses, uses_of
 from taskflow.push.feed import READERS
@@ -24,6 +25,8 @@ from tests.support.paths import ROOT
 FUNCTIONS = {function.name: function for function in all_functions()}
 KNATIVE_CUTS_AFTER_S = 300
 """Knative's default for `timeoutSeconds`, which func.yaml can't set."""
+
+PLACES = 2 * PLACES_OF_USERS + 2 * PLACES_OF_PROVIDERS
 
 each_function = pytest.mark.parametrize("name", FUNCTIONS)
 
@@ -99,13 +102,14 @@ def test_a_pod_has_connections_for_three_users_and_for_the_readers_of_its_feed(n
 
 def test_the_page_of_limits_says_how_many_connections_a_pod_has() -> None:
     sizes = {name: int(_variables(name)["DATABASE_POOL_SIZE"]) for name in FUNCTIONS}
-    sockets = sizes.pop("sync-tasks")
+    sockets, sending = sizes.pop("sync-tasks"), sizes.pop("deliver-notifications")
     held = {name: _connections(name) for name in FUNCTIONS}
     text = " ".join((ROOT / "docs/limits.md").read_text().split())
 
     [other] = set(sizes.values())
     assert f"A pod has {other} connections" in text
     assert f"a pod of sockets has {sockets}," in text
+    assert f"webhooks has {sending}, for the {PLACES} that send at once" in text
     of_sockets = held.pop("sync-tasks")
     assert (
         f"those of one function more: {max(held.values())} or, of the sockets, {of_sockets}."
@@ -184,6 +188,15 @@ def test_a_function_has_the_secrets_of_what_it_sends_or_signs_with(name: str) ->
     assert ("LINK_SECRET" in _variables(name)) == uses.links
 
 
+def test_what_sends_by_all_channels_has_connections_and_memory_for_it() -> None:
+    sending = _func_yaml("deliver-notifications")["deploy"]["options"]["resources"]
+
+    assert int(_variables("deliver-notifications")["DATABASE_POOL_SIZE"]) >= PLACES // 5
+    # One process that had sent by all channels, twice through Amazon, took 133 MiB.
+    assert sending["requests"]["memory"] == "144Mi"
+    assert sending["limits"]["memory"] == "256Mi"
+
+
 @each_function
 def test_the_network_lets_those_out_of_the_cluster_alone_that_send(name: str) -> None:
     labels = {label["key"]: label["value"] for label in _func_yaml(name)["deploy"]["labels"]}
@@ -196,8 +209,12 @@ def test_one_function_sends_by_every_channel_and_the_consumer_before_it_by_none(
     sending = uses_of(_folder("deliver-notifications") / "main.py")
     telling = uses_of(_folder("send-notification") / "main.py")
 
-    assert sending == Uses(links=True, mail=True, browsers=True, devices=True, sends=True)
-    assert telling == Uses(links=False, mail=False, browsers=False, devices=False, sends=False)
+    assert sending == Uses(
+        links=True, mail=True, browsers=True, devices=True, sends=True, lanes=True
+    )
+    assert telling == Uses(
+        links=False, mail=False, browsers=False, devices=False, sends=False, lanes=False
+    )
 
 
 @pytest.mark.parametrize(
@@ -215,7 +232,7 @@ def test_one_function_sends_by_every_channel_and_the_consumer_before_it_by_none(
         # By way of a module of ours.
         (
             "from taskflow.eventing.lanes import lanes\n",
-            {"links", "mail", "browsers", "devices", "sends"},
+            {"links", "mail", "browsers", "devices", "sends", "lanes"},
         ),
     ],
 )

@@ -24,6 +24,8 @@ _DEVICES = ("sns.register", "sns.send")
 _BROWSERS = ("web_push.public_key", "web_push.send")
 _SENDING = (*_MAIL, *_DEVICES, "web_push.send", "webhooks.send", "http.post")
 
+_LANES = f"{_PACKAGE}.eventing.lanes"
+
 REACHES_OUTSIDE = "taskflow/reaches-outside"
 """The label by which the network lets a pod out of the cluster."""
 
@@ -44,6 +46,8 @@ class Uses:
     devices: bool
     sends: bool
     """Sends to providers, or to what users name."""
+    lanes: bool
+    """Does so for everybody, by all channels and in many places at once."""
 
     @property
     def secrets(self) -> list[str]:
@@ -59,7 +63,8 @@ class Uses:
 
 def uses_of(source: Path) -> Uses:
     """Return what a function uses whose main.py is `source`."""
-    called = {name for module in _reached(source) for name in _read(module).called}
+    reached = [_read(module) for module in _reached(source)]
+    called = {name for module in reached for name in module.called}
 
     def calls(of: tuple[str, ...]) -> bool:
         return any(name.startswith(of) for name in called)
@@ -70,6 +75,7 @@ def uses_of(source: Path) -> Uses:
         browsers=calls(_BROWSERS),
         devices=calls(_DEVICES),
         sends=calls(_SENDING),
+        lanes=any(_LANES in module.imported for module in reached),
     )
 
 

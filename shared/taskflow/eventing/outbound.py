@@ -7,7 +7,7 @@ destinations whose last message got through, so that those that fail delay no ot
 import logging
 import random
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -62,6 +62,9 @@ DISABLED = "nothing is sent there any more"
 RECORDED_AGAIN_S = 0.5
 """How soon to try again to record what was sent, while the database is away."""
 
+RENEWED_AFTER_S = 20.0
+"""How old a hold gets until it is renewed before it is made use of."""
+
 _log = logging.getLogger(__name__)
 
 Sent = tuple[Sequence[PendingMessage], Outcome]
@@ -89,6 +92,16 @@ class Lane:
     messages_max: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A destination that a place holds since `at_s`, with its messages that were due then."""
+
+    destination: Destination
+    messages: Sequence[PendingMessage]
+    holder: UUID
+    at_s: float
+
+
 class Delivery:
     """The sending of what is due during one run of a cron function."""
 
@@ -106,29 +119,33 @@ class Delivery:
         has_read = False
         try:
             while True:
+                due, is_behind = dict[Channel, datetime](), False
                 try:
-                    due: Mapping[Channel, datetime] = run(self._due, self._cause)
+                    is_behind = self._follow()
+                    due = run(partial(destination_store.due, channels=self._lanes), self._cause)
                     has_read = True
                 except (DatabaseUnavailable, LockTimeout):
                     if not has_read:
                         raise
-                    due = {}
                 now = clock.now()
                 for channel, at in due.items():
                     if at <= now:
                         self._lanes[channel].fill()
                 if self._run.is_over():
                     return
-                waits_s = [(at - now).total_seconds() for at in due.values() if at > now]
-                self._run.rest_until_commit(PAUSE_MIN_S, min([PAUSE_MAX_S, *waits_s]))
+                if not is_behind:
+                    waits_s = [(at - now).total_seconds() for at in due.values() if at > now]
+                    self._run.rest_until_commit(PAUSE_MIN_S, min([PAUSE_MAX_S, *waits_s]))
         finally:
             for places in self._lanes.values():
                 places.join()
 
-    def _due(self, tx: Transaction) -> Mapping[Channel, datetime]:
-        if Channel.WEBHOOK in self._lanes:
-            outbound_store.follow(tx, now=clock.now())
-        return destination_store.due(tx, self._lanes)
+    def _follow(self) -> bool:
+        """Have some webhooks given what has happened; say whether there may be more of them."""
+        if Channel.WEBHOOK not in self._lanes:
+            return False
+        followed = run(partial(outbound_store.follow, now=clock.now()), self._cause)
+        return followed == outbound_store.FOLLOWING_MAX
 
 
 class _Places:
@@ -180,32 +197,24 @@ class _Places:
     def _round(self, *, takes_failing: bool) -> bool:
         """Send to some destinations; say whether there were any."""
         holder = uuid4()
-        hold = partial(self._hold, holder=holder, takes_failing=takes_failing)
-        held = run(hold, self._cause)
-        if not held:
+        left = run(partial(self._hold, holder=holder, takes_failing=takes_failing), self._cause)
+        if not left:
             return False
         ends_s = clock.monotonic_s() + ROUND_S
-        left = list(held)
         try:
             with self._lane.open_provider() as send:
                 while left:
-                    destination, messages = left.pop(0)
-                    self._send(send, destination, messages, holder, ends_s)
+                    self._send(send, left.pop(0))
                     if self._is_over() or clock.monotonic_s() >= ends_s:
                         break
         finally:
             if left:
-                ids = [destination.id for destination, _ in left]
+                ids = [each.destination.id for each in left]
                 with suppress(DatabaseUnavailable, LockTimeout):
-                    run(
-                        lambda tx: destination_store.release_all(tx, holder, ids),
-                        self._cause,
-                    )
+                    run(partial(_let_go, holder=holder, destination_ids=ids), self._cause)
         return True
 
-    def _hold(
-        self, tx: Transaction, *, holder: UUID, takes_failing: bool
-    ) -> list[tuple[Destination, Sequence[PendingMessage]]]:
+    def _hold(self, tx: Transaction, *, holder: UUID, takes_failing: bool) -> list[_Held]:
         lane, now = self._lane, clock.now()
         found = destination_store.hold(
             tx,
@@ -221,32 +230,33 @@ class _Places:
             destination_id: list(messages)
             for destination_id, messages in groupby(due, key=lambda each: each.destination_id)
         }
-        return [(destination, by_destination.get(destination.id, [])) for destination in found]
+        at_s = clock.monotonic_s()
+        return [
+            _Held(destination, by_destination.get(destination.id, []), holder, at_s)
+            for destination in found
+        ]
 
-    def _send(
-        self,
-        send: Send,
-        destination: Destination,
-        messages: Sequence[PendingMessage],
-        holder: UUID,
-        ends_s: float,
-    ) -> None:
+    def _send(self, send: Send, held: _Held) -> None:
         """Send one destination's messages, and record each sending before the next one."""
-        changes, wanted = _judged(destination, messages, now=clock.now())
-        begin = partial(_begin, destination_id=destination.id, holder=holder, changes=changes)
-        if not run(begin, self._cause):
-            # Others before it took so long that somebody else has it by now.
-            return
-        if wanted:
-            for sent, outcome in send(destination, wanted):
-                self._note(outcome, sent)
-                record = partial(_record, destination_id=destination.id, sent=sent, outcome=outcome)
-                self._run_until_done(record)
-                gone = isinstance(outcome, Rejected) and outcome.is_gone
-                of_all = isinstance(outcome, Deferred) and outcome.of_all
-                if gone or of_all or draining().is_set() or clock.monotonic_s() >= ends_s:
-                    break
-        run(lambda tx: destination_store.release(tx, destination.id, holder), self._cause)
+        destination = held.destination
+        changes, wanted = _judged(destination, held.messages, now=clock.now())
+        if changes or not wanted or clock.monotonic_s() >= held.at_s + RENEWED_AFTER_S:
+            begin = partial(_begin, held=held, changes=changes, has_more=bool(wanted))
+            if not run(begin, self._cause):
+                # Others before it took so long that somebody else has it by now.
+                return
+        left = len(wanted)
+        for sent, outcome in send(destination, wanted) if wanted else ():
+            self._note(outcome, sent)
+            left -= len(sent)
+            gone = isinstance(outcome, Rejected) and outcome.is_gone
+            of_all = isinstance(outcome, Deferred) and outcome.of_all
+            is_over = draining().is_set() or clock.monotonic_s() >= held.at_s + ROUND_S
+            is_last = not left or gone or of_all or is_over
+            record = partial(_record, held=held, sent=sent, outcome=outcome, is_last=is_last)
+            self._run_until_done(record)
+            if is_last:
+                return
 
     def _run_until_done(self, record: Callable[[Transaction], None]) -> None:
         """Record what was sent, however long the database is away: it would be sent again."""
@@ -280,14 +290,18 @@ class _Places:
                 self._failures_of_all = 0
 
 
-def _begin(
-    tx: Transaction, *, destination_id: UUID, holder: UUID, changes: Sequence[Change]
-) -> bool:
+def _let_go(tx: Transaction, *, holder: UUID, destination_ids: Sequence[UUID]) -> None:
+    destination_store.release_all(tx, holder, destination_ids)
+
+
+def _begin(tx: Transaction, *, held: _Held, changes: Sequence[Change], has_more: bool) -> bool:
     """Settle what is not sent; say whether the destination is still held by who is to send."""
-    if not destination_store.renew(tx, destination_id, holder):
+    if not destination_store.renew(tx, held.destination.id, held.holder):
         return False
     if changes:
         outbound_store.settle(tx, changes)
+    if not has_more:
+        destination_store.release(tx, held.destination.id, held.holder)
     return True
 
 
@@ -332,12 +346,17 @@ def _unwanted_because(  # noqa: PLR0911 - one for each reason
 
 
 def _record(
-    tx: Transaction, *, destination_id: UUID, sent: Sequence[PendingMessage], outcome: Outcome
+    tx: Transaction,
+    *,
+    held: _Held,
+    sent: Sequence[PendingMessage],
+    outcome: Outcome,
+    is_last: bool,
 ) -> None:
-    """Record what a sending has come to, and what follows from it."""
+    """Record what a sending has come to, and what follows from it; let go after the last."""
     now = clock.now()
     try:
-        destination = destination_store.lock(tx, destination_id)
+        destination = destination_store.lock(tx, held.destination.id)
     except DestinationNotFound:
         return
     changes = [_after(destination, message, outcome, now=now) for message in sent]
@@ -372,6 +391,8 @@ def _record(
                 happened.append(event)
     if happened:
         task_changes.save_all(tx, reminders=changed, notifications=told, events=happened)
+    if is_last:
+        destination_store.release(tx, destination.id, held.holder)
 
 
 def _after(

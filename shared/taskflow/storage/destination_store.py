@@ -198,12 +198,11 @@ def renew(tx: Transaction, destination_id: UUID, holder: UUID) -> bool:
 
 
 def release(tx: Transaction, destination_id: UUID, holder: UUID) -> None:
-    """Let others send to a destination; one that this holder does not hold stays as it is."""
-    locked = select(DESTINATIONS.c.id).where(
-        DESTINATIONS.c.id == destination_id, DESTINATIONS.c.held_by == holder
-    )
-    if tx.connection.execute(locked.with_for_update()).first() is not None:
-        tx.connection.execute(_RELEASE, {"id": destination_id, "holder": holder})
+    """Let others send to a destination that this transaction has locked.
+
+    One that this holder does not hold any more stays as it is.
+    """
+    tx.connection.execute(_RELEASE, {"id": destination_id, "holder": holder})
 
 
 def release_all(tx: Transaction, holder: UUID, destination_ids: Sequence[UUID]) -> None:

@@ -128,6 +128,15 @@ _FOLLOW = sql(
     bindparam("now", type_=DateTime(timezone=True)),
 )
 
+_SETTLED = ("state", "due_at", "failures", "first_failed_at", "settled_at", "reason", "provider_id")
+_SETTLE = sql(
+    f"""
+    UPDATE outbound_messages m SET {", ".join(f"{name} = after.{name}" for name in _SETTLED)}
+    FROM json_populate_recordset(NULL::outbound_messages, CAST(:rows AS json)) AS after
+    WHERE m.id = after.id AND m.state = 'pending'
+    """  # noqa: S608 - our own names
+).bindparams(bindparam("rows", type_=Text))
+
 _M = OUTBOUND_MESSAGES.c
 _OPEN = {Status.PENDING.value, Status.IN_PROGRESS.value}
 _HELD = (
@@ -324,16 +333,8 @@ def due(
 
 def settle(tx: Transaction, changes: Sequence[Change]) -> None:
     """Record what became of messages; one that was settled meanwhile stays as it is."""
-    rows = [asdict(change) for change in changes]
-    locked = select(_M.id).where(
-        _M.id == func.any(bindparam("ids", type_=ARRAY(Uuid))), _M.state == "pending"
-    )
-    pending = set(
-        tx.connection.execute(
-            locked.order_by(_M.id).with_for_update(), {"ids": [change.id for change in changes]}
-        ).scalars()
-    )
-    bulk.update(tx, OUTBOUND_MESSAGES, [row for row in rows if row["id"] in pending])
+    rows = bulk.encode([asdict(change) for change in changes])
+    tx.connection.execute(_SETTLE, {"rows": rows})
 
 
 def retry(tx: Transaction, message_id: UUID, *, now: datetime) -> None:

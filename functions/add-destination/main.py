@@ -1,4 +1,4 @@
-"""POST /api/{user_id}/destinations: be told of reminders by email too, or in a browser."""
+"""POST /api/{user_id}/destinations: be told of reminders by email too, or on a device."""
 
 from datetime import datetime
 
@@ -9,6 +9,8 @@ from taskflow.domain.destinations import (
     CONFIRMATIONS_OF_USER_MAX,
     CONFIRMATIONS_WINDOW,
     DESTINATIONS_MAX,
+    REGISTRATIONS_MAX,
+    REGISTRATIONS_WINDOW,
     Destination,
     DestinationRepresentation,
     State,
@@ -18,7 +20,9 @@ from taskflow.domain.errors import (
     FieldError,
     InvalidContent,
     TooManyConfirmations,
+    TooManyRegistrations,
 )
+from taskflow.domain.events import Cause
 from taskflow.serving import Caller, Created, Ok, http_function
 from taskflow.serving.destinations import NewDestination
 from taskflow.storage import (
@@ -27,39 +31,55 @@ from taskflow.storage import (
     destination_store,
     outbound_store,
     quota_store,
+    run,
 )
 
 
 @http_function(
     "POST /api/{user_id}/destinations",
     permission="tasks:write",
-    raises=[AccountNotFound, TooManyConfirmations],
+    raises=[AccountNotFound, TooManyConfirmations, TooManyRegistrations],
     scale="seldom",
 )
 def add_destination(
-    caller: Caller, draft: NewDestination, tx: Transaction
+    caller: Caller, draft: NewDestination, cause: Cause
 ) -> Created[DestinationRepresentation] | Ok[DestinationRepresentation]:
     now = clock.now()
+    draft.check()
+    if draft.channel == "push":
+        run(lambda tx: _use_registration(tx, caller.user_id, now=now), cause)
+    # Outside any transaction: of a device Amazon is asked.
     wanted = draft.destination(caller.user_id, now=now)
+    stands, is_new = run(lambda tx: _add(tx, wanted, now=now), cause)
+    shown = destinations.represent(stands)
+    return Created(shown) if is_new else Ok(shown)
+
+
+def _use_registration(tx: Transaction, user_id: str, *, now: datetime) -> None:
+    most = {("registrations of user", user_id): REGISTRATIONS_MAX}
+    try:
+        quota_store.use(tx, most, window=REGISTRATIONS_WINDOW, now=now)
+    except quota_store.QuotaUsedUp as used_up:
+        raise TooManyRegistrations(used_up.retry_after_s) from None
+
+
+def _add(tx: Transaction, wanted: Destination, *, now: datetime) -> tuple[Destination, bool]:
+    """Add a destination, or have the same one begin anew; say whether there was none."""
     # Two that are added at once are counted one after the other.
-    account_store.lock(tx, caller.user_id)
+    account_store.lock(tx, wanted.user_id)
     found = destination_store.find(tx, wanted.user_id, wanted.channel, wanted.address)
     if found is None:
-        _add(tx, wanted)
+        others = destination_store.list_of(tx, wanted.user_id, [wanted.channel])
+        if len(others) >= DESTINATIONS_MAX:
+            detail = f"has {DESTINATIONS_MAX} destinations already; remove one"
+            raise InvalidContent(FieldError("/channel", detail))
+        destination_store.add(tx, wanted)
         _have_confirmed(tx, wanted, now=now)
-        return Created(destinations.represent(wanted))
+        return wanted, True
     again = found.added_again(wanted)
     destination_store.save(tx, again)
     _have_confirmed(tx, again, now=now)
-    return Ok(destinations.represent(again))
-
-
-def _add(tx: Transaction, wanted: Destination) -> None:
-    others = destination_store.list_of(tx, wanted.user_id, [wanted.channel])
-    if len(others) >= DESTINATIONS_MAX:
-        detail = f"has {DESTINATIONS_MAX} destinations already; remove one"
-        raise InvalidContent(FieldError("/channel", detail))
-    destination_store.add(tx, wanted)
+    return again, False
 
 
 def _have_confirmed(tx: Transaction, destination: Destination, *, now: datetime) -> None:

@@ -1,6 +1,6 @@
 """Where users are told of reminders: only at what is theirs, and no more once they say so (N4)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.headerregistry import Address
@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import pytest
+from botocore.stub import Stubber
+from moto import mock_aws
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from sqlalchemy import text
 from werkzeug.test import Client, TestResponse
 
@@ -17,13 +20,15 @@ from taskflow.domain.destinations import (
     CONFIRMATIONS_OF_ADDRESS_MAX,
     CONFIRMATIONS_OF_USER_MAX,
     DESTINATIONS_MAX,
+    DEVICE_TOKEN_MAX_CHARS,
+    REGISTRATIONS_MAX,
     UNSUBSCRIBED,
     Channel,
     Destination,
     State,
 )
 from taskflow.domain.errors import LinkIsInvalid
-from taskflow.outbound import links, mail
+from taskflow.outbound import links, mail, sns
 from taskflow.storage import destination_store, outbound_store, quota_store, transaction
 from tests.support.data.accounts import A_CAUSE, SignedIn, a_user
 from tests.support.data.builders import log_of
@@ -47,6 +52,8 @@ pytestmark = pytest.mark.usefixtures("database", "all_channels")
 PATH = "/api/{user_id}/destinations"
 NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
 BROWSER: dict[str, Any] = {"channel": "web_push", "subscription": A_SUBSCRIPTION}
+DEVICE = {"channel": "push", "device_token": "a-token-of-a-device"}
+APPLICATION = f"arn:aws:sns:eu-central-1:{DEFAULT_ACCOUNT_ID}:app/GCM/taskflow"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 ONE_CLICK = b"List-Unsubscribe=One-Click"
 A_BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
@@ -242,6 +249,9 @@ def test_an_odd_address_is_a_mailbox_and_nothing_else(api: Api, local: str) -> N
         ({}, ["/channel"]),
         ({"channel": "email"}, ["/address"]),
         ({"channel": "web_push"}, ["/subscription"]),
+        ({"channel": "push"}, ["/channel", "/device_token"]),
+        ({"channel": "push", "device_token": " "}, ["/device_token"]),
+        ({**BROWSER, "device_token": "x" * (DEVICE_TOKEN_MAX_CHARS + 1)}, ["/device_token"]),
         ({"channel": "email", "address": None}, ["/address"]),
         ({"channel": "webhook", "address": "me@example.com"}, ["/channel"]),
         ({**BROWSER, "address": "me@example.com"}, ["/address"]),
@@ -279,7 +289,7 @@ def test_a_browser_that_names_an_address_of_ours_is_refused(api: Api, endpoint: 
 
 def test_what_is_not_set_up_is_not_offered(api: Api) -> None:
     with changed_settings(ses_from=None, vapid_subject=None, vapid_private_key=None):
-        for body in (BROWSER, {"channel": "email", "address": "me@example.com"}):
+        for body in (BROWSER, DEVICE, {"channel": "email", "address": "me@example.com"}):
             assert_invalid(api.post(PATH, body), "/channel")
 
 
@@ -308,6 +318,92 @@ def test_no_more_are_added_at_once_than_there_may_be(user: SignedIn) -> None:
         statuses = list(pool.map(add, endpoints))
 
     assert sorted(statuses) == [201] * DESTINATIONS_MAX + [422] * 6
+
+
+# Devices
+
+
+@pytest.fixture
+def amazon(monkeypatch: pytest.MonkeyPatch) -> Generator[Any]:
+    """Have an application of Amazon SNS, in moto; return the client."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "made up")
+    with (
+        mock_aws(),
+        changed_settings(sns_platform_application_arn=APPLICATION),
+        sns.client.renewed(),
+    ):
+        sns.client().create_platform_application(Name="taskflow", Platform="GCM", Attributes={})
+        yield sns.client()
+
+
+def test_a_device_is_told_at_once_and_keeps_its_name(
+    amazon: object, api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    del amazon
+    caplog.set_level("INFO")
+
+    first, again = (api.post(PATH, DEVICE) for _ in range(2))
+
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert content(first) == content(again)
+    assert (content(first)["address"], content(first)["state"]) == ("GCM", "active")
+    assert items(api, PATH) == [content(first)]
+    name = _stored(content(first)["id"]).address
+    assert name.startswith("arn:aws:sns:eu-central-1:")
+    for secret in (name, DEVICE["device_token"]):
+        assert secret not in first.text + caplog.text
+
+
+def test_a_device_that_was_gone_is_told_again_when_it_comes_again(amazon: Any, api: Api) -> None:  # noqa: ANN401 - boto3's
+    stored = _stored(content(api.post(PATH, DEVICE))["id"])
+    off = {"Enabled": "false"}
+    amazon.set_endpoint_attributes(EndpointArn=stored.address, Attributes=off)
+    with transaction(A_CAUSE) as tx:
+        destination_store.save(tx, stored.disabled("the device takes nothing any more"))
+
+    again = api.post(PATH, DEVICE)
+
+    assert (again.status_code, content(again)["state"]) == (200, "active")
+    shown = amazon.get_endpoint_attributes(EndpointArn=stored.address)
+    assert shown["Attributes"]["Enabled"].lower() == "true"
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [("InvalidParameter", 422), ("Throttling", 503), ("InternalError", 503)]
+)
+def test_a_device_that_amazon_does_not_register_is_not_added(
+    amazon: Any,  # noqa: ANN401 - boto3's
+    api: Api,
+    code: str,
+    status: int,
+) -> None:
+    stubbed: Any = Stubber(amazon)
+    with stubbed:
+        stubbed.add_client_error("create_platform_endpoint", code, "said of a-token-of-a-device")
+        answer = api.post(PATH, DEVICE)
+
+    if status == 422:
+        assert_invalid(answer, "/device_token")
+    else:
+        assert_refused(answer, 503, "unavailable")
+        assert int(answer.headers["Retry-After"]) >= 1
+    assert DEVICE["device_token"] not in answer.text
+    assert items(api, PATH) == []
+
+
+def test_devices_are_registered_so_often_a_day(
+    amazon: object, api: Api, set_clock: Callable[[datetime], None]
+) -> None:
+    del amazon
+    set_clock(clock.now())
+    statuses = [api.post(PATH, DEVICE).status_code for _ in range(REGISTRATIONS_MAX)]
+
+    refused = api.post(PATH, DEVICE)
+
+    assert statuses == [201] + [200] * (REGISTRATIONS_MAX - 1)
+    assert_refused(refused, 429, "too-many-registrations")
+    assert refused.headers["Retry-After"] == str(24 * 3600)
 
 
 # How often strangers are asked

@@ -15,6 +15,7 @@ from taskflow.domain.errors import (
     InvalidContent,
     TooManyAttempts,
     TooManyConfirmations,
+    TooManyRegistrations,
 )
 from taskflow.serving import Ok, http_function, problems
 from taskflow.serving.endpoint import Endpoint
@@ -84,6 +85,7 @@ def test_every_error_of_the_domain_becomes_its_problem() -> None:
         InvalidContent: lambda: InvalidContent(FieldError("/title", "is wrong")),
         TooManyAttempts: lambda: TooManyAttempts(retry_after_s=7),
         TooManyConfirmations: lambda: TooManyConfirmations(retry_after_s=7),
+        TooManyRegistrations: lambda: TooManyRegistrations(retry_after_s=7),
     }
 
     for error, kind in PROBLEMS.items():

@@ -65,6 +65,15 @@ CONFIRMATIONS_WINDOW: whoever gets them has not asked for any."""
 
 CONFIRMATIONS_WINDOW = timedelta(days=1)
 
+REGISTRATIONS_MAX = 50
+"""How often a user has devices registered in REGISTRATIONS_WINDOW; an app may do so whenever it
+starts."""
+
+REGISTRATIONS_WINDOW = timedelta(days=1)
+
+DEVICE_TOKEN_MAX_CHARS = 4096
+"""More than Apple and Google give."""
+
 UNSUBSCRIBED = "you unsubscribed"
 """Why an address is disabled whose owner has followed the link in a mail."""
 
@@ -185,7 +194,7 @@ class DestinationRepresentation(TypedDict):
         str,
         Field(
             description="The mailbox; of a browser the host of its push service, of a device the"
-            " name of its own."
+            " service, such as `APNS`."
         ),
     ]
     state: Annotated[

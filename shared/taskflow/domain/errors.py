@@ -148,6 +148,15 @@ class TooManyAttempts(DomainError):
         self.retry_after_s = retry_after_s
 
 
+class TooManyRegistrations(DomainError):
+    """So many devices were registered that no more are today."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        """Say after how many whole seconds another is registered."""
+        super().__init__()
+        self.retry_after_s = retry_after_s
+
+
 class TooManyConfirmations(DomainError):
     """So many mails have asked to confirm an address that no more are sent today."""
 

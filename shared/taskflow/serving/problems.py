@@ -172,6 +172,7 @@ _OF_ERRORS: Sequence[tuple[type[DomainError], int, str, tuple[str, ...]]] = (
     (errors.InvalidRefreshToken, 401, "refresh-token-is-invalid", _CHALLENGE),
     (errors.TooManyAttempts, 429, "too-many-attempts", _RETRY),
     (errors.TooManyConfirmations, 429, "too-many-confirmations", _RETRY),
+    (errors.TooManyRegistrations, 429, "too-many-registrations", _RETRY),
 )
 
 PROBLEMS: dict[type[DomainError], ProblemKind] = {
@@ -215,7 +216,9 @@ def problem_of(error: Exception) -> Problem:
             return error
         case errors.InvalidContent():
             return Problem(INVALID_CONTENT, str(error), errors=error.errors)
-        case errors.TooManyAttempts() | errors.TooManyConfirmations():
+        case (
+            errors.TooManyAttempts() | errors.TooManyConfirmations() | errors.TooManyRegistrations()
+        ):
             headers = {"Retry-After": str(error.retry_after_s)}
             return Problem(PROBLEMS[type(error)], str(error), headers=headers)
         case DomainError():

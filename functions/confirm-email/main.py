@@ -2,15 +2,12 @@
 
 from uuid import UUID
 
-from taskflow import config
 from taskflow.domain.destinations import State
 from taskflow.domain.errors import DestinationNotFound, LinkIsInvalid
 from taskflow.domain.events import Cause
 from taskflow.serving import Form, Network, PageShown, http_function
 from taskflow.serving.email_links import confirmed_by
 from taskflow.storage import Transaction, destination_store, run
-
-config.check_links()
 
 
 @http_function(

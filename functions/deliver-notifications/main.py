@@ -1,6 +1,5 @@
 """Every minute, and beyond: send what is due by email, push and webhooks."""
 
-from taskflow import config
 from taskflow.domain.events import Cause
 from taskflow.eventing import CronRun, cron_function
 from taskflow.eventing.lanes import lanes
@@ -9,9 +8,7 @@ from taskflow.eventing.outbound import Delivery
 LASTS_S = 75
 """Longer than its minute: runs overlap, and a lost tick leaves no gap."""
 
-config.check_sending()
 
-
-@cron_function(every_min=1)
+@cron_function(every_min=1, sends=True)
 def deliver_notifications(cause: Cause) -> None:
     Delivery(CronRun(LASTS_S), cause, lanes()).send_all()

@@ -2,12 +2,9 @@
 
 from flask import Request
 
-from taskflow import config
 from taskflow.domain.errors import LinkIsInvalid
 from taskflow.serving import Network, PageShown, http_function
 from taskflow.serving.email_links import CONFIRMATION_PATH, confirmed_by, unsubscribed_by
-
-config.check_links()
 
 
 # Programs that look through mails follow their links, so it changes nothing: its button does.

@@ -2,15 +2,13 @@
 
 from uuid import UUID
 
-from taskflow import clock, config
+from taskflow import clock
 from taskflow.domain.destinations import UNSUBSCRIBED
 from taskflow.domain.errors import DestinationNotFound, LinkIsInvalid
 from taskflow.domain.events import Cause
 from taskflow.serving import Form, Network, PageShown, http_function
 from taskflow.serving.email_links import unsubscribed_by
 from taskflow.storage import Transaction, destination_store, outbound_store, run
-
-config.check_links()
 
 
 @http_function(

@@ -124,7 +124,7 @@ def test_the_events_of_a_run_are_caused_by_its_tick(
     attributes: dict[str, str], correlation_id: str
 ) -> None:
     causes: list[Cause] = []
-    function = CronFunction(_handler_into(causes), 1, scale="alone")
+    function = CronFunction(_handler_into(causes), 1, sends=False, scale="alone")
 
     said = function.receive(attributes, b"whatever the tick says")
 

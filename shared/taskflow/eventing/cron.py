@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from flask import Request, Response
 
-from taskflow import clock
+from taskflow import clock, config
 from taskflow.domain.events import Cause
 from taskflow.eventing.frame import Subscriber
 from taskflow.process import draining, resource
@@ -95,11 +95,18 @@ class CronFunction(Subscriber):
 
     kind = "cron"
 
-    def __init__(self, handler: Handler, every_min: int, *, scale: Scale) -> None:
+    def __init__(self, handler: Handler, every_min: int, *, sends: bool, scale: Scale) -> None:
         """Make the cron function that `cron_function` declares."""
         super().__init__(handler, scale)
         self.every_min = every_min
+        self._sends = sends
         self._handler = handler
+
+    def check_settings(self) -> None:
+        """Check those of what is sent by, too, if it sends."""
+        super().check_settings()
+        if self._sends:
+            config.check_sending()
 
     def receive(self, attributes: dict[str, str], body: bytes) -> str:
         """Run the handler, whatever the data of the tick."""
@@ -110,12 +117,13 @@ class CronFunction(Subscriber):
 
 
 def cron_function(
-    *, every_min: int, scale: Scale = "alone"
+    *, every_min: int, sends: bool = False, scale: Scale = "alone"
 ) -> Callable[[Handler], Callable[[Request], Response]]:
     """Make a cron function out of a handler of (cause), woken every `every_min` minutes.
 
     These are a part of an hour that leaves no rest, or whole hours that leave none of a day: what a
-    cron schedule can say. `scale` says whether runs on several pods get more done.
+    cron schedule can say. One that `sends` messages to the outside starts only where all settings
+    are there that this takes. `scale` says whether runs on several pods get more done.
 
     Raises InvalidDeclaration for another length, and for a handler of anything else.
     """
@@ -124,6 +132,6 @@ def cron_function(
         check_parameters(handler, Cause)
         if every_min < 1 or (HOUR_MIN % every_min and every_min not in _WHOLE_HOURS):
             raise invalid(handler, f"no cron schedule wakes it every {every_min} minutes")
-        return CronFunction(handler, every_min, scale=scale).install(handler)
+        return CronFunction(handler, every_min, sends=sends, scale=scale).install(handler)
 
     return decorate

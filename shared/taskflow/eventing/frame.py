@@ -148,6 +148,10 @@ class Subscriber:
         metrics.CONSUMED.labels(self.name, outcome).inc()
         return transport.reply(Outcome.DONE)
 
+    def check_settings(self) -> None:
+        """End this process with a sentence if a setting is invalid, as the function starts."""
+        config.check()
+
     def install(self, handler: Callable[..., object]) -> Callable[[Request], Response]:
         """Return this as functions-framework calls it, and leave it with the app being made."""
 
@@ -157,7 +161,7 @@ class Subscriber:
 
         vars(function)[_DECLARATION] = self
         if flask.has_app_context():
-            config.check()
+            self.check_settings()
             at_start(publish_after_commit)
             flask.current_app.extensions[EXTENSION] = self
         return function

@@ -362,6 +362,9 @@ def install(frame: Frame, handler: Callable[..., object]) -> Callable[[Request],
     # functions-framework executes a function's module inside the context of its app.
     if flask.has_app_context():
         config.check_issuer(to_check=frame.endpoint.checks_tokens)
+        if frame.endpoint.shows_pages:
+            # To who follows the links in mails.
+            config.check_links()
         at_start(publish_after_commit)
         flask.current_app.extensions[EXTENSION] = frame
     return function

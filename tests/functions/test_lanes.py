@@ -12,7 +12,6 @@ from moto import mock_aws
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ses.models import ses_backends
 from moto.sns.models import sns_backends
-from sqlalchemy import text
 from standardwebhooks import Webhook
 
 from taskflow import clock
@@ -22,17 +21,17 @@ from taskflow.eventing.lanes import DIGEST_FROM, lanes
 from taskflow.eventing.outbound import Delivery
 from taskflow.outbound import ses, sns, web_push, webhooks
 from taskflow.standalone.postgres import EmbeddedPostgres
-from taskflow.storage import consumer_store, destination_store, outbound_store, transaction
+from taskflow.storage import destination_store, outbound_store, transaction
 from tests.support.data.accounts import A_CAUSE, SignedIn, a_user
 from tests.support.data.builders import log_of
 from tests.support.data.destinations import a_destination, states_of
-from tests.support.database.temporary import a_database
 from tests.support.delivery.subscribers import assert_taken, deliver
 from tests.support.functions.client import Api
 from tests.support.functions.tasks import created, happened_to
 from tests.support.network.browser import Browser
 from tests.support.network.endpoint import LOOPBACK, an_endpoint
 from tests.support.network.mail_servers import MailServer, a_mail_server
+from tests.support.outbound.own_database import a_database_of_messages, forget_destinations
 from tests.support.settings import changed_settings
 
 LINK_SECRET = "a secret for tests, and for nothing else at all"
@@ -46,9 +45,7 @@ MAIL = {"public_url": PUBLIC_URL, "link_secret": LINK_SECRET}
 @pytest.fixture(autouse=True, scope="module")
 def own_database(database: EmbeddedPostgres) -> Generator[str]:
     """Use a database in which only these tests have messages."""
-    with a_database(database) as url:
-        with transaction(A_CAUSE) as tx:
-            consumer_store.start(tx, "send-notification", "now", now=clock.now())
+    with a_database_of_messages(database) as url:
         yield url
 
 
@@ -56,8 +53,7 @@ def own_database(database: EmbeddedPostgres) -> Generator[str]:
 def _no_messages(own_database: str) -> Generator[None]:
     del own_database
     yield
-    with transaction(A_CAUSE) as tx:
-        tx.connection.execute(text("DELETE FROM destinations"))
+    forget_destinations()
 
 
 @pytest.fixture

@@ -27,7 +27,6 @@ from taskflow.outbound.outcomes import Accepted, Deferred, Outcome, Rejected
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import (
     DatabaseUnavailable,
-    consumer_store,
     destination_store,
     outbound_store,
     transaction,
@@ -43,12 +42,12 @@ from tests.support.data.destinations import (
     messages_to,
     states_of,
 )
-from tests.support.database.temporary import a_database
 from tests.support.delivery.subscribers import assert_taken, deliver
 from tests.support.events.explanation import assert_events_explain_the_change
 from tests.support.functions.client import Api, content
 from tests.support.functions.tasks import created, data_of, happened_to, items
 from tests.support.functions.tokens import signed_in_at
+from tests.support.outbound.own_database import a_database_of_messages, forget_destinations
 from tests.support.outbound.scripted_provider import ScriptedProvider
 
 NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
@@ -60,9 +59,7 @@ CHANNELS = sorted(TELLS)
 @pytest.fixture(autouse=True, scope="module")
 def own_database(database: EmbeddedPostgres) -> Generator[str]:
     """Use a database in which only these tests have messages."""
-    with a_database(database) as url:
-        with transaction(A_CAUSE) as tx:
-            consumer_store.start(tx, "send-notification", "now", now=NOW)
+    with a_database_of_messages(database) as url:
         yield url
 
 
@@ -70,8 +67,7 @@ def own_database(database: EmbeddedPostgres) -> Generator[str]:
 def _no_messages(own_database: str) -> Generator[None]:
     del own_database
     yield
-    with transaction(A_CAUSE) as tx:
-        tx.connection.execute(text("DELETE FROM destinations"))
+    forget_destinations()
 
 
 @pytest.fixture

@@ -41,11 +41,11 @@ from tests.support.data.destinations import (
     messages_to,
     states_of,
 )
-from tests.support.database.temporary import a_database
 from tests.support.functions.client import Api, content
 from tests.support.functions.problems import assert_invalid, assert_refused
 from tests.support.functions.tasks import created, items, pages
 from tests.support.network.endpoint import LOOPBACK, Endpoint, Request, an_endpoint
+from tests.support.outbound.own_database import a_database_of_messages, forget_destinations
 from tests.support.outbound.scripted_provider import ScriptedProvider
 from tests.support.settings import changed_settings
 
@@ -58,7 +58,7 @@ _numbers = count()
 @pytest.fixture(autouse=True, scope="module")
 def own_database(database: EmbeddedPostgres) -> Generator[str]:
     """Use a database in which only these tests have webhooks, which all that deliver follow."""
-    with a_database(database) as url:
+    with a_database_of_messages(database) as url:
         yield url
 
 
@@ -66,8 +66,7 @@ def own_database(database: EmbeddedPostgres) -> Generator[str]:
 def _no_webhooks(own_database: str) -> Generator[None]:
     del own_database
     yield
-    with transaction(A_CAUSE) as tx:
-        tx.connection.execute(text("DELETE FROM destinations"))
+    forget_destinations()
 
 
 @pytest.fixture

@@ -1,0 +1,27 @@
+"""A database for the tests of one module, in which nobody but they has anything sent."""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from sqlalchemy import text
+
+from taskflow import clock
+from taskflow.standalone.postgres import EmbeddedPostgres
+from taskflow.storage import consumer_store, transaction
+from tests.support.data.accounts import A_CAUSE
+from tests.support.database.temporary import a_database
+
+
+@contextmanager
+def a_database_of_messages(postgres: EmbeddedPostgres) -> Generator[str]:
+    """Use a database in which the consumer that has users told has begun."""
+    with a_database(postgres) as url:
+        with transaction(A_CAUSE) as tx:
+            consumer_store.start(tx, "send-notification", "now", now=clock.now())
+        yield url
+
+
+def forget_destinations() -> None:
+    """Delete all destinations, and their messages with them."""
+    with transaction(A_CAUSE) as tx:
+        tx.connection.execute(text("DELETE FROM destinations"))

@@ -6,10 +6,14 @@ from contextlib import contextmanager
 from sqlalchemy import text
 
 from taskflow import clock
+from taskflow.eventing import Consumer
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import consumer_store, transaction
 from tests.support.data.accounts import A_CAUSE
 from tests.support.database.temporary import a_database
+from tests.support.delivery.subscribers import SUBSCRIBERS
+
+CONSUMER = "send-notification"
 
 
 @contextmanager
@@ -17,8 +21,20 @@ def a_database_of_messages(postgres: EmbeddedPostgres) -> Generator[str]:
     """Use a database in which the consumer that has users told has begun."""
     with a_database(postgres) as url:
         with transaction(A_CAUSE) as tx:
-            consumer_store.start(tx, "send-notification", "now", now=clock.now())
-        yield url
+            consumer_store.start(tx, CONSUMER, "now", now=clock.now())
+        _forget_start()
+        try:
+            yield url
+        finally:
+            _forget_start()
+
+
+def _forget_start() -> None:
+    """Have the consumer of this process read where it begins, which differs between databases."""
+    consumer = SUBSCRIBERS[CONSUMER]
+    assert isinstance(consumer, Consumer)
+    # A process has one database, but for tests.
+    consumer._start = None  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
 
 def forget_destinations() -> None:

@@ -24,7 +24,7 @@ from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import destination_store, outbound_store, transaction
 from tests.support.data.accounts import A_CAUSE, SignedIn, a_user
 from tests.support.data.builders import log_of
-from tests.support.data.destinations import a_destination, states_of
+from tests.support.data.destinations import a_destination, messages_to, states_of
 from tests.support.delivery.subscribers import assert_taken, deliver
 from tests.support.functions.client import Api
 from tests.support.functions.tasks import created, happened_to
@@ -149,6 +149,20 @@ def test_many_reminders_at_once_are_one_mail(user: SignedIn, mail_server: MailSe
     [mail] = _mails(mail_server)
     assert all(title in _text(mail) for title in titles)
     assert states_of(destination) == ["sent"] * DIGEST_FROM
+
+
+def test_a_mail_of_many_that_is_deferred_is_one_mail_again(
+    user: SignedIn, mail_server: MailServer
+) -> None:
+    destination = _confirmed_at(user)
+    for number in range(DIGEST_FROM):
+        _reminded(user, f"Number {number}")
+    mail_server.replies["RCPT"] = "450 4.2.0 try again later"
+
+    _send()
+
+    assert states_of(destination) == ["pending"] * DIGEST_FROM
+    assert len({message.due_at for message in messages_to(destination)}) == 1
 
 
 def test_who_wants_no_digest_is_sent_each_reminder(user: SignedIn, mail_server: MailServer) -> None:

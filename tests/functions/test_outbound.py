@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -32,7 +33,13 @@ from taskflow.storage import (
     transaction,
 )
 from tests.functions.conftest import Travel
-from tests.support.data.accounts import A_CAUSE, SignedIn, a_user, an_administrator
+from tests.support.data.accounts import (
+    A_CAUSE,
+    SignedIn,
+    a_user,
+    an_administrator,
+    delete_account,
+)
 from tests.support.data.builders import log_of
 from tests.support.data.destinations import (
     a_destination,
@@ -227,6 +234,40 @@ def test_in_quiet_hours_a_message_waits_for_their_end(
     travel(user, morning)
     _send(email)
     assert states_of(destination) == ["sent"]
+
+
+@pytest.mark.parametrize("how", ["removed", "switched off", "erased"])
+def test_what_its_user_ends_while_it_is_sent_is_sent_no_further(
+    user: SignedIn, api: Api, how: str
+) -> None:
+    hooks = ScriptedProvider(Channel.WEBHOOK)
+    webhook = a_destination(user.user_id, Channel.WEBHOOK, "https://hook.example", seq=0)
+    for _ in range(5):
+        created(api)
+
+    def ends() -> Outcome:
+        if how == "erased":
+            delete_account(user)
+            return Accepted()
+        with transaction(A_CAUSE) as tx:
+            found = destination_store.lock(tx, webhook.id)
+            if how == "removed":
+                destination_store.remove(tx, found)
+            else:
+                off = replace(found, state=State.DISABLED, disabled_because="you switched it off")
+                destination_store.save(tx, off)
+        return Accepted()
+
+    hooks.acts["https://hook.example"] = ends
+    before = len(log_of(user.user_id))
+    _send(hooks)
+    _send(hooks)
+
+    assert len(hooks.given) == 1
+    if how == "switched off":
+        assert states_of(webhook) == ["sent"] + ["cancelled"] * (before - 1)
+        # Who did it is not told of it.
+        assert len(log_of(user.user_id)) == before
 
 
 # What a provider may do
@@ -450,9 +491,7 @@ def test_a_destination_that_fails_for_days_is_disabled_with_a_word_in_the_inbox(
     assert due_at(webhook) is None
     assert "pending" not in states_of(webhook)
     [word] = items(api, "/api/{user_id}/notifications")
-    assert word["message"] == (
-        "Your webhook to https://hook.example was switched off: it answered 500"
-    )
+    assert word["message"] == ("Your webhook to hook.example was switched off: it answered 500")
 
 
 # Who delays whom

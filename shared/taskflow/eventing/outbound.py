@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 from taskflow import clock, metrics
@@ -62,8 +63,8 @@ DISABLED = "nothing is sent there any more"
 RECORDED_AGAIN_S = 0.5
 """How soon to try again to record what was sent, while the database is away."""
 
-RENEWED_AFTER_S = 20.0
-"""How old a hold gets until it is renewed before it is made use of."""
+RENEWED_AFTER_S = 1.0
+"""How old a hold gets until it is looked whether it holds still, and is renewed."""
 
 _log = logging.getLogger(__name__)
 
@@ -243,7 +244,7 @@ class _Places:
         if changes or not wanted or clock.monotonic_s() >= held.at_s + RENEWED_AFTER_S:
             begin = partial(_begin, held=held, changes=changes, has_more=bool(wanted))
             if not run(begin, self._cause):
-                # Others before it took so long that somebody else has it by now.
+                # Somebody else has it by now, or its user has removed it or switched it off.
                 return
         left = len(wanted)
         for sent, outcome in send(destination, wanted) if wanted else ():
@@ -254,20 +255,17 @@ class _Places:
             is_over = draining().is_set() or clock.monotonic_s() >= held.at_s + ROUND_S
             is_last = not left or gone or of_all or is_over
             record = partial(_record, held=held, sent=sent, outcome=outcome, is_last=is_last)
-            self._run_until_done(record)
-            if is_last:
+            if not self._run_until_done(record):
                 return
 
-    def _run_until_done(self, record: Callable[[Transaction], None]) -> None:
+    def _run_until_done(self, record: Callable[[Transaction], bool]) -> bool:
         """Record what was sent, however long the database is away: it would be sent again."""
         while True:
             try:
-                run(record, self._cause)
+                return run(record, self._cause)
             except (DatabaseUnavailable, LockTimeout):
                 if draining().wait(RECORDED_AGAIN_S):
                     raise
-            else:
-                return
 
     def _note(self, outcome: Outcome, sent: Sequence[PendingMessage]) -> None:
         channel, now = self._lane.channel, clock.now()
@@ -296,7 +294,7 @@ def _let_go(tx: Transaction, *, holder: UUID, destination_ids: Sequence[UUID]) -
 
 def _begin(tx: Transaction, *, held: _Held, changes: Sequence[Change], has_more: bool) -> bool:
     """Settle what is not sent; say whether the destination is still held by who is to send."""
-    if not destination_store.renew(tx, held.destination.id, held.holder):
+    if not destination_store.renew(tx, held.destination, held.holder):
         return False
     if changes:
         outbound_store.settle(tx, changes)
@@ -352,14 +350,20 @@ def _record(
     sent: Sequence[PendingMessage],
     outcome: Outcome,
     is_last: bool,
-) -> None:
-    """Record what a sending has come to, and what follows from it; let go after the last."""
+) -> bool:
+    """Record what a sending has come to, and what follows from it; say whether to send more.
+
+    After the last one the destination is let go, and so is one that its user has removed or
+    switched off meanwhile.
+    """
     now = clock.now()
     try:
         destination = destination_store.lock(tx, held.destination.id)
     except DestinationNotFound:
-        return
-    changes = [_after(destination, message, outcome, now=now) for message in sent]
+        return False
+    # One pause for all that were sent together, which come together again.
+    jitter = random.random()  # noqa: S311 - to spread
+    changes = [_after(destination, message, outcome, jitter, now=now) for message in sent]
     outbound_store.settle(tx, changes)
     failed = [
         message for message, change in zip(sent, changes, strict=True) if change.state == "failed"
@@ -372,7 +376,8 @@ def _record(
     told: list[Notification] = []
     if after.state is State.DISABLED:
         outbound_store.cancel_all(tx, after.id, DISABLED, now=now)
-        word = _word_of(after)
+        # Who has switched it off knows.
+        word = None if destination.state is State.DISABLED else _word_of(after)
         if word is not None:
             notification, created = notifications.tell(after.user_id, word, now=now)
             told.append(notification)
@@ -391,12 +396,19 @@ def _record(
                 happened.append(event)
     if happened:
         task_changes.save_all(tx, reminders=changed, notifications=told, events=happened)
-    if is_last:
+    goes_on = not is_last and after.state is not State.DISABLED
+    if not goes_on:
         destination_store.release(tx, destination.id, held.holder)
+    return goes_on
 
 
 def _after(
-    destination: Destination, message: PendingMessage, outcome: Outcome, *, now: datetime
+    destination: Destination,
+    message: PendingMessage,
+    outcome: Outcome,
+    jitter: float,
+    *,
+    now: datetime,
 ) -> Change:
     """Return what becomes of a message by what its sending has come to."""
     match outcome:
@@ -411,7 +423,7 @@ def _after(
             if is_late or now - message.created_at >= EXPIRES_AFTER:
                 return _settled(message, "failed", outcome.reason, now=now)
             failures = message.failures + 1
-            pause_s = retry_pause_s(failures, random.random(), outcome.retry_after_s)  # noqa: S311 - to spread
+            pause_s = retry_pause_s(failures, jitter, outcome.retry_after_s)
             return Change(
                 id=message.id,
                 state="pending",
@@ -436,23 +448,20 @@ def _destination_after(destination: Destination, outcome: Outcome, *, now: datet
 
 
 def _word_of(destination: Destination) -> str | None:
-    """Return what the user is told of a destination that was disabled; a device needs no word."""
+    """Return what the user is told of a destination that was disabled; a device needs no word.
+
+    Events travel, and the rest of an address may be a secret: its host is enough to know it by.
+    """
     why = destination.disabled_because
     match destination.channel:
         case Channel.WEBHOOK:
-            return f"Your webhook to {_short(destination.address)} was switched off: {why}"
+            host = urlsplit(destination.address).hostname
+            return f"Your webhook to {host} was switched off: {why}"
         case Channel.EMAIL:
-            return f"Nothing is mailed to {_short(destination.address)} any more: {why}"
+            host = destination.address.rpartition("@")[2]
+            return f"Nothing is mailed to your address at {host} any more: {why}"
         case _:
             return None
-
-
-def _short(address: str) -> str:
-    return address if len(address) <= SHOWN_MAX_CHARS else f"{address[:SHOWN_MAX_CHARS]}…"
-
-
-SHOWN_MAX_CHARS = 200
-"""How much of an address its user is shown in a message."""
 
 
 def _reminder_of(tx: Transaction, message: PendingMessage) -> Reminder | None:

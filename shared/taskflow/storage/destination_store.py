@@ -187,11 +187,15 @@ def hold(
     return [_destination(row) for row in tx.connection.execute(_HOLD, values).mappings()]
 
 
-def renew(tx: Transaction, destination_id: UUID, holder: UUID) -> bool:
-    """Hold a destination for HELD_FOR from now; say whether this holder holds it still."""
+def renew(tx: Transaction, destination: Destination, holder: UUID) -> bool:
+    """Hold a destination for HELD_FOR from now; say whether this holder holds it, as it was."""
     renewed = tx.connection.execute(
         DESTINATIONS.update()
-        .where(DESTINATIONS.c.id == destination_id, DESTINATIONS.c.held_by == holder)
+        .where(
+            DESTINATIONS.c.id == destination.id,
+            DESTINATIONS.c.held_by == holder,
+            DESTINATIONS.c.state == destination.state.value,
+        )
         .values(held_until=func.now() + HELD_FOR)
     )
     return bool(renewed.rowcount)

@@ -16,7 +16,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 # Two targets must not install into .venv at the same time.
 .NOTPARALLEL:
 .PHONY: help up test check soak test-cluster deploy undeploy image test-image kafka pgbouncer \
-	definitions bench docs viewer manifests format lock clean
+	chromium definitions bench docs viewer pictures manifests format lock clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,7 +25,7 @@ help: ## Say what can be made
 up: .venv/runtime.stamp ## Run all of TaskFlow on this machine, until Ctrl-C
 	@.venv/bin/taskflow up
 
-test: .venv/dev.stamp kafka pgbouncer definitions ## Run the tests
+test: .venv/dev.stamp kafka pgbouncer chromium definitions ## Run the tests
 	@.venv/bin/pytest -n auto --dist loadfile
 
 check: .venv/dev.stamp ## Check format, style, types, imports, what is generated, the Dockerfile, advisories
@@ -38,7 +38,7 @@ check: .venv/dev.stamp ## Check format, style, types, imports, what is generated
 	@.venv/bin/hadolint Dockerfile
 	@.venv/bin/python -m tests.support.advisories requirements-dev.txt
 
-soak: .venv/dev.stamp kafka ## Run the long tests under load
+soak: .venv/dev.stamp kafka chromium ## Run the long tests under load
 	@.venv/bin/pytest -m soak -s --timeout=0 tests/soak
 
 test-cluster: .venv/dev.stamp ## Test what is deployed to the cluster of KUBECONFIG; TLS=1 its certificate too
@@ -58,6 +58,10 @@ kafka: .venv/dev.stamp
 pgbouncer: .venv/dev.stamp
 	@.venv/bin/python -m tests.support.database.pgbouncer
 
+# Has the browser that the tests open pages in.
+chromium: .venv/dev.stamp
+	@.venv/bin/python -m tests.support.browser.chromium
+
 # Has what the manifests are checked against: the definitions of Knative's and others' kinds.
 definitions: .venv/dev.stamp
 	@.venv/bin/python -m tests.support.kubernetes.definitions
@@ -76,6 +80,9 @@ manifests: .venv/dev.stamp ## Write the func.yaml of each function and what Knat
 
 docs: .venv/dev.stamp ## Write the reference in docs/: events.md, openapi.json, asyncapi.json
 	@.venv/bin/python -m taskflow.reference .
+
+pictures: .venv/dev.stamp chromium ## Take pictures of each kind of mail, in pictures/
+	@.venv/bin/python -m tests.support.outbound.pictures pictures
 
 VIEWER = docs/viewer
 VIEWER_FILES = swagger-ui-bundle.js swagger-ui.css
@@ -99,7 +106,7 @@ lock: .venv/dev.stamp ## Pin the versions again; UPGRADE=1 takes the newest that
 
 clean: ## Remove what the other targets made
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache
-	rm -rf shared/build shared/*.egg-info
+	rm -rf shared/build shared/*.egg-info pictures
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/runtime.stamp: requirements.txt shared/pyproject.toml

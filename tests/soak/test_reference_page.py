@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.browser.chromium import ARGUMENTS, provide
+from tests.support.paths import ROOT
 from tests.support.processes.system import System
 
 pytestmark = pytest.mark.soak
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.soak
 SHOWN_WITHIN_MS = 20_000
 
 
-def test_the_page_shows_every_operation_and_asks_no_other_host(
+def test_the_page_shows_every_tag_and_its_operations_and_asks_no_other_host(
     system: System, tmp_path: Path
 ) -> None:
     requests = tmp_path / "requests.json"
@@ -37,8 +38,18 @@ def test_the_page_shows_every_operation_and_asks_no_other_host(
     )
 
     assert "CONSOLE" not in shown.stderr, shown.stderr
-    for name in ("create_task", "list_tasks", "add_reminder"):
-        assert f"-{name}" in shown.stdout
+    description = json.loads((ROOT / "docs" / "openapi.json").read_text())
+    for tag in description["tags"]:
+        assert f'id="operations-tag-{tag["name"]}"' in shown.stdout
+    of_tasks = {
+        operation["operationId"]
+        for path in description["paths"].values()
+        for operation in path.values()
+        if operation["tags"] == ["tasks"]
+    }
+    assert "create_task" in of_tasks
+    for name in of_tasks:
+        assert f'id="operations-tasks-{name}"' in shown.stdout
     asked = {
         event["params"]["url"]
         for event in json.loads(requests.read_text())["events"]

@@ -112,12 +112,6 @@ def test_the_region_and_the_recipient_are_said_to_ses(stub: Endpoint) -> None:
     assert asked.keys() == {"Destination", "Content"}
 
 
-def test_an_answer_without_a_name_is_taken_all_the_same(stub: Endpoint) -> None:
-    stub.body = b"{}"
-
-    assert ses.send(a_mail()) == Accepted(None)
-
-
 NOT_VERIFIED = (
     "Email address is not verified. The following identities failed the check in region"
     " EU-CENTRAL-1: "
@@ -175,8 +169,25 @@ def test_a_mail_of_an_account_in_its_sandbox_is_kept(
     assert ses.send(a_mail()) == outcome
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>Bad gateway</html>", b"{"])
-@pytest.mark.parametrize("status", [400, 502])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>Bad gateway</html>",
+        b"{",
+        b"{}",
+        b"null",
+        b"[]",
+        b"[" * 100_000,
+        b'"MessageId"',
+        b'{"MessageId": {"is": "another"}}',
+        b'{"__type": 5}',
+        b'{"__type": ["a"]}',
+        b"\xff",
+    ],
+    ids=lambda body: ascii(body[:20]),
+)
+@pytest.mark.parametrize("status", [200, 301, 400, 502])
 def test_an_answer_that_is_not_of_ses_holds_all_mail(
     stub: Endpoint, status: int, body: bytes
 ) -> None:
@@ -206,6 +217,12 @@ def test_without_a_region_all_mail_is_held_until_there_is_one(moto: SESBackend) 
     assert outcome == Deferred("no region is set for Amazon SES: AWS_REGION", of_all=True)
     assert isinstance(ses.send(a_mail()), Accepted)
     assert len(moto.sent_messages) == 1
+
+
+def test_an_endpoint_that_is_no_address_holds_all_mail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "no address")
+
+    assert ses.send(a_mail()) == Deferred("Amazon SES can't be understood: ValueError", of_all=True)
 
 
 def test_a_service_that_is_not_there_holds_all_mail(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from taskflow.domain.notices import Notice
 from taskflow.outbound import sns
 from taskflow.outbound.outcomes import Accepted, Deferred, Rejected
 from taskflow.outbound.push_limits import TEXT_MAX_CHARS
+from tests.support.network.endpoint import a_server, an_endpoint
 from tests.support.network.ports import a_free_port
 from tests.support.settings import changed_settings
 
@@ -231,6 +232,48 @@ def test_an_amazon_that_is_away_or_takes_no_log_in_is_tried_again(
         nobody = sns.send(arn, REMINDER)
 
     assert nobody == Deferred("there are no credentials for Amazon SNS", of_all=True)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>A log-in</html>",
+        b"<html>",
+        b"{}",
+        b'{"MessageId": "of JSON"}',
+        b"<PublishResponse><PublishResult/></PublishResponse>",
+        b"<Response><CreatePlatformEndpointResult/></Response>",
+        b"<ErrorResponse><Error/></ErrorResponse>",
+        b"<ErrorResponse><Error><Code><a/></Code></Error></ErrorResponse>",
+        b"\xff\xfe\x00",
+    ],
+    ids=ascii,
+)
+@pytest.mark.parametrize("status", [200, 204, 301, 500])
+def test_an_answer_that_is_not_of_amazon_is_tried_again(
+    status: int, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with an_endpoint(status) as stub, sns.client.renewed():
+        stub.body = body
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SNS", f"http://{stub.host}:{stub.port}")
+        outcomes = sns.send("arn", REMINDER), sns.register("a token")
+
+    for outcome in outcomes:
+        assert isinstance(outcome, Deferred)
+        assert outcome.of_all
+        assert "html" not in outcome.reason
+
+
+def test_an_amazon_that_closes_the_connection_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with a_server(lambda connected: connected.close()) as url, sns.client.renewed():
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SNS", url)
+
+        assert sns.send("arn", REMINDER) == Deferred(
+            "Amazon SNS can't be reached: ConnectionClosedError", of_all=True
+        )
 
 
 def test_what_sends_to_apps_needs_their_application() -> None:

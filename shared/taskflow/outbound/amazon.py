@@ -4,8 +4,10 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
+from taskflow import config
 from taskflow.outbound.outcomes import Deferred
 
 if TYPE_CHECKING:
@@ -55,6 +57,27 @@ def close(made: Any) -> None:  # noqa: ANN401 - as above
     made.close()
 
 
+def asked(service_name: str, ask: Callable[[], object]) -> "str | ClientError | Deferred":
+    """Ask a service; return the name that it gives to what it took, or its refusal.
+
+    Else, what comes of it: who is not Amazon answers anything, a page with 200 too, and what has
+    no name there was not taken. Raises InvalidSetting.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        name = ask()
+    except ClientError as refusal:
+        return refusal
+    except BotoCoreError as error:
+        return _unavailable(service_name, error)
+    except config.InvalidSetting:
+        raise
+    except Exception as error:  # noqa: BLE001 - botocore trips over what is of no shape it knows
+        return _unread(service_name, type(error).__name__)
+    return name if isinstance(name, str) else _unread(service_name, "no name")
+
+
 def said(refusal: "ClientError") -> tuple[str, str]:
     """Return the code of a refusal, and its message, which may repeat an address."""
     response: Any = refusal.response
@@ -63,7 +86,11 @@ def said(refusal: "ClientError") -> tuple[str, str]:
     return "no code" if found is None else found[0], str(error.get("Message", ""))
 
 
-def unavailable(service_name: str, error: "BotoCoreError") -> Deferred:
+def _unread(service_name: str, why: str) -> Deferred:
+    return Deferred(f"{service_name} can't be understood: {why}", of_all=True)
+
+
+def _unavailable(service_name: str, error: "BotoCoreError") -> Deferred:
     """Return what comes of a message that no service was asked to take."""
     from botocore import exceptions
 

@@ -23,20 +23,23 @@ any as long as the account is in its sandbox."""
 
 def send(message: EmailMessage) -> Outcome:
     """Hand a mail to Amazon SES, and return what it says."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
     if mail.is_international(message):
         return Rejected(f"{_NAME} takes no address with letters beyond ASCII")
-    try:
-        answer: Any = client().send_email(
-            Destination={"ToAddresses": [mail.recipient(message)]},
-            Content={"Raw": {"Data": mail.raw(message)}},
-        )
-    except ClientError as refusal:
-        return _refusal(refusal)
-    except BotoCoreError as error:
-        return amazon.unavailable(_NAME, error)
-    return Accepted(answer.get("MessageId"))
+    to, raw = mail.recipient(message), mail.raw(message)
+    match amazon.asked(_NAME, lambda: _sent(to, raw)):
+        case str(message_id):
+            return Accepted(message_id)
+        case Deferred() as deferred:
+            return deferred
+        case refusal:
+            return _refusal(refusal)
+
+
+def _sent(to: str, raw: bytes) -> object:
+    answer: Any = client().send_email(
+        Destination={"ToAddresses": [to]}, Content={"Raw": {"Data": raw}}
+    )
+    return answer.get("MessageId")
 
 
 def _refusal(refusal: "ClientError") -> Rejected | Deferred:

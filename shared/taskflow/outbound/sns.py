@@ -36,17 +36,14 @@ def register(device_token: str) -> str | Rejected | Deferred:
 
     A device that is registered keeps its name, and is sent to again if that had ended.
     """
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        return _registered(device_token)
-    except ClientError as refusal:
-        return _refusal(refusal)
-    except BotoCoreError as error:
-        return amazon.unavailable(_NAME, error)
+    match amazon.asked(_NAME, lambda: _registered(device_token)):
+        case str() | Deferred() as registered:
+            return registered
+        case refusal:
+            return _refusal(refusal)
 
 
-def _registered(device_token: str) -> str:
+def _registered(device_token: str) -> object:
     from botocore.exceptions import ClientError
 
     enabled = {"Enabled": "true"}
@@ -61,25 +58,29 @@ def _registered(device_token: str) -> str:
         changed = {"Token": device_token, **enabled}
         client().set_endpoint_attributes(EndpointArn=exists[1], Attributes=changed)
         return exists[1]
-    return str(answer["EndpointArn"])
+    return answer.get("EndpointArn")
 
 
 def send(arn: str, notice: Notice) -> Outcome:
     """Push a notice to a device, where it takes the place of one that came before."""
-    from botocore.exceptions import BotoCoreError, ClientError
+    message, attributes = compact_json(_messages(notice)), _attributes(notice)
+    match amazon.asked(_NAME, lambda: _published(arn, message, attributes)):
+        case str(message_id):
+            return Accepted(message_id)
+        case Deferred() as deferred:
+            return deferred
+        case refusal:
+            return _refusal(refusal)
 
-    try:
-        answer: Any = client().publish(
-            TargetArn=arn,
-            MessageStructure="json",
-            Message=compact_json(_messages(notice)),
-            MessageAttributes=_attributes(notice),
-        )
-    except ClientError as refusal:
-        return _refusal(refusal)
-    except BotoCoreError as error:
-        return amazon.unavailable(_NAME, error)
-    return Accepted(answer.get("MessageId"))
+
+def _published(arn: str, message: str, attributes: JsonObject) -> object:
+    answer: Any = client().publish(
+        TargetArn=arn,
+        MessageStructure="json",
+        Message=message,
+        MessageAttributes=attributes,
+    )
+    return answer.get("MessageId")
 
 
 def _refusal(refusal: "ClientError") -> Rejected | Deferred:

@@ -22,6 +22,7 @@ from tests.support.network.endpoint import (
     networks,
     until_gone,
 )
+from tests.support.network.names import an_answer
 from tests.support.network.ports import a_free_port
 from tests.support.settings import changed_settings
 
@@ -50,16 +51,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Names:
         def resolve(host: str, port: int, *_: object, **__: object) -> list[Any]:
             found = answers[min(len(asked), len(answers) - 1)]
             asked.append(host)
-            return [
-                (
-                    socket.AF_INET6 if ":" in each else socket.AF_INET,
-                    socket.SOCK_STREAM,
-                    socket.IPPROTO_TCP,
-                    "",
-                    (each, port, 0, 0) if ":" in each else (each, port),
-                )
-                for each in found
-            ]
+            return an_answer(*found)(host, port)
 
         monkeypatch.setattr(socket, "getaddrinfo", resolve)
         return asked
@@ -140,7 +132,7 @@ def test_a_name_that_leads_to_what_is_not_public_is_not_asked(
     with an_endpoint() as endpoint, changed_settings(outbound_allowed_networks=()):
         names(leads_to)
 
-        with pytest.raises(WrongUrl, match=NOT_PUBLIC):
+        with pytest.raises(NoAnswer, match=f"the name of the host {NOT_PUBLIC}"):
             _post(f"http://public.example:{endpoint.port}/")
 
     assert endpoint.requests == []
@@ -159,7 +151,7 @@ def test_a_name_is_looked_up_once_so_that_it_cannot_lead_elsewhere_afterwards(
         assert _post(url).status == 200
         assert asked == ["rebinding.example"]
         # The next request asks anew, and finds where the name leads now.
-        with pytest.raises(WrongUrl, match=NOT_PUBLIC):
+        with pytest.raises(NoAnswer, match=NOT_PUBLIC):
             _post(url)
 
     assert [request.headers["host"] for request in public.requests] == [url[7:-1]]

@@ -1,5 +1,6 @@
 """Web Push: what a browser reads, what its push service is told, and what came of each notice."""
 
+import socket
 from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,6 +19,7 @@ from taskflow.outbound.push_limits import TEXT_MAX_CHARS
 from taskflow.outbound.web_push import PushSubscription
 from tests.support.network.browser import Browser, token_of
 from tests.support.network.endpoint import LOOPBACK, Endpoint, a_server, an_endpoint
+from tests.support.network.names import an_answer
 from tests.support.settings import changed_settings
 
 # Those of the application server in the example of RFC 8291 (5).
@@ -199,6 +201,16 @@ def test_a_subscription_that_must_not_be_asked_any_more_is_rejected(
 
     assert outcome == Rejected("the address of the push service must lead to the public internet")
     assert service.requests == []
+
+
+def test_a_push_service_whose_name_leads_to_a_private_address_is_tried_again(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", an_answer("10.0.0.1"))
+
+    assert _send(browser, "https://push.example/") == Deferred(
+        "the name of the host must lead to the public internet"
+    )
 
 
 def test_browsers_subscribe_with_the_public_key() -> None:

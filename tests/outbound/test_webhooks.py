@@ -3,12 +3,14 @@
 import base64
 import hashlib
 import hmac
+import socket
+import threading
 from collections.abc import Generator
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from taskflow.outbound import webhooks
+from taskflow.outbound import http, webhooks
 from taskflow.outbound.http import RETRY_AFTER_MAX_S
 from taskflow.outbound.outcomes import Accepted, Deferred, Outcome, Rejected
 from tests.support.network.endpoint import (
@@ -19,6 +21,7 @@ from tests.support.network.endpoint import (
     an_endpoint,
     heard,
 )
+from tests.support.network.names import an_answer
 from tests.support.settings import changed_settings
 
 NOW = datetime(2026, 11, 30, 18, 30, 0, 999_999, tzinfo=UTC)
@@ -143,6 +146,36 @@ def test_an_address_that_must_not_be_asked_is_rejected(url: str) -> None:
     assert isinstance(outcome, Rejected)
     assert outcome.reason.startswith("the address must ")
     assert not outcome.is_gone
+
+
+def test_a_name_that_leads_to_a_private_address_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with changed_settings(outbound_allowed_networks=()):
+        for private in ("127.0.0.1", "10.0.0.1", "169.254.169.254"):
+            monkeypatch.setattr(socket, "getaddrinfo", an_answer(private))
+
+            assert _send("https://hooks.example/") == Deferred(
+                "the name of the host must lead to the public internet"
+            )
+
+
+def test_a_name_server_that_does_not_answer_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    goes_on = threading.Event()
+
+    def resolve(*_: object, **__: object) -> list[object]:
+        goes_on.wait(timeout=60)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(http, "CONNECT_TIMEOUT_S", 0.1)
+
+    outcome = _send("https://hooks.example/")
+
+    goes_on.set()
+    assert outcome == Deferred("the name of the host was not found in time")
 
 
 def test_an_endpoint_that_gives_no_answer_is_tried_again() -> None:

@@ -23,7 +23,7 @@ from ipaddress import IPv4Address, ip_address
 from typing import Any, cast
 
 from taskflow import clock
-from taskflow.outbound.urls import NOT_PUBLIC, Address, Url, WrongUrl, may_be_asked, parsed
+from taskflow.outbound.urls import NOT_PUBLIC, Address, Url, may_be_asked, parsed
 from taskflow.process import resource
 
 CONNECT_TIMEOUT_S = 5.0
@@ -112,12 +112,13 @@ def _seconds_to(date: str, now: datetime) -> float:
 def _connected(target: Url, give_up_at_s: float) -> socket.socket:
     """Connect to the first address that answers, of those that may be asked.
 
-    Raises WrongUrl where there is none, NoAnswer and OSError.
+    Raises NoAnswer and OSError.
     """
     found = [target.address] if target.address else _addresses_of(target)
     allowed = [address for address in found if may_be_asked(address)]
     if not allowed:
-        raise WrongUrl(NOT_PUBLIC)
+        # Only of a name, which may lead elsewhere tomorrow.
+        raise NoAnswer(f"the name of the host {NOT_PUBLIC}")
     for address in allowed[:ADDRESSES_MAX]:
         try:
             connected = _line_to(address, target.port, give_up_at_s)

@@ -80,6 +80,7 @@ manifests: .venv/dev.stamp ## Write the func.yaml of each function and what Knat
 
 docs: .venv/dev.stamp ## Write the reference in docs/: events.md, openapi.json, asyncapi.json
 	@.venv/bin/python -m taskflow.reference .
+	@.venv/bin/python -m tests.support.outbound.what_providers_do
 
 pictures: .venv/dev.stamp chromium ## Take pictures of each kind of mail, in pictures/
 	@.venv/bin/python -m tests.support.outbound.pictures pictures

@@ -30,7 +30,10 @@ class Request:
 
 @dataclass
 class Endpoint:
-    """A server that answers every POST in the same way; a test changes how."""
+    """A server that answers every POST in the same way; a test changes how.
+
+    Before it answers it does what is to be done `meanwhile`.
+    """
 
     host: str
     port: int
@@ -38,6 +41,7 @@ class Endpoint:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     body: bytes = b""
+    meanwhile: Callable[[], object] | None = None
     requests: list[Request] = field(default_factory=list[Request])
 
     @property
@@ -52,8 +56,8 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
     endpoint: Endpoint
 
-    def __init__(self, host: str) -> None:
-        super().__init__((host, 0), _Handler)
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__((host, port), _Handler)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing: whoever asks may refuse the certificate."""
@@ -66,6 +70,8 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         headers = {name.lower(): value for name, value in self.headers.items()}
         endpoint.requests.append(Request(self.path, headers, body))
+        if endpoint.meanwhile is not None:
+            endpoint.meanwhile()
         self.send_response(endpoint.status)
         for name, value in endpoint.headers.items():
             self.send_header(name, value)
@@ -81,10 +87,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def an_endpoint(
-    status: int = 200, *, host: str = "127.0.0.1", certificate: Path | None = None
+    status: int = 200,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    certificate: Path | None = None,
 ) -> Generator[Endpoint]:
     """Run a server on an address of the loopback interface; with a certificate, by TLS."""
-    server = _Server(host)
+    server = _Server(host, port)
     scheme = "http" if certificate is None else "https"
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -104,9 +114,9 @@ def an_endpoint(
 
 
 @contextmanager
-def a_server(serve: Callable[[socket.socket], None]) -> Generator[str]:
+def a_server(serve: Callable[[socket.socket], None], *, port: int = 0) -> Generator[str]:
     """Run a server that does this with each connection and closes it; give its address."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with socket.create_server(("127.0.0.1", port)) as listening:
 
         def accept() -> None:
             # Until it is closed.

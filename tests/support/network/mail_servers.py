@@ -3,7 +3,7 @@
 import socketserver
 import ssl
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +21,8 @@ class MailServer:
     """A mail server, what it was given, and how a test has it answer.
 
     `replies` has what is said to a command (MAIL, RCPT, RSET, DATA) in place of the usual; None
-    closes the connection without a word.
+    closes the connection without a word. Once it has a mail, it does what is to be done
+    `meanwhile`, before it says so.
     """
 
     host: str
@@ -35,6 +36,7 @@ class MailServer:
     """What clients call themselves."""
     log_ins: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
     replies: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
+    meanwhile: Callable[[], object] | None = None
 
     async def handle_EHLO(  # noqa: N802 - as aiosmtpd calls it
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str, replies: list[str]
@@ -75,6 +77,8 @@ class MailServer:
         reply = self._reply("DATA", server, f"250 2.0.0 Ok: queued as {len(self.mails) + 1}A")
         if reply.startswith("250"):
             self.mails.append(envelope)
+            if self.meanwhile is not None:
+                self.meanwhile()
         return reply
 
     def log_in(self, *arguments: Any) -> AuthResult:  # noqa: ANN401 - as aiosmtpd calls it
@@ -97,13 +101,14 @@ class MailServer:
 def a_mail_server(
     *,
     host: str = "127.0.0.1",
+    port: int | None = None,
     starttls: ssl.SSLContext | None = None,
     implicit_tls: ssl.SSLContext | None = None,
     password: str | None = None,
     is_international: bool = False,
 ) -> Generator[MailServer]:
     """Run a mail server; with a password, for those alone who log in, which takes STARTTLS."""
-    server = MailServer(host, a_free_port(), password)
+    server = MailServer(host, port or a_free_port(), password)
     controller = Controller(
         server,
         hostname=host,

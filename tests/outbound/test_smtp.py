@@ -66,6 +66,9 @@ def _send(message: EmailMessage | None = None, **patience: float) -> Outcome:
         return connection.send(message or a_mail())
 
 
+SILENT = Deferred("the mail server did not say whether it took the mail", said_nothing=True)
+
+
 def _deferred(reason: str) -> Deferred:
     return Deferred(f"the mail server {reason}", of_all=True)
 
@@ -403,12 +406,29 @@ def test_a_server_that_hangs_before_its_tls_holds_all_mail() -> None:
             assert _send(timeout_s=SOON_S) == _deferred("did not answer in time")
 
 
+@pytest.mark.parametrize("command", ["greeting", "ehlo", "rcpt", "."])
+def test_a_server_is_hung_up_on_when_the_time_for_a_mail_is_over(command: str) -> None:
+    # Each of its replies is in time.
+    with a_scripted_server({command: ""}) as server, _using(server, smtp_security="none"):
+        outcome = _send(timeout_s=60, taken_within_s=60, mail_within_s=SOON_S)
+
+    assert outcome == (SILENT if command == "." else _deferred("did not answer in time"))
+
+
+def test_a_server_with_tls_is_hung_up_on_when_the_time_for_a_mail_is_over(trusted: Tls) -> None:
+    with a_mail_server(implicit_tls=trusted.context) as server, _using(server, smtp_security="tls"):
+        server.waits_s = 60
+        outcome = _send(timeout_s=60, taken_within_s=60, mail_within_s=0.5)
+
+    assert outcome == _deferred("did not answer in time")
+
+
 @pytest.mark.parametrize("command", ["data", "."])
 def test_a_server_that_hangs_over_a_mail_holds_that_one_alone(command: str) -> None:
     with a_scripted_server({command: ""}) as server, _using(server, smtp_security="none"):
         outcome = _send(taken_within_s=SOON_S)
 
-    assert outcome == Deferred("the mail server did not say whether it took the mail")
+    assert outcome == SILENT
 
 
 @pytest.mark.parametrize("command", ["MAIL", "RCPT"])
@@ -421,7 +441,7 @@ def test_a_server_that_closes_during_a_mail_holds_all_mail(plain: MailServer, co
 def test_a_server_that_closes_after_it_had_a_mail_may_have_taken_it(plain: MailServer) -> None:
     plain.replies["DATA"] = None
 
-    assert _send() == Deferred("the mail server did not say whether it took the mail")
+    assert _send() == SILENT
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid", "a..b"])

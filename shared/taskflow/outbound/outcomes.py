@@ -25,13 +25,14 @@ class Rejected:
 class Deferred:
     """The message was not taken now; `of_all` where no other of this channel would be either.
 
-    `retry_after_s` is how many seconds the provider asks to be left alone, if it says so. The
-    reason is as in Rejected.
+    `retry_after_s` is how many seconds the provider asks to be left alone, if it says so. Where it
+    `said_nothing`, it may be of this message or of all. The reason is as in Rejected.
     """
 
     reason: str
     retry_after_s: float | None = None
     of_all: bool = False
+    said_nothing: bool = False
 
 
 Outcome = Accepted | Rejected | Deferred

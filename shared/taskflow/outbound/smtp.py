@@ -1,8 +1,11 @@
 """Mail through an SMTP server (RFC 5321), over one connection for all mails of a round."""
 
 import re
+import socket
 import ssl
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from email.message import EmailMessage
 from smtplib import (
     SMTP,
@@ -14,7 +17,7 @@ from smtplib import (
     SMTPServerDisconnected,
 )
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from taskflow import config
 from taskflow.outbound import mail
@@ -26,6 +29,9 @@ TIMEOUT_S = 10.0
 TAKEN_WITHIN_S = 60.0
 """For the reply to a whole mail, which a server may look at for long: who does not wait for it
 sends it again (RFC 5321, 4.5.3.2.6, which has ten minutes)."""
+
+MAIL_WITHIN_S = 90.0
+"""For all of it, from the connection on, however the server spreads its replies."""
 
 PORTS = {"none": 25, "starttls": 587, "tls": 465}
 
@@ -46,6 +52,26 @@ class _NotOffered(SMTPException):
     """The server lacks what the settings ask for; the message is a sentence."""
 
 
+Known = Callable[[SMTP], None]
+"""Is told of a server before it is connected to."""
+
+
+class _Server(SMTP):
+    """A server that is known before it has greeted."""
+
+    def __init__(self, known: Known, *where: Any, **how: Any) -> None:  # noqa: ANN401 - as SMTP's
+        known(self)
+        super().__init__(*where, **how)
+
+
+class _TlsServer(SMTP_SSL):
+    """The same, with TLS from the beginning."""
+
+    def __init__(self, known: Known, *where: Any, **how: Any) -> None:  # noqa: ANN401 - as SMTP's
+        known(self)
+        super().__init__(*where, **how)
+
+
 class Connection:
     """A connection to the server of the settings: made for the first mail, closed by the block.
 
@@ -53,12 +79,20 @@ class Connection:
     """
 
     def __init__(
-        self, *, timeout_s: float = TIMEOUT_S, taken_within_s: float = TAKEN_WITHIN_S
+        self,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        taken_within_s: float = TAKEN_WITHIN_S,
+        mail_within_s: float = MAIL_WITHIN_S,
     ) -> None:
         """Connect to nobody yet."""
         self._timeout_s = timeout_s
         self._taken_within_s = taken_within_s
+        self._mail_within_s = mail_within_s
         self._server: SMTP | None = None
+        # The one that was asked last, from before it has greeted.
+        self._asked: SMTP | None = None
+        self._is_late = False
 
     def __enter__(self) -> Self:
         """Begin a round."""
@@ -72,23 +106,50 @@ class Connection:
     ) -> None:
         """Take leave of the server."""
         if self._server is not None:
-            with suppress(SMTPException, OSError):
+            with self._watched(), suppress(SMTPException, OSError):
                 self._server.quit()
         self._drop()
 
     def send(self, message: EmailMessage) -> Outcome:
         """Hand a mail to the server, and return what it says."""
+        with self._watched():
+            return self._sent(message)
+
+    @contextmanager
+    def _watched(self) -> Generator[None]:
+        """Hang up if the block takes longer than all of a mail may."""
+        self._is_late = False
+        watch = threading.Timer(self._mail_within_s, self._hang_up)
+        watch.daemon = True
+        watch.start()
+        try:
+            yield
+        finally:
+            watch.cancel()
+
+    def _hang_up(self) -> None:
+        """End what the thread of the mail waits for."""
+        self._is_late = True
+        connected = None if self._asked is None else self._asked.sock
+        if connected is not None:
+            with suppress(OSError):
+                # Beneath TLS, which is not for two threads at once.
+                socket.socket.shutdown(connected, socket.SHUT_RDWR)
+
+    def _sent(self, message: EmailMessage) -> Outcome:
         try:
             server = self._ready()
         except (SMTPException, OSError, UnicodeError) as error:
             # Of a name that can't be one of the DNS, Python says UnicodeError.
-            self._drop()
-            return Deferred(_why(error), of_all=True)
+            return self._failed(error)
         try:
             return self._handed_over(server, message)
         except (SMTPException, OSError) as error:
-            self._drop()
-            return Deferred(_why(error), of_all=True)
+            return self._failed(error)
+
+    def _failed(self, error: Exception) -> Deferred:
+        self._drop()
+        return Deferred(_why(TimeoutError() if self._is_late else error), of_all=True)
 
     def _ready(self) -> SMTP:
         if self._server is not None:
@@ -108,10 +169,13 @@ class Connection:
         # By default the system is asked for its name, which may ask the network.
         name = _sender().rpartition("@")[2]
         if security == "tls":
-            server = SMTP_SSL(host, port, name, timeout=self._timeout_s, context=context)
+            server = _TlsServer(
+                self._ask, host, port, name, timeout=self._timeout_s, context=context
+            )
         else:
-            server = SMTP(host, port, name, timeout=self._timeout_s)
+            server = _Server(self._ask, host, port, name, timeout=self._timeout_s)
         try:
+            self._check_time()
             server.ehlo_or_helo_if_needed()
             if security == "starttls":
                 # Who is on the way may have taken it out of the answer: no mail then.
@@ -125,6 +189,14 @@ class Connection:
             server.close()
             raise
         return server
+
+    def _check_time(self) -> None:
+        """Raise TimeoutError if there was nobody yet to hang up on when the time was over."""
+        if self._is_late:
+            raise TimeoutError
+
+    def _ask(self, server: SMTP) -> None:
+        self._asked = server
 
     def _handed_over(self, server: SMTP, message: EmailMessage) -> Outcome:
         is_international = mail.is_international(message)
@@ -145,7 +217,9 @@ class Connection:
         except (SMTPServerDisconnected, OSError):
             # Perhaps for what is in this mail; whether it was taken nobody knows.
             self._drop()
-            return Deferred("the mail server did not say whether it took the mail")
+            return Deferred(
+                "the mail server did not say whether it took the mail", said_nothing=True
+            )
         if not _is_yes(code):
             return self._refused("the mail", code, reply)
         self._wait_for_replies(server, self._timeout_s)

@@ -1,12 +1,13 @@
 """Mail servers: a real one (aiosmtpd), and one that says what a test has it say."""
 
+import asyncio
 import socketserver
 import ssl
 import threading
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
@@ -37,6 +38,10 @@ class MailServer:
     log_ins: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
     replies: dict[str, str | None] = field(default_factory=dict[str, "str | None"])
     meanwhile: Callable[[], object] | None = None
+    waits_s: float = 0.0
+    """How long it thinks about a sender."""
+    refuses: Callable[[bytes], bytes | Literal[False]] = lambda _content: False
+    """Returns what is said in place of taking a mail of this content, if that is refused."""
 
     async def handle_EHLO(  # noqa: N802 - as aiosmtpd calls it
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str, replies: list[str]
@@ -52,6 +57,7 @@ class MailServer:
         self, server: SMTP, _: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         """Take a sender."""
+        await asyncio.sleep(self.waits_s)
         envelope.mail_from = address
         envelope.mail_options.extend(options)
         return self._reply("MAIL", server, "250 OK")
@@ -74,7 +80,10 @@ class MailServer:
 
     async def handle_DATA(self, server: SMTP, _: Session, envelope: Envelope) -> str:  # noqa: N802 - as above
         """Take a mail."""
-        reply = self._reply("DATA", server, f"250 2.0.0 Ok: queued as {len(self.mails) + 1}A")
+        assert isinstance(envelope.content, bytes)
+        refusal = self.refuses(envelope.content)
+        usual = refusal.decode() if refusal else f"250 2.0.0 Ok: queued as {len(self.mails) + 1}A"
+        reply = self._reply("DATA", server, usual)
         if reply.startswith("250"):
             self.mails.append(envelope)
             if self.meanwhile is not None:

@@ -36,6 +36,9 @@ def change_webhook(
     is_on_again = (before.state, after.state) == (State.DISABLED, State.ACTIVE)
     seq = events.newest_seq(tx, caller.user_id) if is_on_again else None
     destination_store.save(tx, after, seq=seq)
+    if before.failures and not after.failures:
+        # What failed there is tried at its new address.
+        outbound_store.make_due(tx, after.id, now=clock.now())
     if after.state is State.DISABLED:
         outbound_store.cancel_all(tx, after.id, after.disabled_because or "", now=clock.now())
     return Ok(webhooks.represent(after))

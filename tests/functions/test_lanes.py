@@ -18,10 +18,11 @@ from taskflow import clock
 from taskflow.domain.destinations import Channel, Destination, State
 from taskflow.eventing import CronRun
 from taskflow.eventing.lanes import DIGEST_FROM, lanes
-from taskflow.eventing.outbound import Delivery
-from taskflow.outbound import ses, sns, web_push, webhooks
+from taskflow.eventing.outbound import MISTAKEN, ROUND_S, Delivery
+from taskflow.outbound import amazon, http, ses, smtp, sns, web_push, webhooks
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import destination_store, outbound_store, transaction
+from taskflow.storage.destination_store import HELD_FOR
 from tests.support.data.accounts import A_CAUSE, SignedIn, a_user
 from tests.support.data.builders import log_of
 from tests.support.data.destinations import a_destination, messages_to, states_of
@@ -163,6 +164,57 @@ def test_a_mail_of_many_that_is_deferred_is_one_mail_again(
 
     assert states_of(destination) == ["pending"] * DIGEST_FROM
     assert len({message.due_at for message in messages_to(destination)}) == 1
+
+
+def test_a_mail_of_many_that_is_refused_is_a_mail_for_each(
+    user: SignedIn, mail_server: MailServer
+) -> None:
+    destination = _confirmed_at(user)
+    for number in range(DIGEST_FROM):
+        _reminded(user, f"Number {number}")
+    mail_server.refuses = lambda content: b"Number 0" in content and b"554 5.7.1 It is spam"
+
+    _send()
+
+    assert states_of(destination) == ["failed", *["sent"] * (DIGEST_FROM - 1)]
+    assert ["Number 0" in _text(mail) for mail in _mails(mail_server)] == [False] * (
+        DIGEST_FROM - 1
+    )
+
+
+def test_a_browser_whose_keys_are_none_is_tried_again_later(
+    user: SignedIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    with changed_settings(vapid_private_key=VAPID_KEY, vapid_subject="mailto:ops@app.example"):
+        destination = a_destination(
+            user.user_id, Channel.WEB_PUSH, "https://push.example/secret", endpoint=7
+        )
+        _reminded(user)
+        _send()
+
+    [message] = messages_to(destination)
+    assert (message.state, message.failures, message.reason) == ("pending", 1, MISTAKEN)
+    assert "secret" not in caplog.text
+
+
+def test_how_a_provider_does_outlasts_a_run(user: SignedIn, mail_server: MailServer) -> None:
+    _confirmed_at(user)
+    _reminded(user)
+    mail_server.replies["RCPT"] = "421 4.7.0 too many"
+    _send()
+
+    [pause] = {lane.pause for lane in lanes() if lane.channel is Channel.EMAIL}
+    assert pause.is_on()
+    assert mail_server.commands.count("RCPT") == 1
+
+
+def test_a_hold_outlasts_the_longest_sending() -> None:
+    longest_s = max(
+        smtp.MAIL_WITHIN_S,
+        http.TIMEOUT_S + http.CONNECT_TIMEOUT_S + http.REST_TIMEOUT_S,
+        amazon.CONNECT_TIMEOUT_S + amazon.READ_TIMEOUT_S,
+    )
+    assert ROUND_S + longest_s < HELD_FOR.total_seconds()
 
 
 def test_who_wants_no_digest_is_sent_each_reminder(user: SignedIn, mail_server: MailServer) -> None:

@@ -1,5 +1,6 @@
 """Messages to the outside: each is sent until it is sure, and delays no other (N3-N5)."""
 
+import math
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
@@ -13,17 +14,18 @@ from sqlalchemy import text
 
 from taskflow import clock
 from taskflow.domain.destinations import (
-    DISABLED_AFTER,
     EXPIRES_AFTER,
+    FAILING_DAYS_MAX,
     GIVES_UP_AFTER,
     TELLS,
+    UNSUBSCRIBED,
     Channel,
     Destination,
     State,
 )
 from taskflow.domain.events import Event
 from taskflow.eventing import CronRun
-from taskflow.eventing.outbound import Delivery
+from taskflow.eventing.outbound import MISTAKEN, SILENCES_MAX, TOO_OLD, Delivery, Pause
 from taskflow.outbound.outcomes import Accepted, Deferred, Outcome, Rejected
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import (
@@ -117,9 +119,9 @@ def _reminded(api: Api, user: SignedIn, **fields: object) -> tuple[dict[str, Any
     return task, event
 
 
-def _send(*providers: ScriptedProvider, places: int = 4) -> None:
+def _send(*providers: ScriptedProvider, places: int = 4, quick_s: float = math.inf) -> None:
     """Have one run send what is due, in one round of each place."""
-    lanes = [provider.lane(places=places) for provider in providers]
+    lanes = [provider.lane(places=places, quick_s=quick_s) for provider in providers]
     Delivery(CronRun(0), A_CAUSE, lanes).send_all()
 
 
@@ -322,6 +324,7 @@ def test_what_a_provider_does_decides_what_becomes_of_a_message(
         assert (wait == 2 * AN_HOUR) == (outcome.retry_after_s is not None)
         assert (after.failing_since is not None) == (not outcome.of_all)
         provider.acts.clear()
+        provider.pause = Pause()
         travel(user, message.due_at)
         _send(provider)
         assert states_of(destination) == ["sent"]
@@ -329,13 +332,13 @@ def test_what_a_provider_does_decides_what_becomes_of_a_message(
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
-def test_an_outcome_that_nobody_foresaw_holds_up_nobody_else(
-    user: SignedIn, api: Api, channel: Channel
+def test_what_nobody_foresaw_defers_a_message_and_holds_up_no_other(
+    user: SignedIn, api: Api, channel: Channel, caplog: pytest.LogCaptureFixture
 ) -> None:
     provider = ScriptedProvider(channel)
 
     def breaks() -> Outcome:
-        raise RuntimeError("a mistake of ours")
+        raise RuntimeError("me@example.com")
 
     provider.acts["broken"] = breaks
     broken = a_destination(user.user_id, channel, "broken")
@@ -344,11 +347,15 @@ def test_an_outcome_that_nobody_foresaw_holds_up_nobody_else(
     good = a_destination(another.user_id, channel, "good")
     _reminded(Api(another), another)
 
-    _send(provider, places=2)
-    _send(provider, places=2)
+    _send(provider, places=1)
+    _send(provider, places=1)
 
     assert states_of(good) == ["sent"]
-    assert states_of(broken) == ["pending"]
+    [message] = messages_to(broken)
+    assert (message.state, message.failures, message.reason) == ("pending", 1, MISTAKEN)
+    assert message.due_at > clock.now()
+    assert "RuntimeError" in caplog.text
+    assert "me@example.com" not in caplog.text
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
@@ -381,7 +388,7 @@ def test_what_was_accepted_by_who_was_killed_before_the_record_is_sent_twice_and
 def _held_by_somebody(channel: Channel) -> None:
     with transaction(A_CAUSE) as tx:
         assert destination_store.hold(
-            tx, channel, uuid4(), now=clock.now(), limit=10, takes_failing=True
+            tx, channel, uuid4(), now=clock.now(), limit=10, takes_all=True
         )
 
 
@@ -460,14 +467,93 @@ def test_a_message_waits_for_a_provider_that_is_away_until_it_tells_of_nothing_n
     _reminded(api, user)
     _send(email)
 
-    travel(user, NOW + EXPIRES_AFTER - AN_HOUR)
-    _send(email)
-    assert states_of(destination) == ["pending"]
-    travel(user, NOW + EXPIRES_AFTER)
-    _send(email)
+    for at in (EXPIRES_AFTER - AN_HOUR, EXPIRES_AFTER):
+        assert states_of(destination) == ["pending"]
+        travel(user, NOW + at)
+        email.pause = Pause()
+        _send(email)
 
     assert states_of(destination) == ["failed"]
     assert destination_now(destination).state is State.ACTIVE
+
+
+def test_what_was_lost_while_the_provider_was_away_counts_for_no_message(
+    user: SignedIn, travel: Travel, email: ScriptedProvider
+) -> None:
+    api = travel(user, NOW)
+    email.acts["me@example.com"] = lambda: Deferred("it is away", of_all=True)
+    destination = a_destination(user.user_id)
+    _reminded(api, user)
+    _send(email)
+
+    travel(user, NOW + GIVES_UP_AFTER[Channel.EMAIL] + AN_HOUR)
+    email.pause = Pause()
+    email.acts["me@example.com"] = lambda: Deferred("it answered 451")
+    _send(email)
+
+    assert states_of(destination) == ["pending"]
+
+
+def test_what_nobody_tried_to_send_in_time_fails_with_a_dead_letter(
+    user: SignedIn, travel: Travel, email: ScriptedProvider
+) -> None:
+    api = travel(user, NOW)
+    destination = a_destination(user.user_id)
+    _reminded(api, user)
+
+    travel(user, NOW + EXPIRES_AFTER)
+    _send(email)
+
+    assert email.given == []
+    assert [(one.state, one.reason) for one in messages_to(destination)] == [("failed", TOO_OLD)]
+    assert _letters_of(user) == [TOO_OLD]
+    assert [data_of(one)["reason"] for one in happened_to(user.user_id, "reminder.failed")] == [
+        TOO_OLD
+    ]
+
+
+def test_what_waits_for_an_address_that_is_gone_fails_with_it(
+    user: SignedIn, api: Api, email: ScriptedProvider
+) -> None:
+    email.acts["me@example.com"] = lambda: Rejected("no such mailbox", is_gone=True)
+    destination = a_destination(user.user_id)
+    for _ in range(3):
+        _reminded(api, user)
+
+    with assert_events_explain_the_change(user.user_id):
+        _send(email)
+        _send(email)
+
+    assert len(email.given) == 1
+    assert destination_now(destination).state is State.DISABLED
+    assert [(one.state, one.reason) for one in messages_to(destination)] == [
+        ("failed", "no such mailbox")
+    ] * 3
+    assert _letters_of(user) == ["no such mailbox"] * 3
+    assert len(happened_to(user.user_id, "reminder.failed")) == 3
+    assert due_at(destination) is None
+
+
+def test_what_waits_for_somebody_who_unsubscribes_has_not_failed(
+    user: SignedIn, api: Api, email: ScriptedProvider
+) -> None:
+    destination = a_destination(user.user_id)
+    _reminded(api, user)
+    with transaction(A_CAUSE) as tx:
+        ended = destination_store.lock(tx, destination.id).disabled(UNSUBSCRIBED)
+        destination_store.save(tx, ended)
+        # As what comes at the same time finds it.
+        tx.connection.execute(text("UPDATE destinations SET due_at = created_at"))
+    _send(email)
+
+    assert states_of(destination) == ["cancelled"]
+    assert _letters_of(user) == []
+
+
+def _letters_of(user: SignedIn) -> list[str]:
+    administrator = Api(signed_in_at(an_administrator(), clock.now(), roles=["admin"]))
+    letters = items(administrator, "/api/admin/dead-letters?consumer=deliver-notifications")
+    return [one["error_text"] for one in letters if one["user_id"] == user.user_id]
 
 
 def test_a_destination_that_fails_for_days_is_disabled_with_a_word_in_the_inbox(
@@ -477,12 +563,16 @@ def test_a_destination_that_fails_for_days_is_disabled_with_a_word_in_the_inbox(
     hooks = ScriptedProvider(Channel.WEBHOOK)
     hooks.acts["https://hook.example"] = lambda: Deferred("it answered 500")
     webhook = a_destination(user.user_id, Channel.WEBHOOK, "https://hook.example", seq=1)
+    last = NOW + timedelta(days=FAILING_DAYS_MAX - 1)
     created(api)
-    _send(hooks)
-    travel(user, NOW + DISABLED_AFTER - AN_HOUR)
-    _send(hooks)
+    at = NOW
+    while at < last:
+        assert destination_now(webhook).state is State.ACTIVE
+        api = travel(user, at)
+        _send(hooks)
+        at += 8 * AN_HOUR
     assert destination_now(webhook).state is State.ACTIVE
-    api = travel(user, NOW + DISABLED_AFTER)
+    api = travel(user, last)
     created(api)
     with assert_events_explain_the_change(user.user_id):
         _send(hooks)
@@ -492,6 +582,45 @@ def test_a_destination_that_fails_for_days_is_disabled_with_a_word_in_the_inbox(
     assert "pending" not in states_of(webhook)
     [word] = items(api, "/api/{user_id}/notifications")
     assert word["message"] == ("Your webhook to hook.example was switched off: it answered 500")
+
+
+def test_a_destination_that_failed_once_and_once_again_weeks_later_is_not_disabled(
+    user: SignedIn, travel: Travel, email: ScriptedProvider
+) -> None:
+    api = travel(user, NOW)
+    destination = a_destination(user.user_id)
+    email.acts["me@example.com"] = lambda: Deferred("it answered 450")
+    task, _ = _reminded(api, user)
+    _send(email)
+    api.post(f"/api/tasks/{task['id']}/complete")
+
+    api = travel(user, NOW + timedelta(days=20))
+    _reminded(api, user)
+    _send(email)
+
+    assert len(email.given) == 2
+    assert destination_now(destination).state is State.ACTIVE
+
+
+def test_a_provider_that_says_nothing_of_several_is_taken_as_away(
+    travel: Travel, email: ScriptedProvider
+) -> None:
+    there: list[Destination] = []
+    for number in range(SILENCES_MAX + 1):
+        somebody = _who_wants_to_be_told()
+        address = f"{number}@example.com"
+        email.acts[address] = lambda: Deferred("it said nothing", said_nothing=True)
+        there.append(a_destination(somebody.user_id, address=address))
+        _reminded(travel(somebody, NOW), somebody)
+
+    for _ in there:
+        _send(email, places=1)
+
+    # The last one is not tried any more, and the one before does not count as failing.
+    assert len(email.given) == SILENCES_MAX
+    failing = [destination_now(each).failing_since is not None for each in there]
+    assert sorted(failing) == [False, False] + [True] * (SILENCES_MAX - 1)
+    assert email.pause.is_on()
 
 
 # Who delays whom
@@ -572,19 +701,26 @@ def test_a_user_whose_addresses_hang_leaves_places_to_others(user: SignedIn, api
     assert hooks.at_once_max <= destination_store.HELD_OF_USER_MAX
 
 
-def test_those_that_failed_leave_half_of_the_places_to_those_that_did_not() -> None:
+@pytest.mark.parametrize("how", ["fail", "are slow"])
+def test_those_that_fail_or_are_slow_leave_half_of_the_places_to_those_that_do_not(
+    how: str,
+) -> None:
     hooks = ScriptedProvider(Channel.WEBHOOK)
     goes_on = threading.Event()
+    before = Deferred("it answered 500") if how == "fail" else Accepted()
     for number in range(8):
         somebody = a_user()
-        address = f"https://fails.example/{number}"
-        hooks.acts[address] = lambda: Deferred("it answered 500")
+        address = f"https://bad.example/{number}"
+        hooks.acts[address] = lambda: before
         a_destination(somebody.user_id, Channel.WEBHOOK, address, seq=0)
+        created(Api(somebody))
     for _ in range(8):
-        _send(hooks)
+        _send(hooks, quick_s=0)
     with transaction(A_CAUSE) as tx:
         tx.connection.execute(text("UPDATE outbound_messages SET due_at = created_at"))
-        tx.connection.execute(text("UPDATE destinations SET due_at = created_at"))
+        tx.connection.execute(
+            text("UPDATE destinations SET due_at = created_at WHERE due_at IS NOT NULL")
+        )
 
     def hangs() -> Outcome:
         assert goes_on.wait(60)
@@ -600,6 +736,73 @@ def test_those_that_failed_leave_half_of_the_places_to_those_that_did_not() -> N
     finally:
         goes_on.set()
         run.join()
+
+
+def test_who_has_had_a_turn_and_was_slow_comes_after_all_who_wait() -> None:
+    hooks = ScriptedProvider(Channel.WEBHOOK)
+    slow, other = a_user(), a_user()
+    for _ in range(4):
+        created(Api(slow))
+    a_destination(slow.user_id, Channel.WEBHOOK, "https://slow.example", seq=0)
+    _send(hooks, places=1, quick_s=0)
+    created(Api(other))
+    a_destination(other.user_id, Channel.WEBHOOK, "https://other.example", seq=0)
+    for _ in range(3):
+        _send(hooks, places=1, quick_s=0)
+
+    assert hooks.addresses()[:3] == [
+        "https://slow.example",
+        "https://slow.example",
+        "https://other.example",
+    ]
+
+
+def test_those_that_were_quick_come_before_new_ones() -> None:
+    hooks = ScriptedProvider(Channel.WEBHOOK)
+    users = [a_user() for _ in range(5)]
+    proven = a_destination(users[0].user_id, Channel.WEBHOOK, "https://proven.example", seq=0)
+    _send(hooks)
+    for number, user in enumerate(users[1:]):
+        a_destination(user.user_id, Channel.WEBHOOK, f"https://new.example/{number}", seq=0)
+    _follow()
+    created(Api(users[0]))
+    _follow()
+    with transaction(A_CAUSE) as tx:
+        [first] = destination_store.hold(
+            tx, Channel.WEBHOOK, uuid4(), now=clock.now(), limit=1, takes_all=False
+        )
+        [next_] = destination_store.hold(
+            tx, Channel.WEBHOOK, uuid4(), now=clock.now(), limit=1, takes_all=False
+        )
+
+    assert first.id == proven.id
+    assert next_.id != proven.id
+
+
+def _follow() -> None:
+    with transaction(A_CAUSE) as tx:
+        outbound_store.follow(tx, now=clock.now())
+
+
+def test_a_destination_that_fails_rests_whatever_waits_for_it(
+    user: SignedIn, travel: Travel
+) -> None:
+    api = travel(user, NOW)
+    hooks = ScriptedProvider(Channel.WEBHOOK)
+    hooks.acts["https://hook.example"] = lambda: Deferred("it answered 503", retry_after_s=600)
+    webhook = a_destination(user.user_id, Channel.WEBHOOK, "https://hook.example", seq=0)
+    for _ in range(4):
+        created(api)
+    _send(hooks)
+    created(api)
+    _send(hooks)
+
+    assert len(hooks.given) == 1
+    assert due_at(webhook) == NOW + timedelta(seconds=600)
+    hooks.acts.clear()
+    travel(user, NOW + timedelta(seconds=600))
+    _send(hooks)
+    assert set(states_of(webhook)) == {"sent"}
 
 
 def _wait_until(is_so: Callable[[], bool]) -> None:
@@ -648,7 +851,7 @@ def test_the_events_of_a_webhook_that_takes_none_wait_in_the_log(
     hooks = ScriptedProvider(Channel.WEBHOOK)
     hooks.acts["https://hook.example"] = lambda: Deferred("it answered 500")
     webhook = a_destination(user.user_id, Channel.WEBHOOK, "https://hook.example", seq=0)
-    monkeypatch.setattr(outbound_store, "PENDING_MAX", 3)
+    monkeypatch.setattr(destination_store, "PENDING_MAX", 3)
     monkeypatch.setattr(outbound_store, "FOLLOWED_MAX", 2)
     for _ in range(9):
         created(api)

@@ -392,9 +392,9 @@ def test_a_webhook_that_is_switched_off_is_sent_nothing(api: Api) -> None:
 
 def test_one_that_is_switched_on_again_goes_on_from_then(api: Api) -> None:
     webhook = _stored(_added(api))
-    failing = webhook.failed("the endpoint answered 500", is_gone=False, now=NOW)
+    failing = webhook.failed("the endpoint answered 500", jitter=1, retry_after_s=None, now=NOW)
     with transaction(A_CAUSE) as tx:
-        gone = failing.failed("the endpoint answered 410, it is gone", is_gone=True, now=NOW)
+        gone = failing.gone("the endpoint answered 410, it is gone", now=NOW)
         destination_store.save(tx, gone)
     created(api)
 
@@ -412,6 +412,20 @@ def test_one_that_is_switched_on_again_goes_on_from_then(api: Api) -> None:
     )
     assert content(again) == shown
     assert _told_of(webhook) == ["task.created", "task.completed"]
+
+
+def test_what_failed_is_tried_at_a_new_address_at_once(api: Api) -> None:
+    webhook = _stored(_added(api))
+    created(api)
+    provider = ScriptedProvider(Channel.WEBHOOK)
+    provider.acts[webhook.address] = lambda: Deferred("it answered 500", retry_after_s=3600)
+    _send(provider)
+    assert _told_of(webhook) == ["task.created"]
+
+    api.patch(f"{PATH}/{webhook.id}", {"url": "https://new.example/hook"})
+    moved = _send()
+
+    assert moved.addresses() == ["https://new.example/hook"]
 
 
 def test_a_change_of_one_that_is_off_leaves_it_off(api: Api) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from taskflow import clock
 from taskflow.domain.destinations import TELLS, Channel, Destination
 from taskflow.eventing import CronRun
-from taskflow.eventing.lanes import lanes
+from taskflow.eventing.lanes import lanes, pauses
 from taskflow.eventing.outbound import Delivery
 from taskflow.outbound import amazon, http, ses, smtp, sns
 from taskflow.standalone.postgres import EmbeddedPostgres
@@ -173,7 +173,8 @@ def _some(asked: Asked) -> Names:
 
 
 def _send() -> None:
-    with ses.client.renewed(), sns.client.renewed():
+    # As if the provider had been left alone for long enough.
+    with pauses.renewed(), ses.client.renewed(), sns.client.renewed():
         Delivery(CronRun(0), A_CAUSE, lanes()).send_all()
 
 

@@ -36,7 +36,8 @@ class State(StrEnum):
 
 
 FIRST_RETRY_S, RETRY_MAX_S = 30.0, 3600.0
-"""The longest pause after the first failure of a message, and after any; each time the double."""
+"""The longest pause after the first failure, and after any; each time the double. A message has its
+own pauses, and so has a destination: of those that wait for it, it is not asked one by one."""
 
 RETRY_AFTER_MAX_S = 24 * 3600.0
 """How long a provider may ask to be left alone."""
@@ -52,8 +53,9 @@ GIVES_UP_AFTER = {
 EXPIRES_AFTER = timedelta(days=7)
 """How old a message gets, where its provider was away: later than so it tells nothing of use."""
 
-DISABLED_AFTER = timedelta(days=5)
-"""How long a destination may fail until nothing is sent there any more."""
+FAILING_DAYS_MAX = 5
+"""On how many days, each 24 hours after the one before, a destination fails until nothing is sent
+there any more."""
 
 DESTINATIONS_MAX = 10
 """Of each channel, for a user."""
@@ -77,6 +79,11 @@ DEVICE_TOKEN_MAX_CHARS = 4096
 UNSUBSCRIBED = "you unsubscribed"
 """Why an address is disabled whose owner has followed the link in a mail."""
 
+ENDED_BY_USER = frozenset({UNSUBSCRIBED})
+"""Why destinations that tell are disabled where their user wanted it so: nothing has failed."""
+
+_A_DAY = timedelta(days=1)
+
 
 def _printable(address: str) -> str:
     if not address.isprintable():
@@ -96,7 +103,10 @@ class Destination:
     """A destination as it stands.
 
     `address` is the mailbox, the URL or the provider's own name; `details` is what the channel
-    needs beside. It has been `failing_since`, without a message that got through.
+    needs beside. It has been `failing_since`, without a message that got through: on
+    `failing_days`, of which the last began at `failing_day`, and `failures` times. Nothing is
+    tried until `rests_until`. It `is_quick` if the last message got through, and in good time;
+    None before the first.
     """
 
     id: UUID
@@ -107,6 +117,11 @@ class Destination:
     state: State
     created_at: datetime
     failing_since: datetime | None = None
+    failing_days: int = 0
+    failing_day: datetime | None = None
+    failures: int = 0
+    rests_until: datetime | None = None
+    is_quick: bool | None = None
     disabled_because: str | None = None
 
     @classmethod
@@ -137,38 +152,67 @@ class Destination:
         """
         again = replace(self, details=wanted.details)
         if self.state is State.DISABLED:
-            return replace(again, state=wanted.state, failing_since=None, disabled_because=None)
+            return replace(again.forgiven(), state=wanted.state, disabled_because=None)
         return again
 
     def confirmed(self) -> Self:
         """Return it as one that its owner has confirmed."""
-        return replace(self, state=State.ACTIVE, failing_since=None)
+        return replace(self.forgiven(), state=State.ACTIVE)
 
     def disabled(self, reason: str) -> Self:
         """Return it as one to which nothing is sent; where that is so, it stays as it is."""
         if self.state is State.DISABLED:
             return self
-        return replace(self, state=State.DISABLED, disabled_because=reason)
+        return replace(self, state=State.DISABLED, disabled_because=reason, rests_until=None)
 
-    def accepted(self) -> Self:
-        """Return it as one that has taken a message."""
-        return replace(self, failing_since=None)
+    def forgiven(self) -> Self:
+        """Return it as one that has not failed."""
+        return replace(
+            self,
+            failing_since=None,
+            failing_days=0,
+            failing_day=None,
+            failures=0,
+            rests_until=None,
+        )
 
-    def failed(self, reason: str, *, is_gone: bool, now: datetime) -> Self:
-        """Return it as one that has not taken a message, disabled where that is for good."""
-        since = self.failing_since or now
-        if is_gone or now - since >= DISABLED_AFTER:
-            return replace(self, failing_since=since, state=State.DISABLED, disabled_because=reason)
-        return replace(self, failing_since=since)
+    def accepted(self, *, is_quick: bool) -> Self:
+        """Return it as one that has taken a message, in good time or not."""
+        return replace(self.forgiven(), is_quick=is_quick)
+
+    def failed(
+        self, reason: str, *, jitter: float, retry_after_s: float | None, now: datetime
+    ) -> Self:
+        """Return it as one that has not taken a message, and rests; disabled after days of that.
+
+        `jitter` and `retry_after_s` are as for `retry_pause_s`.
+        """
+        is_new_day = self.failing_day is None or now - self.failing_day >= _A_DAY
+        failures = self.failures + 1
+        pause = timedelta(seconds=retry_pause_s(failures, jitter, retry_after_s))
+        after = replace(
+            self,
+            failing_since=self.failing_since or now,
+            failing_days=self.failing_days + is_new_day,
+            failing_day=now if is_new_day else self.failing_day,
+            failures=failures,
+            rests_until=now + pause,
+            is_quick=False,
+        )
+        return after.disabled(reason) if after.failing_days >= FAILING_DAYS_MAX else after
+
+    def gone(self, reason: str, *, now: datetime) -> Self:
+        """Return it as one that takes nothing any more: disabled."""
+        return replace(self, failing_since=self.failing_since or now).disabled(reason)
 
 
-def retry_pause_s(attempts: int, jitter: float, retry_after_s: float | None = None) -> float:
-    """Return how many seconds to leave a message alone that has failed so often, at least once.
+def retry_pause_s(failures: int, jitter: float, retry_after_s: float | None = None) -> float:
+    """Return how many seconds to leave alone what has failed so often in a row, at least once.
 
     `jitter` is a random number from 0 to 1: between the half and the whole of the pause. What the
     provider asks for is heeded.
     """
-    whole = min(RETRY_MAX_S, FIRST_RETRY_S * 2.0 ** min(attempts - 1, 30))
+    whole = min(RETRY_MAX_S, FIRST_RETRY_S * 2.0 ** min(failures - 1, 30))
     pause = whole * (1 + jitter) / 2
     return max(pause, min(retry_after_s or 0.0, RETRY_AFTER_MAX_S))
 

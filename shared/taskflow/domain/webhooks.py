@@ -119,14 +119,14 @@ def changed(
         details["description"] = description
     after = replace(webhook, details=details)
     if url is not ABSENT and url != webhook.address:
-        after = replace(after, address=url, failing_since=None)
+        after = replace(after.forgiven(), address=url)
     if enabled is ABSENT:
         return after
     if not enabled:
         return after.disabled(SWITCHED_OFF)
     if after.state is State.ACTIVE:
         return after
-    return replace(after, state=State.ACTIVE, failing_since=None, disabled_because=None)
+    return replace(after.forgiven(), state=State.ACTIVE, disabled_because=None)
 
 
 def with_new_secret(webhook: Destination, secret: str, *, now: datetime) -> Destination:

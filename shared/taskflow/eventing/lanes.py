@@ -1,6 +1,6 @@
 """The lanes of this installation: how each channel's messages are sent, where it is configured."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from functools import partial
@@ -8,8 +8,10 @@ from functools import partial
 from taskflow import clock, config
 from taskflow.domain.destinations import Channel, Destination
 from taskflow.domain.notices import Notice, notice_of
-from taskflow.eventing.outbound import Lane, Send, Sent
+from taskflow.eventing.outbound import Lane, Pause, Send, Sent
 from taskflow.outbound import email, links, mail, sns, web_push, webhooks
+from taskflow.outbound.outcomes import Rejected
+from taskflow.process import resource
 from taskflow.storage.outbound_store import PendingMessage
 
 PLACES_OF_USERS = 16
@@ -18,8 +20,17 @@ PLACES_OF_USERS = 16
 PLACES_OF_PROVIDERS = 4
 """Of email, and of push to devices: each has a connection to the provider."""
 
+QUICK_S = 2.0
+"""How long the server of a quick one takes at most."""
+
 DIGEST_FROM, DIGEST_MAX = 3, 50
 """How many notices at once are one mail, and how many it tells at most."""
+
+
+@resource()
+def pauses() -> Mapping[Channel, Pause]:
+    """Return how each channel's provider does, which outlasts a run."""
+    return {channel: Pause() for channel in Channel}
 
 
 def lanes() -> Sequence[Lane]:
@@ -33,6 +44,7 @@ def lanes() -> Sequence[Lane]:
                 places=PLACES_OF_PROVIDERS,
                 destinations_max=25,
                 messages_max=DIGEST_MAX,
+                pause=pauses()[Channel.EMAIL],
             )
         )
     if config.settings().sns_platform_application_arn is not None:
@@ -43,6 +55,7 @@ def lanes() -> Sequence[Lane]:
                 places=PLACES_OF_PROVIDERS,
                 destinations_max=25,
                 messages_max=10,
+                pause=pauses()[Channel.PUSH],
             )
         )
     if web_push.public_key() is not None:
@@ -58,6 +71,8 @@ def _of_users(channel: Channel, send: Send) -> Lane:
         places=PLACES_OF_USERS,
         destinations_max=1,
         messages_max=10,
+        quick_s=QUICK_S,
+        pause=pauses()[channel],
     )
 
 
@@ -108,15 +123,24 @@ def _mail(
         asking = mail.to_confirm(destination.address, url, name=message.id, now=now)
         yield [message], hand_over(asking)
     unsubscribe = f"{public_url}/email/unsubscribe/{links.to_unsubscribe(destination.id)}"
-    is_digest = len(told) >= DIGEST_FROM and told[0][0].wants_digest
-    for together in [told] if is_digest else [[each] for each in told]:
+
+    def tell(together: Sequence[tuple[PendingMessage, Notice]]) -> Sent:
         [first, _], *_ = together
         reader = mail.Reader(
             address=destination.address, zone=first.zone, unsubscribe_url=unsubscribe
         )
         notices = [notice for _, notice in together]
         written = mail.of_notices(notices, reader, now=clock.now())
-        yield [message for message, _ in together], hand_over(written)
+        return [message for message, _ in together], hand_over(written)
+
+    if len(told) >= DIGEST_FROM and told[0][0].wants_digest:
+        sent, outcome = tell(told)
+        if not isinstance(outcome, Rejected) or outcome.is_gone:
+            yield sent, outcome
+            return
+        # What is refused may be what one of them says: the others are not lost with it.
+    for each in told:
+        yield tell([each])
 
 
 def _push_to_device(destination: Destination, messages: Sequence[PendingMessage]) -> Iterator[Sent]:

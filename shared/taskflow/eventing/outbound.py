@@ -1,15 +1,17 @@
 """Sending what is due outside: held, sent outside any transaction, and recorded (decision 0028).
 
 Each channel has places of its own, so that one that hangs delays no other; half of them are for
-destinations whose last message got through, so that those that fail delay no others either.
+destinations that were quick, so that those that are slow or fail delay no others either.
 """
 
 import logging
+import math
 import random
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby
@@ -19,6 +21,7 @@ from uuid import UUID, uuid4
 from taskflow import clock, metrics
 from taskflow.domain import notifications, quiet_hours, reminders
 from taskflow.domain.destinations import (
+    ENDED_BY_USER,
     EXPIRES_AFTER,
     GIVES_UP_AFTER,
     TELLS,
@@ -53,12 +56,22 @@ PAUSE_MIN_S, PAUSE_MAX_S = 0.5, 5.0
 ALL_PAUSE_MIN_S, ALL_PAUSE_MAX_S = 1.0, 60.0
 """How long a channel is left alone after its provider took nothing: the first time, and at most."""
 
-ROUND_S = 30.0
+ROUND_S = 20.0
 """How long a place goes on with what it holds: the rest is let go, in good time before the hold
 ends."""
 
+SILENCES_MAX = 3
+"""After how many destinations in a row of which a provider said nothing it is taken as being so
+of all."""
+
 DISABLED = "nothing is sent there any more"
 """Why messages to a destination are cancelled that was disabled."""
+
+TOO_OLD = "it is too old to tell anything of use"
+"""Why a message fails that nobody tried to send in EXPIRES_AFTER."""
+
+MISTAKEN = "TaskFlow could not write or read it, which is logged"
+"""Why a message waits whose sending raised what nobody foresaw."""
 
 RECORDED_AGAIN_S = 0.5
 """How soon to try again to record what was sent, while the database is away."""
@@ -77,13 +90,51 @@ Send = Callable[[Destination, Sequence[PendingMessage]], Iterator[Sent]]
 Whoever calls may end it after any; it raises nothing for what a provider may do.
 """
 
+_Settled = tuple[PendingMessage, Change]
+"""A message, and what becomes of it."""
+
+
+class Pause:
+    """Since when a channel's provider takes nothing, and until when it is left alone."""
+
+    def __init__(self) -> None:
+        """Make that of a channel which goes well."""
+        self.failures = 0
+        self._silences = 0
+        self._until_s = 0.0
+
+    def is_on(self) -> bool:
+        """Say whether the provider is to be left alone."""
+        return clock.monotonic_s() < self._until_s
+
+    def note(self, outcome: Outcome) -> Outcome:
+        """Take note of what the provider said to one destination; return it, of all if it is so."""
+        match outcome:
+            case Deferred(said_nothing=True):
+                self._silences += 1
+                if self._silences >= SILENCES_MAX:
+                    outcome = replace(outcome, of_all=True)
+            case _:
+                self._silences = 0
+        match outcome:
+            case Deferred(of_all=True):
+                self.failures += 1
+                longest = ALL_PAUSE_MIN_S * 2.0 ** min(self.failures - 1, 30)
+                pause_s = min(ALL_PAUSE_MAX_S, longest) * (1 + random.random()) / 2  # noqa: S311 - to spread
+                pause_s = max(pause_s, outcome.retry_after_s or 0.0)
+                self._until_s = clock.monotonic_s() + pause_s
+            case _:
+                self.failures = 0
+        return outcome
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
     """How the messages of a channel are sent.
 
     `open_provider` gives what sends, for as long as a place goes on; `places` do so at once, each
-    with at most `destinations_max` at a time and `messages_max` of each.
+    with at most `destinations_max` at a time and `messages_max` of each. Where each destination
+    has a server of its own, one that takes longer than `quick_s` is slow.
     """
 
     channel: Channel
@@ -91,6 +142,8 @@ class Lane:
     places: int
     destinations_max: int
     messages_max: int
+    quick_s: float = math.inf
+    pause: Pause = field(default_factory=Pause)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +173,8 @@ class Delivery:
         has_read = False
         try:
             while True:
-                due, is_behind = dict[Channel, datetime](), False
+                due, is_behind = dict[Channel, datetime](), self._follow()
                 try:
-                    is_behind = self._follow()
                     due = run(partial(destination_store.due, channels=self._lanes), self._cause)
                     has_read = True
                 except (DatabaseUnavailable, LockTimeout):
@@ -145,7 +197,11 @@ class Delivery:
         """Have some webhooks given what has happened; say whether there may be more of them."""
         if Channel.WEBHOOK not in self._lanes:
             return False
-        followed = run(partial(outbound_store.follow, now=clock.now()), self._cause)
+        try:
+            followed = run(partial(outbound_store.follow, now=clock.now()), self._cause)
+        except (DatabaseUnavailable, LockTimeout):
+            # What there is to send does not wait for it.
+            return False
         return followed == outbound_store.FOLLOWING_MAX
 
 
@@ -157,21 +213,19 @@ class _Places:
         self._run = cron_run
         self._cause = cause
         self._threads: list[threading.Thread | None] = [None] * lane.places
-        self._failures_of_all = 0
-        self._paused_until_s = 0.0
 
     def fill(self) -> None:
         """Have all places look for what is due, unless the channel is left alone."""
-        if clock.monotonic_s() < self._paused_until_s:
+        if self._lane.pause.is_on():
             return
         # After its provider took nothing, one place tries whether it takes something again.
-        places = 1 if self._failures_of_all else len(self._threads)
+        places = 1 if self._lane.pause.failures else len(self._threads)
         for number in range(places):
             thread = self._threads[number]
             if thread is None or not thread.is_alive():
-                # The last ones, at least one, take what failed before, too.
-                takes_failing = number >= len(self._threads) // 2
-                work = partial(self._work, takes_failing=takes_failing or places == 1)
+                # The last ones, at least one, take those that are slow or fail, too.
+                takes_all = number >= len(self._threads) // 2 or places == 1
+                work = partial(self._work, takes_all=takes_all)
                 thread = threading.Thread(target=work, name=self._lane.channel, daemon=True)
                 self._threads[number] = thread
                 thread.start()
@@ -182,9 +236,9 @@ class _Places:
             if thread is not None:
                 thread.join()
 
-    def _work(self, *, takes_failing: bool) -> None:
+    def _work(self, *, takes_all: bool) -> None:
         try:
-            while self._round(takes_failing=takes_failing) and not self._is_over():
+            while self._round(takes_all=takes_all) and not self._is_over():
                 pass
         except (DatabaseUnavailable, LockTimeout):
             # What was held is let go by the time; the run goes on looking.
@@ -193,12 +247,12 @@ class _Places:
             _log.exception("messages by %s could not be sent", self._lane.channel)
 
     def _is_over(self) -> bool:
-        return self._run.is_over() or clock.monotonic_s() < self._paused_until_s
+        return self._run.is_over() or self._lane.pause.is_on()
 
-    def _round(self, *, takes_failing: bool) -> bool:
+    def _round(self, *, takes_all: bool) -> bool:
         """Send to some destinations; say whether there were any."""
         holder = uuid4()
-        left = run(partial(self._hold, holder=holder, takes_failing=takes_failing), self._cause)
+        left = run(partial(self._hold, holder=holder, takes_all=takes_all), self._cause)
         if not left:
             return False
         ends_s = clock.monotonic_s() + ROUND_S
@@ -215,7 +269,7 @@ class _Places:
                     run(partial(_let_go, holder=holder, destination_ids=ids), self._cause)
         return True
 
-    def _hold(self, tx: Transaction, *, holder: UUID, takes_failing: bool) -> list[_Held]:
+    def _hold(self, tx: Transaction, *, holder: UUID, takes_all: bool) -> list[_Held]:
         lane, now = self._lane, clock.now()
         found = destination_store.hold(
             tx,
@@ -223,7 +277,7 @@ class _Places:
             holder,
             now=now,
             limit=lane.destinations_max,
-            takes_failing=takes_failing,
+            takes_all=takes_all,
         )
         ids = [destination.id for destination in found]
         due = outbound_store.due(tx, ids, now=now, limit=lane.messages_max) if ids else []
@@ -246,17 +300,51 @@ class _Places:
             if not run(begin, self._cause):
                 # Somebody else has it by now, or its user has removed it or switched it off.
                 return
+        sending = self._sending(send, destination, wanted)
         left = len(wanted)
-        for sent, outcome in send(destination, wanted) if wanted else ():
-            self._note(outcome, sent)
+        while left:
+            began_s = clock.monotonic_s()
+            sent, said = next(sending)
+            is_quick = clock.monotonic_s() - began_s <= self._lane.quick_s
+            outcome = self._note(said, sent)
             left -= len(sent)
-            gone = isinstance(outcome, Rejected) and outcome.is_gone
-            of_all = isinstance(outcome, Deferred) and outcome.of_all
-            is_over = draining().is_set() or clock.monotonic_s() >= held.at_s + ROUND_S
-            is_last = not left or gone or of_all or is_over
-            record = partial(_record, held=held, sent=sent, outcome=outcome, is_last=is_last)
+            # One that fails or is slow has its next turn after those that wait.
+            is_last = (
+                not left
+                or not is_quick
+                or isinstance(outcome, Deferred)
+                or (isinstance(outcome, Rejected) and outcome.is_gone)
+                or draining().is_set()
+                or clock.monotonic_s() >= held.at_s + ROUND_S
+            )
+            record = partial(
+                _record, held=held, sent=sent, outcome=outcome, is_quick=is_quick, is_last=is_last
+            )
             if not self._run_until_done(record):
                 return
+
+    def _sending(
+        self, send: Send, destination: Destination, messages: Sequence[PendingMessage]
+    ) -> Iterator[Sent]:
+        """Send messages as the provider does; what it raises defers them that are left."""
+        left = {message.id: message for message in messages}
+        try:
+            for sent, outcome in send(destination, messages):
+                yield sent, outcome
+                for message in sent:
+                    del left[message.id]
+        except Exception as error:  # noqa: BLE001 - of one destination, which holds up no other
+            # Without what it says: that may be an address, a secret or a title.
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            _log.error(
+                "a message by %s could not be sent: %s in %s, line %s",
+                destination.channel.value,
+                type(error).__name__,
+                where.name,
+                where.lineno,
+            )
+        if left:
+            yield list(left.values()), Deferred(MISTAKEN)
 
     def _run_until_done(self, record: Callable[[Transaction], bool]) -> bool:
         """Record what was sent, however long the database is away: it would be sent again."""
@@ -267,80 +355,81 @@ class _Places:
                 if draining().wait(RECORDED_AGAIN_S):
                     raise
 
-    def _note(self, outcome: Outcome, sent: Sequence[PendingMessage]) -> None:
+    def _note(self, said: Outcome, sent: Sequence[PendingMessage]) -> Outcome:
+        """Count what a sending has come to; return it, of all if others have shown it so."""
         channel, now = self._lane.channel, clock.now()
+        outcome = self._lane.pause.note(said)
         kind = type(outcome).__name__.lower()
         metrics.OUTBOUND.labels(channel.value, kind).inc(len(sent))
         match outcome:
             case Deferred(of_all=True):
-                self._failures_of_all += 1
-                longest = ALL_PAUSE_MIN_S * 2.0 ** min(self._failures_of_all - 1, 30)
-                pause_s = min(ALL_PAUSE_MAX_S, longest) * (1 + random.random()) / 2  # noqa: S311 - to spread
-                pause_s = max(pause_s, outcome.retry_after_s or 0.0)
-                self._paused_until_s = clock.monotonic_s() + pause_s
                 _log.warning("nothing goes out by %s: %s", channel.value, outcome.reason)
             case Accepted():
-                self._failures_of_all = 0
                 for message in sent:
                     late_s = (now - message.due_at).total_seconds()
                     metrics.LATE_SECONDS.labels(channel.value).observe(late_s)
             case _:
-                self._failures_of_all = 0
+                pass
+        return outcome
 
 
 def _let_go(tx: Transaction, *, holder: UUID, destination_ids: Sequence[UUID]) -> None:
     destination_store.release_all(tx, holder, destination_ids)
 
 
-def _begin(tx: Transaction, *, held: _Held, changes: Sequence[Change], has_more: bool) -> bool:
+def _begin(tx: Transaction, *, held: _Held, changes: Sequence[_Settled], has_more: bool) -> bool:
     """Settle what is not sent; say whether the destination is still held by who is to send."""
     if not destination_store.renew(tx, held.destination, held.holder):
         return False
+    now = clock.now()
     if changes:
-        outbound_store.settle(tx, changes)
+        _settle(tx, held.destination, changes, now=now)
     if not has_more:
-        destination_store.release(tx, held.destination.id, held.holder)
+        destination_store.release(tx, held.destination.id, held.holder, now=now)
     return True
 
 
 def _judged(
     destination: Destination, messages: Sequence[PendingMessage], *, now: datetime
-) -> tuple[list[Change], list[PendingMessage]]:
+) -> tuple[list[_Settled], list[PendingMessage]]:
     """Return what becomes of messages that are not sent, and those that are to be."""
-    changes: list[Change] = []
+    changes: list[_Settled] = []
     wanted: list[PendingMessage] = []
     for message in messages:
-        unwanted = _unwanted_because(destination, message)
+        unsent = _unsent(destination, message, now=now)
         is_told = destination.channel in TELLS and message.is_of_event
         quiet_until = is_told and quiet_hours.ends_at(message.quiet_hours, message.zone, now)
-        if unwanted is not None:
-            changes.append(_settled(message, "cancelled", unwanted, now=now))
+        if unsent is not None:
+            changes.append((message, _changed(message, *unsent, now=now)))
         elif quiet_until:
-            changes.append(replace(_unchanged(message), due_at=quiet_until))
+            changes.append((message, replace(_unchanged(message), due_at=quiet_until)))
         else:
             wanted.append(message)
     return changes, wanted
 
 
-def _unwanted_because(  # noqa: PLR0911 - one for each reason
-    destination: Destination, message: PendingMessage
-) -> str | None:
-    """Return why a message is not sent, None where it is."""
+def _unsent(  # noqa: PLR0911 - one for each reason
+    destination: Destination, message: PendingMessage, *, now: datetime
+) -> tuple[str, str] | None:
+    """Return the state that a message gets which is not sent, and why; None where it is."""
     if destination.state is State.DISABLED:
-        return DISABLED
+        if destination.channel in TELLS and destination.disabled_because not in ENDED_BY_USER:
+            return "failed", destination.disabled_because or DISABLED
+        return "cancelled", DISABLED
     if not message.is_of_event:
-        return None if destination.state is State.UNCONFIRMED else "the address is confirmed"
+        is_wanted = destination.state is State.UNCONFIRMED
+        return None if is_wanted else ("cancelled", "the address is confirmed")
     if destination.state is State.UNCONFIRMED:
-        return "the address is not confirmed"
+        return "cancelled", "the address is not confirmed"
     if message.event is None:
-        return "what it told of was erased"
+        return "cancelled", "what it told of was erased"
     if destination.channel in TELLS:
         if destination.channel.value not in message.channels:
-            return "its user has switched the channel off"
+            return "cancelled", "its user has switched the channel off"
         is_reminder = message.event.event_type == EventType.REMINDER_TRIGGERED
         if is_reminder and not (message.task and message.task.is_open):
-            return "the task was completed or deleted"
-    return None
+            return "cancelled", "the task was completed or deleted"
+    return ("failed", TOO_OLD) if now - message.due_at >= EXPIRES_AFTER else None
 
 
 def _record(
@@ -349,6 +438,7 @@ def _record(
     held: _Held,
     sent: Sequence[PendingMessage],
     outcome: Outcome,
+    is_quick: bool,
     is_last: bool,
 ) -> bool:
     """Record what a sending has come to, and what follows from it; say whether to send more.
@@ -363,43 +453,67 @@ def _record(
         return False
     # One pause for all that were sent together, which come together again.
     jitter = random.random()  # noqa: S311 - to spread
-    changes = [_after(destination, message, outcome, jitter, now=now) for message in sent]
-    outbound_store.settle(tx, changes)
-    failed = [
-        message for message, change in zip(sent, changes, strict=True) if change.state == "failed"
+    changes = [
+        (message, _after(destination, message, outcome, jitter, now=now)) for message in sent
     ]
-    after = _destination_after(destination, outcome, now=now)
+    after = _destination_after(destination, outcome, jitter, is_quick=is_quick, now=now)
     if after != destination:
         destination_store.save(tx, after)
-    happened: list[NewEvent] = []
-    changed: list[Reminder] = []
     told: list[Notification] = []
+    happened: list[NewEvent] = []
     if after.state is State.DISABLED:
-        outbound_store.cancel_all(tx, after.id, DISABLED, now=now)
         # Who has switched it off knows.
         word = None if destination.state is State.DISABLED else _word_of(after)
         if word is not None:
             notification, created = notifications.tell(after.user_id, word, now=now)
             told.append(notification)
             happened.append(created)
-    for message in failed:
-        if destination.channel in TELLS and message.event is not None:
-            reason = changes[0].reason or ""
-            letter = outbound_store.dead_letter_of(destination, message, reason, now=now)
-            dead_letter_store.add(tx, letter)
-            reminder = _reminder_of(tx, message)
-            if reminder is not None:
-                reminder, event = reminders.failed(
-                    reminder, channel=destination.channel.value, reason=reason, now=now
-                )
-                changed.append(reminder)
-                happened.append(event)
-    if happened:
-        task_changes.save_all(tx, reminders=changed, notifications=told, events=happened)
+    _settle(tx, destination, changes, told=told, happened=happened, now=now)
+    if after.state is State.DISABLED:
+        if after.channel in TELLS:
+            # Each of what waits has failed as well, which is said a few at a time.
+            outbound_store.make_due(tx, after.id, now=now)
+        else:
+            outbound_store.cancel_all(tx, after.id, DISABLED, now=now)
     goes_on = not is_last and after.state is not State.DISABLED
     if not goes_on:
-        destination_store.release(tx, destination.id, held.holder)
+        destination_store.release(tx, destination.id, held.holder, now=now)
     return goes_on
+
+
+def _settle(
+    tx: Transaction,
+    destination: Destination,
+    changes: Sequence[_Settled],
+    *,
+    told: Sequence[Notification] = (),
+    happened: Sequence[NewEvent] = (),
+    now: datetime,
+) -> None:
+    """Store what becomes of messages, and what follows for those that fail, with what happened.
+
+    Of a reminder or an operator's message there is a dead letter, and of a reminder an event.
+    """
+    outbound_store.settle(tx, [change for _, change in changes])
+    failed = [
+        (message, change.reason or "")
+        for message, change in changes
+        if change.state == "failed" and message.event is not None and destination.channel in TELLS
+    ]
+    changed: list[Reminder] = []
+    events = list(happened)
+    for message, reason in failed:
+        letter = outbound_store.dead_letter_of(destination, message, reason, now=now)
+        dead_letter_store.add(tx, letter)
+        reminder = _reminder_of(tx, message)
+        if reminder is not None:
+            reminder, event = reminders.failed(
+                reminder, channel=destination.channel.value, reason=reason, now=now
+            )
+            changed.append(reminder)
+            events.append(event)
+    if events:
+        task_changes.save_all(tx, reminders=changed, notifications=told, events=events)
 
 
 def _after(
@@ -413,15 +527,17 @@ def _after(
     """Return what becomes of a message by what its sending has come to."""
     match outcome:
         case Accepted():
-            sent = _settled(message, "sent", None, now=now)
+            sent = _changed(message, "sent", None, now=now)
             return replace(sent, provider_id=outcome.provider_id)
         case Rejected():
-            return _settled(message, "failed", outcome.reason, now=now)
+            return _changed(message, "failed", outcome.reason, now=now)
         case Deferred():
-            first = message.first_failed_at or now
-            is_late = now - first >= GIVES_UP_AFTER[destination.channel] and not outcome.of_all
-            if is_late or now - message.created_at >= EXPIRES_AFTER:
-                return _settled(message, "failed", outcome.reason, now=now)
+            # It is not the message's failure where nothing was taken.
+            first = message.first_failed_at or (None if outcome.of_all else now)
+            is_late = first is not None and now - first >= GIVES_UP_AFTER[destination.channel]
+            is_old = now - message.created_at >= EXPIRES_AFTER
+            if (is_late and not outcome.of_all) or is_old:
+                return _changed(message, "failed", outcome.reason, now=now)
             failures = message.failures + 1
             pause_s = retry_pause_s(failures, jitter, outcome.retry_after_s)
             return Change(
@@ -435,14 +551,18 @@ def _after(
             )
 
 
-def _destination_after(destination: Destination, outcome: Outcome, *, now: datetime) -> Destination:
+def _destination_after(
+    destination: Destination, outcome: Outcome, jitter: float, *, is_quick: bool, now: datetime
+) -> Destination:
     match outcome:
         case Accepted():
-            return destination.accepted()
+            return destination.accepted(is_quick=is_quick)
         case Rejected(is_gone=True):
-            return destination.failed(outcome.reason, is_gone=True, now=now)
+            return destination.gone(outcome.reason, now=now)
         case Deferred(of_all=False):
-            return destination.failed(outcome.reason, is_gone=False, now=now)
+            return destination.failed(
+                outcome.reason, jitter=jitter, retry_after_s=outcome.retry_after_s, now=now
+            )
         case _:
             return destination
 
@@ -475,7 +595,7 @@ def _reminder_of(tx: Transaction, message: PendingMessage) -> Reminder | None:
         return None
 
 
-def _settled(message: PendingMessage, state: str, reason: str | None, *, now: datetime) -> Change:
+def _changed(message: PendingMessage, state: str, reason: str | None, *, now: datetime) -> Change:
     return replace(_unchanged(message), state=state, settled_at=now, reason=reason)
 
 

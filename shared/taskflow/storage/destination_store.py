@@ -6,7 +6,18 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, Integer, Interval, RowMapping, Text, Uuid, bindparam, func, select
+from sqlalchemy import (
+    Boolean,
+    DateTime,
+    Integer,
+    Interval,
+    RowMapping,
+    Text,
+    Uuid,
+    bindparam,
+    func,
+    select,
+)
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
@@ -22,18 +33,31 @@ HELD_OF_USER_MAX = 2
 """To how many destinations of a user messages are sent at once, in each channel."""
 
 LOOKED_AT_MAX = 200
-"""How many destinations, those due first, are looked at for whose turn it is."""
+"""How many destinations of a kind, those due first, are looked at for whose turn it is."""
+
+PENDING_MAX = 1_000
+"""How many messages of a webhook wait at most; its events beyond wait in the log."""
 
 _COLUMNS = [DESTINATIONS.c[field.name] for field in fields(Destination)]
 
 _IS_FREE = "(held_until IS NULL OR held_until <= now())"
+
+
+def _near(kind: int, is_quick: str, condition: str = "true") -> str:
+    """Return a query for those due first of a kind: by whether they are quick, or not known."""
+    return f"""(
+        SELECT id, user_id, due_at, {kind} AS kind FROM destinations
+        WHERE channel = :channel AND is_quick {is_quick} AND due_at <= :now AND {_IS_FREE}
+            AND {condition}
+        ORDER BY due_at LIMIT {LOOKED_AT_MAX}
+    )"""  # noqa: S608 - our own words and numbers
+
+
 _HOLD = sql(
     f"""
     WITH near AS (
-        SELECT id, user_id, due_at FROM destinations
-        WHERE channel = :channel AND due_at <= :now AND {_IS_FREE}
-            AND (failing_since IS NULL OR :takes_failing)
-        ORDER BY due_at LIMIT {LOOKED_AT_MAX}
+        {_near(0, "= true")} UNION ALL {_near(1, "IS NULL")}
+        UNION ALL {_near(2, "= false", ":takes_all")}
     ),
     held AS (
         SELECT d.user_id, count(*) AS number FROM destinations d
@@ -42,15 +66,16 @@ _HOLD = sql(
         GROUP BY d.user_id
     ),
     ranked AS (
-        SELECT near.id, near.due_at, coalesce(held.number, 0) + row_number()
-            OVER (PARTITION BY near.user_id ORDER BY near.due_at, near.id) AS rank
+        SELECT near.id, near.due_at, CASE WHEN :takes_all THEN 0 ELSE near.kind END AS kind,
+            coalesce(held.number, 0) + row_number()
+                OVER (PARTITION BY near.user_id ORDER BY near.due_at, near.id) AS rank
         FROM near LEFT JOIN held USING (user_id)
     ),
     chosen AS (
         SELECT d.id FROM destinations d JOIN ranked ON ranked.id = d.id
         WHERE ranked.rank <= {HELD_OF_USER_MAX} AND d.due_at <= :now
             AND (d.held_until IS NULL OR d.held_until <= now())
-        ORDER BY ranked.rank, ranked.due_at LIMIT :most
+        ORDER BY ranked.kind, ranked.rank, ranked.due_at LIMIT :most
         FOR UPDATE OF d SKIP LOCKED
     )
     UPDATE destinations SET held_by = :holder, held_until = now() + :held_for
@@ -63,25 +88,41 @@ _HOLD = sql(
     bindparam("most", type_=Integer),
     bindparam("holder", type_=Uuid),
     bindparam("held_for", HELD_FOR, type_=Interval),
+    bindparam("takes_all", type_=Boolean),
 )
-# After the row was locked: by a snapshot that shows what others added before they let it go.
+# After the row was locked: by a snapshot that shows what others added before they let it go. What
+# is due already waits for its turn from now on: whoever has had one comes after all who have not.
 _RELEASE = sql(
     """
-    UPDATE destinations SET held_by = NULL, held_until = NULL, due_at = (
-        SELECT min(due_at) FROM outbound_messages
-        WHERE destination_id = destinations.id AND state = 'pending'
-    )
-    WHERE id = :id AND held_by = :holder
+    UPDATE destinations d SET held_by = NULL, held_until = NULL,
+        due_at = (
+            SELECT greatest(m.due_at, :now, d.rests_until) FROM outbound_messages m
+            WHERE m.destination_id = d.id AND m.state = 'pending'
+            ORDER BY m.due_at LIMIT 1
+        ),
+        is_full = CASE WHEN d.is_full THEN :pending_max <= (
+            SELECT count(*) FROM (
+                SELECT FROM outbound_messages m
+                WHERE m.destination_id = d.id AND m.state = 'pending' LIMIT :pending_max
+            ) AS waiting
+        ) ELSE false END
+    WHERE d.id = :id AND d.held_by = :holder
     """
-).bindparams(bindparam("id", type_=Uuid), bindparam("holder", type_=Uuid))
-_DUE = (
-    select(DESTINATIONS.c.channel, func.min(DESTINATIONS.c.due_at))
-    .where(
-        DESTINATIONS.c.due_at.is_not(None),
-        DESTINATIONS.c.channel == func.any(bindparam("channels", type_=ARRAY(Text))),
-    )
-    .group_by(DESTINATIONS.c.channel)
+).bindparams(
+    bindparam("id", type_=Uuid),
+    bindparam("holder", type_=Uuid),
+    bindparam("now", type_=DateTime(timezone=True)),
+    bindparam("pending_max", type_=Integer),
 )
+_DUE = sql(
+    f"""
+    SELECT channel, due_at FROM unnest(:channels) AS channel, LATERAL (
+        SELECT min(due_at) AS due_at FROM destinations
+        WHERE destinations.channel = channel.channel AND due_at IS NOT NULL AND {_IS_FREE}
+    ) AS first
+    WHERE due_at IS NOT NULL
+    """  # noqa: S608 - our own words
+).bindparams(bindparam("channels", type_=ARRAY(Text)))
 
 
 def add(tx: Transaction, destination: Destination, *, seq: int | None = None) -> bool:
@@ -146,7 +187,7 @@ def save(tx: Transaction, destination: Destination, *, seq: int | None = None) -
     if seq is not None:
         values["seq"] = seq
     if destination.state is State.DISABLED:
-        values["due_at"] = None
+        values |= {"due_at": None, "is_full": False}
     tx.connection.execute(
         DESTINATIONS.update().where(DESTINATIONS.c.id == destination.id).values(**values)
     )
@@ -158,7 +199,7 @@ def remove(tx: Transaction, destination: Destination) -> None:
 
 
 def due(tx: Transaction, channels: Collection[Channel]) -> dict[Channel, datetime]:
-    """Return when the first message of each channel is due; none of a channel without one."""
+    """Return when a destination of each channel that nobody holds is due, if there is one."""
     rows = tx.connection.execute(_DUE, {"channels": [channel.value for channel in channels]})
     return {Channel(channel): at for channel, at in rows}
 
@@ -170,19 +211,20 @@ def hold(
     *,
     now: datetime,
     limit: int,
-    takes_failing: bool,
+    takes_all: bool,
 ) -> list[Destination]:
     """Hold, for HELD_FOR, destinations that nobody holds and that have a message due by now.
 
-    At most `limit`, those due first; a user's second comes after everybody's first, and a third
-    waits for one of them. Those that failed the last time only with `takes_failing`.
+    At most `limit`, those first that wait the longest for their turn; a user's second comes after
+    everybody's first, and a third waits for one of them. Those that failed the last time, or were
+    slow, only with `takes_all`; without it those that were quick come before new ones.
     """
     values = {
         "channel": channel.value,
         "holder": holder,
         "now": now,
         "most": limit,
-        "takes_failing": takes_failing,
+        "takes_all": takes_all,
     }
     return [_destination(row) for row in tx.connection.execute(_HOLD, values).mappings()]
 
@@ -201,12 +243,13 @@ def renew(tx: Transaction, destination: Destination, holder: UUID) -> bool:
     return bool(renewed.rowcount)
 
 
-def release(tx: Transaction, destination_id: UUID, holder: UUID) -> None:
-    """Let others send to a destination that this transaction has locked.
+def release(tx: Transaction, destination_id: UUID, holder: UUID, *, now: datetime) -> None:
+    """Let others send to a destination that this transaction has locked, after all that wait.
 
     One that this holder does not hold any more stays as it is.
     """
-    tx.connection.execute(_RELEASE, {"id": destination_id, "holder": holder})
+    values = {"id": destination_id, "holder": holder, "now": now, "pending_max": PENDING_MAX}
+    tx.connection.execute(_RELEASE, values)
 
 
 def release_all(tx: Transaction, holder: UUID, destination_ids: Sequence[UUID]) -> None:

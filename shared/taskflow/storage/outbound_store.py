@@ -29,7 +29,7 @@ from taskflow.domain.events import Event
 from taskflow.domain.identifiers import new_id
 from taskflow.domain.tasks import Status
 from taskflow.domain.times import kept_zone
-from taskflow.storage import bulk, events
+from taskflow.storage import bulk, destination_store, events
 from taskflow.storage.dead_letter_store import DeadLetter
 from taskflow.storage.tables import DESTINATIONS, EVENTS, OUTBOUND_MESSAGES, TASKS, USERS
 from taskflow.storage.transactions import Transaction
@@ -42,9 +42,6 @@ SENDER = "deliver-notifications"
 
 _MESSAGE = "outboundmessage"
 """The attribute of such a letter that names the message."""
-
-PENDING_MAX = 1_000
-"""How many messages of a webhook wait at most; its events beyond wait in the log."""
 
 FOLLOWED_MAX = 200
 """How many events of a webhook's user become messages in one transaction."""
@@ -63,7 +60,8 @@ _ENQUEUE = sql(
         ORDER BY id FOR UPDATE
     ),
     woken AS (
-        UPDATE destinations d SET due_at = least(coalesce(due_at, :now), :now)
+        UPDATE destinations d
+        SET due_at = greatest(least(coalesce(due_at, :now), :now), rests_until)
         FROM there WHERE d.id = there.id RETURNING d.id
     )
     INSERT INTO outbound_messages
@@ -78,29 +76,20 @@ _ENQUEUE = sql(
     bindparam("seq", type_=BigInteger),
     bindparam("event_id", type_=Uuid),
 )
-_WAKE = (
-    DESTINATIONS.update()
-    .where(DESTINATIONS.c.id == bindparam("destination"))
-    .values(due_at=func.least(func.coalesce(DESTINATIONS.c.due_at, _NOW), _NOW))
-)
+_WOKEN = func.least(func.coalesce(DESTINATIONS.c.due_at, _NOW), _NOW)
+_WAKE = DESTINATIONS.update().where(DESTINATIONS.c.id == bindparam("destination"))
+# One by one, so that a webhook costs a look into an index, however many users there are.
 _BEHIND = sql(
     """
     SELECT d.id, d.user_id, d.seq, least(s.seq, d.seq + :followed) AS newest
-    FROM destinations d JOIN streams s ON s.user_id = d.user_id
-    WHERE d.channel = 'webhook' AND d.state = 'active' AND s.seq > d.seq AND (
-        SELECT count(*) FROM (
-            SELECT FROM outbound_messages m
-            WHERE m.destination_id = d.id AND m.state = 'pending' LIMIT :pending
-        ) AS waiting
-    ) < :pending
+    FROM destinations d, LATERAL (
+        SELECT seq FROM streams WHERE streams.user_id = d.user_id OFFSET 0
+    ) AS s
+    WHERE d.channel = 'webhook' AND d.state = 'active' AND NOT d.is_full AND s.seq > d.seq
     ORDER BY s.seq - d.seq, d.id LIMIT :most
     FOR UPDATE OF d SKIP LOCKED
     """
-).bindparams(
-    bindparam("followed", type_=Integer),
-    bindparam("pending", type_=Integer),
-    bindparam("most", type_=Integer),
-)
+).bindparams(bindparam("followed", type_=Integer), bindparam("most", type_=Integer))
 _FOLLOW = sql(
     """
     WITH added AS (
@@ -115,17 +104,26 @@ _FOLLOW = sql(
             OR e.event_type IN (SELECT json_array_elements_text(d.details->'event_types'))
         ON CONFLICT (destination_id, event_id) DO NOTHING
         RETURNING destination_id
-    )
+    ),
+    new AS (SELECT destination_id, count(*) AS number FROM added GROUP BY destination_id)
     UPDATE destinations d SET seq = to_.newest,
-        due_at = CASE WHEN d.id IN (SELECT destination_id FROM added)
-            THEN least(coalesce(d.due_at, :now), :now) ELSE d.due_at END
+        due_at = CASE WHEN new.number > 0
+            THEN greatest(least(coalesce(d.due_at, :now), :now), d.rests_until) ELSE d.due_at END,
+        is_full = :pending_max <= coalesce(new.number, 0) + (
+            SELECT count(*) FROM (
+                SELECT FROM outbound_messages m
+                WHERE m.destination_id = d.id AND m.state = 'pending' LIMIT :pending_max
+            ) AS waiting
+        )
     FROM unnest(CAST(:ids AS uuid[]), CAST(:newest AS bigint[])) AS to_(id, newest)
+        LEFT JOIN new ON new.destination_id = to_.id
     WHERE to_.id = d.id
     """
 ).bindparams(
     bindparam("ids", type_=ARRAY(Uuid)),
     bindparam("newest", type_=ARRAY(BigInteger)),
     bindparam("now", type_=DateTime(timezone=True)),
+    bindparam("pending_max", type_=Integer),
 )
 
 _SETTLED = ("state", "due_at", "failures", "first_failed_at", "settled_at", "reason", "provider_id")
@@ -268,7 +266,8 @@ def enqueue_confirmation(
             failures=0,
         )
     )
-    tx.connection.execute(_WAKE, {"destination": destination_id, "now": now})
+    wake = _WAKE.values(due_at=func.greatest(_WOKEN, DESTINATIONS.c.rests_until))
+    tx.connection.execute(wake, {"destination": destination_id, "now": now})
     return message_id
 
 
@@ -285,13 +284,14 @@ def follow(tx: Transaction, *, now: datetime) -> int:
 
     Each is locked, and remembers up to which event it has messages.
     """
-    bounds = {"followed": FOLLOWED_MAX, "pending": PENDING_MAX, "most": FOLLOWING_MAX}
+    bounds = {"followed": FOLLOWED_MAX, "most": FOLLOWING_MAX}
     behind = tx.connection.execute(_BEHIND, bounds).all()
     if behind:
         values = {
             "ids": [row.id for row in behind],
             "newest": [row.newest for row in behind],
             "now": now,
+            "pending_max": destination_store.PENDING_MAX,
         }
         tx.connection.execute(_FOLLOW, values)
     return len(behind)
@@ -338,12 +338,13 @@ def settle(tx: Transaction, changes: Sequence[Change]) -> None:
 
 
 def retry(tx: Transaction, message_id: UUID, *, now: datetime) -> None:
-    """Have a message that is settled sent again, once more. Raises OutboundMessageNotFound."""
+    """Have a message that is settled sent once more, now. Raises OutboundMessageNotFound."""
     query = select(_M.destination_id).where(_M.id == message_id)
     destination_id = tx.connection.execute(query).scalar_one_or_none()
     if destination_id is None:
         raise OutboundMessageNotFound
-    tx.connection.execute(_WAKE, {"destination": destination_id, "now": now})
+    wake = _WAKE.values(due_at=_WOKEN, rests_until=None)
+    tx.connection.execute(wake, {"destination": destination_id, "now": now})
     tx.connection.execute(
         OUTBOUND_MESSAGES.update()
         .where(_M.id == message_id, _M.state != "pending")
@@ -415,6 +416,18 @@ def list_of(
         query = query.where(_M.seq < before)
     query = query.order_by(_M.seq.desc()).limit(limit)
     return [OutboundMessage(**row) for row in tx.connection.execute(query).mappings()]
+
+
+def make_due(tx: Transaction, destination_id: UUID, *, now: datetime) -> None:
+    """Have all that waits for a destination, which this transaction has locked, tried now."""
+    made_due = tx.connection.execute(
+        OUTBOUND_MESSAGES.update()
+        .where(_M.destination_id == destination_id, _M.state == "pending")
+        .values(due_at=func.least(_M.due_at, now))
+    )
+    if made_due.rowcount:
+        wake = _WAKE.values(due_at=_WOKEN, rests_until=None)
+        tx.connection.execute(wake, {"destination": destination_id, "now": now})
 
 
 def cancel_all(tx: Transaction, destination_id: UUID, reason: str, *, now: datetime) -> None:

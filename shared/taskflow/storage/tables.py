@@ -400,10 +400,17 @@ DESTINATIONS = Table(
     Column("state", Text),
     Column("created_at", _TIME),
     Column("failing_since", _TIME),
+    Column("failing_days", Integer),
+    Column("failing_day", _TIME),
+    Column("failures", Integer),
+    Column("rests_until", _TIME),
+    Column("is_quick", Boolean),
     Column("disabled_because", Text),
-    # Of a webhook: up to which event of its user's stream it has messages.
+    # Of a webhook: up to which event of its user's stream it has messages, and whether so many of
+    # them are pending that no more are added.
     Column("seq", BigInteger),
-    # When the first of its pending messages is due; None where there is none.
+    Column("is_full", Boolean),
+    # Since when it waits for its turn, or when it does so again; None where no message is pending.
     Column("due_at", _TIME),
     Column("held_by", Uuid),
     Column("held_until", _TIME),

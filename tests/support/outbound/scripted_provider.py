@@ -1,5 +1,6 @@
 """A provider that does as a test says, for each address, and remembers what it was given."""
 
+import math
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -7,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from uuid import UUID
 
 from taskflow.domain.destinations import Channel, Destination
-from taskflow.eventing.outbound import Lane, Sent
+from taskflow.eventing.outbound import Lane, Pause, Sent
 from taskflow.outbound.outcomes import Accepted, Outcome
 from taskflow.storage.outbound_store import PendingMessage
 
@@ -20,14 +21,15 @@ class ScriptedProvider:
     def __init__(self, channel: Channel) -> None:
         """Make the provider of a channel."""
         self.channel = channel
+        self.pause = Pause()
         self.acts: dict[str, Act] = {}
         self.given: list[tuple[str, UUID]] = []
         self.at_once_max = 0
         self._at_once: dict[str, int] = defaultdict(int)
         self._lock = threading.Lock()
 
-    def lane(self, *, places: int = 4) -> Lane:
-        """Return a lane that sends by this provider."""
+    def lane(self, *, places: int = 4, quick_s: float = math.inf) -> Lane:
+        """Return a lane that sends by this provider; what takes longer than `quick_s` is slow."""
         is_of_users = self.channel in {Channel.WEBHOOK, Channel.WEB_PUSH}
         return Lane(
             channel=self.channel,
@@ -35,6 +37,8 @@ class ScriptedProvider:
             places=places,
             destinations_max=1 if is_of_users else 5,
             messages_max=10,
+            quick_s=quick_s,
+            pause=self.pause,
         )
 
     def addresses(self) -> list[str]:

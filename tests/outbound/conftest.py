@@ -7,7 +7,7 @@ import pytest
 from tests.support.settings import changed_settings
 
 
-@pytest.fixture(autouse=True, scope="package")
+@pytest.fixture(autouse=True, scope="module")
 def _who_sends() -> Generator[None]:
     with changed_settings(
         public_url="https://app.example",

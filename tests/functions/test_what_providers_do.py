@@ -31,7 +31,7 @@ from tests.support.network.endpoint import a_server, until_gone
 from tests.support.network.ports import a_free_port
 from tests.support.outbound.local_providers import PROVIDERS, Asked, Names, Provider
 from tests.support.outbound.own_database import a_database_of_messages, forget_destinations
-from tests.support.outbound.sender import begin_sender
+from tests.support.outbound.senders import begin_sender
 from tests.support.outbound.what_providers_do import EXPECTED, PAGE, Behaviour, Row, with_table
 from tests.support.polling import eventually
 from tests.support.settings import changed_settings

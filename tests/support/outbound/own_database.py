@@ -20,14 +20,20 @@ CONSUMER = "send-notification"
 @contextmanager
 def a_database_of_messages(postgres: EmbeddedPostgres) -> Generator[str]:
     """Use a database in which the consumer that has users told has begun."""
-    with a_database(postgres) as url:
-        with transaction(A_CAUSE) as tx:
-            consumer_store.start(tx, CONSUMER, "now", now=clock.now())
+    with a_database(postgres) as url, having_users_told():
+        yield url
+
+
+@contextmanager
+def having_users_told() -> Generator[None]:
+    """Begin, in the database of this process, to have users told of what happens."""
+    with transaction(A_CAUSE) as tx:
+        consumer_store.start(tx, CONSUMER, "now", now=clock.now())
+    _forget_start()
+    try:
+        yield
+    finally:
         _forget_start()
-        try:
-            yield url
-        finally:
-            _forget_start()
 
 
 def _forget_start() -> None:

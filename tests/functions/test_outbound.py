@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
@@ -30,6 +30,7 @@ from taskflow.outbound.outcomes import Accepted, Deferred, Outcome, Rejected
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import (
     DatabaseUnavailable,
+    Transaction,
     destination_store,
     outbound_store,
     transaction,
@@ -45,6 +46,7 @@ from tests.support.data.accounts import (
 from tests.support.data.builders import log_of
 from tests.support.data.destinations import (
     a_destination,
+    a_webhook,
     destination_now,
     due_at,
     let_holds_end,
@@ -236,6 +238,54 @@ def test_in_quiet_hours_a_message_waits_for_their_end(
     travel(user, morning)
     _send(email)
     assert states_of(destination) == ["sent"]
+
+
+def test_what_a_user_changes_of_a_webhook_while_it_is_sent_holds_for_the_rest(
+    user: SignedIn, api: Api
+) -> None:
+    hooks = ScriptedProvider(Channel.WEBHOOK)
+    webhook = a_webhook(user.user_id, "https://old.example/")
+    for _ in range(3):
+        created(api)
+    path = f"/api/{{user_id}}/webhooks/{webhook.id}"
+
+    def moves() -> Outcome:
+        assert api.patch(path, {"url": "https://new.example/"}).status_code == 200
+        return Accepted()
+
+    hooks.acts["https://old.example/"] = moves
+    _send(hooks)
+    _send(hooks)
+
+    assert hooks.addresses() == ["https://old.example/"] + ["https://new.example/"] * 2
+    assert states_of(webhook) == ["sent"] * 3
+
+
+@pytest.mark.parametrize("how", ["moved", "rotated"])
+def test_who_holds_a_webhook_as_it_was_lets_it_go(user: SignedIn, api: Api, how: str) -> None:
+    webhook = a_webhook(user.user_id, "https://old.example/")
+    created(api)
+    holder, next_one = uuid4(), uuid4()
+
+    def hold(tx: Transaction, by: UUID) -> Destination:
+        [held] = destination_store.hold(
+            tx, Channel.WEBHOOK, by, now=clock.now(), limit=1, takes_all=True
+        )
+        return held
+
+    with transaction(A_CAUSE) as tx:
+        outbound_store.follow(tx, now=clock.now())
+        held = hold(tx, holder)
+    path = f"/api/{{user_id}}/webhooks/{webhook.id}"
+    if how == "moved":
+        api.patch(path, {"url": "https://new.example/"})
+    else:
+        api.post(f"{path}/rotate-secret")
+
+    with transaction(A_CAUSE) as tx:
+        assert not destination_store.renew(tx, held, holder)
+        as_it_is = hold(tx, next_one)
+        assert destination_store.renew(tx, as_it_is, next_one)
 
 
 @pytest.mark.parametrize("how", ["removed", "switched off", "erased"])

@@ -106,7 +106,8 @@ class Destination:
     needs beside. It has been `failing_since`, without a message that got through: on
     `failing_days`, of which the last began at `failing_day`, and `failures` times. Nothing is
     tried until `rests_until`. It `is_quick` if the last message got through, and in good time;
-    None before the first.
+    None before the first. A higher `revision` is sent to otherwise: what was to be sent
+    by one before begins anew.
     """
 
     id: UUID
@@ -123,6 +124,7 @@ class Destination:
     rests_until: datetime | None = None
     is_quick: bool | None = None
     disabled_because: str | None = None
+    revision: int = 0
 
     @classmethod
     def new(
@@ -150,7 +152,7 @@ class Destination:
 
         One that was disabled begins anew.
         """
-        again = replace(self, details=wanted.details)
+        again = replace(self, details=wanted.details, revision=self.revision + 1)
         if self.state is State.DISABLED:
             return replace(again.forgiven(), state=wanted.state, disabled_because=None)
         return again

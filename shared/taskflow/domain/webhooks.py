@@ -117,7 +117,7 @@ def changed(
         details["event_types"] = _names(event_types)
     if description is not ABSENT:
         details["description"] = description
-    after = replace(webhook, details=details)
+    after = replace(webhook, details=details, revision=webhook.revision + 1)
     if url is not ABSENT and url != webhook.address:
         after = replace(after.forgiven(), address=url)
     if enabled is ABSENT:
@@ -138,7 +138,8 @@ def with_new_secret(webhook: Destination, secret: str, *, now: datetime) -> Dest
         if each["until"] is None or parse_rfc3339(each["until"]) > now
     ]
     secrets = [{"secret": secret, "until": None}, *before]
-    return replace(webhook, details={**webhook.details, "secrets": secrets[:SECRETS_MAX]})
+    details = {**webhook.details, "secrets": secrets[:SECRETS_MAX]}
+    return replace(webhook, details=details, revision=webhook.revision + 1)
 
 
 def represent(webhook: Destination) -> WebhookRepresentation:

@@ -475,7 +475,8 @@ def _record(
             outbound_store.make_due(tx, after.id, now=now)
         else:
             outbound_store.cancel_all(tx, after.id, DISABLED, now=now)
-    goes_on = not is_last and after.state is not State.DISABLED
+    is_as_it_was = destination.revision == held.destination.revision
+    goes_on = not is_last and is_as_it_was and after.state is not State.DISABLED
     if not goes_on:
         destination_store.release(tx, destination.id, held.holder, now=now)
     return goes_on

@@ -230,16 +230,22 @@ def hold(
 
 
 def renew(tx: Transaction, destination: Destination, holder: UUID) -> bool:
-    """Hold a destination for HELD_FOR from now; say whether this holder holds it, as it was."""
+    """Hold a destination for HELD_FOR from now; say whether this holder holds it, as it was.
+
+    One that its user has changed meanwhile is let go, for others to send to as it is now.
+    """
     renewed = tx.connection.execute(
         DESTINATIONS.update()
         .where(
             DESTINATIONS.c.id == destination.id,
             DESTINATIONS.c.held_by == holder,
             DESTINATIONS.c.state == destination.state.value,
+            DESTINATIONS.c.revision == destination.revision,
         )
         .values(held_until=func.now() + HELD_FOR)
     )
+    if not renewed.rowcount:
+        release_all(tx, holder, [destination.id])
     return bool(renewed.rowcount)
 
 

@@ -412,6 +412,8 @@ DESTINATIONS = Table(
     Column("is_full", Boolean),
     # Since when it waits for its turn, or when it does so again; None where no message is pending.
     Column("due_at", _TIME),
+    # Counts what its user changes of where, and when, messages are sent.
+    Column("revision", Integer),
     Column("held_by", Uuid),
     Column("held_until", _TIME),
 )

@@ -240,6 +240,81 @@ def test_in_quiet_hours_a_message_waits_for_their_end(
     assert states_of(destination) == ["sent"]
 
 
+QUIET = {"start": "22:00", "end": "07:30"}
+AT_NIGHT = datetime(2026, 3, 2, 22, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"quiet_hours": None}, {"quiet_hours": {"end": "22:15"}}, {"timezone": "Asia/Tokyo"}],
+    ids=str,
+)
+def test_what_waits_for_the_end_of_quiet_hours_is_sent_when_they_are_changed(
+    user: SignedIn, travel: Travel, email: ScriptedProvider, changes: dict[str, Any]
+) -> None:
+    api = travel(user, AT_NIGHT - AN_HOUR)
+    api.put("/api/{user_id}/settings", {"quiet_hours": QUIET})
+    destination = a_destination(user.user_id)
+    email.acts[destination.address] = lambda: Deferred("it answered 500", retry_after_s=3600)
+    failed = _reminded(api, user)
+    _send(email)
+    email.acts.clear()
+    api = travel(user, AT_NIGHT)
+    waits = _reminded(api, user)
+    _send(email)
+    assert [each.due_at.hour for each in messages_to(destination)] == [7, 7]
+
+    answer = api.put("/api/{user_id}/settings", changes)
+    _send(email)
+
+    assert answer.status_code == 200
+    assert failed != waits
+    assert states_of(destination) == ["sent", "sent"]
+
+
+def test_of_what_waits_at_night_no_more_is_sent_than_was_put_off_by_it(
+    user: SignedIn, travel: Travel, email: ScriptedProvider
+) -> None:
+    api = travel(user, AT_NIGHT)
+    destination = a_destination(user.user_id)
+    email.acts[destination.address] = lambda: Deferred("it answered 500", retry_after_s=3600)
+    _reminded(api, user)
+    _send(email)
+    api.put("/api/{user_id}/settings", {"quiet_hours": QUIET})
+    _reminded(api, user)
+    _send(email)
+    [failed, waits] = messages_to(destination)
+
+    api.put("/api/{user_id}/settings", {"quiet_hours": {"end": "06:00"}})
+    _send(email)
+
+    assert waits.due_at == datetime(2026, 3, 3, 7, 30, tzinfo=UTC)
+    assert [each.due_at for each in messages_to(destination)] == [
+        failed.due_at,
+        datetime(2026, 3, 3, 6, tzinfo=UTC),
+    ]
+
+
+def test_who_has_read_the_quiet_hours_before_puts_nothing_off_by_them(
+    user: SignedIn, travel: Travel
+) -> None:
+    api = travel(user, AT_NIGHT)
+    api.put("/api/{user_id}/settings", {"quiet_hours": QUIET})
+    destination = a_destination(user.user_id)
+    _reminded(api, user)
+    holder = uuid4()
+    with transaction(A_CAUSE) as tx:
+        [held] = destination_store.hold(
+            tx, Channel.EMAIL, holder, now=clock.now(), limit=1, takes_failing=True
+        )
+
+    api.put("/api/{user_id}/settings", {"quiet_hours": None})
+
+    assert held.id == destination.id
+    with transaction(A_CAUSE) as tx:
+        assert not destination_store.renew(tx, held, holder)
+
+
 def test_what_a_user_changes_of_a_webhook_while_it_is_sent_holds_for_the_rest(
     user: SignedIn, api: Api
 ) -> None:

@@ -78,6 +78,34 @@ _ENQUEUE = sql(
 )
 _WOKEN = func.least(func.coalesce(DESTINATIONS.c.due_at, _NOW), _NOW)
 _WAKE = DESTINATIONS.update().where(DESTINATIONS.c.id == bindparam("destination"))
+_LOCK_TOLD = (
+    select(DESTINATIONS.c.id)
+    .where(
+        DESTINATIONS.c.user_id == bindparam("user_id"),
+        DESTINATIONS.c.channel == func.any(bindparam("channels", type_=ARRAY(Text))),
+    )
+    .order_by(DESTINATIONS.c.id)
+    .with_for_update()
+)
+# By a revision more, whoever has read them in quiet hours does not put them off.
+_WAKE_QUIET = sql(
+    """
+    WITH woken AS (
+        UPDATE outbound_messages SET due_at = :now
+        WHERE destination_id = ANY(:ids) AND state = 'pending' AND due_at > :now
+            AND (failures = 0 OR due_at = :ended_at)
+        RETURNING destination_id
+    )
+    UPDATE destinations SET revision = revision + 1,
+        due_at = CASE WHEN id IN (SELECT destination_id FROM woken)
+            THEN greatest(least(coalesce(due_at, :now), :now), rests_until) ELSE due_at END
+    WHERE id = ANY(:ids)
+    """
+).bindparams(
+    bindparam("ids", type_=ARRAY(Uuid)),
+    bindparam("now", type_=DateTime(timezone=True)),
+    bindparam("ended_at", type_=DateTime(timezone=True)),
+)
 # One by one, so that a webhook costs a look into an index, however many users there are.
 _BEHIND = sql(
     """
@@ -269,6 +297,20 @@ def enqueue_confirmation(
     wake = _WAKE.values(due_at=func.greatest(_WOKEN, DESTINATIONS.c.rests_until))
     tx.connection.execute(wake, {"destination": destination_id, "now": now})
     return message_id
+
+
+def wake_quiet(
+    tx: Transaction, user_id: str, channels: Collection[str], *, ended_at: datetime, now: datetime
+) -> None:
+    """Have what waits for the end of a user's quiet hours, `ended_at`, be due in these channels.
+
+    Locks their destinations: what is still put off, by what its sender has read before, is not.
+    """
+    told = {"user_id": user_id, "channels": sorted(channels)}
+    ids = list(tx.connection.execute(_LOCK_TOLD, told).scalars())
+    if ids:
+        # After they were locked: by a snapshot that shows what was put off until then.
+        tx.connection.execute(_WAKE_QUIET, {"ids": ids, "ended_at": ended_at, "now": now})
 
 
 def awaits_confirmation(tx: Transaction, destination_id: UUID) -> bool:

@@ -19,17 +19,17 @@ def confirm_email(
     network: Network,
     cause: Cause,
 ) -> PageShown:
-    destination_id = confirmed_by(link_token, network)
-    run(lambda tx: _confirm(tx, destination_id), cause)
+    destination_id, generation = confirmed_by(link_token, network)
+    run(lambda tx: _confirm(tx, destination_id, generation), cause)
     return PageShown("The address is confirmed", "Reminders from TaskFlow are sent to it now.")
 
 
-def _confirm(tx: Transaction, destination_id: UUID) -> None:
+def _confirm(tx: Transaction, destination_id: UUID, generation: int) -> None:
     try:
         destination = destination_store.lock(tx, destination_id)
     except DestinationNotFound:
         raise LinkIsInvalid from None
-    # By a link from before nobody is subscribed again.
-    if destination.state is State.DISABLED:
+    # By a link from before nobody is subscribed again, also where the address was added anew.
+    if destination.state is State.DISABLED or destination.generation != generation:
         raise LinkIsInvalid
     destination_store.save(tx, destination.confirmed())

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.headerregistry import Address
 from html.parser import HTMLParser
@@ -100,7 +101,8 @@ def _mails_went_out(destination: Destination) -> None:
 
 
 def _confirmation(destination: Destination, at: datetime | None = None) -> str:
-    return f"/email/confirm/{links.to_confirm(destination.id, now=at or clock.now())}"
+    token = links.to_confirm(destination.id, destination.generation, now=at or clock.now())
+    return f"/email/confirm/{token}"
 
 
 def _unsubscription(destination: Destination) -> str:
@@ -642,8 +644,31 @@ def test_who_has_unsubscribed_is_asked_anew(user: SignedIn, api: Api) -> None:
     assert again.status_code == 200
     assert (content(again)["state"], content(again)["disabled_because"]) == ("unconfirmed", None)
     assert _questions(destination) == ["pending"]
-    _press(_confirmation(destination))
+    assert_refused(_press(old), 404, "link-is-invalid")
+    assert destination_now(destination).state is State.UNCONFIRMED
+    _press(_confirmation(destination_now(destination)))
     assert destination_now(destination).state is State.ACTIVE
+
+
+def test_an_address_that_is_added_once_more_before_it_is_confirmed_is_so_by_either_mail(
+    api: Api,
+) -> None:
+    destination = _added(api)
+    first = _confirmation(destination)
+    _mails_went_out(destination)
+    _post(api, destination.address)
+
+    assert _press(first).status_code == 200
+    assert _press(_confirmation(destination_now(destination))).status_code == 200
+
+
+def test_a_link_from_before_an_address_was_removed_confirms_it_no_more(api: Api) -> None:
+    before = _added(api)
+    api.delete(f"{PATH}/{before.id}")
+    after = _added(api, before.address)
+
+    assert_refused(_press(_confirmation(before)), 404, "link-is-invalid")
+    assert destination_now(after).state is State.UNCONFIRMED
 
 
 def test_a_browser_that_was_disabled_is_told_again_when_it_comes_again(api: Api) -> None:
@@ -654,7 +679,7 @@ def test_a_browser_that_was_disabled_is_told_again_when_it_comes_again(api: Api)
     again = api.post(PATH, BROWSER)
 
     assert (again.status_code, content(again)["state"]) == (200, "active")
-    assert destination_now(stored) == stored
+    assert destination_now(stored) == replace(stored, revision=1, generation=1)
 
 
 def test_a_link_confirms_for_three_days(api: Api, set_clock: Callable[[datetime], None]) -> None:
@@ -669,18 +694,19 @@ def test_a_link_confirms_for_three_days(api: Api, set_clock: Callable[[datetime]
 
 
 def _wrong_paths(destination: Destination) -> Sequence[str]:
-    confirm = links.to_confirm(destination.id, now=clock.now())
+    confirm = links.to_confirm(destination.id, 0, now=clock.now())
     unsubscribe = links.to_unsubscribe(destination.id)
     with changed_settings(link_secret="another secret, of another installation"):
-        foreign = links.to_confirm(destination.id, now=clock.now())
-    expiry = confirm.split("-")[1].split(".")[0]
+        foreign = links.to_confirm(destination.id, 0, now=clock.now())
+    expiry = confirm.split("-")[2].split(".")[0]
     return [
         f"/email/confirm/{unsubscribe}",
         f"/email/unsubscribe/{confirm}",
         f"/email/confirm/{foreign}",
         f"/email/confirm/{destination.id}",
-        f"/email/confirm/{destination.id.hex}-{expiry}",
+        f"/email/confirm/{destination.id.hex}-0-{expiry}",
         f"/email/confirm/{confirm.replace(expiry, str(int(expiry) + 1))}",
+        f"/email/confirm/{confirm.replace('-0-', '-1-')}",
         f"/email/confirm/{uuid4().hex}{confirm[32:]}",
         f"/email/confirm/{confirm[:-1]}",
         f"/email/confirm/{confirm}=",

@@ -104,7 +104,7 @@ def _link_token(path: str, ids: Mapping[str, object]) -> str:
     destination_id = UUID(str(ids["destination_id"]))
     if "unsubscribe" in path:
         return links.to_unsubscribe(destination_id)
-    return links.to_confirm(destination_id, now=clock.now())
+    return links.to_confirm(destination_id, 0, now=clock.now())
 
 
 def _sender(example: Example, path: str) -> SignedIn:

@@ -12,6 +12,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from itsdangerous import Signer
 
 from taskflow.config import InvalidSetting
 from taskflow.outbound import links
@@ -22,7 +23,7 @@ SECRET = "a secret for links of at least 32 characters"
 ID = UUID("019ad3f0-8c00-7000-8000-0000000000aa")
 NOW = datetime(2026, 11, 30, 17, 30, tzinfo=UTC)
 MAKERS: list[Callable[[], str]] = [
-    partial(links.to_confirm, ID, now=NOW),
+    partial(links.to_confirm, ID, 7, now=NOW),
     partial(links.to_unsubscribe, ID),
 ]
 
@@ -44,7 +45,7 @@ def _is_refused(token: str) -> bool:
 
 
 def test_a_link_holds_the_destination_that_it_was_made_for() -> None:
-    assert links.confirmed(links.to_confirm(ID, now=NOW), now=NOW) == ID
+    assert links.confirmed(links.to_confirm(ID, 7, now=NOW), now=NOW) == (ID, 7)
     assert links.unsubscribed(links.to_unsubscribe(ID)) == ID
 
 
@@ -59,17 +60,29 @@ def test_a_token_needs_no_escaping_in_an_address(
 
 
 def test_a_confirmation_is_good_for_three_days() -> None:
-    token = links.to_confirm(ID, now=NOW)
+    token = links.to_confirm(ID, 7, now=NOW)
 
     assert timedelta(days=3) == CONFIRMATION_LIFETIME
-    assert links.confirmed(token, now=NOW + timedelta(days=3, seconds=-1)) == ID
+    assert links.confirmed(token, now=NOW + timedelta(days=3, seconds=-1)) == (ID, 7)
     with pytest.raises(InvalidLink):
         links.confirmed(token, now=NOW + timedelta(days=3))
 
 
+def test_a_confirmation_that_names_no_generation_is_refused() -> None:
+    before = Signer(
+        SECRET,
+        salt="taskflow.confirm-email",
+        key_derivation="hmac",
+        digest_method=hashlib.sha256,
+    )
+    expires_at = int((NOW + timedelta(days=1)).timestamp())
+
+    assert _is_refused(before.sign(f"{ID.hex}-{expires_at}").decode())
+
+
 def test_a_link_of_one_purpose_is_none_of_another() -> None:
     with pytest.raises(InvalidLink):
-        links.unsubscribed(links.to_confirm(ID, now=NOW))
+        links.unsubscribed(links.to_confirm(ID, 7, now=NOW))
     with pytest.raises(InvalidLink):
         links.confirmed(links.to_unsubscribe(ID), now=NOW)
 

@@ -106,8 +106,9 @@ class Destination:
     needs beside. It has been `failing_since`, without a message that got through: on
     `failing_days`, of which the last began at `failing_day`, and `failures` times. Nothing is
     tried until `rests_until`. It `is_quick` if the last message got through, and in good time;
-    None before the first. A higher `revision` is sent to otherwise: what was to be sent
-    by one before begins anew.
+    None before the first. A higher `revision` is sent to otherwise: what was to be sent by one
+    before begins anew. A higher `generation` was added anew after its end: it is to be confirmed
+    anew.
     """
 
     id: UUID
@@ -125,6 +126,7 @@ class Destination:
     is_quick: bool | None = None
     disabled_because: str | None = None
     revision: int = 0
+    generation: int = 0
 
     @classmethod
     def new(
@@ -154,7 +156,12 @@ class Destination:
         """
         again = replace(self, details=wanted.details, revision=self.revision + 1)
         if self.state is State.DISABLED:
-            return replace(again.forgiven(), state=wanted.state, disabled_because=None)
+            return replace(
+                again.forgiven(),
+                state=wanted.state,
+                disabled_because=None,
+                generation=self.generation + 1,
+            )
         return again
 
     def confirmed(self) -> Self:

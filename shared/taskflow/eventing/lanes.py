@@ -119,7 +119,8 @@ def _mail(
             told.append((message, notice))
             continue
         now = clock.now()
-        url = f"{public_url}/email/confirm/{links.to_confirm(destination.id, now=now)}"
+        token = links.to_confirm(destination.id, destination.generation, now=now)
+        url = f"{public_url}/email/confirm/{token}"
         asking = mail.to_confirm(destination.address, url, name=message.id, now=now)
         yield [message], hand_over(asking)
     unsubscribe = f"{public_url}/email/unsubscribe/{links.to_unsubscribe(destination.id)}"

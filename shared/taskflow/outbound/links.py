@@ -11,6 +11,8 @@ from taskflow import config
 
 CONFIRMATION_LIFETIME = timedelta(days=3)
 
+_CONFIRMATION_PARTS = 3
+
 Purpose = Literal["confirm-email", "unsubscribe-email"]
 
 
@@ -18,21 +20,26 @@ class InvalidLink(Exception):
     """A link is not one of ours, was made for something else, or is too old."""
 
 
-def to_confirm(destination_id: UUID, *, now: datetime) -> str:
+def to_confirm(destination_id: UUID, generation: int, *, now: datetime) -> str:
     """Return the token by which the owner of an address confirms it, for CONFIRMATION_LIFETIME.
 
-    It says nothing of the address: that of a destination must never change.
+    It says nothing of the address: that of a destination must never change. One that was added anew
+    after its end has another generation.
     """
-    expires_at = now + CONFIRMATION_LIFETIME
-    return _signed("confirm-email", f"{destination_id.hex}-{int(expires_at.timestamp())}")
+    expires_at = int((now + CONFIRMATION_LIFETIME).timestamp())
+    return _signed("confirm-email", f"{destination_id.hex}-{generation}-{expires_at}")
 
 
-def confirmed(token: str, *, now: datetime) -> UUID:
-    """Return the destination that a token confirms. Raises InvalidLink."""
-    destination_id, _, expires_at = _read("confirm-email", token).partition("-")
+def confirmed(token: str, *, now: datetime) -> tuple[UUID, int]:
+    """Return the destination that a token confirms, and its generation. Raises InvalidLink."""
+    parts = _read("confirm-email", token).split("-")
+    if len(parts) != _CONFIRMATION_PARTS:
+        # As they were made before there were generations.
+        raise InvalidLink
+    destination_id, generation, expires_at = parts
     if now >= datetime.fromtimestamp(int(expires_at), UTC):
         raise InvalidLink
-    return UUID(destination_id)
+    return UUID(destination_id), int(generation)
 
 
 def to_unsubscribe(destination_id: UUID) -> str:

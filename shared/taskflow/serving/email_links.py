@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 from uuid import UUID
 
 from taskflow import clock, config
@@ -10,11 +11,16 @@ from taskflow.outbound import links
 from taskflow.serving.frame import address_limit, limited
 from taskflow.serving.tracing import Network
 
+T = TypeVar("T")
+
 CONFIRMATION_PATH = "/email/confirm/"
 
 
-def confirmed_by(token: str, network: Network) -> UUID:
-    """Return the destination that a token confirms. Raises LinkIsInvalid, Problem 429."""
+def confirmed_by(token: str, network: Network) -> tuple[UUID, int]:
+    """Return the destination that a token confirms, and its generation.
+
+    Raises LinkIsInvalid, Problem 429.
+    """
     return _read(partial(links.confirmed, token, now=clock.now()), network)
 
 
@@ -23,7 +29,7 @@ def unsubscribed_by(token: str, network: Network) -> UUID:
     return _read(partial(links.unsubscribed, token), network)
 
 
-def _read(read: Callable[[], UUID], network: Network) -> UUID:
+def _read(read: Callable[[], T], network: Network) -> T:
     # Beside what the network may log in: neither uses the other's up.
     guesser = f"mail {network}"
     limited(address_limit(), guesser, count=False)
@@ -34,7 +40,7 @@ def _read(read: Callable[[], UUID], network: Network) -> UUID:
     return found
 
 
-def _found(read: Callable[[], UUID]) -> UUID | None:
+def _found(read: Callable[[], T]) -> T | None:
     if config.settings().link_secret is None:
         # No link was ever made.
         return None

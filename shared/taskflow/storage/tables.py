@@ -414,6 +414,8 @@ DESTINATIONS = Table(
     Column("due_at", _TIME),
     # Counts what its user changes of where, and when, messages are sent.
     Column("revision", Integer),
+    # Counts how often it was added anew after its end: a link to confirm it names which one.
+    Column("generation", Integer),
     Column("held_by", Uuid),
     Column("held_until", _TIME),
 )

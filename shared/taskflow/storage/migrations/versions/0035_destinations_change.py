@@ -7,7 +7,13 @@ down_revision = "0034_fair_places"
 
 PHASE = "before-deploy"
 
-STATEMENTS = ("ALTER TABLE destinations ADD COLUMN revision integer NOT NULL DEFAULT 0",)
+STATEMENTS = (
+    """
+    ALTER TABLE destinations
+        ADD COLUMN revision integer NOT NULL DEFAULT 0,
+        ADD COLUMN generation integer NOT NULL DEFAULT 0
+    """,
+)
 
 
 def upgrade() -> None:

@@ -1,22 +1,31 @@
-"""What was held or asked before a destination has changed does not count for it afterwards."""
+"""What destinations were before they changed, and webhooks' messages found by their state."""
 
 from alembic import op
+
+from taskflow.storage.migrations.autocommit import autocommit, create_index_concurrently
 
 revision = "0035_destinations_change"
 down_revision = "0034_fair_places"
 
 PHASE = "before-deploy"
 
+# Each may be there, where the indexes could not be made at once.
 STATEMENTS = (
     """
     ALTER TABLE destinations
-        ADD COLUMN revision integer NOT NULL DEFAULT 0,
-        ADD COLUMN generation integer NOT NULL DEFAULT 0
+        ADD COLUMN IF NOT EXISTS revision integer NOT NULL DEFAULT 0,
+        ADD COLUMN IF NOT EXISTS generation integer NOT NULL DEFAULT 0
     """,
 )
+INDEXES = {
+    "outbound_messages_by_state": "outbound_messages (destination_id, state, seq)",
+}
 
 
 def upgrade() -> None:
-    """Add the columns."""
+    """Add the columns, and make the indexes while their tables are written to."""
     for statement in STATEMENTS:
         op.execute(statement)
+    with autocommit():
+        for name, on in INDEXES.items():
+            create_index_concurrently(name, on)

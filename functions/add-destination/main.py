@@ -9,6 +9,7 @@ from taskflow.domain.destinations import (
     CONFIRMATIONS_OF_USER_MAX,
     CONFIRMATIONS_WINDOW,
     DESTINATIONS_MAX,
+    OF_ONE_USER,
     REGISTRATIONS_MAX,
     REGISTRATIONS_WINDOW,
     Destination,
@@ -67,6 +68,9 @@ def _add(tx: Transaction, wanted: Destination, *, now: datetime) -> tuple[Destin
     """Add a destination, or have the same one begin anew; say whether there was none."""
     # Two that are added at once are counted one after the other.
     account_store.lock(tx, wanted.user_id)
+    if wanted.channel in OF_ONE_USER:
+        # Reminders of who has signed out there are not for the eyes of who is there now.
+        destination_store.remove_of_others(tx, wanted)
     found = destination_store.find(tx, wanted.user_id, wanted.channel, wanted.address)
     if found is None:
         others = destination_store.list_of(tx, wanted.user_id, [wanted.channel])

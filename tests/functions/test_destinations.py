@@ -322,6 +322,57 @@ def test_no_more_are_added_at_once_than_there_may_be(user: SignedIn) -> None:
     assert sorted(statuses) == [201] * DESTINATIONS_MAX + [422] * 6
 
 
+@pytest.mark.parametrize("is_told_before", [False, True])
+def test_a_browser_is_of_the_user_who_has_signed_in_there_last(
+    user: SignedIn, other: SignedIn, *, is_told_before: bool
+) -> None:
+    if is_told_before:
+        Api(other).post(PATH, BROWSER)
+    theirs = _stored(content(Api(user).post(PATH, BROWSER))["id"])
+    with transaction(A_CAUSE) as tx:
+        outbound_store.enqueue(
+            tx, user.user_id, ["web_push"], seq=1, event_id=uuid4(), now=clock.now()
+        )
+
+    answer = Api(other).post(PATH, BROWSER)
+
+    assert answer.status_code == 201
+    assert items(Api(user), PATH) == []
+    assert messages_to(theirs) == []
+    assert items(Api(other), PATH) == [content(answer)]
+
+
+def test_a_browser_that_many_sign_in_at_once_is_of_one_of_them() -> None:
+    askers = [Api(a_user()) for _ in range(6)]
+
+    with ThreadPoolExecutor(6) as pool:
+        sent = [pool.submit(asker.post, PATH, BROWSER) for asker in askers for _ in range(3)]
+    statuses = {each.result().status_code for each in sent}
+
+    assert statuses <= {200, 201}
+    assert sum(len(items(asker, PATH)) for asker in askers) == 1
+
+
+def test_who_has_a_browser_no_more_is_sent_nothing_that_is_held(
+    user: SignedIn, other: SignedIn
+) -> None:
+    theirs = _stored(content(Api(user).post(PATH, BROWSER))["id"])
+    holder = uuid4()
+    with transaction(A_CAUSE) as tx:
+        outbound_store.enqueue(
+            tx, user.user_id, ["web_push"], seq=1, event_id=uuid4(), now=clock.now()
+        )
+        held = destination_store.hold(
+            tx, Channel.WEB_PUSH, holder, now=clock.now(), limit=100, takes_all=True
+        )
+    assert theirs in held
+
+    Api(other).post(PATH, BROWSER)
+
+    with transaction(A_CAUSE) as tx:
+        assert not destination_store.renew(tx, theirs, holder)
+
+
 # Devices
 
 
@@ -369,6 +420,18 @@ def test_a_device_that_was_gone_is_told_again_when_it_comes_again(amazon: Any, a
     assert (again.status_code, content(again)["state"]) == (200, "active")
     shown = amazon.get_endpoint_attributes(EndpointArn=stored.address)
     assert shown["Attributes"]["Enabled"].lower() == "true"
+
+
+def test_a_device_is_of_the_user_who_has_signed_in_there_last(
+    amazon: object, user: SignedIn, other: SignedIn
+) -> None:
+    del amazon
+    Api(user).post(PATH, DEVICE)
+
+    assert Api(other).post(PATH, DEVICE).status_code == 201
+
+    assert items(Api(user), PATH) == []
+    assert len(items(Api(other), PATH)) == 1
 
 
 @pytest.mark.parametrize(

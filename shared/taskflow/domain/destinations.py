@@ -97,6 +97,10 @@ MailAddress = Annotated[Email, AfterValidator(_printable)]
 TELLS = frozenset(Channel(name) for name in get_args(representations.Channel))
 """The channels by which a user is told of reminders and messages, each if they want it so."""
 
+OF_ONE_USER = frozenset({Channel.PUSH, Channel.WEB_PUSH})
+"""The channels in which an address is a device's, or a browser's, and so of the user who has signed
+in there last."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:

@@ -114,6 +114,12 @@ _RELEASE = sql(
     bindparam("now", type_=DateTime(timezone=True)),
     bindparam("pending_max", type_=Integer),
 )
+_ADDRESSES = 1
+"""The first number of the advisory locks of addresses; a migrator's has one number alone."""
+
+_LOCK_ADDRESS = sql("SELECT pg_advisory_xact_lock(:addresses, hashtext(:address))").bindparams(
+    bindparam("addresses", _ADDRESSES, type_=Integer), bindparam("address", type_=Text)
+)
 _DUE = sql(
     f"""
     SELECT channel, due_at FROM unnest(:channels) AS channel, LATERAL (
@@ -196,6 +202,27 @@ def save(tx: Transaction, destination: Destination, *, seq: int | None = None) -
 def remove(tx: Transaction, destination: Destination) -> None:
     """Delete a destination that this transaction locked, with its messages."""
     tx.connection.execute(DESTINATIONS.delete().where(DESTINATIONS.c.id == destination.id))
+
+
+def remove_of_others(tx: Transaction, destination: Destination) -> None:
+    """Delete what other users have at the address of this one, with its messages.
+
+    Who does so for another user at the same time waits until this transaction has ended.
+    """
+    tx.connection.execute(_LOCK_ADDRESS, {"address": destination.address})
+    others = (
+        select(DESTINATIONS.c.id)
+        .where(
+            DESTINATIONS.c.address == destination.address,
+            DESTINATIONS.c.channel == destination.channel.value,
+            DESTINATIONS.c.user_id != destination.user_id,
+        )
+        .order_by(DESTINATIONS.c.id)
+        .with_for_update()
+    )
+    ids = tx.connection.execute(others).scalars().all()
+    if ids:
+        tx.connection.execute(DESTINATIONS.delete().where(DESTINATIONS.c.id.in_(ids)))
 
 
 def due(tx: Transaction, channels: Collection[Channel]) -> dict[Channel, datetime]:

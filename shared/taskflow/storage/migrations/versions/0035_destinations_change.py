@@ -18,6 +18,8 @@ STATEMENTS = (
     """,
 )
 INDEXES = {
+    # By a hash, for the addresses of browsers are longer than what fits into a page's tree.
+    "destinations_by_address": "destinations USING hash (address)",
     "outbound_messages_by_state": "outbound_messages (destination_id, state, seq)",
 }
 

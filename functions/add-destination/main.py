@@ -5,11 +5,14 @@ from datetime import datetime
 from taskflow import clock
 from taskflow.domain import destinations
 from taskflow.domain.destinations import (
+    CONFIRMATIONS_LONG_WINDOW,
+    CONFIRMATIONS_OF_ADDRESS_LONG_MAX,
     CONFIRMATIONS_OF_ADDRESS_MAX,
     CONFIRMATIONS_OF_USER_MAX,
     CONFIRMATIONS_WINDOW,
     DESTINATIONS_MAX,
     OF_ONE_USER,
+    REFUSED,
     REGISTRATIONS_MAX,
     REGISTRATIONS_WINDOW,
     Destination,
@@ -32,6 +35,7 @@ from taskflow.storage import (
     destination_store,
     outbound_store,
     quota_store,
+    refusal_store,
     run,
 )
 
@@ -90,14 +94,20 @@ def _have_confirmed(tx: Transaction, destination: Destination, *, now: datetime)
     """Have the owner of an unconfirmed address asked, unless such a mail is under way."""
     if destination.state is not State.UNCONFIRMED:
         return
+    if refusal_store.has(tx, destination.mailbox_hash):
+        raise InvalidContent(FieldError("/address", REFUSED))
     if outbound_store.awaits_confirmation(tx, destination.id):
         return
     most = {
         ("confirmations of user", destination.user_id): CONFIRMATIONS_OF_USER_MAX,
         ("confirmations of mailbox", destination.mailbox): CONFIRMATIONS_OF_ADDRESS_MAX,
     }
+    in_long = {
+        ("confirmations of mailbox, long", destination.mailbox): CONFIRMATIONS_OF_ADDRESS_LONG_MAX
+    }
     try:
         quota_store.use(tx, most, window=CONFIRMATIONS_WINDOW, now=now)
+        quota_store.use(tx, in_long, window=CONFIRMATIONS_LONG_WINDOW, now=now)
     except quota_store.QuotaUsedUp as used_up:
         raise TooManyConfirmations(used_up.retry_after_s) from None
     outbound_store.enqueue_confirmation(tx, destination.id, destination.user_id, now=now)

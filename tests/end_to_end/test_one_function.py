@@ -143,7 +143,9 @@ def test_a_pod_that_sends_ends_with_a_sentence_where_something_that_it_takes_is_
     assert "Traceback" not in refused.log.read_text()
 
 
-@pytest.mark.parametrize("name", ["confirm-email", "show-email-link", "unsubscribe-email"])
+@pytest.mark.parametrize(
+    "name", ["confirm-email", "refuse-email", "show-email-link", "unsubscribe-email"]
+)
 def test_a_pod_that_takes_links_ends_with_a_sentence_where_nothing_signs_them(
     name: str, tmp_path: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """Where users are told of reminders: only at what is theirs, and no more once they say so (N4)."""
 
+import re
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -18,10 +19,12 @@ from werkzeug.test import Client, TestResponse
 
 from taskflow import clock
 from taskflow.domain.destinations import (
+    CONFIRMATIONS_OF_ADDRESS_LONG_MAX,
     CONFIRMATIONS_OF_ADDRESS_MAX,
     CONFIRMATIONS_OF_USER_MAX,
     DESTINATIONS_MAX,
     DEVICE_TOKEN_MAX_CHARS,
+    REFUSED,
     REGISTRATIONS_MAX,
     UNSUBSCRIBED,
     Channel,
@@ -43,6 +46,7 @@ from tests.support.data.destinations import (
 from tests.support.functions.client import Api, all_functions, content
 from tests.support.functions.problems import assert_invalid, assert_refused, without_request
 from tests.support.functions.tasks import items
+from tests.support.paths import ROOT
 from tests.support.settings import changed_settings
 
 if TYPE_CHECKING:
@@ -107,6 +111,10 @@ def _confirmation(destination: Destination, at: datetime | None = None) -> str:
 
 def _unsubscription(destination: Destination) -> str:
     return f"/email/unsubscribe/{links.to_unsubscribe(destination.id)}"
+
+
+def _refusal(destination: Destination) -> str:
+    return f"/email/refuse/{links.to_refuse(destination.id, destination.mailbox_hash)}"
 
 
 def _press(path: str, **options: Any) -> TestResponse:  # noqa: ANN401 - werkzeug's own
@@ -238,7 +246,11 @@ def test_an_odd_address_is_a_mailbox_and_nothing_else(api: Api, local: str) -> N
     destination = _added(api, f"{local}@example.com")
 
     message = mail.to_confirm(
-        destination.address, "https://app.example/x", name=uuid4(), now=clock.now()
+        destination.address,
+        "https://app.example/x",
+        "https://app.example/y",
+        name=uuid4(),
+        now=clock.now(),
     )
 
     assert message["To"].addresses == (Address(username=local, domain="example.com"),)
@@ -506,6 +518,98 @@ def test_a_stranger_is_asked_three_times_a_day_whoever_asks(
     assert _post(Api(a_user()), address).status_code == 201
 
 
+def test_a_stranger_is_asked_ten_times_in_thirty_days_whoever_asks(
+    set_clock: Callable[[datetime], None],
+) -> None:
+    now, address = clock.now(), _an_address()
+    for number in range(CONFIRMATIONS_OF_ADDRESS_LONG_MAX):
+        set_clock(now + timedelta(days=number))
+        _added(Api(a_user()), address)
+
+    set_clock(now + timedelta(days=20))
+    refused = _post(Api(a_user()), address)
+
+    assert_refused(refused, 429, "too-many-confirmations")
+    assert refused.headers["Retry-After"] == str(10 * 24 * 3600)
+    set_clock(now + timedelta(days=30))
+    assert _post(Api(a_user()), address).status_code == 201
+
+
+def test_who_wants_to_be_asked_no_more_is_asked_by_nobody(user: SignedIn, other: SignedIn) -> None:
+    destination = _added(Api(user), "o.hara+lists@example.com")
+
+    answers = [_press(_refusal(destination)) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert destination.address not in answers[0].text
+    [shown] = items(Api(user), PATH)
+    assert (shown["state"], shown["disabled_because"]) == ("disabled", REFUSED)
+    assert _questions(destination) == ["cancelled"]
+    for asker in (Api(user), Api(other)):
+        for address in ("o.hara+lists@example.com", "O.Hara@example.com"):
+            refused = assert_invalid(_post(asker, address), "/address")
+            assert refused["errors"][0]["detail"] == REFUSED
+    assert len(items(Api(user), PATH)) == 1
+    assert _questions(destination) == ["cancelled"]
+    assert _post(Api(user), _an_address()).status_code == 201
+
+
+@pytest.mark.parametrize("how", ["removed", "confirmed"])
+def test_what_became_of_a_destination_meanwhile_saves_nobody_from_a_refusal(
+    api: Api, how: str
+) -> None:
+    destination = _added(api)
+    if how == "removed":
+        api.delete(f"{PATH}/{destination.id}")
+    else:
+        _press(_confirmation(destination))
+
+    assert _press(_refusal(destination)).status_code == 200
+
+    assert [each["state"] for each in items(api, PATH)] == ["disabled"] * (how == "confirmed")
+    assert_invalid(_post(api, destination.address), "/address")
+
+
+def test_who_refuses_to_be_asked_keeps_what_they_have_confirmed(
+    user: SignedIn, other: SignedIn
+) -> None:
+    address = _an_address()
+    mine, theirs = _added(Api(user), address), _added(Api(other), address)
+    _press(_confirmation(mine))
+
+    _press(_refusal(theirs))
+
+    assert destination_now(mine).state is State.ACTIVE
+    assert _post(Api(user), address).status_code == 200
+
+
+def test_a_refusal_is_taken_back_as_the_docs_say(api: Api) -> None:
+    destination = _added(api)
+    _press(_refusal(destination))
+    [statement] = re.findall(r"```sql\n(.*)\n```", (ROOT / "docs/mail.md").read_text())
+    assert "me@example.com" in statement
+
+    with transaction(A_CAUSE) as tx:
+        tx.connection.execute(text(statement.replace("me@example.com", destination.address)))
+
+    assert content(_post(api, destination.address))["state"] == "unconfirmed"
+
+
+def test_of_who_refuses_no_address_is_kept(api: Api) -> None:
+    destination = _added(api)
+    _press(_refusal(destination))
+    api.delete(f"{PATH}/{destination.id}")
+
+    with transaction(A_CAUSE) as tx:
+        kept = tx.connection.execute(
+            text("SELECT mailbox_hash FROM refusals WHERE mailbox_hash = :hash"),
+            {"hash": destination.mailbox_hash},
+        ).scalar_one()
+
+    assert destination.address.encode() not in kept
+    assert len(kept) == 16
+
+
 def test_a_user_asks_five_strangers_a_day_also_by_removing_them(api: Api) -> None:
     for _ in range(CONFIRMATIONS_OF_USER_MAX):
         destination = _added(api)
@@ -596,7 +700,7 @@ class _Reader(HTMLParser):
         self.tags.append((tag, dict(attrs)))
 
 
-@pytest.mark.parametrize("path_of", [_confirmation, _unsubscription])
+@pytest.mark.parametrize("path_of", [_confirmation, _unsubscription, _refusal])
 def test_to_look_at_a_link_changes_nothing(api: Api, path_of: Callable[[Destination], str]) -> None:
     destination = _added(api)
     path = path_of(destination)
@@ -608,7 +712,7 @@ def test_to_look_at_a_link_changes_nothing(api: Api, path_of: Callable[[Destinat
     assert _questions(destination) == ["pending"]
 
 
-@pytest.mark.parametrize("path_of", [_confirmation, _unsubscription])
+@pytest.mark.parametrize("path_of", [_confirmation, _unsubscription, _refusal])
 def test_a_page_loads_and_runs_nothing_and_can_be_read_by_all(
     api: Api, path_of: Callable[[Destination], str]
 ) -> None:
@@ -765,6 +869,8 @@ def _wrong_paths(destination: Destination) -> Sequence[str]:
     return [
         f"/email/confirm/{unsubscribe}",
         f"/email/unsubscribe/{confirm}",
+        f"/email/refuse/{unsubscribe}",
+        f"/email/refuse/{confirm}",
         f"/email/confirm/{foreign}",
         f"/email/confirm/{destination.id}",
         f"/email/confirm/{destination.id.hex}-0-{expiry}",
@@ -838,7 +944,7 @@ def test_who_guesses_links_is_slowed_down_and_who_has_one_is_not(api: Api) -> No
 def test_no_log_holds_a_link_or_an_address(api: Api, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     destination = _added(api)
-    paths = [_confirmation(destination), _unsubscription(destination)]
+    paths = [_confirmation(destination), _unsubscription(destination), _refusal(destination)]
 
     for path in paths:
         Api().get(path)

@@ -102,6 +102,8 @@ def test_an_example_is_answered_as_described(example: Example, account: Mapping[
 
 def _link_token(path: str, ids: Mapping[str, object]) -> str:
     destination_id = UUID(str(ids["destination_id"]))
+    if "refuse" in path:
+        return links.to_refuse(destination_id, b"of an address")
     if "unsubscribe" in path:
         return links.to_unsubscribe(destination_id)
     return links.to_confirm(destination_id, 0, now=clock.now())

@@ -21,10 +21,12 @@ from tests.support.settings import changed_settings
 
 SECRET = "a secret for links of at least 32 characters"
 ID = UUID("019ad3f0-8c00-7000-8000-0000000000aa")
+HASH = bytes(range(16))
 NOW = datetime(2026, 11, 30, 17, 30, tzinfo=UTC)
 MAKERS: list[Callable[[], str]] = [
     partial(links.to_confirm, ID, 7, now=NOW),
     partial(links.to_unsubscribe, ID),
+    partial(links.to_refuse, ID, HASH),
 ]
 
 
@@ -35,7 +37,7 @@ def _secret() -> Generator[None]:
 
 
 def _is_refused(token: str) -> bool:
-    for read in (partial(links.confirmed, now=NOW), links.unsubscribed):
+    for read in (partial(links.confirmed, now=NOW), links.unsubscribed, links.refused):
         try:
             read(token)
         except InvalidLink:
@@ -47,6 +49,7 @@ def _is_refused(token: str) -> bool:
 def test_a_link_holds_the_destination_that_it_was_made_for() -> None:
     assert links.confirmed(links.to_confirm(ID, 7, now=NOW), now=NOW) == (ID, 7)
     assert links.unsubscribed(links.to_unsubscribe(ID)) == ID
+    assert links.refused(links.to_refuse(ID, HASH)) == (ID, HASH)
 
 
 @pytest.mark.parametrize("make", MAKERS)
@@ -56,7 +59,7 @@ def test_a_token_needs_no_escaping_in_an_address(
     token = make()
 
     assert set(token) <= set(string.ascii_letters + string.digits + "-_.")
-    assert len(token) < 100
+    assert len(token) < 120
 
 
 def test_a_confirmation_is_good_for_three_days() -> None:
@@ -85,6 +88,10 @@ def test_a_link_of_one_purpose_is_none_of_another() -> None:
         links.unsubscribed(links.to_confirm(ID, 7, now=NOW))
     with pytest.raises(InvalidLink):
         links.confirmed(links.to_unsubscribe(ID), now=NOW)
+    with pytest.raises(InvalidLink):
+        links.unsubscribed(links.to_refuse(ID, HASH))
+    with pytest.raises(InvalidLink):
+        links.refused(links.to_unsubscribe(ID))
 
 
 @pytest.mark.parametrize("make", MAKERS)

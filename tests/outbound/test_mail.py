@@ -210,15 +210,17 @@ def test_the_name_of_a_mail_is_that_of_its_notices() -> None:
 
 def test_the_mail_that_asks_for_a_confirmation_is_no_list_and_tells_nothing_else() -> None:
     url = "https://app.example/email/confirm/a-token"
+    refuse_url = "https://app.example/email/refuse/a-token"
 
-    asked = _read(mail.to_confirm("ada@example.com", url, name=ID, now=NOW))
+    asked = _read(mail.to_confirm("ada@example.com", url, refuse_url, name=ID, now=NOW))
 
     assert asked["Subject"] == "Confirm this address for reminders from TaskFlow"
     assert asked["Message-ID"] == f"<{ID}@app.example>"
     assert asked["Auto-Submitted"] == "auto-generated"
     assert not [name for name in set(asked.keys()) if name.startswith("List-")]
     assert f"\n{url}\n" in _part(asked, "plain")
-    assert [link["href"] for link in Page(asked).of("a")] == [url]
+    assert f"\n{refuse_url}\n" in _part(asked, "plain")
+    assert [link["href"] for link in Page(asked).of("a")] == [url, refuse_url]
     assert "within three days" in _part(asked, "plain")
 
 

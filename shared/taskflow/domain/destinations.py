@@ -1,5 +1,6 @@
 """Destinations: where a user has messages sent to who is not looking at TaskFlow."""
 
+import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -67,6 +68,9 @@ CONFIRMATIONS_WINDOW: whoever gets them has not asked for any."""
 
 CONFIRMATIONS_WINDOW = timedelta(days=1)
 
+CONFIRMATIONS_OF_ADDRESS_LONG_MAX, CONFIRMATIONS_LONG_WINDOW = 10, timedelta(days=30)
+"""And to an address in a longer time: who asks each day asks somebody who does not want it."""
+
 REGISTRATIONS_MAX = 50
 """How often a user has devices registered in REGISTRATIONS_WINDOW; an app may do so whenever it
 starts."""
@@ -79,8 +83,13 @@ DEVICE_TOKEN_MAX_CHARS = 4096
 UNSUBSCRIBED = "you unsubscribed"
 """Why an address is disabled whose owner has followed the link in a mail."""
 
-ENDED_BY_USER = frozenset({UNSUBSCRIBED})
-"""Why destinations that tell are disabled where their user wanted it so: nothing has failed."""
+REFUSED = "the owner of the address wants to be asked no more"
+"""Why an address is disabled, or not taken, whose owner has said so."""
+
+ENDED_BY_USER = frozenset({UNSUBSCRIBED, REFUSED})
+"""Why destinations that tell are disabled where their reader wanted it so: nothing has failed."""
+
+_MAILBOX_HASH_BYTES = 16
 
 _A_DAY = timedelta(days=1)
 
@@ -152,6 +161,11 @@ class Destination:
         """The address without what many providers let its owner add, `me+lists@example.com`."""
         local, _, domain = self.address.rpartition("@")
         return f"{local.partition('+')[0]}@{domain}"
+
+    @property
+    def mailbox_hash(self) -> bytes:
+        """What the mailbox is known by where nobody is to read it."""
+        return hashlib.sha256(f"mailbox {self.mailbox}".encode()).digest()[:_MAILBOX_HASH_BYTES]
 
     def added_again(self, wanted: Self) -> Self:
         """Return it as its user has added it once more, with what `wanted` needs.

@@ -121,7 +121,9 @@ def _mail(
         now = clock.now()
         token = links.to_confirm(destination.id, destination.generation, now=now)
         url = f"{public_url}/email/confirm/{token}"
-        asking = mail.to_confirm(destination.address, url, name=message.id, now=now)
+        refusal = links.to_refuse(destination.id, destination.mailbox_hash)
+        refuse_url = f"{public_url}/email/refuse/{refusal}"
+        asking = mail.to_confirm(destination.address, url, refuse_url, name=message.id, now=now)
         yield [message], hand_over(asking)
     unsubscribe = f"{public_url}/email/unsubscribe/{links.to_unsubscribe(destination.id)}"
 

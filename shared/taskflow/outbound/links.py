@@ -13,7 +13,7 @@ CONFIRMATION_LIFETIME = timedelta(days=3)
 
 _CONFIRMATION_PARTS = 3
 
-Purpose = Literal["confirm-email", "unsubscribe-email"]
+Purpose = Literal["confirm-email", "unsubscribe-email", "refuse-email"]
 
 
 class InvalidLink(Exception):
@@ -50,6 +50,20 @@ def to_unsubscribe(destination_id: UUID) -> str:
 def unsubscribed(token: str) -> UUID:
     """Return the destination that a token unsubscribes. Raises InvalidLink."""
     return UUID(_read("unsubscribe-email", token))
+
+
+def to_refuse(destination_id: UUID, mailbox_hash: bytes) -> str:
+    """Return the token by which the owner of a mailbox is asked no more; it never expires.
+
+    It names the mailbox too, for the destination may be gone by then.
+    """
+    return _signed("refuse-email", f"{destination_id.hex}-{mailbox_hash.hex()}")
+
+
+def refused(token: str) -> tuple[UUID, bytes]:
+    """Return the destination that a token refuses, and its mailbox's hash. Raises InvalidLink."""
+    destination_id, _, mailbox_hash = _read("refuse-email", token).partition("-")
+    return UUID(destination_id), bytes.fromhex(mailbox_hash)
 
 
 def _signed(purpose: Purpose, content: str) -> str:

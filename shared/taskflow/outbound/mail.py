@@ -121,15 +121,17 @@ def of_notices(notices: Sequence[Notice], reader: Reader, *, now: datetime) -> E
     return message
 
 
-def to_confirm(address: str, url: str, *, name: UUID, now: datetime) -> EmailMessage:
+def to_confirm(
+    address: str, url: str, refuse_url: str, *, name: UUID, now: datetime
+) -> EmailMessage:
     """Write the mail that asks whoever reads an address whether reminders may be sent there.
 
-    Nothing in it is of who asked for it, so that nobody can have us write to strangers. Its
-    Message-ID is made of the `name`.
+    By the second link they are asked no more. Nothing in it is of who asked for it, so that nobody
+    can have us write to strangers. Its Message-ID is made of the `name`.
     """
     return _written(
         "confirmation",
-        {"heading": "Confirm this address", "url": url},
+        {"heading": "Confirm this address", "url": url, "refuse_url": refuse_url},
         subject="Confirm this address for reminders from TaskFlow",
         address=address,
         name=name,

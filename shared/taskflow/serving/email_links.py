@@ -13,7 +13,7 @@ from taskflow.serving.tracing import Network
 
 T = TypeVar("T")
 
-CONFIRMATION_PATH = "/email/confirm/"
+CONFIRMATION_PATH, REFUSAL_PATH = "/email/confirm/", "/email/refuse/"
 
 
 def confirmed_by(token: str, network: Network) -> tuple[UUID, int]:
@@ -27,6 +27,14 @@ def confirmed_by(token: str, network: Network) -> tuple[UUID, int]:
 def unsubscribed_by(token: str, network: Network) -> UUID:
     """Return the destination that a token unsubscribes. Raises LinkIsInvalid, Problem 429."""
     return _read(partial(links.unsubscribed, token), network)
+
+
+def refused_by(token: str, network: Network) -> tuple[UUID, bytes]:
+    """Return the destination that a token refuses, and the hash of its mailbox.
+
+    Raises LinkIsInvalid, Problem 429.
+    """
+    return _read(partial(links.refused, token), network)
 
 
 def _read(read: Callable[[], T], network: Network) -> T:

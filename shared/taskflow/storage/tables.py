@@ -141,6 +141,14 @@ QUOTAS = Table(
     Column("ends_at", _TIME),
 )
 
+# Mailboxes whose owners want to be asked to confirm them no more.
+REFUSALS = Table(
+    "refusals",
+    METADATA,
+    Column("mailbox_hash", LargeBinary, primary_key=True),
+    Column("refused_at", _TIME),
+)
+
 LOGIN_PLACES = Table(
     "login_places",
     METADATA,

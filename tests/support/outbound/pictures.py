@@ -56,6 +56,7 @@ def mails() -> Mapping[str, EmailMessage]:
         id=UUID(int=4),
     )
     confirm = f"https://app.example/email/confirm/{'a-token' * 20}"
+    refuse = confirm.replace("confirm", "refuse")
     of_one = {
         "reminder": a_notice(
             message="The one with the blue lid", due_date=NOW + timedelta(hours=1)
@@ -66,7 +67,7 @@ def mails() -> Mapping[str, EmailMessage]:
         "operator": operators,
     }
     return {
-        "confirmation": mail.to_confirm(READER.address, confirm, name=ID, now=NOW),
+        "confirmation": mail.to_confirm(READER.address, confirm, refuse, name=ID, now=NOW),
         **{name: mail.of_notices([notice], READER, now=NOW) for name, notice in of_one.items()},
         "digest": mail.of_notices(list(of_one.values()), READER, now=NOW),
     }

@@ -1,4 +1,7 @@
-"""What destinations were before they changed, and webhooks' messages found by their state."""
+"""What destinations were before they changed, and who is to be asked about none any more.
+
+Messages are found by their state, too.
+"""
 
 from alembic import op
 
@@ -16,6 +19,12 @@ STATEMENTS = (
         ADD COLUMN IF NOT EXISTS revision integer NOT NULL DEFAULT 0,
         ADD COLUMN IF NOT EXISTS generation integer NOT NULL DEFAULT 0
     """,
+    """
+    CREATE TABLE IF NOT EXISTS refusals (
+        mailbox_hash bytea PRIMARY KEY,
+        refused_at timestamptz NOT NULL
+    )
+    """,
 )
 INDEXES = {
     # By a hash, for the addresses of browsers are longer than what fits into a page's tree.
@@ -25,7 +34,7 @@ INDEXES = {
 
 
 def upgrade() -> None:
-    """Add the columns, and make the indexes while their tables are written to."""
+    """Add the columns and the table, and make the indexes while their tables are written to."""
     for statement in STATEMENTS:
         op.execute(statement)
     with autocommit():

@@ -51,10 +51,10 @@ def add_destination(
 ) -> Created[DestinationRepresentation] | Ok[DestinationRepresentation]:
     now = clock.now()
     draft.check()
-    if draft.channel == "push":
+    if draft.root.channel == "push":
         run(lambda tx: _use_registration(tx, caller.user_id, now=now), cause)
     # Outside any transaction: of a device Amazon is asked.
-    wanted = draft.destination(caller.user_id, now=now)
+    wanted = draft.root.destination(caller.user_id, now=now)
     stands, is_new = run(lambda tx: _add(tx, wanted, now=now), cause)
     shown = destinations.represent(stands)
     return Created(shown) if is_new else Ok(shown)

@@ -33,6 +33,7 @@ from taskflow.domain.destinations import (
 )
 from taskflow.domain.errors import LinkIsInvalid
 from taskflow.outbound import links, mail, sns
+from taskflow.serving.problems import ERRORS_MAX
 from taskflow.storage import destination_store, outbound_store, quota_store, transaction
 from tests.support.data.accounts import A_CAUSE, SignedIn, a_user
 from tests.support.data.builders import log_of
@@ -263,7 +264,12 @@ def test_an_odd_address_is_a_mailbox_and_nothing_else(api: Api, local: str) -> N
         ({}, ["/channel"]),
         ({"channel": "email"}, ["/address"]),
         ({"channel": "web_push"}, ["/subscription"]),
-        ({"channel": "push"}, ["/channel", "/device_token"]),
+        ({"channel": "push"}, ["/device_token"]),
+        ({"channel": "push", "device_token": "x"}, ["/channel"]),
+        ({"channel": None}, ["/channel"]),
+        ({"channel": ["email"]}, ["/channel"]),
+        ({"address": "me@example.com"}, ["/channel"]),
+        ([], [""]),
         ({"channel": "push", "device_token": " "}, ["/device_token"]),
         ({**BROWSER, "device_token": "x" * (DEVICE_TOKEN_MAX_CHARS + 1)}, ["/device_token"]),
         ({"channel": "email", "address": None}, ["/address"]),
@@ -277,6 +283,24 @@ def test_each_channel_takes_what_it_needs(
     api: Api, body: dict[str, Any], pointers: list[str]
 ) -> None:
     assert_invalid(api.post(PATH, body), *pointers)
+
+
+def test_of_many_unknown_fields_the_first_are_named_and_the_known_are_none(api: Api) -> None:
+    unknown = [f"x{number}" for number in range(ERRORS_MAX + 5)]
+
+    answer = api.post(PATH, {**BROWSER, "address": "me@example.com", **dict.fromkeys(unknown, 1)})
+
+    problem = assert_invalid(answer, *(f"/{name}" for name in unknown[:ERRORS_MAX]))
+    assert problem["detail"].endswith(" 5 more fields are wrong.")
+
+
+def test_what_says_no_channel_that_there_is_is_told_which_there_are(api: Api) -> None:
+    missing, wrong = api.post(PATH, {}), api.post(PATH, {"channel": "webhook"})
+
+    assert assert_invalid(missing, "/channel")["errors"][0]["detail"] == "is required"
+    assert assert_invalid(wrong, "/channel")["errors"][0]["detail"] == (
+        "must be one of 'email', 'push', 'web_push'"
+    )
 
 
 @pytest.mark.parametrize(

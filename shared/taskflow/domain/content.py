@@ -1,10 +1,17 @@
 """What clients send: nothing but the fields that are asked for, each of its own type."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Annotated, Any, Final, TypeVar, Union, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    RootModel,
+)
 from pydantic_core import CoreSchema
 
 from taskflow.domain.text import JsonObject
@@ -14,6 +21,28 @@ class Content(BaseModel):
     """The content of a request; a field that is not known, or of another type, is refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+V = TypeVar("V")
+
+
+class OneOf(RootModel[V]):
+    """The content of a request of one of several shapes, each a Content; a field says which.
+
+    That is the `discriminator` of its type.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    @classmethod
+    def shapes(cls) -> Sequence[type[Content]]:
+        """Return the shapes."""
+        return get_args(cls.model_fields["root"].annotation)
+
+    @classmethod
+    def discriminator(cls) -> str:
+        """Return the name of the field that says which it is."""
+        return str(cls.model_fields["root"].discriminator)
 
 
 def examples(*bodies: JsonObject) -> ConfigDict:

@@ -50,7 +50,10 @@ class Operation:
         first = self.endpoint.routes[0]
         words = [self.endpoint.name.replace("-", "_")]
         if self.route.template != first.template:
-            words.append(re.sub(r"\W+", "_", self.route.template.strip("/")).strip("_"))
+            path = re.sub(r"\{\w+\}", "", self.route.template)
+            words += [
+                word for word in re.findall(r"[a-z]+", path) if word not in words[0].split("_")
+            ]
         if self.is_of_user:
             words.append("of_user")
         same_path = [each for each in self.endpoint.routes if each.template == self.route.template]
@@ -192,7 +195,8 @@ class _Writer:
     def _request_body(self, operation: Operation) -> JsonObject:
         endpoint = operation.endpoint
         schema = self._models.of(endpoint.body)
-        is_needed = bool(self._models.fields_of(endpoint.body).get("required"))  # type: ignore[arg-type]
+        model = self._models.fields_of(endpoint.body)  # type: ignore[arg-type]
+        is_needed = bool(model.get("required") or model.get("oneOf"))
         shown = {
             f"example-{number}": {"value": example}
             for number, example in enumerate(endpoint.examples, start=1)

@@ -4,7 +4,7 @@ import io
 import itertools
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar, cast, get_args
 from urllib.parse import unquote_to_bytes
@@ -12,10 +12,11 @@ from urllib.parse import unquote_to_bytes
 from flask import Request
 from gunicorn.http.errors import ParseException
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
-from taskflow.domain.content import Content
+from taskflow.domain.content import Content, OneOf
 from taskflow.domain.errors import FieldError
 from taskflow.serving.problems import (
     BODY_CUT_OFF,
@@ -58,7 +59,10 @@ _WORDS = {
     "model_type": "must be a JSON object",
     "model_attributes_type": "must be a JSON object",
     "int_parsing_size": "has too many digits",
+    "union_tag_not_found": "is required",
 }
+
+_NO_SHAPE = ("union_tag_invalid", "union_tag_not_found")
 
 
 class EmptyObject(Content):
@@ -221,7 +225,7 @@ def validated(model: type[B], given: object) -> B:
         return model.model_validate(given)
     except ValidationError as invalid:
         errors = [
-            FieldError(_pointer(error["loc"]), _words(error))
+            FieldError(_pointer(_location(model, error)), _words(error))
             for error in invalid.errors(include_url=False)
         ]
     raise Problem(INVALID_CONTENT, _INVALID, errors=errors)
@@ -233,7 +237,7 @@ def _count_unknown(
     """Count the fields that a model, or a model within it, does not know; describe the first."""
     if not isinstance(given, dict):
         return 0
-    sent, fields = cast("dict[str, object]", given), model.model_fields
+    sent, fields = cast("dict[str, object]", given), _fields_of(model)
     known = [name for name in fields if name in sent]
     count = len(sent) - len(known)
     unknown = (name for name in sent if name not in fields)
@@ -247,6 +251,23 @@ def _count_unknown(
             for inner in _models_in(fields[name].annotation):
                 count += _count_unknown_within(inner, nested, (*location, name), first)
     return count
+
+
+def _fields_of(model: type[BaseModel]) -> Mapping[str, FieldInfo]:
+    """Return the fields of a model, or those that any of its shapes has."""
+    if not issubclass(model, OneOf):
+        return model.model_fields
+    return {name: field for shape in model.shapes() for name, field in shape.model_fields.items()}
+
+
+def _location(model: type[BaseModel], error: ErrorDetails) -> Location:
+    """Return where an error is in what was sent: pydantic names the shape in front, if it can."""
+    location = error["loc"]
+    if not issubclass(model, OneOf):
+        return location
+    if error["type"] in _NO_SHAPE:
+        return (model.discriminator(),)
+    return location[1:]
 
 
 def _count_unknown_within(
@@ -276,6 +297,8 @@ def _words(error: ErrorDetails) -> str:
         return f"must be at most {limits['max_length']} {unit}"
     if kind == "too_short":
         return f"must be at least {limits['min_length']} {unit}"
+    if kind == "union_tag_invalid":
+        return f"must be one of {limits['expected_tags']}"
     return _WORDS.get(error["type"], error["msg"])
 
 

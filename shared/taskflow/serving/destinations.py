@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from taskflow import config
-from taskflow.domain.content import ABSENT, Content, IfSent, examples
+from taskflow.domain.content import Content, OneOf, examples
 from taskflow.domain.destinations import (
     DEVICE_TOKEN_MAX_CHARS,
     Channel,
@@ -24,7 +24,7 @@ from taskflow.serving.problems import UNAVAILABLE, Problem
 RETRY_AFTER_S = 10
 """Where a provider does not say when to ask again."""
 
-_NEEDED = {"email": "address", "web_push": "subscription", "push": "device_token"}
+_CHANNEL = Field(description="The way that messages take.")
 
 _SUBSCRIPTION = {
     "endpoint": "https://push.example.net/push/JzLQ3raZJfFBR0aqvOMsLrt54w4rJUsV",
@@ -37,76 +37,82 @@ _SUBSCRIPTION = {
 }
 
 
-class NewDestination(Content):
-    """Where a client wants to be told.
+class NewMailbox(Content):
+    """A mailbox that a client wants to be told at."""
 
-    By email it says the `address`, of a browser the `subscription`, of a mobile app the
-    `device_token`.
-    """
+    channel: Annotated[Literal["email"], _CHANNEL]
+    address: MailAddress
+
+    @property
+    def is_set_up(self) -> bool:
+        """Whether anything is sent by its channel here."""
+        return email.is_configured()
+
+    def destination(self, user_id: str, *, now: datetime) -> Destination:
+        """Return it as a destination of a user."""
+        return Destination.new(user_id, Channel.EMAIL, self.address, {}, now=now)
+
+
+class NewDevice(Content):
+    """A mobile app that a client wants to be told in."""
+
+    channel: Annotated[Literal["push"], _CHANNEL]
+    device_token: Annotated[
+        NotBlank,
+        Field(
+            max_length=DEVICE_TOKEN_MAX_CHARS,
+            description="What Apple's or Google's service knows the app on a device by.",
+        ),
+    ]
+
+    @property
+    def is_set_up(self) -> bool:
+        """Whether anything is sent by its channel here."""
+        return config.settings().sns_platform_application_arn is not None
+
+    def destination(self, user_id: str, *, now: datetime) -> Destination:
+        """Return it as a destination of a user, once it is registered with its provider.
+
+        Raises InvalidContent where that refuses it, and Problem 503 where it does not answer.
+        """
+        name = _registered(self.device_token)
+        return Destination.new(user_id, Channel.PUSH, name, {}, now=now)
+
+
+class NewBrowser(Content):
+    """A browser that a client wants to be told in."""
+
+    channel: Annotated[Literal["web_push"], _CHANNEL]
+    subscription: PushSubscription
+
+    @property
+    def is_set_up(self) -> bool:
+        """Whether anything is sent by its channel here."""
+        # The key itself is known to those alone that need it.
+        return config.settings().vapid_subject is not None
+
+    def destination(self, user_id: str, *, now: datetime) -> Destination:
+        """Return it as a destination of a user."""
+        endpoint = self.subscription.endpoint
+        keys = self.subscription.keys.model_dump(mode="json")
+        details = {"endpoint": endpoint, "keys": keys}
+        return Destination.new(user_id, Channel.WEB_PUSH, endpoint, details, now=now)
+
+
+class NewDestination(
+    OneOf[Annotated[NewMailbox | NewDevice | NewBrowser, Field(discriminator="channel")]]
+):
+    """Where a client wants to be told."""
 
     model_config = examples(
         {"channel": "web_push", "subscription": _SUBSCRIPTION},
         {"channel": "email", "address": "somebody@example.com"},
     )
 
-    channel: Annotated[
-        Literal["email", "push", "web_push"], Field(description="The way that messages take.")
-    ]
-    address: IfSent[MailAddress] = ABSENT
-    subscription: IfSent[PushSubscription] = ABSENT
-    device_token: IfSent[
-        Annotated[
-            NotBlank,
-            Field(
-                max_length=DEVICE_TOKEN_MAX_CHARS,
-                description="What Apple's or Google's service knows the app on a device by.",
-            ),
-        ]
-    ] = ABSENT
-
     def check(self) -> None:
-        """Check that it has what its channel needs, and nothing else.
-
-        Raises InvalidContent where not, and where nothing is sent by that channel here.
-        """
-        errors = [] if self._is_set_up else [FieldError("/channel", "is not set up here")]
-        for channel, name in _NEEDED.items():
-            is_sent = getattr(self, name) is not ABSENT
-            if channel == self.channel and not is_sent:
-                errors.append(FieldError(f"/{name}", "is required"))
-            if channel != self.channel and is_sent:
-                errors.append(FieldError(f"/{name}", f"is of no use with {self.channel}"))
-        if errors:
-            raise InvalidContent(*errors)
-
-    def destination(self, user_id: str, *, now: datetime) -> Destination:
-        """Return it, once it is checked, as a destination of a user.
-
-        A device is registered with its provider. Raises InvalidContent where that refuses it, and
-        Problem 503 where it does not answer.
-        """
-        if self.address is not ABSENT:
-            return Destination.new(user_id, Channel.EMAIL, self.address, {}, now=now)
-        if self.device_token is not ABSENT:
-            name = _registered(self.device_token)
-            return Destination.new(user_id, Channel.PUSH, name, {}, now=now)
-        assert self.subscription is not ABSENT  # noqa: S101 - as it is checked
-        endpoint = self.subscription.endpoint
-        keys = self.subscription.keys.model_dump(mode="json")
-        details = {"endpoint": endpoint, "keys": keys}
-        return Destination.new(user_id, Channel.WEB_PUSH, endpoint, details, now=now)
-
-    @property
-    def _is_set_up(self) -> bool:
-        settings = config.settings()
-        match self.channel:
-            case "email":
-                return email.is_configured()
-            case "push":
-                return settings.sns_platform_application_arn is not None
-            case "web_push":
-                # The key itself is known to those alone that need it.
-                return settings.vapid_subject is not None
+        """Check that messages are sent by its channel here. Raises InvalidContent."""
+        if not self.root.is_set_up:
+            raise InvalidContent(FieldError("/channel", "is not set up here"))
 
 
 def _registered(device_token: str) -> str:

@@ -19,7 +19,7 @@ from flask import Request, Response
 from pydantic import BaseModel, PydanticUserError, TypeAdapter
 
 from taskflow.domain.accounts import Permission, RefreshRequest, Role
-from taskflow.domain.content import Content
+from taskflow.domain.content import Content, OneOf
 from taskflow.domain.errors import DomainError, InvalidContent, VersionIsExcluded, VersionIsStale
 from taskflow.domain.events import Cause
 from taskflow.domain.text import JsonObject
@@ -141,7 +141,7 @@ class Endpoint:
     is_socket: bool
     parameters: Mapping[str, Any]
     query: type[Query] | None
-    body: type[Content] | None
+    body: type[Content | OneOf[Any]] | None
     answers: tuple[AnswerKind, ...]
     raises: tuple[type[DomainError], ...]
     scale: Scale
@@ -356,7 +356,7 @@ class Endpoint:
             name = self.body.__name__
             if self.methods & SAFE_METHODS:
                 yield f"{min(self.methods & SAFE_METHODS)} has no body to be read"
-            if not _is(self.body, Content):
+            if not _is(self.body, (Content, OneOf)):
                 yield f"its body {name} must be a Content"
             elif not _refuses_others(self.body):
                 yield f"its body {name} must refuse fields that it does not know"
@@ -489,6 +489,8 @@ def _is(need: object, kind: type | tuple[type, ...]) -> bool:
 
 
 def _refuses_others(model: type[BaseModel]) -> bool:
+    if issubclass(model, OneOf):
+        return all(_refuses_others(shape) for shape in model.shapes())
     return model.model_config.get("extra") == "forbid"
 
 

@@ -272,7 +272,7 @@ def test_what_waits_for_the_end_of_quiet_hours_is_sent_when_they_are_changed(
     assert states_of(destination) == ["sent", "sent"]
 
 
-def test_of_what_waits_at_night_no_more_is_sent_than_was_put_off_by_it(
+def test_what_waits_because_it_failed_waits_on_when_quiet_hours_are_changed(
     user: SignedIn, travel: Travel, email: ScriptedProvider
 ) -> None:
     api = travel(user, AT_NIGHT)
@@ -280,19 +280,15 @@ def test_of_what_waits_at_night_no_more_is_sent_than_was_put_off_by_it(
     email.acts[destination.address] = lambda: Deferred("it answered 500", retry_after_s=3600)
     _reminded(api, user)
     _send(email)
-    api.put("/api/{user_id}/settings", {"quiet_hours": QUIET})
     _reminded(api, user)
-    _send(email)
-    [failed, waits] = messages_to(destination)
+    before = messages_to(destination), due_at(destination)
 
-    api.put("/api/{user_id}/settings", {"quiet_hours": {"end": "06:00"}})
-    _send(email)
+    for quiet in (QUIET, {"end": "06:00"}, None):
+        api.put("/api/{user_id}/settings", {"quiet_hours": quiet})
+        _send(email)
 
-    assert waits.due_at == datetime(2026, 3, 3, 7, 30, tzinfo=UTC)
-    assert [each.due_at for each in messages_to(destination)] == [
-        failed.due_at,
-        datetime(2026, 3, 3, 6, tzinfo=UTC),
-    ]
+    assert (messages_to(destination), due_at(destination)) == before
+    assert before[1] == AT_NIGHT + AN_HOUR
 
 
 def test_who_has_read_the_quiet_hours_before_puts_nothing_off_by_them(
@@ -305,7 +301,7 @@ def test_who_has_read_the_quiet_hours_before_puts_nothing_off_by_them(
     holder = uuid4()
     with transaction(A_CAUSE) as tx:
         [held] = destination_store.hold(
-            tx, Channel.EMAIL, holder, now=clock.now(), limit=1, takes_failing=True
+            tx, Channel.EMAIL, holder, now=clock.now(), limit=1, takes_all=True
         )
 
     api.put("/api/{user_id}/settings", {"quiet_hours": None})
@@ -334,6 +330,28 @@ def test_what_a_user_changes_of_a_webhook_while_it_is_sent_holds_for_the_rest(
 
     assert hooks.addresses() == ["https://old.example/"] + ["https://new.example/"] * 2
     assert states_of(webhook) == ["sent"] * 3
+
+
+def test_a_webhook_is_not_disabled_by_what_its_address_before_has_answered(
+    user: SignedIn, api: Api
+) -> None:
+    hooks = ScriptedProvider(Channel.WEBHOOK)
+    webhook = a_webhook(user.user_id, "https://old.example/")
+    for _ in range(2):
+        created(api)
+    path = f"/api/{{user_id}}/webhooks/{webhook.id}"
+
+    def moves() -> Outcome:
+        assert api.patch(path, {"url": "https://new.example/"}).status_code == 200
+        return Rejected("the endpoint answered 410, it is gone", is_gone=True)
+
+    hooks.acts["https://old.example/"] = moves
+    _send(hooks)
+    _send(hooks)
+
+    assert destination_now(webhook).state is State.ACTIVE
+    assert states_of(webhook) == ["failed", "sent"]
+    assert hooks.addresses() == ["https://old.example/", "https://new.example/"]
 
 
 @pytest.mark.parametrize("how", ["moved", "rotated"])

@@ -456,7 +456,11 @@ def _record(
     changes = [
         (message, _after(destination, message, outcome, jitter, now=now)) for message in sent
     ]
-    after = _destination_after(destination, outcome, jitter, is_quick=is_quick, now=now)
+    # What was said by where it led before, or in other hours, says nothing of it as it is now.
+    is_as_it_was = destination.revision == held.destination.revision
+    after = destination
+    if is_as_it_was:
+        after = _destination_after(destination, outcome, jitter, is_quick=is_quick, now=now)
     if after != destination:
         destination_store.save(tx, after)
     told: list[Notification] = []
@@ -475,7 +479,6 @@ def _record(
             outbound_store.make_due(tx, after.id, now=now)
         else:
             outbound_store.cancel_all(tx, after.id, DISABLED, now=now)
-    is_as_it_was = destination.revision == held.destination.revision
     goes_on = not is_last and is_as_it_was and after.state is not State.DISABLED
     if not goes_on:
         destination_store.release(tx, destination.id, held.holder, now=now)

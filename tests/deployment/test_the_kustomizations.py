@@ -20,6 +20,7 @@ import yaml
 from knative.deploy import changes_of_functions, check_examples
 from taskflow import config
 from taskflow.config import FUNCTIONS_CONNECTIONS_MAX, Settings
+from taskflow.manifests.outside import AMAZON, uses_of
 from taskflow.outbound.urls import may_be_asked
 from taskflow.serving import browser, problems
 from taskflow.serving.problems import ProblemKind
@@ -418,7 +419,11 @@ def test_an_overlay_that_sends_mail_and_push_messages_says_by_whom(tmp_path: Pat
     assert not _lets_through(policy, "10.21.0.7")
     assert _lets_through(policy, "1.1.1.1")
     changes = changes_of_functions(documents)
-    assert changes["deliver-notifications"]["deploy"]["serviceAccountName"] == "taskflow-sender"
+    sources = sorted(ROOT.glob("functions/*/main.py"))
+    asking_amazon = [each.parent.name for each in sources if AMAZON in uses_of(each).secrets]
+    assert asking_amazon == ["add-destination", "deliver-notifications"]
+    for name in asking_amazon:
+        assert changes[name]["deploy"]["serviceAccountName"] == "taskflow-sender"
     # As the overlay below says.
     assert changes["sync-tasks"]
 

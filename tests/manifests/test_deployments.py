@@ -197,6 +197,16 @@ def test_what_sends_by_all_channels_has_connections_and_memory_for_it() -> None:
     assert sending["limits"]["memory"] == "256Mi"
 
 
+def test_what_registers_devices_has_memory_for_amazons_client() -> None:
+    registering, others = (
+        _func_yaml(name)["deploy"]["options"]["resources"]["requests"]["memory"]
+        for name in ("add-destination", "remove-destination")
+    )
+
+    # One process took 68 MiB, and 86 once it had registered a device.
+    assert (registering, others) == ("128Mi", "96Mi")
+
+
 @each_function
 def test_the_network_lets_those_out_of_the_cluster_alone_that_send(name: str) -> None:
     labels = {label["key"]: label["value"] for label in _func_yaml(name)["deploy"]["labels"]}

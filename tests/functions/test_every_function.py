@@ -138,6 +138,10 @@ def has_an_id(case: Case) -> bool:
     return "_id}" in case.route.template.replace("{user_id}", "")
 
 
+def is_of_the_api(case: Case) -> bool:
+    return not case.endpoint.is_page
+
+
 def takes_body(case: Case) -> bool:
     return case.takes_body
 
@@ -792,7 +796,7 @@ def test_a_body_that_the_server_cannot_read_is_refused(
     assert_refused(answer, status, slug)
 
 
-@each_route()
+@each_route(is_of_the_api)
 def test_an_unknown_query_parameter_is_invalid_content(case: Case, senders: Senders) -> None:
     answer = _send(case, senders.of(case), case.path() + "?surprise=1&limit=0")
 
@@ -824,7 +828,7 @@ def test_a_form_is_taken_and_nothing_else(case: Case, senders: Senders) -> None:
         assert_refused(answer, 404)
 
 
-@each_route(has_an_id)
+@each_route(has_an_id, is_of_the_api)
 def test_a_path_with_a_malformed_id_is_not_found(case: Case, senders: Senders) -> None:
     for wrong_id in ("1", "not-an-id", "%00", "%F0%9F%A6%89", "..", "0" * 500):
         path = re.sub(r"\{(?!user_id)\w+\}", wrong_id, case.route.template)
@@ -969,7 +973,7 @@ def test_a_browser_keeps_no_answer_and_shows_none_in_a_frame_or_as_another_type(
     kept = {"private, no-cache", "no-store"}
     if case.endpoint.is_public:
         # What is the same for everybody.
-        kept.add("public, max-age=300")
+        kept |= {"public, max-age=300", "no-cache"}
 
     for answer in _answers_of_all_kinds(case, senders, {}):
         assert answer.headers["Cache-Control"] in kept

@@ -335,6 +335,7 @@ UNSERVABLE: list[tuple[Callable[..., Any], str, dict[str, Any], str]] = [
     (_plain_body, "POST /x", {}, "its body PlainDraft must be a Content"),
     (_lenient_body, "POST /x", {}, "its body LenientDraft must refuse fields"),
     (_lenient_query, "GET /x", {}, "its query LenientQuery must refuse parameters"),
+    (_nothing, "GET /x", {"page": True}, "a page is shown to whoever comes: it must be public"),
     (_any_response, "GET /x", {}, "it must be annotated to return Answers"),
     (_no_answer, "GET /x", {}, "it must be annotated to return Answers"),
     (_bare_answer, "GET /x", {}, "it must say what the body of its Ok holds"),

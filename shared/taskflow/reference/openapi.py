@@ -85,9 +85,9 @@ class Operation:
 
 
 def operations(endpoints: Iterable[Endpoint]) -> Iterator[Operation]:
-    """Yield every operation; a socket has none, for an upgrade is none."""
+    """Yield every operation; a socket has none, for an upgrade is none, nor has a page."""
     for endpoint in endpoints:
-        if not endpoint.is_socket:
+        if not (endpoint.is_socket or endpoint.is_page):
             for route in endpoint.routes:
                 for path in route.paths():
                     yield Operation(endpoint, route, path)

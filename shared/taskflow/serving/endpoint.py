@@ -128,8 +128,10 @@ class Endpoint:
 
     `parameters` are what its handler is called with, by name: the type of each. `body` and `query`
     are None where it takes none; a request may then have an empty object as its body. One that
-    `is_public` asks for no token; one that `is_socket` is asked for an upgrade and checks the token
-    by itself. `raises` are the errors of the domain that its handler lets through.
+    `is_public` asks for no token; one that `is_page` is where a page lies that reads its address by
+    itself, its query and the parameters of its path; one that `is_socket` is asked for an upgrade
+    and checks the token by itself. `raises` are the errors of the domain that its handler lets
+    through.
     """
 
     name: str
@@ -138,6 +140,7 @@ class Endpoint:
     permission: Permission | None
     role: Role | None
     is_public: bool
+    is_page: bool
     is_socket: bool
     parameters: Mapping[str, Any]
     query: type[Query] | None
@@ -155,6 +158,7 @@ class Endpoint:
         permission: Permission | str | None = None,
         role: Role | str | None = None,
         is_public: bool = False,
+        is_page: bool = False,
         socket: Callable[..., None] | None = None,
         socket_query: type[Query] | None = None,
         raises: Sequence[type[DomainError]] = (),
@@ -176,6 +180,7 @@ class Endpoint:
             permission=_member(handler, Permission, permission),
             role=_member(handler, Role, role),
             is_public=is_public,
+            is_page=is_page,
             is_socket=socket is not None,
             parameters=parameters,
             query=socket_query or _the_one(handler, parameters, Query),
@@ -343,6 +348,8 @@ class Endpoint:
                 yield f"it is given one {need.__name__}, not two"
 
     def _wrong_paths(self) -> Iterator[str]:
+        if self.is_page:
+            return
         for name in sorted(self.path_parameters.keys() - {USER_ID}):
             if name not in self.parameters:
                 yield f"it has no parameter for {{{name}}} of its path"
@@ -375,6 +382,8 @@ class Endpoint:
             yield "nobody has signed in where it is public, so there is no Caller"
         if self.is_public and (is_of_user or self.permission or self.role):
             yield "nobody has signed in where it is public, so nothing can be asked of a caller"
+        if self.is_page and not self.is_public:
+            yield "a page is shown to whoever comes: it must be public"
         if is_of_user and not self.is_public and self.permission is None:
             yield f"what is under a {{{USER_ID}}} needs a permission"
 
@@ -391,7 +400,7 @@ class Endpoint:
                 kinds.append(problems.MISSING_ROLE)
         if self.is_socket:
             kinds += [problems.UPGRADE_NEEDED, problems.TOO_MANY_REQUESTS]
-        is_secret = self.is_public and bool(self.path_parameters)
+        is_secret = self.is_public and not self.is_page and bool(self.path_parameters)
         if self.is_of_accounts or is_secret:
             # Of a path that is a secret it is said to who guesses.
             kinds.append(problems.TOO_MANY_REQUESTS)

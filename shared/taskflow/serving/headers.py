@@ -46,9 +46,11 @@ OF_ANSWERS: Mapping[str, Header] = {
     "Content-Disposition": Header("The name of the file to keep it in (RFC 6266).", _TEXT),
     "Content-Encoding": Header("How the body is compressed.", {"type": "string", "const": "gzip"}),
     "Content-Security-Policy": Header("What a browser lets the page load.", _TEXT),
+    "Cross-Origin-Opener-Policy": Header("Which windows may reach into the page's.", _TEXT),
     "ETag": Header("The version of what is shown (RFC 9110).", _TEXT),
     "Link": Header('Where the next page is, with `rel="next"` (RFC 8288).', _TEXT),
     "Location": Header("Where the new resource is.", {"type": "string", "format": "uri-reference"}),
+    "Permissions-Policy": Header("What of the device the page may not use.", _TEXT),
     "Retry-After": Header(
         "After how many seconds to try again.", {"type": "integer", "minimum": 1}
     ),

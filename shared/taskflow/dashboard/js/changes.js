@@ -1,0 +1,278 @@
+/**
+ * Changes of tasks: shown at once, kept until they are answered, sent one after the other.
+ *
+ * Each has an Idempotency-Key, so that one whose answer was lost is sent again and counts once. All tabs
+ * share one queue, which one of them at a time sends.
+ *
+ * @import { Change, Task } from "./representations.js"
+ */
+import { Problem, Unreachable } from "./api.js";
+import * as offline from "./offline.js";
+import { session } from "./session.js";
+import { store } from "./store.js";
+import { alone, onTold, tellTabs } from "./tabs.js";
+import * as text from "./text.js";
+import { say } from "./toasts.js";
+
+const AGAIN_MS = 2_000;
+const AGAIN_MAX_MS = 30_000;
+
+/**
+ * @typedef {object} Outcome
+ * @property {Task | null} [task] as the server answers it
+ * @property {Error} [error]
+ */
+
+/** Those who wait for the answer to a change, by its key. @type {Map<string, (outcome: Outcome) => void>} */
+const waiting = new Map();
+
+/** What can be undone, the last one last. @type {(() => void)[]} */
+const undone = [];
+
+let failures = 0;
+
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let timer;
+
+/**
+ * Make a change: show it, keep it, and have it sent. Resolves with the task as the server answers it,
+ * at once with undefined where it is kept for later. Rejects with the Problem that refuses it.
+ *
+ * @param {Omit<Change, "key" | "if_match"> & { key?: string, if_match?: string | null }} wanted
+ * @returns {Promise<Task | null | undefined>}
+ */
+export async function make(wanted) {
+  const key = wanted.key ?? crypto.randomUUID();
+  const change = { if_match: null, ...wanted, key, task_id: wanted.task_id && store.idOf(wanted.task_id) };
+  store.setChanges([...store.changes, change]);
+  tellTabs("made", change);
+  const answered = new Promise((/** @type {(outcome: Outcome) => void} */ resolve) => waiting.set(key, resolve));
+  await offline.keep(change);
+  void sendAll();
+  const { task, error } = await answered;
+  if (error) {
+    throw error;
+  }
+  return task;
+}
+
+/** Complete a task, or open it again. @param {Task} task @param {boolean} completed */
+export async function complete(task, completed = true) {
+  const changed = attempt({
+    method: "PATCH",
+    path: "tasks/{task_id}/complete",
+    body: { completed },
+    task_id: task.id,
+    becomes: {
+      completed,
+      status: completed ? "completed" : "pending",
+      completed_at: completed ? new Date().toISOString() : null,
+    },
+  });
+  if (completed) {
+    undoable(text.completed(task.title), () => complete(task, false));
+  }
+  await changed;
+}
+
+/** Change fields of a task, and offer to undo it. @param {Task} task @param {Partial<Task>} fields @param {string} [said] */
+export async function edit(task, fields, said = text.changed(task.title)) {
+  const names = /** @type {(keyof Task)[]} */ (Object.keys(fields));
+  const before = Object.fromEntries(names.map((name) => [name, task[name]]));
+  undoable(said, () => patch(task.id, before));
+  await patch(task.id, fields);
+}
+
+/** Change fields of a task. @param {string} id @param {Partial<Task>} fields */
+async function patch(id, fields) {
+  await attempt({ method: "PATCH", path: "tasks/{task_id}", body: fields, task_id: id, becomes: fields });
+}
+
+/** Delete a task; it can be brought back. @param {Task} task */
+export async function remove(task) {
+  undoable(text.deleted(task.title), () => restore(task));
+  await attempt({ method: "DELETE", path: "tasks/{task_id}", body: null, task_id: task.id, becomes: null });
+}
+
+/** @param {Task} task */
+async function restore(task) {
+  const becomes = { ...task, id: store.idOf(task.id), is_draft: false };
+  await attempt({ method: "POST", path: "tasks/{task_id}/restore", body: null, task_id: task.id, becomes });
+}
+
+/**
+ * Make a task out of a line of text. Rejects with the Problem that refuses it.
+ *
+ * @param {string} line
+ * @param {Partial<Task>} understood what it will be, as far as that is known
+ */
+export async function quickAdd(line, understood) {
+  const key = crypto.randomUUID();
+  return make({
+    key,
+    method: "POST",
+    path: "tasks/quick",
+    body: { text: line },
+    task_id: key,
+    becomes: { title: line, ...understood, is_draft: true },
+  });
+}
+
+/** Undo the last change that can be undone. */
+export function undo() {
+  const last = undone.pop();
+  if (last) {
+    last();
+  } else {
+    say(text.NOTHING_TO_UNDO);
+  }
+}
+
+/** Begin to send what was left from before, and what other tabs keep. */
+export async function start() {
+  await adopt();
+  void sendAll();
+}
+
+/** Send what waits, now: the server can be reached again. */
+export function sendNow() {
+  failures = 0;
+  void sendAll();
+}
+
+/** @param {Parameters<typeof make>[0]} wanted */
+async function attempt(wanted) {
+  try {
+    await make(wanted);
+  } catch (error) {
+    if (!(error instanceof Problem)) {
+      throw error;
+    }
+    say(text.refused(error), { isError: true });
+  }
+}
+
+/** Say what was done, and offer to undo it. @param {string} said @param {() => Promise<void>} undoing */
+function undoable(said, undoing) {
+  const once = () => {
+    const at = undone.indexOf(once);
+    if (at >= 0) {
+      undone.splice(at, 1);
+    }
+    dismiss();
+    void undoing();
+  };
+  undone.push(once);
+  const dismiss = say(said, { action: { label: text.UNDO, run: once } });
+}
+
+async function adopt() {
+  const kept = await offline.waiting();
+  store.setChanges(kept);
+}
+
+async function sendAll() {
+  clearTimeout(timer);
+  if (session.state !== "signed-in") {
+    return;
+  }
+  await alone("changes", async () => {
+    for (const change of await offline.waiting()) {
+      if (!(await isAnswered(change))) {
+        const waitMs = Math.min(AGAIN_MAX_MS, AGAIN_MS * 2 ** failures);
+        failures += 1;
+        timer = setTimeout(() => void sendAll(), waitMs * (0.5 + Math.random() / 2));
+        // Who waits is not held up: it is kept, and will be sent.
+        waiting.forEach((resolve) => resolve({}));
+        waiting.clear();
+        return;
+      }
+      failures = 0;
+    }
+  });
+}
+
+/** Send a change; say whether it was answered for good. @param {Change} change */
+async function isAnswered(change) {
+  try {
+    const { body } = await session.request(change.method, pathOf(change), {
+      ...(change.body === null ? {} : { body: change.body }),
+      headers: {
+        "Idempotency-Key": change.key,
+        // By which the stream's message shows that it is of this change.
+        "X-Correlation-ID": change.key,
+        ...(change.if_match === null ? {} : { "If-Match": change.if_match }),
+      },
+    });
+    const task = /** @type {Task | null} */ (body && "version" in body ? body : null);
+    await settle(change, { task });
+  } catch (error) {
+    if (error instanceof Unreachable || (error instanceof Problem && (error.isPassing || error.status === 401))) {
+      return false;
+    }
+    await settle(change, { error: /** @type {Error} */ (error) });
+  }
+  return true;
+}
+
+/** @param {Change} change @param {Outcome} outcome */
+async function settle(change, outcome) {
+  const { task } = outcome;
+  if (task && change.task_id === change.key) {
+    // What was done to the draft is done to the task.
+    for (const later of await offline.waiting()) {
+      if (later.task_id === change.key && later.key !== change.key) {
+        await offline.keepAgain({ ...later, task_id: task.id });
+      }
+    }
+  }
+  await offline.letGo(change);
+  const isHeard = settled(change, outcome);
+  const { error } = outcome;
+  const refusal = error instanceof Problem ? { status: error.status, details: error.details } : null;
+  tellTabs("settled", { change, task, refusal });
+  if (error instanceof Problem && !isHeard) {
+    // It was made before the page was opened, or was kept for later: nobody waits for its answer.
+    say(text.refused(error), { isError: true });
+  }
+}
+
+/** Take an answer in; say whether somebody waited for it. @param {Change} change @param {Outcome} outcome */
+function settled(change, outcome) {
+  const { task } = outcome;
+  if (task) {
+    if (change.task_id === change.key) {
+      store.becameOf(task.id, change.key);
+    }
+    if (change.path.endsWith("/restore")) {
+      store.bringBack(task);
+    } else {
+      store.put(task);
+    }
+  } else if (change.method === "DELETE" && !outcome.error && change.task_id !== null) {
+    store.remove(change.task_id, store.versionOf(change.task_id) ?? 0);
+  }
+  const left = store.changes.filter((each) => each.key !== change.key);
+  store.setChanges(
+    left.map((each) => (task && each.task_id === change.key ? { ...each, task_id: task.id } : each)),
+  );
+  const resolve = waiting.get(change.key);
+  waiting.delete(change.key);
+  resolve?.(outcome);
+  return resolve !== undefined;
+}
+
+onTold("settled", ({ change, task, refusal }) => {
+  const error = refusal && new Problem(refusal.status, refusal.details);
+  settled(change, error ? { error } : { task });
+});
+onTold("made", (change) => {
+  if (!store.changes.some((each) => each.key === change.key)) {
+    store.setChanges([...store.changes, change]);
+  }
+});
+
+/** @param {Change} change */
+function pathOf(change) {
+  return change.path.replace("{task_id}", encodeURIComponent(store.idOf(change.task_id ?? "")));
+}

@@ -1,0 +1,162 @@
+/** Dates and times in the user's zone, by Intl alone. A day is written `YYYY-MM-DD`. */
+
+const DAY_MS = 86_400_000;
+const DAY_END = "23:59";
+/** A task that is due on a day, at no time of it, is due at its end (docs/quick-add.md). */
+
+let zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+
+/** @type {Map<string, Intl.DateTimeFormat>} */
+const formats = new Map();
+
+/** Take a zone of the IANA database for the user's; one that the browser does not know is left. @param {string} name */
+export function useZone(name) {
+  try {
+    new Intl.DateTimeFormat("en", { timeZone: name });
+    zone = name;
+  } catch {
+    zone = "UTC";
+  }
+}
+
+export function userZone() {
+  return zone;
+}
+
+/** @param {string | undefined} locale @param {Intl.DateTimeFormatOptions} options */
+function format(locale, options) {
+  const key = `${zone} ${locale} ${JSON.stringify(options)}`;
+  let found = formats.get(key);
+  if (!found) {
+    found = new Intl.DateTimeFormat(locale, { timeZone: zone, ...options });
+    formats.set(key, found);
+  }
+  return found;
+}
+
+/** The language of dates: the browser's, in the words of the page. */
+const SHOWN = navigator.language.startsWith("en") ? navigator.language : "en-GB";
+
+/** Return the day of an instant. @param {Date} at */
+export function dayOf(at) {
+  return format("en-CA", { year: "numeric", month: "2-digit", day: "2-digit" }).format(at);
+}
+
+/** Return the time of day of an instant, `HH:MM`. @param {Date} at */
+export function timeOf(at) {
+  return format("en-GB", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }).format(at);
+}
+
+export function today() {
+  return dayOf(new Date());
+}
+
+/** @param {string} day @param {number} count */
+export function addDays(day, count) {
+  return new Date(Date.parse(`${day}T00:00:00Z`) + count * DAY_MS).toISOString().slice(0, 10);
+}
+
+/** Return how many days after the first the second is. @param {string} from @param {string} to */
+export function daysBetween(from, to) {
+  return Math.round((Date.parse(`${to}T00:00:00Z`) - Date.parse(`${from}T00:00:00Z`)) / DAY_MS);
+}
+
+/**
+ * Return the instant of a local time. One that the clocks leave out is moved forward by the gap; of
+ * two it is the first.
+ *
+ * @param {string} day
+ * @param {string} [time]
+ */
+export function instantOf(day, time = "00:00") {
+  const wall = Date.parse(`${day}T${time}:00Z`);
+  const before = wall - offsetMs(new Date(wall - DAY_MS));
+  const after = wall - offsetMs(new Date(wall + DAY_MS));
+  // The offset before a change of clocks gives the first of two times, and moves past a gap.
+  for (const at of [before, after]) {
+    if (at + offsetMs(new Date(at)) === wall) {
+      return new Date(at);
+    }
+  }
+  return new Date(before);
+}
+
+/** How far the zone is ahead of UTC. @param {Date} at */
+function offsetMs(at) {
+  const parts = format("en-GB", {
+    year: "numeric",
+    month: "2-digit",
+    day: "2-digit",
+    hour: "2-digit",
+    minute: "2-digit",
+    second: "2-digit",
+    hourCycle: "h23",
+  }).formatToParts(at);
+  /** @param {Intl.DateTimeFormatPartTypes} type */
+  const get = (type) => Number(parts.find((part) => part.type === type)?.value);
+  const wall = Date.UTC(get("year"), get("month") - 1, get("day"), get("hour"), get("minute"), get("second"));
+  return wall - Math.floor(at.getTime() / 1000) * 1000;
+}
+
+/** Whether a due date is of a day, and not of a time of it. @param {string} due */
+export function isWholeDay(due) {
+  return timeOf(new Date(due)) === DAY_END;
+}
+
+/** Return a due date as it is sent, `day` at `time` or at its end. @param {string} day @param {string} [time] */
+export function dueAt(day, time = DAY_END) {
+  return instantOf(day, time).toISOString();
+}
+
+/** Return what a day is called: Today, Tomorrow, Friday, 7 December. @param {string} day */
+export function nameOfDay(day) {
+  const days = daysBetween(today(), day);
+  if (days === 0) {
+    return "Today";
+  }
+  if (days === 1) {
+    return "Tomorrow";
+  }
+  if (days === -1) {
+    return "Yesterday";
+  }
+  const noon = instantOf(day, "12:00");
+  if (days > 0 && days < 7) {
+    return format(SHOWN, { weekday: "long" }).format(noon);
+  }
+  const isThisYear = day.slice(0, 4) === today().slice(0, 4);
+  return format(SHOWN, {
+    day: "numeric",
+    month: "short",
+    ...(isThisYear ? {} : { year: "numeric" }),
+  }).format(noon);
+}
+
+/** Return a day in full: Monday, 7 December 2026. @param {string} day */
+export function wholeDay(day) {
+  return format(SHOWN, { weekday: "long", day: "numeric", month: "long", year: "numeric" }).format(
+    instantOf(day, "12:00"),
+  );
+}
+
+/** Return a time of day as the user's language has it. @param {Date} at */
+export function timeLabel(at) {
+  return format(SHOWN, { hour: "numeric", minute: "2-digit" }).format(at);
+}
+
+/** Return when something is due: "Tomorrow 17:00", or just the day. @param {string} due */
+export function dueLabel(due) {
+  const at = new Date(due);
+  const day = nameOfDay(dayOf(at));
+  return isWholeDay(due) ? day : `${day} ${timeLabel(at)}`;
+}
+
+/** Return an instant in full, for titles and the history. @param {string} at */
+export function wholeTime(at) {
+  return format(SHOWN, { dateStyle: "full", timeStyle: "short" }).format(new Date(at));
+}
+
+/** Return the milliseconds until the day changes. */
+export function untilMidnightMs() {
+  return instantOf(addDays(today(), 1)).getTime() - Date.now();
+}

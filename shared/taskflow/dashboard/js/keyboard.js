@@ -1,0 +1,64 @@
+/**
+ * The keys of the page: one, or two after one another, where nobody is typing.
+ */
+const SECOND_WITHIN_MS = 1_500;
+
+/**
+ * @typedef {object} Shortcut
+ * @property {string} keys as `KeyboardEvent.key` has them, `g t` for one after the other
+ * @property {string} label
+ * @property {string} group
+ * @property {(event: KeyboardEvent) => void} run
+ * @property {() => boolean} [isOn]
+ */
+
+/** @type {Shortcut[]} */
+const shortcuts = [];
+
+let first = "";
+let firstAt = 0;
+
+/** Take shortcuts; returns what takes them back. @param {Shortcut[]} added */
+export function shortcut(...added) {
+  shortcuts.push(...added);
+  return () => {
+    for (const each of added) {
+      shortcuts.splice(shortcuts.indexOf(each), 1);
+    }
+  };
+}
+
+/** All that there are, by their group, for the help. */
+export function allShortcuts() {
+  return Map.groupBy(shortcuts, (each) => each.group);
+}
+
+addEventListener("keydown", (event) => {
+  if (event.defaultPrevented || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) {
+    return;
+  }
+  if (isTyped(event) || document.querySelector("dialog[open]:modal")) {
+    return;
+  }
+  const both = Date.now() - firstAt < SECOND_WITHIN_MS ? `${first} ${event.key}` : "";
+  first = "";
+  const found =
+    shortcuts.findLast((each) => each.keys === both && each.isOn?.() !== false) ??
+    shortcuts.findLast((each) => each.keys === event.key && each.isOn?.() !== false);
+  if (found) {
+    event.preventDefault();
+    found.run(event);
+  } else if (shortcuts.some((each) => each.keys.startsWith(`${event.key} `))) {
+    first = event.key;
+    firstAt = Date.now();
+  }
+});
+
+/** Whether a key goes to where text is typed, or a choice is made. @param {KeyboardEvent} event */
+function isTyped(event) {
+  const at = event.target;
+  return (
+    at instanceof HTMLElement &&
+    (at.isContentEditable || at.matches("input:not([type=checkbox], [type=radio]), textarea, select"))
+  );
+}

@@ -1,0 +1,143 @@
+/** The start: what was kept is shown at once, then what the server says, then what happens. */
+import { render } from "../vendor/lit-html.js";
+import * as changes from "./changes.js";
+import { untilMidnightMs, useZone } from "./dates.js";
+import { shortcut } from "./keyboard.js";
+import { live } from "./live.js";
+import * as offline from "./offline.js";
+import { closeDialog } from "./parts/dialog.js";
+import { openHelp } from "./parts/help.js";
+import { openQuickAdd } from "./parts/quick-add.js";
+import { PLACES } from "./places.js";
+import { router } from "./router.js";
+import { session } from "./session.js";
+import { shell } from "./shell.js";
+import { store } from "./store.js";
+import * as text from "./text.js";
+import { say } from "./toasts.js";
+import { renderBy, update } from "./update.js";
+
+const SNAPSHOT_EVERY_MS = 1_000;
+
+const root = /** @type {HTMLElement} */ (document.getElementById("app"));
+renderBy(() => render(shell(), root));
+
+let userId = "";
+
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let snapshotTimer;
+
+/** Begin for who has signed in, with what was kept of them. */
+async function begin() {
+  const { user } = session;
+  if (!user) {
+    return;
+  }
+  if (userId !== user.id) {
+    userId = user.id;
+    store.clear();
+    useZone(user.timezone);
+    offline.openFor(user.id);
+    const kept = await offline.keptSnapshot();
+    if (kept) {
+      store.restore(kept);
+    }
+  }
+  await changes.start();
+  live.start();
+}
+
+/** End for who has signed out: nothing of theirs stays. */
+async function end() {
+  live.stop();
+  closeDialog();
+  if (session.state === "signed-out") {
+    userId = "";
+    clearTimeout(snapshotTimer);
+    store.clear();
+    await offline.forget();
+  }
+}
+
+let state = session.state;
+session.listeners.add(async () => {
+  if (session.user) {
+    useZone(session.user.timezone);
+  }
+  if (session.state !== state) {
+    state = session.state;
+    await (state === "signed-in" ? begin() : end());
+    await router.again();
+  }
+  update();
+});
+
+live.backListeners.add(() => {
+  changes.sendNow();
+  store.retry();
+});
+
+store.messageListeners.add(() => {
+  clearTimeout(snapshotTimer);
+  snapshotTimer = setTimeout(keepSnapshot, SNAPSHOT_EVERY_MS);
+});
+addEventListener("pagehide", keepSnapshot);
+
+function keepSnapshot() {
+  if (session.state === "signed-in" && store.seq !== null) {
+    void offline.keepSnapshot(store.snapshot());
+  }
+}
+
+/** Show the new day as it begins. */
+function atMidnight() {
+  setTimeout(() => {
+    update();
+    atMidnight();
+  }, Math.min(untilMidnightMs() + 100, 3_600_000));
+}
+
+shortcut(
+  { keys: "q", group: "Anywhere", label: "Add a task", run: openQuickAdd },
+  { keys: "z", group: "Anywhere", label: "Undo", run: changes.undo },
+  { keys: "?", group: "Anywhere", label: "These keys", run: openHelp },
+  { keys: "Escape", group: "Anywhere", label: "Leave what is open", run: () => router.close(), isOn: () => router.over !== null },
+  ...PLACES.flatMap(({ key, path, title }) =>
+    key ? [{ keys: `g ${key}`, group: "Go to", label: title, run: () => router.go(path) }] : [],
+  ),
+);
+
+/** Have the files kept, and say when there are newer ones. */
+async function keepFiles() {
+  if (!("serviceWorker" in navigator)) {
+    return;
+  }
+  const registered = await navigator.serviceWorker.register(trusted("/service-worker.js"));
+  const sayNewer = () => {
+    if (registered.waiting && navigator.serviceWorker.controller) {
+      const { waiting } = registered;
+      navigator.serviceWorker.addEventListener("controllerchange", () => location.reload(), { once: true });
+      say(text.NEW_VERSION, {
+        isLasting: true,
+        action: { label: "Reload", run: () => waiting.postMessage("activate") },
+      });
+    }
+  };
+  sayNewer();
+  registered.addEventListener("updatefound", () => {
+    registered.installing?.addEventListener("statechange", sayNewer);
+  });
+}
+
+/** @param {string} url @returns {string} */
+function trusted(url) {
+  const { trustedTypes } = /** @type {any} */ (globalThis);
+  return trustedTypes ? trustedTypes.createPolicy("taskflow", { createScriptURL: (/** @type {string} */ is) => is }).createScriptURL(url) : url;
+}
+
+if (session.state === "signed-in") {
+  await begin();
+}
+await router.start();
+atMidnight();
+void keepFiles();

@@ -1,0 +1,270 @@
+/**
+ * The box in which a task is written in one's own words; what is understood of them is marked.
+ *
+ * @import { Part, Preview, Task } from "../representations.js"
+ */
+import { html, nothing } from "../../vendor/lit-html.js";
+import { ref } from "../../vendor/directives/ref.js";
+import { Problem } from "../api.js";
+import * as changes from "../changes.js";
+import { dueLabel } from "../dates.js";
+import { live } from "../live.js";
+import { session } from "../session.js";
+import * as text from "../text.js";
+import { say } from "../toasts.js";
+import { update } from "../update.js";
+import { closeButton, closeDialog, openDialog } from "./dialog.js";
+import { icon } from "./icons.js";
+
+const LINE_MAX_CHARS = 1000;
+const PREVIEW_AFTER_MS = 60;
+const PREVIEW_TIMEOUT_MS = 2_000;
+
+/** What a line has that may say when, for where the server can't be asked what it understands. */
+const MAY_SAY_WHEN = /\d|\b(to(day|morrow|night)|mon|tue|wed|thu|fri|sat|sun|week|month|year|every|daily|next|noon)/i;
+
+/** What is added to a line that says nothing of its kind, for where it is written. @typedef {{ label: string, words: string, kinds: readonly Part["kind"][] }} Default */
+
+let line = "";
+let error = "";
+
+/** @type {Default | null} */
+let usual = null;
+
+/** @type {{ of: string, preview: Preview } | null} */
+let understood = null;
+
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let timer;
+
+/** @type {AbortController | null} */
+let asking = null;
+
+/** The default of the view that is shown. @type {() => Default | null} */
+let usualHere = () => null;
+
+/** Have tasks that are written here get something by default. @param {() => Default | null} given */
+export function usually(given) {
+  usualHere = given;
+}
+
+/** Open the box; with what was typed before, if it was not sent. */
+export function openQuickAdd() {
+  usual = usualHere();
+  error = "";
+  openDialog({ label: "Add a task", kind: "quick-add", render, closed: stopAsking });
+  ask();
+}
+
+function render() {
+  const task = understood?.preview.task;
+  return html`<form @submit=${submit}>
+    <div class="quick-line">
+      <div class="quick-marks" aria-hidden="true" dir="auto">${marks()}</div>
+      <textarea
+        rows="1"
+        maxlength=${LINE_MAX_CHARS}
+        dir="auto"
+        aria-label="What is to be done"
+        aria-describedby="quick-understood"
+        placeholder="Pay rent tomorrow 9:00 every month #home"
+        autocapitalize="sentences"
+        enterkeyhint="done"
+        autofocus
+        .value=${line}
+        @input=${typed}
+        @keydown=${enter}
+        @scroll=${scrollMarks}
+        ${ref(focusAtEnd)}
+      ></textarea>
+    </div>
+    <p class="quick-understood" id="quick-understood" aria-live="polite">${task ? summary(task) : hint()}</p>
+    ${error ? html`<p class="error" role="alert">${error}</p>` : nothing}
+    <div class="dialog-actions">
+      ${closeButton()}
+      <span class="spring"></span>
+      <span class="key-hint"><kbd>Shift</kbd> <kbd>Enter</kbd> adds and stays</span>
+      <button type="submit" class="primary" ?disabled=${line.trim() === ""}>Add task</button>
+    </div>
+  </form>`;
+}
+
+function hint() {
+  return html`<span class="muted">Dates, times, repetitions, #tags, !priorities and “remind 1h before” are understood.</span>`;
+}
+
+/** @param {Preview["task"]} task */
+function summary(task) {
+  const due = task.due_date;
+  return html`
+    ${due ? html`<span class="chip" data-kind="date">${icon("calendar")}${dueLabel(due)}</span>` : nothing}
+    ${isUsual() && usual ? html`<span class="chip" data-kind="date">${icon("calendar")}${usual.label}
+      <button type="button" aria-label=${`Not ${usual.label}`} @click=${forgetUsual}>${icon("close")}</button></span>` : nothing}
+    ${task.recurrence_rule ? html`<span class="chip" data-kind="recurrence">${icon("repeat")}Repeats</span>` : nothing}
+    ${task.priority === "medium" ? nothing : html`<span class="chip" data-kind="priority">${icon("flag")}${text.PRIORITIES[task.priority]}</span>`}
+    ${task.tags.map((tag) => html`<span class="chip" data-kind="tag" dir="auto">${icon("tag")}${tag}</span>`)}
+    ${task.reminders?.length ? html`<span class="chip" data-kind="reminder">${icon("bell")}${text.counted(task.reminders.length, "reminder")}</span>` : nothing}
+  `;
+}
+
+/** Whether the default is to be added: the line says nothing of its kind. */
+function isUsual() {
+  return usual !== null && !parts().some((part) => usual?.kinds.includes(part.kind));
+}
+
+function forgetUsual() {
+  usual = null;
+  update();
+  field()?.focus();
+}
+
+/** Return the parts that still are where they were as the line was understood. */
+function parts() {
+  if (!understood) {
+    return [];
+  }
+  const { of, preview } = understood;
+  let same = 0;
+  while (same < of.length && of[same] === line[same]) {
+    same += 1;
+  }
+  return preview.parts.filter((part) => part.end <= same);
+}
+
+function marks() {
+  let at = 0;
+  const shown = parts().map((part) => {
+    const before = line.slice(at, part.start);
+    at = part.end;
+    return html`${before}<mark data-kind=${part.kind}>${line.slice(part.start, part.end)}</mark>`;
+  });
+  // A line break at the end has a line only if something follows.
+  return html`${shown}${line.slice(at)}${"\u200b"}`;
+}
+
+/** @param {InputEvent} event */
+function typed(event) {
+  const area = /** @type {HTMLTextAreaElement} */ (event.target);
+  // One task is one line; what is pasted may be more.
+  line = area.value.replace(/\s*\n\s*/g, " ");
+  error = "";
+  update();
+  ask();
+}
+
+/** @param {KeyboardEvent} event */
+function enter(event) {
+  if (event.key === "Enter" && !event.isComposing) {
+    event.preventDefault();
+    void add(event.shiftKey);
+  }
+}
+
+/** @param {SubmitEvent} event */
+function submit(event) {
+  event.preventDefault();
+  void add(false);
+}
+
+/** Add the task; the box stays open with `isStaying`, and where it is refused. @param {boolean} isStaying */
+async function add(isStaying) {
+  const written = line.trim();
+  if (written === "") {
+    return;
+  }
+  if (understood?.of.trim() !== written && (usual !== null || live.state !== "offline")) {
+    // Who types fast is ahead of what is understood.
+    await preview(line);
+  }
+  const known = understood?.of.trim() === written ? shownOf(understood.preview.task) : {};
+  const gets = usual !== null && (understood ? isUsual() : !MAY_SAY_WHEN.test(written));
+  const sent = gets && usual ? `${written} ${usual.words}` : written;
+  line = "";
+  understood = null;
+  stopAsking();
+  update();
+  if (!isStaying) {
+    closeDialog();
+  }
+  try {
+    const task = await changes.quickAdd(sent, known);
+    say(text.added(task?.title ?? written));
+  } catch (refused) {
+    if (!(refused instanceof Problem)) {
+      throw refused;
+    }
+    line = written;
+    openQuickAdd();
+    error = refused.errors[0]?.detail ?? refused.message;
+    update();
+  }
+}
+
+/** Return what a task that is not there yet shows. @param {Preview["task"] | undefined} task @returns {Partial<Task>} */
+function shownOf(task) {
+  if (!task) {
+    return {};
+  }
+  const { title, due_date, priority, tags, recurrence_rule, is_recurring } = task;
+  return { title, due_date, priority, tags, recurrence_rule, is_recurring };
+}
+
+/** Have the line understood, once nobody types for a moment. */
+function ask() {
+  clearTimeout(timer);
+  const asked = line;
+  if (asked.trim() === "") {
+    stopAsking();
+    understood = null;
+    update();
+    return;
+  }
+  timer = setTimeout(() => void preview(asked), PREVIEW_AFTER_MS);
+}
+
+/** @param {string} asked */
+async function preview(asked) {
+  asking?.abort();
+  asking = new AbortController();
+  const { signal } = asking;
+  try {
+    const options = { body: { text: asked }, signal, timeoutMs: PREVIEW_TIMEOUT_MS };
+    const { body } = await session.request("POST", "tasks/quick/preview", options);
+    understood = { of: asked, preview: body };
+  } catch (refused) {
+    if (signal.aborted) {
+      return;
+    }
+    // What can't be understood yet may be so with the next word; adding it says why not.
+    understood = null;
+    if (!(refused instanceof Error)) {
+      throw refused;
+    }
+  }
+  update();
+}
+
+function stopAsking() {
+  clearTimeout(timer);
+  asking?.abort();
+  asking = null;
+}
+
+function field() {
+  return /** @type {HTMLTextAreaElement | null} */ (document.querySelector(".quick-add textarea"));
+}
+
+/** @param {Event} event */
+function scrollMarks(event) {
+  const area = /** @type {HTMLTextAreaElement} */ (event.target);
+  if (area.previousElementSibling) {
+    area.previousElementSibling.scrollTop = area.scrollTop;
+  }
+}
+
+/** @param {Element | undefined} element */
+function focusAtEnd(element) {
+  if (element instanceof HTMLTextAreaElement) {
+    queueMicrotask(() => element.setSelectionRange(element.value.length, element.value.length));
+  }
+}

@@ -1,0 +1,108 @@
+/** What the API answers, as docs/openapi.json describes it. */
+
+export type Status = "pending" | "in_progress" | "completed" | "cancelled";
+export type Priority = "low" | "medium" | "high" | "urgent";
+
+export interface Task {
+  id: string;
+  user_id: string;
+  title: string;
+  description: string | null;
+  status: Status;
+  completed: boolean;
+  priority: Priority;
+  tags: string[];
+  metadata: Record<string, unknown>;
+  due_date: string | null;
+  recurrence_rule: string | null;
+  is_recurring: boolean;
+  next_occurrence: string | null;
+  completed_at: string | null;
+  created_at: string;
+  updated_at: string;
+  version: number;
+  recurring_task_id: string | null;
+  occurrence_at: string | null;
+  /** Made here, and not sent yet: its id is not the server's. */
+  is_draft?: boolean;
+}
+
+export interface Page<T> {
+  items: T[];
+  next_cursor: string | null;
+}
+
+export interface User {
+  id: string;
+  email: string | null;
+  timezone: string;
+}
+
+export interface Tokens {
+  user: User;
+  access_token: string;
+  refresh_token: string;
+  token_type: "Bearer";
+  expires_in: number;
+}
+
+export interface Settings {
+  timezone: string;
+  notification_channels: string[];
+  quiet_hours: { start: string; end: string } | null;
+  email_digest: boolean;
+}
+
+export interface Notification {
+  id: string;
+  [field: string]: unknown;
+}
+
+/** A message of the stream (docs/events.md). */
+export interface Message {
+  type: string;
+  data: Record<string, unknown>;
+  timestamp: string;
+  correlation_id: string;
+  seq: number;
+  event_id: string;
+}
+
+export interface Part {
+  kind: "date" | "time" | "recurrence" | "priority" | "tag" | "reminder" | "escape";
+  text: string;
+  start: number;
+  end: number;
+}
+
+export interface PreviewedReminder {
+  remind_at: string | null;
+  before_due: string | null;
+  message: string | null;
+}
+
+export interface Preview {
+  task: Task & { reminders?: PreviewedReminder[] };
+  parts: Part[];
+}
+
+export interface WrongField {
+  pointer: string;
+  detail: string;
+}
+
+/** A change that is to be sent, or was sent and not answered yet. */
+export interface Change {
+  /** The Idempotency-Key, and the id of a draft made by it. */
+  key: string;
+  method: "POST" | "PATCH" | "PUT" | "DELETE";
+  /** Below `/api/`; `{task_id}` stands for `task_id`. */
+  path: string;
+  body: Record<string, unknown> | null;
+  task_id: string | null;
+  /** What it makes of its task, shown until it is answered; null where that goes. */
+  becomes: Partial<Task> | null;
+  if_match: string | null;
+  /** By which what was queued first is sent first; set as it is kept. */
+  number?: number;
+}

@@ -1,0 +1,121 @@
+/**
+ * What is around each view: the navigation, the connection, dialogs and toasts.
+ *
+ * @import { Place } from "./places.js"
+ */
+import { html, nothing } from "../vendor/lit-html.js";
+import { connection } from "./parts/connection.js";
+import { dialog } from "./parts/dialog.js";
+import { openHelp } from "./parts/help.js";
+import { icon } from "./parts/icons.js";
+import { openQuickAdd } from "./parts/quick-add.js";
+import { toasts } from "./parts/toasts.js";
+import { PLACES } from "./places.js";
+import { router } from "./router.js";
+import { session } from "./session.js";
+import { store } from "./store.js";
+import * as text from "./text.js";
+import { say } from "./toasts.js";
+import { update } from "./update.js";
+import { dueToday } from "./views/today.js";
+
+let isDrawerOpen = false;
+
+/** The whole page. */
+export function shell() {
+  const { base, over } = router;
+  if (!base) {
+    return html`<div class="starting" aria-busy="true"></div>`;
+  }
+  if (base.place.isPublic) {
+    return html`${base.view.render()} ${toasts()}`;
+  }
+  return html`<a class="skip" href="#content">Skip to the tasks</a>
+    <div class="shell ${isDrawerOpen ? "has-drawer" : ""}" @click=${closeDrawer}>
+      <header class="bar">
+        <button type="button" class="quiet round" aria-label="Menu" aria-expanded=${isDrawerOpen} @click=${toggleDrawer}>${icon("menu")}</button>
+        <span class="bar-title">${base.view.title?.() ?? base.place.title}</span>
+        ${connection()}
+      </header>
+      <nav class="side" aria-label="TaskFlow">
+        <a class="brand" href="/"><span class="logo">${icon("check")}</span> TaskFlow</a>
+        <button type="button" class="add" @click=${openQuickAdd}>${icon("add")} Add task <kbd>q</kbd></button>
+        <ul role="list">${placesOf("main").map(link)}</ul>
+        <ul role="list">${[...placesOf("more"), ...(session.isAdministrator ? placesOf("administrator") : [])].map(link)}</ul>
+        <div class="spring"></div>
+        ${connection()}
+        <div class="account">
+          <span class="account-name" title=${session.user?.email ?? ""}>${session.user?.email ?? "Signed in"}</span>
+          <button type="button" class="quiet round" aria-label="Keys" title="Keys (?)" @click=${openHelp}>${icon("keyboard")}</button>
+          <button type="button" class="quiet round" aria-label="Log out" title="Log out" @click=${logOut}>${icon("leave")}</button>
+        </div>
+      </nav>
+      ${base.view.render()}
+      <nav class="bottom" aria-label="Places">
+        ${placesOf("main").slice(0, 2).map(tab)}
+        <button type="button" class="add" aria-label="Add task" @click=${openQuickAdd}>${icon("add")}</button>
+        ${placesOf("main").slice(2, 3).map(tab)}
+        <button type="button" class="tab" @click=${toggleDrawer}>${icon("more")}<span>More</span></button>
+      </nav>
+    </div>
+    ${over ? over.view.render() : nothing} ${dialog()} ${toasts()}`;
+}
+
+/** @param {Place["group"]} group */
+function placesOf(group) {
+  return PLACES.filter((place) => place.group === group);
+}
+
+/** @param {Place} place */
+function link(place) {
+  return html`<li>
+    <a class="place" href=${place.path} aria-current=${isHere(place) ? "page" : nothing}>
+      ${icon(place.icon ?? "")}<span>${place.title}</span>${count(place)}
+    </a>
+  </li>`;
+}
+
+/** @param {Place} place */
+function tab(place) {
+  return html`<a class="tab" href=${place.path} aria-current=${isHere(place) ? "page" : nothing}>${icon(place.icon ?? "")}<span>${place.title}</span></a>`;
+}
+
+/** @param {Place} place */
+function isHere(place) {
+  return router.base?.place === place;
+}
+
+/** @param {Place} place */
+function count(place) {
+  if (place.name !== "today") {
+    return nothing;
+  }
+  const list = store.list(dueToday());
+  return list.ids.length === 0
+    ? nothing
+    : html`<span class="count">${list.ids.length}${list.hasMore ? "+" : ""}<span class="only-read"> due</span></span>`;
+}
+
+/** @param {Event} event */
+function toggleDrawer(event) {
+  event.stopPropagation();
+  isDrawerOpen = !isDrawerOpen;
+  update();
+}
+
+/** @param {Event} event */
+function closeDrawer(event) {
+  const isElsewhere = !(/** @type {Element} */ (event.target).closest(".side")) || /** @type {Element} */ (event.target).closest("a, button");
+  if (isDrawerOpen && isElsewhere) {
+    isDrawerOpen = false;
+    update();
+  }
+}
+
+async function logOut() {
+  try {
+    await session.logOut();
+  } catch (error) {
+    say(text.refused(/** @type {any} */ (error)), { isError: true });
+  }
+}

@@ -1,0 +1,52 @@
+/**
+ * What the page says, in one place.
+ *
+ * @import { Problem } from "./api.js"
+ */
+
+export const UNDO = "Undo";
+export const NOTHING_TO_UNDO = "There is nothing to undo.";
+export const UNTITLED = "Untitled";
+export const NO_TASKS_TODAY = "Nothing is due. Enjoy the day.";
+export const NO_TASKS = "No tasks yet.";
+export const NO_TASKS_HINT = "Press q to add one, in your own words: “Pay rent tomorrow 9:00 every month #home !high”.";
+export const EXPIRED = "Your session has ended. Sign in to go on; nothing is lost.";
+export const NEW_VERSION = "There is a new version of TaskFlow.";
+export const LOAD_FAILED = "This could not be loaded.";
+
+/** @param {string} title */
+export const completed = (title) => `Completed “${shortened(title)}”`;
+
+/** @param {string} title */
+export const deleted = (title) => `Deleted “${shortened(title)}”`;
+
+/** @param {string} title */
+export const changed = (title) => `Changed “${shortened(title)}”`;
+
+/** @param {string} title */
+export const added = (title) => `Added “${shortened(title)}”`;
+
+/** @param {Problem} problem */
+export function refused(problem) {
+  const [first] = problem.errors;
+  return first ? `That did not work: ${first.detail}` : `That did not work: ${problem.message}`;
+}
+
+/** @param {number} count @param {string} one @param {string} [many] */
+export const counted = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;
+
+/** @type {Record<string, string>} */
+export const PRIORITIES = { urgent: "Urgent", high: "High", medium: "Medium", low: "Low" };
+
+/** @type {Record<string, { label: string, detail: string }>} */
+export const CONNECTION = {
+  live: { label: "Live", detail: "Changes show at once on all your devices." },
+  connecting: { label: "Connecting…", detail: "Looking for the server." },
+  polling: { label: "Checking", detail: "No live connection can be had here; looking for changes every now and then." },
+  offline: { label: "Offline", detail: "Changes are kept here and sent when you are back." },
+};
+
+/** @param {string} title */
+function shortened(title) {
+  return title.length > 60 ? `${title.slice(0, 59).trimEnd()}…` : title;
+}

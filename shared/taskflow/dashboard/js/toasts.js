@@ -1,0 +1,53 @@
+/** Short messages at the edge of the page, some with something to do about them. */
+import { update } from "./update.js";
+
+const SHOWN_MS = 6_000;
+const TOASTS_MAX = 3;
+
+/**
+ * @typedef {object} Toast
+ * @property {number} id
+ * @property {string} text
+ * @property {{ label: string, run: () => void } | null} action
+ * @property {boolean} isError
+ */
+
+/** @type {Toast[]} */
+let toasts = [];
+let lastId = 0;
+
+export function shownToasts() {
+  return toasts;
+}
+
+/**
+ * Show a message for a while; returns what takes it away.
+ *
+ * @param {string} text
+ * @param {{ action?: { label: string, run: () => void }, isError?: boolean, isLasting?: boolean }} [options]
+ */
+export function say(text, { action, isError = false, isLasting = false } = {}) {
+  lastId += 1;
+  const toast = { id: lastId, text, action: action ?? null, isError };
+  toasts = [...toasts, toast].slice(-TOASTS_MAX);
+  update();
+  const dismiss = () => {
+    toasts = toasts.filter((each) => each !== toast);
+    update();
+  };
+  if (!isLasting) {
+    leaveLater(dismiss);
+  }
+  return dismiss;
+}
+
+/** Take a message away after a while, but not while somebody is at it. @param {() => void} dismiss */
+function leaveLater(dismiss) {
+  setTimeout(() => {
+    if (document.querySelector(".toasts:hover, .toasts:focus-within")) {
+      leaveLater(dismiss);
+    } else {
+      dismiss();
+    }
+  }, SHOWN_MS);
+}

@@ -1,0 +1,108 @@
+"""Tabs of one user and of another: what one changes the others see, and changes offline (L8)."""
+
+import time
+from collections.abc import Callable, Generator
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.support.dashboard.visitor import AWAY, Visitor
+from tests.support.processes.system import System
+
+WITHIN_MS = 500
+
+
+@pytest.fixture
+def own_visitor(browser: Browser, own_system: System) -> Generator[Visitor]:
+    """Bring somebody to a server of the test's own."""
+    own_system.start()
+    visitor = Visitor(browser, own_system.url)
+    yield visitor
+    visitor.close()
+    assert [each for each in visitor.wrong if not AWAY.match(each)] == []
+
+
+def test_a_change_in_one_tab_is_in_the_other_at_once_and_never_at_another_users(
+    a_visitor: Callable[..., Visitor], record_property: Callable[[str, object], None]
+) -> None:
+    visitor, stranger = a_visitor(), a_visitor()
+    one = visitor.registered("/all")
+    another = visitor.tab("/all")
+    elsewhere = stranger.registered("/all")
+    another.wait_until_live()
+
+    one.add("Seen by both")
+    started_s = time.perf_counter()
+    expect(another.row("Seen by both")).to_be_visible()
+    took_ms = (time.perf_counter() - started_s) * 1000
+    another.complete("Seen by both")
+    expect(one.row("Seen by both")).to_have_count(0)
+
+    record_property("other_tab_ms", round(took_ms))
+    assert took_ms <= WITHIN_MS
+    elsewhere.add("Of somebody else")
+    expect(elsewhere.row("Of somebody else")).to_be_visible()
+    assert elsewhere.titles == ["Of somebody else"]
+    assert one.row("Of somebody else").count() == another.row("Of somebody else").count() == 0
+
+
+def test_the_tabs_go_on_as_the_one_that_follows_is_closed(visitor: Visitor) -> None:
+    first = visitor.registered("/all")
+    second, third = visitor.tab("/all"), visitor.tab("/all")
+    second.wait_until_live()
+    third.wait_until_live()
+
+    first.page.close()
+    second.add("After the first tab")
+
+    expect(third.row("After the first tab")).to_be_visible()
+    second.wait_until_live()
+
+
+def test_what_is_changed_offline_is_shown_kept_and_sent_once_in_order(visitor: Visitor) -> None:
+    tab = visitor.registered("/all")
+    tab.add("There before")
+    expect(tab.row("There before")).to_be_visible()
+    expect(tab.page.locator(".is-draft")).to_have_count(0)
+
+    visitor.context.set_offline(offline=True)
+    expect(tab.connection).to_have_attribute("data-state", "offline")
+    tab.add("Written on the train #later")
+    tab.complete("There before")
+    expect(tab.connection).to_contain_text("2 changes to send")
+    expect(tab.page.locator(".is-draft")).to_have_count(1)
+    tab.page.reload()
+    expect(tab.page.locator(".is-draft")).to_have_count(1)
+    expect(tab.row("There before")).to_have_count(0)
+    visitor.context.set_offline(offline=False)
+
+    expect(tab.row("Written on the train")).to_be_visible()
+    expect(tab.page.locator(".is-draft")).to_have_count(0)
+    tab.wait_until_live()
+    tab.page.reload()
+    expect(tab.page.locator("[data-task] .task-title")).to_have_text(["Written on the train"])
+    visitor.wrong = [each for each in visitor.wrong if not AWAY.match(each)]
+
+
+def test_a_server_that_is_killed_and_started_again_is_found_again(
+    own_visitor: Visitor, own_system: System
+) -> None:
+    one = own_visitor.registered("/all")
+    another = own_visitor.tab("/all")
+    another.wait_until_live()
+    one.add("Before")
+    expect(another.row("Before")).to_be_visible()
+
+    own_system.kill(with_postgresql=True)
+    expect(one.connection).to_have_attribute("data-state", "offline")
+    one.add("While it was away")
+    own_system.start()
+
+    expect(another.row("While it was away")).to_be_visible()
+    one.wait_until_live()
+    another.wait_until_live()
+    expect(one.page.locator(".is-draft")).to_have_count(0)
+    one.page.reload()
+    expect(one.page.locator("[data-task] .task-title")).to_have_text(
+        ["While it was away", "Before"]
+    )

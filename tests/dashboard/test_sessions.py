@@ -1,0 +1,84 @@
+"""Signing in and out in the dashboard, and sessions that have ended meanwhile (S1)."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.support.dashboard.visitor import Visitor
+from tests.support.network.remote_api import PASSWORD
+
+
+def test_who_has_not_signed_in_is_asked_to_and_comes_to_where_they_wanted(
+    visitor: Visitor,
+) -> None:
+    visitor.registered().page.get_by_role("button", name="Log out").click()
+    tab = visitor.tab("/all?sort=title")
+
+    expect(tab.page).to_have_title("Log in · TaskFlow")
+    tab.page.get_by_label("Email").fill(visitor.email)
+    tab.page.get_by_label("Password").fill(PASSWORD)
+    tab.page.keyboard.press("Enter")
+
+    expect(tab.page).to_have_url(f"{visitor.url}/all?sort=title")
+    expect(tab.page.get_by_role("heading", name="All tasks")).to_be_visible()
+
+
+def test_a_wrong_password_is_said_and_what_was_typed_stays(visitor: Visitor) -> None:
+    tab = visitor.tab("/log-in")
+    tab.page.get_by_label("Email").fill(visitor.email)
+    tab.page.get_by_label("Password").fill("not the password")
+
+    tab.page.get_by_role("button", name="Log in").click()
+
+    expect(tab.page.get_by_role("alert")).to_be_visible()
+    expect(tab.page.get_by_label("Email")).to_have_value(visitor.email)
+
+
+def test_the_access_token_is_in_no_storage_and_a_reload_gets_another(visitor: Visitor) -> None:
+    tab = visitor.registered("/all")
+    kept = tab.page.evaluate("JSON.stringify({ ...localStorage, ...sessionStorage })")
+    tab.page.reload()
+    tab.add("After a reload")
+
+    expect(tab.row("After a reload")).to_be_visible()
+    assert "eyJ" not in kept
+    assert "token" not in kept.lower()
+    assert tab.page.evaluate("document.cookie") == ""
+
+
+def test_signing_out_signs_out_every_tab_and_leaves_nothing(visitor: Visitor) -> None:
+    one = visitor.registered("/all")
+    one.add("A secret")
+    other = visitor.tab("/all")
+    expect(other.row("A secret")).to_be_visible()
+
+    one.page.get_by_role("button", name="Log out").click()
+
+    for tab in (one, other):
+        expect(tab.page).to_have_title("Log in · TaskFlow")
+        expect(tab.page.get_by_text("A secret")).to_have_count(0)
+    assert one.page.evaluate("localStorage.length") == 0
+    assert one.page.evaluate("indexedDB.databases().then((found) => found.length)") == 0
+
+
+def test_a_session_that_ended_overnight_is_taken_up_again_without_loss(visitor: Visitor) -> None:
+    tab = visitor.registered("/all")
+    tab.add("From yesterday")
+    expect(tab.page.locator(".is-draft")).to_have_count(0)
+    visitor.context.clear_cookies()
+    tab.page.reload()
+
+    expect(tab.page.get_by_text("Your session has ended")).to_be_visible()
+    expect(tab.page.get_by_label("Email")).to_have_value(visitor.email)
+    tab.page.get_by_label("Password").fill(PASSWORD)
+    tab.page.get_by_role("button", name="Log in").click()
+
+    expect(tab.row("From yesterday")).to_be_visible()
+    tab.wait_until_live()
+
+
+@pytest.mark.parametrize("next_path", ["https://example.com/", "//example.com/", "javascript:1"])
+def test_signing_in_leads_to_no_other_site(visitor: Visitor, next_path: str) -> None:
+    tab = visitor.registered(next_path)
+
+    assert tab.page.url.startswith(f"{visitor.url}/")
+    expect(tab.page).to_have_title("Today · TaskFlow")

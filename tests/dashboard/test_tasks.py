@@ -1,0 +1,144 @@
+"""Tasks in the dashboard: added, completed, deleted and brought back, by mouse and by keyboard."""
+
+from playwright.sync_api import expect
+
+from tests.support.dashboard.visitor import Visitor
+from tests.support.network.remote_api import RemoteApi, signed_in
+from tests.support.polling import eventually
+from tests.support.processes.system import System
+
+SCRIPT = "<img src=x onerror=\"document.title='run'\"><script>document.title='run'</script>"
+
+
+def test_a_task_is_written_in_ones_own_words_and_what_is_understood_is_marked(
+    visitor: Visitor,
+) -> None:
+    tab = visitor.registered("/all")
+    tab.page.keyboard.press("q")
+
+    tab.page.keyboard.type("Pay rent tomorrow 9:00 every month #home !high remind 1h before")
+
+    marks = tab.page.locator(".quick-marks mark")
+    expect(marks).to_have_text(
+        ["tomorrow", "9:00", "every month", "#home", "!high", "remind 1h before"]
+    )
+    understood = tab.page.locator(".quick-understood .chip")
+    expect(understood).to_have_text(["Tomorrow 9:00 AM", "Repeats", "High", "home", "1 reminder"])
+    tab.page.keyboard.press("Enter")
+    row = tab.row("Pay rent")
+    expect(row).to_contain_text("Tomorrow 9:00 AM")
+    expect(row).to_contain_text("home")
+    expect(row).to_have_attribute("data-priority", "high")
+
+
+def test_a_task_that_is_added_to_today_is_due_today(visitor: Visitor) -> None:
+    tab = visitor.registered()
+
+    tab.add("Buy milk")
+    tab.add("Buy wine tomorrow")
+
+    expect(tab.row("Buy milk")).to_be_visible()
+    expect(tab.page.get_by_role("link", name="Today 1 due")).to_be_visible()
+    tab.page.get_by_role("link", name="All tasks").first.click()
+    expect(tab.page.locator("[data-task] .task-title")).to_have_text(["Buy wine", "Buy milk"])
+
+
+def test_what_is_refused_is_said_and_stays_as_it_was_typed(visitor: Visitor) -> None:
+    tab = visitor.registered("/all")
+    tab.page.keyboard.press("q")
+    box = tab.page.get_by_label("What is to be done")
+    box.fill("tomorrow")
+
+    tab.page.keyboard.press("Enter")
+
+    expect(tab.page.get_by_role("alert")).to_contain_text("title")
+    expect(box).to_have_value("tomorrow")
+    expect(tab.page.locator("[data-task]")).to_have_count(0)
+
+
+def test_a_completed_task_goes_and_comes_back_by_undo(visitor: Visitor) -> None:
+    tab = visitor.registered()
+    tab.add("Water the plants")
+
+    tab.complete("Water the plants")
+    expect(tab.row("Water the plants")).to_have_count(0)
+    tab.undo()
+
+    expect(tab.row("Water the plants")).to_have_count(1)
+    tab.page.reload()
+    expect(tab.row("Water the plants").get_by_role("checkbox")).not_to_be_checked()
+
+
+def test_a_deleted_task_goes_and_comes_back_by_undo(visitor: Visitor) -> None:
+    tab = visitor.registered("/all")
+    tab.add("Write a letter")
+    tab.row("Write a letter").hover()
+
+    tab.page.get_by_role("button", name="Delete: Write a letter").click()
+    expect(tab.row("Write a letter")).to_have_count(0)
+    tab.undo()
+
+    expect(tab.row("Write a letter")).to_have_count(1)
+    tab.page.reload()
+    expect(tab.row("Write a letter")).to_have_count(1)
+
+
+def test_everything_in_a_list_is_done_by_keyboard(visitor: Visitor) -> None:
+    tab = visitor.registered("/all")
+    for title in ("Third", "Second", "First"):
+        tab.add(title)
+    expect(tab.page.locator("[data-task]")).to_have_count(3)
+    press = tab.page.keyboard.press
+
+    press("j")
+    press("j")
+    press("x")
+    expect(tab.row("Second")).to_have_count(0)
+    press("z")
+    expect(tab.row("Second")).to_have_count(1)
+    press("j")
+    press("k")
+    press("Delete")
+    expect(tab.page.locator("[data-task]")).to_have_count(2)
+    press("z")
+    expect(tab.page.locator("[data-task] .task-title")).to_have_text(["First", "Second", "Third"])
+    press("g")
+    press("t")
+    expect(tab.page).to_have_title("Today · TaskFlow")
+    press("?")
+    expect(tab.page.get_by_role("dialog", name="Keys")).to_contain_text("Complete it")
+    press("Escape")
+    expect(tab.page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_script_in_what_a_user_typed_is_shown_as_text(visitor: Visitor) -> None:
+    tab = visitor.registered("/all")
+
+    tab.add(f'{SCRIPT} #"<b>tag</b>"')
+
+    expect(tab.row(SCRIPT)).to_be_visible()
+    expect(tab.row(SCRIPT)).to_contain_text("<b>tag</b>")
+    tab.complete(SCRIPT)
+    expect(tab.page.get_by_role("status").last).to_contain_text("<img src=x")
+    assert tab.page.title() == "All tasks · TaskFlow"
+    assert tab.page.locator("main img, .toasts img").count() == 0
+
+
+def test_a_long_list_has_few_rows_in_the_document(visitor: Visitor, system: System) -> None:
+    tab = visitor.registered()
+    api = RemoteApi(system, signed_in(system, "login", visitor.email))
+    for number in range(400):
+        assert api.request("POST", "tasks", {"title": f"Task {number:04}"}).ok
+    tab.page.goto("/all?sort=title")
+    expect(tab.row("Task 0000")).to_be_visible()
+
+    def scroll() -> None:
+        tab.page.mouse.wheel(0, 3_000)
+        assert tab.row("Task 0399").count()
+
+    tab.page.mouse.move(600, 400)
+    eventually(scroll, within_s=20)
+
+    expect(tab.row("Task 0399")).to_be_visible()
+    expect(tab.row("Task 0000")).to_have_count(0)
+    assert tab.page.locator("[data-task]").count() <= 150

@@ -1,0 +1,101 @@
+"""Somebody who uses the dashboard: a browser of their own, with one tab or several."""
+
+import re
+import secrets
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
+
+from tests.support.network.remote_api import PASSWORD
+
+REFUSED = re.compile(r"Failed to load resource: the server responded with a status of 4\d\d")
+"""What a browser says of an answer that a page may well be refused with."""
+
+AWAY = re.compile(r"Failed to load resource: net::|WebSocket connection to .* failed")
+"""What a browser says while there is no network, or no server."""
+
+
+class Visitor:
+    """A browser with cookies and a storage of its own; what is wrong in its tabs is gathered."""
+
+    def __init__(self, browser: Browser, url: str, **options: object) -> None:
+        """Come to a server; `options` are those of a context, such as `viewport`."""
+        self.url = url
+        self.email = f"{secrets.token_hex(8)}@example.com"
+        self.context: BrowserContext = browser.new_context(**{"base_url": url, **options})  # type: ignore[arg-type]
+        self.context.set_default_timeout(15_000)
+        self.wrong: list[str] = []
+        self.context.on("console", self._hear)
+        self.context.on("weberror", lambda error: self.wrong.append(str(error.error)))
+        self.context.on("request", lambda request: self._look_at(request.url))
+
+    def tab(self, path: str = "/") -> "Tab":
+        """Open another tab."""
+        page = self.context.new_page()
+        page.goto(path)
+        return Tab(page)
+
+    def registered(self, path: str = "/") -> "Tab":
+        """Open an account in a new tab, and wait for what it then shows."""
+        tab = self.tab(f"/register?next={path}")
+        tab.page.get_by_label("Email").fill(self.email)
+        tab.page.get_by_label("Password").fill(PASSWORD)
+        tab.page.get_by_role("button", name="Create account").click()
+        expect(tab.page.get_by_role("navigation", name="TaskFlow")).to_be_attached()
+        tab.wait_until_live()
+        return tab
+
+    def close(self) -> None:
+        """Close all tabs."""
+        self.context.close()
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"} and not REFUSED.match(message.text):
+            self.wrong.append(message.text)
+
+    def _look_at(self, url: str) -> None:
+        if urlsplit(url).netloc not in {urlsplit(self.url).netloc, ""}:
+            self.wrong.append(f"asked another host: {url}")
+
+
+class Tab:
+    """One tab, and what can be done in it."""
+
+    def __init__(self, page: Page) -> None:
+        """Sit in front of a page."""
+        self.page = page
+
+    def wait_until_live(self) -> None:
+        """Wait until changes come at once."""
+        expect(self.connection).to_have_attribute("data-state", "live")
+
+    @property
+    def connection(self) -> Locator:
+        """What says how the connection is."""
+        return self.page.locator(".side .connection")
+
+    def row(self, title: str) -> Locator:
+        """Return the row of a task."""
+        return self.page.locator("[data-task]", has=self.page.get_by_text(title, exact=True))
+
+    @property
+    def titles(self) -> list[str]:
+        """The titles that are shown, in their order."""
+        return self.page.locator("[data-task] .task-title").all_inner_texts()
+
+    def add(self, line: str) -> None:
+        """Add a task, by keyboard."""
+        self.page.keyboard.press("q")
+        box = self.page.get_by_label("What is to be done")
+        expect(box).to_be_focused()
+        box.fill(line)
+        self.page.keyboard.press("Enter")
+        expect(box).to_be_hidden()
+
+    def complete(self, title: str) -> None:
+        """Complete a task."""
+        self.row(title).get_by_role("checkbox").click()
+
+    def undo(self) -> None:
+        """Undo what the last toast says."""
+        self.page.get_by_role("button", name="Undo").last.click()

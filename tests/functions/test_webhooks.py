@@ -217,6 +217,8 @@ def test_a_webhook_is_sent_the_types_of_events_that_it_names(api: Api) -> None:
         "",
         "https://",
         "https://example.com/" + "x" * URL_MAX_CHARS,
+        # Each is three bytes, and no two are alike: what is stored of it can't be made shorter.
+        "https://example.com/" + "".join(map(chr, range(0x4E00, 0x4E00 + 2000))),
     ],
     ids=lambda url: ascii(url[:40]),
 )

@@ -17,6 +17,8 @@ from pydantic_core import PydanticCustomError
 from taskflow import config
 
 URL_MAX_CHARS = 2048
+"""In bytes of UTF-8 as well: beyond ASCII there would be more of them than an index takes."""
+
 NOT_PUBLIC = "must lead to the public internet"
 
 Address = IPv4Address | IPv6Address
@@ -102,8 +104,10 @@ class Url:
 
 def parsed(text: str) -> Url:
     """Return the parts of an address. Raises WrongUrl for one that must not be asked."""
-    if len(text) > URL_MAX_CHARS:
-        raise WrongUrl(f"must be at most {URL_MAX_CHARS} characters long")
+    if len(text.encode(errors="replace")) > URL_MAX_CHARS:
+        raise WrongUrl(
+            f"must be at most {URL_MAX_CHARS} characters long, fewer with others than ASCII's"
+        )
     # urlsplit would drop some of these; and of a backslash, programs differ in what it means.
     if not text.isprintable() or " " in text or "\\" in text:
         raise WrongUrl("must have no spaces, line breaks or backslashes")

@@ -480,6 +480,16 @@ def test_pending_reminders_are_listed_the_next_one_first_and_in_pages(
     assert [len(page) for page in found] == [2, 2, 1]
 
 
+def test_the_pending_reminders_of_one_task_are_listed(api: Api) -> None:
+    task, another = created(api, due_date=DUE), created(api)
+    own = [_added(api, task, before_due=f"PT{minutes}M") for minutes in (30, 10)]
+    _added(api, another, remind_at=TO_COME)
+    path = f"/api/{{user_id}}/reminders/pending?task_id={task['id']}"
+
+    assert items(api, path) == own
+    assert [len(page) for page in pages(api, f"{path}&limit=1")] == [1, 1]
+
+
 # To snooze
 
 

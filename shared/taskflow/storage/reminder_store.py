@@ -126,10 +126,20 @@ def lock(tx: Transaction, user_id: str, reminder_id: UUID) -> tuple[Reminder, Ta
 
 
 def pending(
-    tx: Transaction, user_id: str, *, after: tuple[datetime, UUID] | None, limit: int
+    tx: Transaction,
+    user_id: str,
+    *,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+    task_id: UUID | None = None,
 ) -> list[Reminder]:
-    """Return a user's scheduled reminders in the order of their time, from a position on."""
+    """Return a user's scheduled reminders in the order of their time, from a position on.
+
+    With `task_id`, those of this task alone.
+    """
     query = _ALL.where(REMINDERS.c.user_id == user_id, _SCHEDULED)
+    if task_id is not None:
+        query = query.where(REMINDERS.c.task_id == task_id)
     if after is not None:
         query = query.where(tuple_(REMINDERS.c.remind_at, REMINDERS.c.id) > tuple_(*after))
     query = query.order_by(REMINDERS.c.remind_at, REMINDERS.c.id).limit(limit)

@@ -16,7 +16,8 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 # Two targets must not install into .venv at the same time.
 .NOTPARALLEL:
 .PHONY: help up test check soak test-cluster deploy undeploy image test-image kafka pgbouncer \
-	chromium definitions bench docs viewer vendor pictures manifests format lock clean
+	chromium definitions bench docs viewer vendor pictures screenshots manifests \
+	format lock clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -86,6 +87,9 @@ docs: .venv/dev.stamp ## Write the reference in docs/: events.md, openapi.json, 
 
 pictures: .venv/dev.stamp chromium ## Take pictures of each kind of mail, in pictures/
 	@.venv/bin/python -m tests.support.outbound.pictures pictures
+
+screenshots: .venv/dev.stamp chromium ## Take pictures of the dashboard, in pictures/dashboard/
+	@.venv/bin/python -m tests.support.dashboard.screenshots pictures/dashboard
 
 VIEWER = docs/viewer
 VIEWER_FILES = swagger-ui-bundle.js swagger-ui.css

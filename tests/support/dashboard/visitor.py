@@ -8,6 +8,11 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator
 
 from tests.support.network.remote_api import PASSWORD
 
+WITHIN_MS = 20_000
+"""How long something may take to be there, on a machine that others use too."""
+
+expect.set_options(timeout=WITHIN_MS)
+
 REFUSED = re.compile(r"Failed to load resource: the server responded with a status of 4\d\d")
 """What a browser says of an answer that a page may well be refused with."""
 
@@ -21,9 +26,10 @@ class Visitor:
     def __init__(self, browser: Browser, url: str, **options: object) -> None:
         """Come to a server; `options` are those of a context, such as `viewport`."""
         self.url = url
+        self._browser = browser
         self.email = f"{secrets.token_hex(8)}@example.com"
         self.context: BrowserContext = browser.new_context(**{"base_url": url, **options})  # type: ignore[arg-type]
-        self.context.set_default_timeout(15_000)
+        self.context.set_default_timeout(WITHIN_MS)
         self.wrong: list[str] = []
         self.context.on("console", self._hear)
         self.context.on("weberror", lambda error: self.wrong.append(str(error.error)))
@@ -44,6 +50,18 @@ class Visitor:
         expect(tab.page.get_by_role("navigation", name="TaskFlow")).to_be_attached()
         tab.wait_until_live()
         return tab
+
+    def elsewhere(self, **options: object) -> "Visitor":
+        """Come with another browser, and sign in there."""
+        visitor = Visitor(self._browser, self.url, **options)
+        visitor.email = self.email
+        tab = visitor.tab("/log-in")
+        tab.page.get_by_label("Email").fill(self.email)
+        tab.page.get_by_label("Password").fill(PASSWORD)
+        tab.page.keyboard.press("Enter")
+        expect(tab.page).not_to_have_title("Log in · TaskFlow")
+        tab.page.close()
+        return visitor
 
     def close(self) -> None:
         """Close all tabs."""

@@ -84,6 +84,22 @@ def test_what_is_changed_offline_is_shown_kept_and_sent_once_in_order(visitor: V
     visitor.wrong = [each for each in visitor.wrong if not AWAY.match(each)]
 
 
+def test_what_is_added_to_today_offline_is_there_and_due_today_once_sent(
+    visitor: Visitor,
+) -> None:
+    tab = visitor.registered()
+    visitor.context.set_offline(offline=True)
+    expect(tab.connection).to_have_attribute("data-state", "offline")
+
+    tab.add("Write a postcard")
+    expect(tab.row("Write a postcard")).to_contain_text("to be sent")
+    visitor.context.set_offline(offline=False)
+
+    expect(tab.page.locator(".is-draft")).to_have_count(0)
+    expect(tab.row("Write a postcard")).to_be_visible()
+    visitor.wrong = [each for each in visitor.wrong if not AWAY.match(each)]
+
+
 def test_a_server_that_is_killed_and_started_again_is_found_again(
     own_visitor: Visitor, own_system: System
 ) -> None:

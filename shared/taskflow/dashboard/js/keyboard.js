@@ -3,6 +3,9 @@
  */
 const SECOND_WITHIN_MS = 1_500;
 
+/** The groups that come first in the help, in their order. */
+const GROUPS = ["Anywhere", "Go to"];
+
 /**
  * @typedef {object} Shortcut
  * @property {string} keys as `KeyboardEvent.key` has them, `g t` for one after the other
@@ -30,7 +33,8 @@ export function shortcut(...added) {
 
 /** All that there are, by their group, for the help. */
 export function allShortcuts() {
-  return Map.groupBy(shortcuts, (each) => each.group);
+  const place = (/** @type {Shortcut} */ { group }) => (GROUPS.includes(group) ? GROUPS.indexOf(group) : GROUPS.length);
+  return Map.groupBy(shortcuts.toSorted((one, other) => place(one) - place(other)), (each) => each.group);
 }
 
 addEventListener("keydown", (event) => {

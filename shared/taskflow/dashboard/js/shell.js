@@ -34,7 +34,7 @@ export function shell() {
     <div class="shell ${isDrawerOpen ? "has-drawer" : ""}" @click=${closeDrawer}>
       <header class="bar">
         <button type="button" class="quiet round" aria-label="Menu" aria-expanded=${isDrawerOpen} @click=${toggleDrawer}>${icon("menu")}</button>
-        <span class="bar-title">${base.view.title?.() ?? base.place.title}</span>
+        <span class="spring"></span>
         ${connection()}
       </header>
       <nav class="side" aria-label="TaskFlow">

@@ -26,6 +26,9 @@ export const changed = (title) => `Changed “${shortened(title)}”`;
 /** @param {string} title */
 export const added = (title) => `Added “${shortened(title)}”`;
 
+/** @param {string} title */
+export const kept = (title) => `“${shortened(title)}” is kept here, and added when you are back`;
+
 /** @param {Problem} problem */
 export function refused(problem) {
   const [first] = problem.errors;

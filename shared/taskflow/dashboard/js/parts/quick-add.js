@@ -23,7 +23,7 @@ const PREVIEW_TIMEOUT_MS = 2_000;
 /** What a line has that may say when, for where the server can't be asked what it understands. */
 const MAY_SAY_WHEN = /\d|\b(to(day|morrow|night)|mon|tue|wed|thu|fri|sat|sun|week|month|year|every|daily|next|noon)/i;
 
-/** What is added to a line that says nothing of its kind, for where it is written. @typedef {{ label: string, words: string, kinds: readonly Part["kind"][] }} Default */
+/** What is added to a line that says nothing of its kind, for where it is written. @typedef {{ label: string, words: string, kinds: readonly Part["kind"][], becomes: () => Partial<Task> }} Default */
 
 let line = "";
 let error = "";
@@ -179,6 +179,7 @@ async function add(isStaying) {
   const known = understood?.of.trim() === written ? shownOf(understood.preview.task) : {};
   const gets = usual !== null && (understood ? isUsual() : !MAY_SAY_WHEN.test(written));
   const sent = gets && usual ? `${written} ${usual.words}` : written;
+  const shown = { title: written, ...known, ...(gets && usual ? usual.becomes() : {}) };
   line = "";
   understood = null;
   stopAsking();
@@ -187,8 +188,8 @@ async function add(isStaying) {
     closeDialog();
   }
   try {
-    const task = await changes.quickAdd(sent, known);
-    say(text.added(task?.title ?? written));
+    const task = await changes.quickAdd(sent, shown);
+    say(task ? text.added(task.title) : text.kept(written));
   } catch (refused) {
     if (!(refused instanceof Problem)) {
       throw refused;

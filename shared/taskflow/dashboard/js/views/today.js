@@ -5,7 +5,7 @@
  * @import { View } from "../places.js"
  */
 import { html } from "../../vendor/lit-html.js";
-import { addDays, dayOf, instantOf, today, wholeDay } from "../dates.js";
+import { addDays, dayOf, dueAt, instantOf, today, wholeDay } from "../dates.js";
 import { OPEN } from "../lists.js";
 import { listState } from "../parts/list-state.js";
 import { usually } from "../parts/quick-add.js";
@@ -22,7 +22,7 @@ export function dueToday() {
 /** @returns {View} */
 export function makeView() {
   const rows = new Rows({ atEnd: () => store.more(store.list(dueToday())) });
-  usually(() => ({ label: "Today", words: "today", kinds: ["date", "time", "recurrence"] }));
+  usually(() => ({ label: "Today", words: "today", kinds: ["date", "time", "recurrence"], becomes: () => ({ due_date: dueAt(today()) }) }));
   return {
     render() {
       const list = store.list(dueToday());

@@ -302,7 +302,11 @@ def test_a_reminder_that_comes_late_says_so(late: timedelta, words: str | None) 
 
 
 def test_what_was_due_before_is_told_as_past() -> None:
-    assert "Was due: Mon, 30 Nov" in _part(_told(a_notice(due_date=NOW)), "plain")
+    just_now = _part(_told(a_notice(due_date=NOW)), "plain")
+    before = _part(_told(a_notice(due_date=NOW - timedelta(minutes=5))), "plain")
+
+    assert "\nDue: Mon, 30 Nov" in just_now
+    assert "\nWas due: Mon, 30 Nov" in before
 
 
 @given(title=HOSTILE, message=HOSTILE)

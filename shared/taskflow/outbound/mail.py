@@ -25,7 +25,8 @@ SUBJECT_MAX_CHARS = 100
 """Of what a user wrote in it: mailers show some sixty."""
 
 LATE_FROM = timedelta(minutes=5)
-"""From here on a reminder says how late it comes: before, nobody would notice."""
+"""From here on a reminder says how late it comes, and that its task was due: before, nobody would
+notice."""
 
 _UNTITLED = "Untitled task"
 
@@ -219,7 +220,7 @@ def _counted(notices: Sequence[Notice]) -> str:
 def _item(notice: Notice, zone: str, *, now: datetime) -> _Item:
     facts: list[str] = []
     if notice.due_date is not None:
-        verb = "Due" if notice.due_date > now else "Was due"
+        verb = "Was due" if now - notice.due_date >= LATE_FROM else "Due"
         facts.append(f"{verb}: {in_words(notice.due_date, zone)}")
     if notice.remind_at is not None and now - notice.remind_at >= LATE_FROM:
         late = how_long(now - notice.remind_at)

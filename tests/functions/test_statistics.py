@@ -94,6 +94,30 @@ def test_completed_tasks_are_counted_on_the_day_of_their_user(
     }
 
 
+def test_completed_tasks_are_counted_for_as_many_days_as_asked_for(
+    user: SignedIn, travel: Travel, set_clock: Callable[[datetime], None]
+) -> None:
+    set_clock(NOW - 89 * A_DAY)
+    a_stored_task(user.user_id, status="completed")
+    api = travel(user, NOW)
+
+    of_a_year = content(api.get("/api/{user_id}/statistics?days=366"))
+    of_90_days = content(api.get("/api/{user_id}/statistics?days=90"))
+
+    assert len(of_a_year["completed_per_day"]) == 366
+    assert _completed(of_a_year) == _completed(of_90_days) == {"2025-12-31": 1}
+    assert of_90_days["completed_per_day"][0]["date"] == "2025-12-31"
+    assert _completed(_statistics(api)) == {}
+
+
+@pytest.mark.parametrize("days", ["0", "367", "many"])
+def test_days_beyond_a_year_are_refused(user: SignedIn, travel: Travel, days: str) -> None:
+    answer = travel(user, NOW).get(f"/api/{{user_id}}/statistics?days={days}")
+
+    assert answer.status_code == 422
+    assert content(answer)["errors"][0]["pointer"] == "/days"
+
+
 def test_only_what_is_still_completed_counts_and_only_once(user: SignedIn, travel: Travel) -> None:
     api = travel(user, NOW - 2 * A_DAY)
     kept, reopened, deleted = (a_stored_task(user.user_id) for _ in range(3))

@@ -11,7 +11,8 @@ from typing_extensions import TypedDict
 
 from taskflow.domain.representations import Priority
 
-DAYS = 30
+DAYS_DEFAULT = 30
+DAYS_MAX = 366
 """Of how many days, today included, completed tasks are counted."""
 
 _DAY = timedelta(days=1)
@@ -57,19 +58,17 @@ class StatisticsRepresentation(TypedDict):
     completed_per_day: Annotated[
         list[CompletedOnDay],
         Field(
-            description=(
-                f"The last {DAYS} days in the user's zone, today last: how many of the tasks that "
-                "are completed were so on each."
-            )
+            description="The last days in the user's zone, today last: how many of the tasks that "
+            "are completed were so on each."
         ),
     ]
     timezone: Annotated[str, Field(description="The user's IANA zone, in which days begin.")]
 
 
-def last_days(zone: str, *, now: datetime) -> list[date]:
-    """Return the last DAYS days in a zone, today last."""
+def last_days(zone: str, *, days: int = DAYS_DEFAULT, now: datetime) -> list[date]:
+    """Return the last days in a zone, today last."""
     today = now.astimezone(ZoneInfo(zone)).date()
-    return [today - number * _DAY for number in reversed(range(DAYS))]
+    return [today - number * _DAY for number in reversed(range(days))]
 
 
 def bounds(days: Sequence[date], zone: str) -> list[datetime]:

@@ -160,3 +160,19 @@ export function wholeTime(at) {
 export function untilMidnightMs() {
   return instantOf(addDays(today(), 1)).getTime() - Date.now();
 }
+
+/** Return a day as values of a chart have it: Mon, 7 Dec. @param {string} day */
+export function shortDay(day) {
+  return format(SHOWN, { weekday: "short", day: "numeric", month: "short" }).format(instantOf(day, "12:00"));
+}
+
+/** Return which day of the week a day is, from 0 for Sunday. @param {string} day */
+export function weekdayOf(day) {
+  return new Date(`${day}T12:00:00Z`).getUTCDay();
+}
+
+/** Return what a day of the week is called, from 0 for Sunday. @param {number} weekday @param {"long" | "short"} width */
+export function nameOfWeekday(weekday, width) {
+  // A Sunday, and those after it.
+  return format(SHOWN, { weekday: width, timeZone: "UTC" }).format(Date.UTC(2023, 0, 1 + weekday));
+}

@@ -44,6 +44,7 @@
 export const PLACES = [
   { name: "today", path: "/", title: "Today", icon: "today", key: "t", group: "main", load: () => import("./views/today.js") },
   { name: "all", path: "/all", title: "All tasks", icon: "all", key: "a", group: "main", load: () => import("./views/all.js") },
+  { name: "statistics", path: "/statistics", title: "Statistics", icon: "chart", key: "s", group: "more", load: () => import("./views/statistics.js") },
   { name: "log-in", path: "/log-in", title: "Log in", isPublic: true, load: () => import("./views/sign-in.js") },
   { name: "register", path: "/register", title: "Create an account", isPublic: true, load: () => import("./views/sign-in.js") },
 ];

@@ -58,6 +58,13 @@ export interface Notification {
   [field: string]: unknown;
 }
 
+export interface Statistics {
+  open_by_priority: Record<Priority, number>;
+  overdue: number;
+  completed_per_day: { date: string; count: number }[];
+  timezone: string;
+}
+
 /** A message of the stream (docs/events.md). */
 export interface Message {
   type: string;

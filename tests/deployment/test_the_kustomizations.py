@@ -17,10 +17,11 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from knative import functions
 from knative.deploy import changes_of_functions, check_examples
 from taskflow import config
 from taskflow.config import FUNCTIONS_CONNECTIONS_MAX, Settings
-from taskflow.manifests.outside import AMAZON, uses_of
+from taskflow.manifests.outside import AMAZON, MAIL, uses_of
 from taskflow.outbound.urls import may_be_asked
 from taskflow.serving import browser, problems
 from taskflow.serving.problems import ProblemKind
@@ -426,6 +427,36 @@ def test_an_overlay_that_sends_mail_and_push_messages_says_by_whom(tmp_path: Pat
         assert changes[name]["deploy"]["serviceAccountName"] == "taskflow-sender"
     # As the overlay below says.
     assert changes["sync-tasks"]
+
+
+def test_an_overlay_that_trusts_an_authority_of_its_own_adds_it_to_what_pods_that_send_have(
+    tmp_path: Path,
+) -> None:
+    page = (ROOT / "docs/deploying.md").read_text()
+    examples = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    own = yaml.safe_load(OWN_VALUES)
+    for example in examples:
+        own["configMapGenerator"] += yaml.safe_load(example)["configMapGenerator"]
+    shutil.copytree(KNATIVE, tmp_path / "knative")
+    folder = tmp_path / "knative/overlays/own"
+    folder.mkdir()
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(own))
+    (folder / "own.crt").write_text("a certificate")
+
+    documents = built(folder)
+
+    assert the(documents, "ConfigMap", "authorities")["data"] == {"own.crt": "a certificate"}
+    changed = {
+        each.name: each.func_yaml for each in functions.functions(changes_of_functions(documents))
+    }
+    sending = [name for name, each in changed.items() if MAIL in json.dumps(each)]
+    assert sending == ["deliver-notifications"]
+    sender = changed["deliver-notifications"]
+    assert sender["deploy"]["serviceAccountName"] == "taskflow-sender"
+    path = ROOT / "functions/deliver-notifications/func.yaml"
+    volumes = yaml.safe_load(path.read_text())["run"]["volumes"]
+    added = {"configMap": "authorities", "path": "/etc/taskflow/authorities"}
+    assert sender["run"]["volumes"] == [*volumes, added]
 
 
 def test_the_guide_makes_a_key_that_browsers_can_be_pushed_to_with() -> None:

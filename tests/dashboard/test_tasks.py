@@ -31,6 +31,22 @@ def test_a_task_is_written_in_ones_own_words_and_what_is_understood_is_marked(
     expect(row).to_have_attribute("data-priority", "high")
 
 
+def test_the_box_has_the_focus_before_another_key_comes(visitor: Visitor) -> None:
+    tab = visitor.registered("/all")
+
+    focused = tab.page.evaluate(
+        """async () => {
+            const key = new KeyboardEvent("keydown", { key: "q", bubbles: true });
+            document.body.dispatchEvent(key);
+            // What is queued in this turn, and no more.
+            await null;
+            return document.activeElement.getAttribute("aria-label");
+        }"""
+    )
+
+    assert focused == "What is to be done"
+
+
 def test_a_task_that_is_added_to_today_is_due_today(visitor: Visitor) -> None:
     tab = visitor.registered()
 

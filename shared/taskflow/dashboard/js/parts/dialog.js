@@ -5,7 +5,7 @@
  */
 import { html, nothing } from "../../vendor/lit-html.js";
 import { ref } from "../../vendor/directives/ref.js";
-import { update } from "../update.js";
+import { now, update } from "../update.js";
 import { icon } from "./icons.js";
 
 /**
@@ -27,7 +27,8 @@ export function openDialog(opened) {
   closeDialog();
   before = document.activeElement;
   content = opened;
-  update();
+  // At once: what is typed next is for it.
+  now();
 }
 
 export function closeDialog() {

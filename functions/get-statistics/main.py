@@ -1,4 +1,4 @@
-"""GET /api/{user_id}/statistics: count one's open, overdue and lately completed tasks."""
+"""GET /api/{user_id}/statistics: count one's open, overdue and lately completed tasks, and tags."""
 
 from typing import Annotated
 
@@ -29,4 +29,5 @@ def get_statistics(
     days = statistics.last_days(zone, days=query.days, now=now)
     bounds = statistics.bounds(days, zone)
     counts = task_counts.count(tx, caller.user_id, bounds, now=now)
-    return Ok(statistics.represent(counts, days, zone))
+    tags = task_counts.count_tags(tx, caller.user_id)
+    return Ok(statistics.represent(counts, tags, days, zone))

@@ -57,12 +57,13 @@ def test_statistics_show_each_priority_and_each_day() -> None:
     days = [date(2026, 2, 28), date(2026, 3, 1)]
     counts = Counts(open={Priority.HIGH: 3}, overdue=1, completed=[2, 0])
 
-    assert statistics.represent(counts, days, "Europe/Berlin") == {
+    assert statistics.represent(counts, {"home": 2}, days, "Europe/Berlin") == {
         "open_by_priority": {"low": 0, "medium": 0, "high": 3, "urgent": 0},
         "overdue": 1,
         "completed_per_day": [
             {"date": "2026-02-28", "count": 2},
             {"date": "2026-03-01", "count": 0},
         ],
+        "open_by_tag": [{"tag": "home", "count": 2}],
         "timezone": "Europe/Berlin",
     }

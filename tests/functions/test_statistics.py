@@ -38,6 +38,7 @@ def test_someone_without_tasks_has_zeros_for_everything(user: SignedIn, travel: 
     assert [day["count"] for day in shown["completed_per_day"]] == [0] * 30
     assert shown["completed_per_day"][0]["date"] == "2026-03-01"
     assert shown["completed_per_day"][-1]["date"] == "2026-03-30"
+    assert shown["open_by_tag"] == []
     assert shown["timezone"] == "UTC"
 
 
@@ -63,6 +64,21 @@ def test_open_tasks_are_counted_by_priority_and_those_whose_time_has_passed(
 
     assert shown["open_by_priority"] == {"low": 1, "medium": 0, "high": 2, "urgent": 1}
     assert shown["overdue"] == 2
+
+
+def test_the_tags_of_open_tasks_are_counted_the_most_used_first(
+    user: SignedIn, other: SignedIn, travel: Travel
+) -> None:
+    api = travel(user, NOW)
+    a_stored_task(user.user_id, tags=["work", "home"])
+    a_stored_task(user.user_id, tags=["home"], status="in_progress", due_date=rfc3339(NOW))
+    a_stored_task(user.user_id, tags=["done"], status="completed")
+    api.delete(f"/api/tasks/{a_stored_task(user.user_id, tags=['deleted']).id}")
+    a_stored_task(other.user_id, tags=["home"])
+
+    shown = _statistics(api)
+
+    assert shown["open_by_tag"] == [{"tag": "home", "count": 2}, {"tag": "work", "count": 1}]
 
 
 def test_completed_tasks_are_counted_on_the_day_of_their_user(

@@ -197,3 +197,16 @@ def test_statistics_are_counted_in_indexes_that_hold_nothing_else() -> None:
     assert reads.sorted_rows == 0
     assert sum(counts.open.values()) == MANY - MANY // 3
     assert counts.overdue == sum(1 for n in range(1, MANY + 1) if n % 3 and n % 2 == 0)
+
+
+@pytest.mark.usefixtures("filled")
+def test_tags_are_counted_of_no_more_tasks_than_are_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(task_counts, "TAGGED_MAX", 1_000)
+    with counted_reads(engine()) as reads, transaction(A_CAUSE) as tx:
+        task_counts.count_tags(tx, "somebody")
+
+    assert reads.scans == ["Index Scan of tasks"]
+    assert reads.indexes == {"tasks_open"}
+    assert reads.rows <= 1_001

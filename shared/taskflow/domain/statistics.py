@@ -15,6 +15,12 @@ DAYS_DEFAULT = 30
 DAYS_MAX = 366
 """Of how many days, today included, completed tasks are counted."""
 
+TAGGED_MAX = 10_000
+"""Of how many open tasks the tags are counted, for each task has to be read for its own."""
+
+TAGS_MAX = 100
+"""How many tags are shown with their counts; more can't be looked over."""
+
 _DAY = timedelta(days=1)
 
 
@@ -48,6 +54,13 @@ class CompletedOnDay(TypedDict):
     count: Annotated[int, Field(description="How many.")]
 
 
+class OpenWithTag(TypedDict):
+    """How many open tasks have one tag."""
+
+    tag: Annotated[str, Field(description="The tag.")]
+    count: Annotated[int, Field(description="How many.")]
+
+
 class StatisticsRepresentation(TypedDict):
     """A user's tasks in numbers, without those that were deleted."""
 
@@ -60,6 +73,15 @@ class StatisticsRepresentation(TypedDict):
         Field(
             description="The last days in the user's zone, today last: how many of the tasks that "
             "are completed were so on each."
+        ),
+    ]
+    open_by_tag: Annotated[
+        list[OpenWithTag],
+        Field(
+            description=(
+                f"The tags of the open tasks, the most used first, at most {TAGS_MAX}; of more "
+                f"than {TAGGED_MAX:,} open tasks, those of the most urgent ones."
+            )
         ),
     ]
     timezone: Annotated[str, Field(description="The user's IANA zone, in which days begin.")]
@@ -81,8 +103,10 @@ def bounds(days: Sequence[date], zone: str) -> list[datetime]:
     return [midnight.astimezone(UTC) for midnight in midnights]
 
 
-def represent(counts: Counts, days: Sequence[date], zone: str) -> StatisticsRepresentation:
-    """Return the statistics as answers show them."""
+def represent(
+    counts: Counts, tags: Mapping[str, int], days: Sequence[date], zone: str
+) -> StatisticsRepresentation:
+    """Return the statistics as answers show them; `tags` says how many open tasks have each."""
     of = counts.open
     return {
         "open_by_priority": {
@@ -96,5 +120,6 @@ def represent(counts: Counts, days: Sequence[date], zone: str) -> StatisticsRepr
             {"date": day.isoformat(), "count": count}
             for day, count in zip(days, counts.completed, strict=True)
         ],
+        "open_by_tag": [{"tag": tag, "count": count} for tag, count in tags.items()],
         "timezone": zone,
     }

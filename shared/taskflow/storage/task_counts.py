@@ -1,4 +1,4 @@
-"""Counts of a user's tasks, each from an index that holds nothing else."""
+"""Counts of a user's tasks, each from an index that holds nothing else, and of their tags."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import DateTime, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from taskflow.domain.statistics import Counts
+from taskflow.domain.statistics import TAGGED_MAX, TAGS_MAX, Counts
 from taskflow.storage.task_store import PRIORITY
 from taskflow.storage.transactions import Transaction
 
@@ -33,6 +33,20 @@ _COUNT = text("""
     bindparam("end", type_=ARRAY(_TIME)),
 )
 
+# In the order of the index tasks_open, so that no more than that is read.
+_COUNT_TAGS = text("""
+    SELECT tag, count(*) AS number
+    FROM (
+        SELECT tags FROM tasks
+        WHERE user_id = :user_id AND deleted_at IS NULL AND status IN ('pending', 'in_progress')
+        ORDER BY priority DESC, due_date DESC
+        LIMIT :looked_at
+    ) AS open_tasks, unnest(tags) AS tag
+    GROUP BY tag
+    ORDER BY number DESC, tag
+    LIMIT :tags
+""").bindparams(bindparam("user_id", type_=Text))
+
 # Of a user whom its statistics do not know yet, PostgreSQL expects a row or two, from any index.
 _BY_INDEX = text("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
 
@@ -49,3 +63,10 @@ def count(tx: Transaction, user_id: str, days: Sequence[datetime], *, now: datet
         overdue=sum(row.overdue for row in of_open),
         completed=[completed[number] for number in range(1, len(days))],
     )
+
+
+def count_tags(tx: Transaction, user_id: str) -> dict[str, int]:
+    """Count a user's open tasks by tag, the most used first: TAGS_MAX tags of TAGGED_MAX tasks."""
+    tx.connection.execute(_BY_INDEX)
+    values = {"user_id": user_id, "looked_at": TAGGED_MAX, "tags": TAGS_MAX}
+    return {row.tag: row.number for row in tx.connection.execute(_COUNT_TAGS, values)}

@@ -5,7 +5,9 @@
  */
 import { query } from "./api.js";
 
-export const PAGE_TASKS = 50;
+/** How many tasks the first page has, which is waited for, and how many each after it. */
+export const FIRST_TASKS = 50;
+export const PAGE_TASKS = 200;
 
 /** @typedef {"created_at" | "due_date" | "priority" | "updated_at" | "title"} SortKey */
 
@@ -13,6 +15,7 @@ export const PAGE_TASKS = 50;
  * Which tasks a list has; what is left out does not filter.
  *
  * @typedef {object} Wanted
+ * @property {"tasks/recurring"} [from] where the API has it, if not at `tasks`; it is not filtered there
  * @property {readonly string[]} [status]
  * @property {readonly string[]} [priority]
  * @property {readonly string[]} [tag] all of these
@@ -83,8 +86,14 @@ function compared(key, one, other) {
 
 /** One list, as far as it was loaded. */
 export class List {
-  /** @type {string[]} */
-  ids = [];
+  /** In the order of the list; another array after each change. @type {readonly string[]} */
+  #ids = [];
+
+  /** The same: whether a task is in the list is asked for each list with each event. @type {Set<string>} */
+  #has = new Set();
+
+  /** What changes whenever the list does, or a task in it. */
+  revision = 0;
 
   /** Where the next page begins; null where there is none, undefined where none was loaded. @type {string | null | undefined} */
   cursor = undefined;
@@ -107,6 +116,16 @@ export class List {
     this.order = orderBy(wanted.sort);
   }
 
+  get ids() {
+    return this.#ids;
+  }
+
+  set ids(ids) {
+    this.#ids = ids;
+    this.#has = new Set(ids);
+    this.revision += 1;
+  }
+
   get hasMore() {
     return this.cursor !== null;
   }
@@ -117,31 +136,40 @@ export class List {
    * @param {string} id
    * @param {Task | undefined} task undefined where there is none any more
    * @param {(id: string) => Task | undefined} known
-   * @returns {boolean} whether the list is another one now
    */
   place(id, task, known) {
-    const at = this.ids.indexOf(id);
-    if (!task || !isWanted(this.wanted, task)) {
-      if (at >= 0) {
-        this.ids.splice(at, 1);
-      }
-      return at >= 0;
+    const isIn = this.#has.has(id);
+    const isToBe = task !== undefined && isWanted(this.wanted, task);
+    if (!isIn && !isToBe) {
+      return;
     }
-    const others = at >= 0 ? this.ids.toSpliced(at, 1) : this.ids;
-    const before = this.#before(others, task, known);
+    this.revision += 1;
+    const at = isIn ? this.#ids.indexOf(id) : -1;
+    if (isIn && isToBe && this.#isRight(at, task, known)) {
+      return;
+    }
+    const others = isIn ? this.#ids.toSpliced(at, 1) : this.#ids;
+    const before = isToBe ? this.#before(others, task, known) : -1;
     // What lies behind all that was loaded comes with its page.
-    if (before === others.length && this.hasMore && others.length > 0) {
-      this.ids = at >= 0 ? others : this.ids;
-      return at >= 0;
+    if (!isToBe || (before === others.length && this.hasMore && others.length > 0)) {
+      this.#ids = others;
+      this.#has.delete(id);
+    } else {
+      this.#ids = others.toSpliced(before, 0, id);
+      this.#has.add(id);
     }
-    if (before === at) {
-      return false;
-    }
-    this.ids = others.toSpliced(before, 0, id);
-    return true;
   }
 
-  /** Return before which place a task belongs. @param {string[]} ids @param {Task} task @param {(id: string) => Task | undefined} known */
+  /** Whether a task lies between its neighbours. @param {number} at @param {Task} task @param {(id: string) => Task | undefined} known */
+  #isRight(at, task, known) {
+    const [above, below] = [this.#ids[at - 1], this.#ids[at + 1]].map((id) => id && known(id));
+    return (
+      (at === 0 || (above && this.order(above, task) < 0)) &&
+      (at === this.#ids.length - 1 ? !this.hasMore || at === 0 : below && this.order(task, below) < 0)
+    );
+  }
+
+  /** Return before which place a task belongs. @param {readonly string[]} ids @param {Task} task @param {(id: string) => Task | undefined} known */
   #before(ids, task, known) {
     let [low, high] = [0, ids.length];
     while (low < high) {
@@ -159,8 +187,7 @@ export class List {
   /** Take a page; the first one stands for all that there was. @param {Page<Task>} page @param {boolean} isFirst */
   take(page, isFirst) {
     const ids = page.items.map((task) => task.id);
-    const known = new Set(isFirst ? [] : this.ids);
-    this.ids = isFirst ? ids : [...this.ids, ...ids.filter((id) => !known.has(id))];
+    this.ids = isFirst ? ids : [...this.#ids, ...ids.filter((id) => !this.#has.has(id))];
     this.cursor = page.next_cursor;
     this.error = null;
   }

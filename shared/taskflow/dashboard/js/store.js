@@ -6,7 +6,7 @@
  */
 import { query } from "./api.js";
 import { useZone } from "./dates.js";
-import { List, nameOf, PAGE_TASKS } from "./lists.js";
+import { FIRST_TASKS, List, nameOf, PAGE_TASKS } from "./lists.js";
 import { session } from "./session.js";
 import { update } from "./update.js";
 
@@ -43,6 +43,9 @@ class Store {
 
   /** Called with each message of the stream. @type {Set<(message: Message) => void>} */
   messageListeners = new Set();
+
+  /** Called where messages were missed, and all is to be read again. @type {Set<() => void>} */
+  refreshListeners = new Set();
 
   /** @param {string} id */
   task(id) {
@@ -92,7 +95,10 @@ class Store {
       return;
     }
     this.#tasks.set(task.id, task);
-    this.#show(task.id);
+    // Lists that are read again mostly have what is known.
+    if (task.version !== known || !this.#shown.has(task.id)) {
+      this.#show(task.id);
+    }
   }
 
   /** Take a task that was brought back. @param {Task} task */
@@ -161,6 +167,7 @@ class Store {
     for (const list of this.#lists.values()) {
       list.isStale = true;
     }
+    this.refreshListeners.forEach((listener) => listener());
     update();
   }
 
@@ -241,17 +248,23 @@ class Store {
       list.isStale &&= !isFirst;
       list.touched.clear();
       try {
+        const { from = "tasks", ...filter } = list.wanted;
         const { body } = await session.request(
           "GET",
-          `tasks${query({ ...list.wanted, limit: PAGE_TASKS, cursor: isFirst ? undefined : cursor })}`,
+          `${from}${query({
+            ...(from === "tasks" ? filter : {}),
+            limit: isFirst ? FIRST_TASKS : PAGE_TASKS,
+            cursor: isFirst ? undefined : cursor,
+          })}`,
         );
         const page = /** @type {Page<Task>} */ (body);
+        // What was changed while the page was on its way is newer than it.
+        const touched = new Set(list.touched);
+        this.#changes.forEach(({ task_id: id }) => id !== null && touched.add(id));
         page.items.forEach((task) => this.put(task));
         list.take({ ...page, items: page.items.filter((task) => this.#shown.has(task.id)) }, isFirst);
-        // What was changed while the page was on its way is newer than it.
-        this.#changes.forEach(({ task_id: id }) => id !== null && list.touched.add(id));
         const known = (/** @type {string} */ id) => this.#shown.get(id);
-        list.touched.forEach((id) => list.place(id, known(id), known));
+        touched.forEach((id) => list.place(id, known(id), known));
       } catch (error) {
         list.error = /** @type {Error} */ (error);
       } finally {

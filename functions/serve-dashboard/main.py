@@ -19,6 +19,7 @@ from taskflow.serving import (
     "GET /completed",
     "GET /recurring",
     "GET /tags",
+    "GET /tags/{tag}",
     "GET /search",
     "GET /tasks/{task_id}",
     "GET /inbox",

@@ -23,6 +23,7 @@ PLACES = (
     "/completed",
     "/recurring",
     "/tags",
+    "/tags/home",
     "/search",
     "/tasks/019ad3f0-8c00-7000-8000-000000000001",
     "/inbox",

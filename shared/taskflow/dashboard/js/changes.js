@@ -58,6 +58,7 @@ export async function make(wanted) {
 
 /** Complete a task, or open it again. @param {Task} task @param {boolean} completed */
 export async function complete(task, completed = true) {
+  const now = new Date().toISOString();
   const changed = attempt({
     method: "PATCH",
     path: "tasks/{task_id}/complete",
@@ -66,7 +67,8 @@ export async function complete(task, completed = true) {
     becomes: {
       completed,
       status: completed ? "completed" : "pending",
-      completed_at: completed ? new Date().toISOString() : null,
+      completed_at: completed ? now : null,
+      updated_at: now,
     },
   });
   if (completed) {

@@ -132,6 +132,16 @@ export function nameOfDay(day) {
   }).format(noon);
 }
 
+/** Return a day without that of the week: 7 Dec. @param {string} day */
+export function dayAndMonth(day) {
+  return format(SHOWN, { day: "numeric", month: "short" }).format(instantOf(day, "12:00"));
+}
+
+/** Return the name of a month, 1 for January. @param {number} month */
+export function monthName(month) {
+  return new Intl.DateTimeFormat(SHOWN, { month: "long", timeZone: "UTC" }).format(Date.UTC(2024, month - 1, 1));
+}
+
 /** Return a day in full: Monday, 7 December 2026. @param {string} day */
 export function wholeDay(day) {
   return format(SHOWN, { weekday: "long", day: "numeric", month: "long", year: "numeric" }).format(

@@ -99,6 +99,7 @@ function atMidnight() {
 
 shortcut(
   { keys: "q", group: "Anywhere", label: "Add a task", run: openQuickAdd },
+  { keys: "/", group: "Anywhere", label: "Search", run: () => router.go("/search") },
   { keys: "z", group: "Anywhere", label: "Undo", run: changes.undo },
   { keys: "?", group: "Anywhere", label: "These keys", run: openHelp },
   { keys: "Escape", group: "Anywhere", label: "Leave what is open", run: () => router.close(), isOn: () => router.over !== null },

@@ -43,7 +43,13 @@
 /** @type {Place[]} */
 export const PLACES = [
   { name: "today", path: "/", title: "Today", icon: "today", key: "t", group: "main", load: () => import("./views/today.js") },
+  { name: "upcoming", path: "/upcoming", title: "Upcoming", icon: "calendar", key: "u", group: "main", load: () => import("./views/upcoming.js") },
+  { name: "search", path: "/search", title: "Search", icon: "search", group: "main", load: () => import("./views/search.js") },
   { name: "all", path: "/all", title: "All tasks", icon: "all", key: "a", group: "main", load: () => import("./views/all.js") },
+  { name: "recurring", path: "/recurring", title: "Recurring", icon: "repeat", key: "r", group: "main", load: () => import("./views/recurring.js") },
+  { name: "completed", path: "/completed", title: "Completed", icon: "done", key: "c", group: "main", load: () => import("./views/completed.js") },
+  { name: "tag", path: "/tags/{tag}", title: "Tag", load: () => import("./views/tags.js") },
+  { name: "tags", path: "/tags", title: "Tags", icon: "tag", load: () => import("./views/tags.js") },
   { name: "statistics", path: "/statistics", title: "Statistics", icon: "chart", key: "s", group: "more", load: () => import("./views/statistics.js") },
   { name: "log-in", path: "/log-in", title: "Log in", isPublic: true, load: () => import("./views/sign-in.js") },
   { name: "register", path: "/register", title: "Create an account", isPublic: true, load: () => import("./views/sign-in.js") },

@@ -27,6 +27,11 @@ export interface Task {
   is_draft?: boolean;
 }
 
+/** A task that was found, and where it matches, as HTML. */
+export interface FoundTask extends Task {
+  highlights: { title?: string; description?: string };
+}
+
 export interface Page<T> {
   items: T[];
   next_cursor: string | null;
@@ -62,6 +67,7 @@ export interface Statistics {
   open_by_priority: Record<Priority, number>;
   overdue: number;
   completed_per_day: { date: string; count: number }[];
+  open_by_tag: { tag: string; count: number }[];
   timezone: string;
 }
 

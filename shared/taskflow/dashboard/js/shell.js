@@ -14,10 +14,13 @@ import { PLACES } from "./places.js";
 import { router } from "./router.js";
 import { session } from "./session.js";
 import { store } from "./store.js";
+import { openTags, pathOfTag } from "./tags.js";
 import * as text from "./text.js";
 import { say } from "./toasts.js";
 import { update } from "./update.js";
 import { dueToday } from "./views/today.js";
+
+const TAGS_SHOWN = 8;
 
 let isDrawerOpen = false;
 
@@ -40,8 +43,8 @@ export function shell() {
       <nav class="side" aria-label="TaskFlow">
         <a class="brand" href="/"><span class="logo">${icon("check")}</span> TaskFlow</a>
         <button type="button" class="add" @click=${openQuickAdd}>${icon("add")} Add task <kbd>q</kbd></button>
-        <ul role="list">${placesOf("main").map(link)}</ul>
-        <ul role="list">${[...placesOf("more"), ...(session.isAdministrator ? placesOf("administrator") : [])].map(link)}</ul>
+        ${places(placesOf("main"))} ${tags()}
+        ${places([...placesOf("more"), ...(session.isAdministrator ? placesOf("administrator") : [])])}
         <div class="spring"></div>
         ${connection()}
         <div class="account">
@@ -66,6 +69,11 @@ function placesOf(group) {
   return PLACES.filter((place) => place.group === group);
 }
 
+/** @param {Place[]} found */
+function places(found) {
+  return found.length === 0 ? nothing : html`<ul role="list">${found.map(link)}</ul>`;
+}
+
 /** @param {Place} place */
 function link(place) {
   return html`<li>
@@ -73,6 +81,28 @@ function link(place) {
       ${icon(place.icon ?? "")}<span>${place.title}</span>${count(place)}
     </a>
   </li>`;
+}
+
+/** The tags that are used most, in the order of the alphabet, so that they stay where they are. */
+function tags() {
+  const all = openTags();
+  if (all.length === 0) {
+    return nothing;
+  }
+  const shown = all.slice(0, TAGS_SHOWN).sort((one, other) => one.tag.localeCompare(other.tag));
+  const here = router.base?.params["tag"];
+  return html`<h2 class="side-title" id="tags-title">Tags</h2>
+    <ul role="list" aria-labelledby="tags-title">
+      ${shown.map(
+        ({ tag, count }) =>
+          html`<li><a class="place" href=${pathOfTag(tag)} aria-current=${tag === here ? "page" : nothing}>
+            ${icon("tag")}<span class="place-name" dir="auto">${tag}</span><span class="count">${count}<span class="only-read"> open</span></span>
+          </a></li>`,
+      )}
+      ${all.length > TAGS_SHOWN
+        ? html`<li><a class="place" href="/tags" aria-current=${router.base?.place.name === "tags" ? "page" : nothing}>${icon("more")}<span>All tags</span></a></li>`
+        : nothing}
+    </ul>`;
 }
 
 /** @param {Place} place */

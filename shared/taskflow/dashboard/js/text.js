@@ -29,6 +29,12 @@ export const added = (title) => `Added “${shortened(title)}”`;
 /** @param {string} title */
 export const kept = (title) => `“${shortened(title)}” is kept here, and added when you are back`;
 
+/** @param {string} title @param {string} day */
+export const moved = (title, day) => `Moved “${shortened(title)}” to ${day}`;
+
+/** @param {string} title */
+export const undated = (title) => `“${shortened(title)}” has no date now`;
+
 /** @param {Problem} problem */
 export function refused(problem) {
   const [first] = problem.errors;

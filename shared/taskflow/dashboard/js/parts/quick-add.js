@@ -48,9 +48,9 @@ export function usually(given) {
   usualHere = given;
 }
 
-/** Open the box; with what was typed before, if it was not sent. */
-export function openQuickAdd() {
-  usual = usualHere();
+/** Open the box; with what was typed before, if it was not sent. @param {Default | Event} [here] what is added by default, if not what the view says */
+export function openQuickAdd(here) {
+  usual = here && "words" in here ? here : usualHere();
   error = "";
   openDialog({ label: "Add a task", kind: "quick-add", render, closed: stopAsking });
   ask();

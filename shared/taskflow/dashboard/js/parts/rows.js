@@ -4,6 +4,7 @@
  *
  * @import { TemplateResult } from "../../vendor/lit-html.js"
  * @import { Task } from "../representations.js"
+ * @import { Shows } from "./task-row.js"
  */
 import { html, nothing } from "../../vendor/lit-html.js";
 import { createRef, ref } from "../../vendor/directives/ref.js";
@@ -15,6 +16,7 @@ import { taskRow } from "./task-row.js";
 const BLOCK_TASKS = 30;
 const ROW_PX = 53;
 const HEADING_PX = 49;
+const DRAGGED = "application/x-taskflow-task";
 /** What is not measured yet is taken to be so high. */
 
 /**
@@ -25,6 +27,10 @@ const HEADING_PX = 49;
  * @property {string} [kind] its class
  * @property {readonly string[]} ids
  * @property {boolean} [isDated] whether the title says the day, so that the rows need not
+ * @property {string} [day] what is dropped on it is moved there
+ * @property {TemplateResult} [tool] at the end of the title
+ * @property {Shows} [shows] what a row says of its task
+ * @property {(task: Task) => { title?: unknown, detail?: unknown }} [marked] the title with its marks, and what is below it
  */
 
 /** @typedef {{ key: string, section: Section, ids: readonly string[], from: number }} Block */
@@ -41,12 +47,23 @@ export class Rows {
   #first = 0;
   #last = 0;
 
+  /** @type {((id: string, section: Section) => void) | undefined} */
+  #dropped;
+
+  /** The block that something is drawn over. @type {HTMLElement | null} */
+  #target = null;
+
   /** @type {() => void} */
   #stop;
 
-  /** @param {{ atEnd?: () => void }} [options] `atEnd` is called as the last rows come near */
-  constructor({ atEnd = () => {} } = {}) {
+  /**
+   * @param {object} [options]
+   * @param {() => void} [options.atEnd] called as the last rows come near
+   * @param {(id: string, section: Section) => void} [options.dropped] called with a task that was drawn to another section
+   */
+  constructor({ atEnd = () => {}, dropped } = {}) {
     this.atEnd = atEnd;
+    this.#dropped = dropped;
     const scrolled = () => {
       const [first, last] = this.#near();
       if (first !== this.#first || last !== this.#last) {
@@ -75,11 +92,76 @@ export class Rows {
     const shown = this.#blocks.slice(this.#first, this.#last + 1);
     const above = this.#heightOf(0, this.#first);
     const below = this.#heightOf(this.#last + 1, this.#blocks.length);
-    return html`<div class="rows" ${ref(this.#container)}>
+    const isDrawn = this.#dropped !== undefined && matchMedia("(hover: hover) and (pointer: fine)").matches;
+    return html`<div
+      class="rows"
+      ${ref(this.#container)}
+      @dragstart=${isDrawn ? this.#draw : nothing}
+      @dragover=${isDrawn ? this.#over : nothing}
+      @dragleave=${isDrawn ? this.#over : nothing}
+      @drop=${isDrawn ? this.#drop : nothing}
+      @dragend=${isDrawn ? this.#drawn : nothing}
+    >
       <div .style=${`height: ${above}px`}></div>
-      ${repeat(shown, (block) => block.key, blockTemplate)}
+      ${repeat(
+        shown,
+        (block) => block.key,
+        (block) => blockTemplate(block, isDrawn),
+      )}
       <div .style=${`height: ${below}px`}></div>
     </div>`;
+  }
+
+  /** @param {DragEvent} event */
+  #draw = (event) => {
+    const row = /** @type {Element} */ (event.target).closest?.("[data-task]");
+    if (row && event.dataTransfer) {
+      event.dataTransfer.setData(DRAGGED, row.getAttribute("data-task") ?? "");
+      event.dataTransfer.effectAllowed = "move";
+      row.toggleAttribute("data-drawn", true);
+    }
+  };
+
+  /** @param {DragEvent} event */
+  #over = (event) => {
+    const block = /** @type {HTMLElement | null} */ (/** @type {Element} */ (event.target).closest?.("[data-section]"));
+    const isTask = event.dataTransfer?.types.includes(DRAGGED) ?? false;
+    const target = isTask && event.type === "dragover" && this.#sectionOf(block)?.day !== undefined ? block : null;
+    if (target) {
+      event.preventDefault();
+    }
+    this.#aim(target);
+  };
+
+  /** @param {DragEvent} event */
+  #drop = (event) => {
+    event.preventDefault();
+    const section = this.#sectionOf(this.#target);
+    const id = event.dataTransfer?.getData(DRAGGED);
+    this.#drawn();
+    if (section && id) {
+      this.#dropped?.(id, section);
+    }
+  };
+
+  #drawn = () => {
+    this.#aim(null);
+    document.querySelector("[data-drawn]")?.toggleAttribute("data-drawn", false);
+  };
+
+  /** @param {HTMLElement | null} block */
+  #aim(block) {
+    if (block !== this.#target) {
+      this.#target?.toggleAttribute("data-over", false);
+      block?.toggleAttribute("data-over", true);
+      this.#target = block;
+    }
+  }
+
+  /** @param {HTMLElement | null} block */
+  #sectionOf(block) {
+    const key = block?.dataset["section"];
+    return this.#blocks.find(({ section }) => section.key === key)?.section;
   }
 
   /** Return the first and the last block that are near the screen. @returns {[number, number]} */
@@ -142,24 +224,29 @@ function estimated({ section, ids, from }) {
   return ids.length * ROW_PX + (section.title && from === 0 ? HEADING_PX : 0);
 }
 
-/** @param {Block} block */
-function blockTemplate({ section, ids, from }) {
+/** @param {Block} block @param {boolean} isDrawn */
+function blockTemplate({ section, ids, from }, isDrawn) {
   const tasks = ids.flatMap((id) => store.task(id) ?? []);
-  return html`<div class="block ${section.kind ?? ""}">
+  return html`<div class="block ${section.kind ?? ""}" data-section=${section.key}>
     ${section.title && from === 0
-      ? html`<h2 class="section-title">${section.title}${section.detail ? html` <small>${section.detail}</small>` : nothing}</h2>`
+      ? html`<h2 class="section-title">${section.title}${section.detail ? html` <small>${section.detail}</small>` : nothing}${section.tool ?? nothing}</h2>`
       : nothing}
-    <ul class="tasks" role="list">
-      ${repeat(
-        tasks,
-        (task) => store.keyOf(task.id),
-        (task, at) =>
-          taskRow(/** @type {Task} */ (task), {
-            isDated: section.isDated ?? false,
-            position: from + at + 1,
-            count: section.ids.length,
-          }),
-      )}
-    </ul>
+    ${tasks.length === 0
+      ? nothing
+      : html`<ul class="tasks" role="list">
+          ${repeat(
+            tasks,
+            (task) => store.keyOf(task.id),
+            (task, at) =>
+              taskRow(/** @type {Task} */ (task), {
+                isDated: section.isDated ?? false,
+                position: from + at + 1,
+                count: section.ids.length,
+                shows: section.shows ?? "due",
+                isDrawn,
+                ...section.marked?.(/** @type {Task} */ (task)),
+              }),
+          )}
+        </ul>`}
   </div>`;
 }

@@ -9,16 +9,29 @@ import * as changes from "../changes.js";
 import { dayOf, dueLabel, isWholeDay, timeLabel, today, wholeTime } from "../dates.js";
 import { shortcut } from "../keyboard.js";
 import { router } from "../router.js";
+import { inWords } from "../rules.js";
 import { store } from "../store.js";
 import * as text from "../text.js";
 import { icon } from "./icons.js";
+import { openMove } from "./move.js";
+import { focusedId, keepingFocus, moveFocus, rowOf } from "./row-focus.js";
+
+/** What a row says of its task: when it is due, when it was completed, or how it recurs. @typedef {"due" | "completed" | "recurrence"} Shows */
 
 /**
- * @param {Task} task
- * @param {{ isDated: boolean, position: number, count: number }} where
- * @returns {TemplateResult}
+ * @typedef {object} Where
+ * @property {boolean} isDated whether the day is said above it
+ * @property {number} position in its section
+ * @property {number} count of the section
+ * @property {Shows} shows
+ * @property {boolean} isDrawn whether it can be drawn to elsewhere
+ * @property {unknown} [title] with marks in it
+ * @property {unknown} [detail] below the title
  */
-export function taskRow(task, { isDated, position, count }) {
+
+/** @param {Task} task @param {Where} where @returns {TemplateResult} */
+export function taskRow(task, where) {
+  const { position, count } = where;
   const title = task.title === "" ? text.UNTITLED : task.title;
   return html`<li
     class="task ${task.completed ? "is-completed" : ""} ${task.is_draft ? "is-draft" : ""}"
@@ -26,6 +39,7 @@ export function taskRow(task, { isDated, position, count }) {
     data-priority=${task.priority}
     aria-setsize=${count}
     aria-posinset=${position}
+    draggable=${where.isDrawn ? "true" : nothing}
   >
     <button
       type="button"
@@ -39,23 +53,28 @@ export function taskRow(task, { isDated, position, count }) {
       ${icon("check")}
     </button>
     <a class="task-link" href=${`/tasks/${task.id}`} draggable="false">
-      <span class="task-title" dir="auto">${title}</span>
-      ${meta(task, isDated)}
+      <span class="task-title" dir="auto">${where.title ?? title}</span>
+      ${where.detail ?? nothing} ${meta(task, where)}
     </a>
     <div class="task-actions">
-      <button type="button" class="quiet round" tabindex="-1" aria-label=${`Delete: ${title}`} @click=${() => remove(task.id)}>
+      <button type="button" class="quiet round" tabindex="-1" aria-label=${`Move to another day: ${title}`} title="Move to another day (d)" @click=${() => openMove(task.id)}>
+        ${icon("calendar")}
+      </button>
+      <button type="button" class="quiet round" tabindex="-1" title="Delete" aria-label=${`Delete: ${title}`} @click=${() => remove(task.id)}>
         ${icon("trash")}
       </button>
     </div>
   </li>`;
 }
 
-/** @param {Task} task @param {boolean} isDated */
-function meta(task, isDated) {
-  const due = task.due_date === null ? nothing : dueOf(task, task.due_date, isDated);
-  const repeats = task.is_recurring || task.recurring_task_id !== null;
+/** @param {Task} task @param {Where} where */
+function meta(task, { isDated, shows }) {
+  const due = task.due_date === null || shows !== "due" ? nothing : dueOf(task, task.due_date, isDated);
+  const repeats = shows !== "recurrence" && (task.is_recurring || task.recurring_task_id !== null);
   const parts = [
     due,
+    shows === "completed" && task.completed_at !== null ? completedOf(task.completed_at) : nothing,
+    ...(shows === "recurrence" ? recurrenceOf(task) : []),
     repeats ? html`<span class="repeats" title="Repeats">${icon("repeat")}<span class="only-read">Repeats</span></span>` : nothing,
     task.priority === "high" || task.priority === "urgent"
       ? html`<span class="priority" data-priority=${task.priority}>${text.PRIORITIES[task.priority]}</span>`
@@ -64,6 +83,21 @@ function meta(task, isDated) {
     store.isWaiting(task.id) && task.is_draft ? html`<span class="waits">${icon("clock")}to be sent</span>` : nothing,
   ].filter((part) => part !== nothing);
   return parts.length === 0 ? nothing : html`<span class="task-meta">${parts}</span>`;
+}
+
+/** @param {string} at */
+function completedOf(at) {
+  return html`<time datetime=${at} title=${wholeTime(at)}>${icon("done")}${timeLabel(new Date(at))}</time>`;
+}
+
+/** @param {Task} task */
+function recurrenceOf({ recurrence_rule: rule, next_occurrence: next }) {
+  return [
+    rule === null ? nothing : html`<span class="rule" title=${rule}>${icon("repeat")}${inWords(rule)}</span>`,
+    next === null
+      ? html`<span>Comes no more</span>`
+      : html`<time class="due" datetime=${next} title=${wholeTime(next)}>${icon("calendar")}Next: ${dueLabel(next)}</time>`,
+  ];
 }
 
 /** @param {Task} task @param {string} due @param {boolean} isDated */
@@ -82,51 +116,30 @@ function dueOf(task, due, isDated) {
 /** Complete a task, or open it again. @param {string} id */
 export function toggle(id) {
   const task = store.task(id);
-  if (!task) {
-    return;
+  if (task) {
+    keepingFocus(id, () => {
+      if (!task.completed) {
+        leave(rowOf(id));
+      }
+      void changes.complete(task, !task.completed);
+    });
   }
-  const row = rowOf(id);
-  const next = row && neighbour(row, 1);
-  const hadFocus = row?.contains(document.activeElement) ?? false;
-  if (row && !task.completed) {
-    leave(row);
-  }
-  void changes.complete(task, !task.completed);
-  keepFocus(hadFocus, next);
 }
 
 /** @param {string} id */
 function remove(id) {
   const task = store.task(id);
-  if (!task) {
-    return;
+  if (task) {
+    keepingFocus(id, () => {
+      leave(rowOf(id));
+      void changes.remove(task);
+    });
   }
-  const row = rowOf(id);
-  const next = row && neighbour(row, 1);
-  const hadFocus = row?.contains(document.activeElement) ?? false;
-  if (row) {
-    leave(row);
-  }
-  void changes.remove(task);
-  keepFocus(hadFocus, next);
 }
 
-/** Have the focus go to the next row, where the one that had it goes. @param {boolean} hadFocus @param {Element | null | undefined} next */
-function keepFocus(hadFocus, next) {
-  const id = next?.getAttribute("data-task");
-  if (!hadFocus || !id) {
-    return;
-  }
-  requestAnimationFrame(() => {
-    if (document.activeElement === document.body) {
-      linkOf(rowOf(id))?.focus();
-    }
-  });
-}
-
-/** Let the picture of a row fade where it was. @param {Element} row */
+/** Let the picture of a row fade where it was. @param {Element | null} row */
 function leave(row) {
-  if (matchMedia("(prefers-reduced-motion: reduce)").matches) {
+  if (!row || matchMedia("(prefers-reduced-motion: reduce)").matches) {
     return;
   }
   const ghost = /** @type {HTMLElement} */ (row.cloneNode(true));
@@ -144,54 +157,14 @@ function leave(row) {
   setTimeout(() => ghost.remove(), 600);
 }
 
-/** @param {string} id */
-function rowOf(id) {
-  return document.querySelector(`[data-task="${CSS.escape(id)}"]`);
-}
-
-/** @param {Element | null} row */
-function linkOf(row) {
-  return /** @type {HTMLElement | null} */ (row?.querySelector(".task-link") ?? null);
-}
-
-/** @param {Element} row @param {number} by */
-function neighbour(row, by) {
-  const rows = [...document.querySelectorAll("[data-task]")];
-  return rows[rows.indexOf(row) + by] ?? rows[rows.indexOf(row) - by] ?? null;
-}
-
-/** Return the row that has the focus. */
-function focused() {
-  return document.activeElement?.closest("[data-task]") ?? null;
-}
-
-function focusedId() {
-  return focused()?.getAttribute("data-task") ?? "";
-}
-
-/** Move the focus to the next row, or the one before. @param {number} by */
-function move(by) {
-  const at = focused();
-  const rows = [...document.querySelectorAll("main [data-task]")];
-  const target = at ? rows[rows.indexOf(at) + by] : rows.find(isOnScreen) ?? rows[0];
-  const link = linkOf(target ?? null);
-  link?.focus({ preventScroll: true });
-  link?.scrollIntoView({ block: "nearest" });
-}
-
-/** @param {Element} row */
-function isOnScreen(row) {
-  return row.getBoundingClientRect().top >= 0;
-}
-
 const OF_ROWS = "A task in the list";
-const hasRow = () => focused() !== null;
+const hasRow = () => focusedId() !== "";
 
 shortcut(
-  { keys: "j", group: OF_ROWS, label: "Next task", run: () => move(1) },
-  { keys: "k", group: OF_ROWS, label: "Task before", run: () => move(-1) },
-  { keys: "ArrowDown", group: OF_ROWS, label: "Next task", run: () => move(1), isOn: hasRow },
-  { keys: "ArrowUp", group: OF_ROWS, label: "Task before", run: () => move(-1), isOn: hasRow },
+  { keys: "j", group: OF_ROWS, label: "Next task", run: () => moveFocus(1) },
+  { keys: "k", group: OF_ROWS, label: "Task before", run: () => moveFocus(-1) },
+  { keys: "ArrowDown", group: OF_ROWS, label: "Next task", run: () => moveFocus(1), isOn: hasRow },
+  { keys: "ArrowUp", group: OF_ROWS, label: "Task before", run: () => moveFocus(-1), isOn: hasRow },
   { keys: "x", group: OF_ROWS, label: "Complete it", run: () => toggle(focusedId()), isOn: hasRow },
   { keys: "e", group: OF_ROWS, label: "Open it", run: () => router.go(`/tasks/${focusedId()}`), isOn: hasRow },
   { keys: "Delete", group: OF_ROWS, label: "Delete it", run: () => remove(focusedId()), isOn: hasRow },

@@ -235,6 +235,7 @@ function nothingYet() {
     open_by_priority: { urgent: 0, high: 0, medium: 0, low: 0 },
     overdue: 0,
     completed_per_day: Array.from({ length: DAYS }, (_, index) => ({ date: addDays(last, index + 1 - DAYS), count: 0 })),
+    open_by_tag: [],
     timezone: session.user?.timezone ?? "UTC",
   };
 }

@@ -4,9 +4,13 @@
  * Each has an Idempotency-Key, so that one whose answer was lost is sent again and counts once. All tabs
  * share one queue, which one of them at a time sends.
  *
+ * A change of fields says which version it is of, and what was in them. Where the task has changed since,
+ * but not in these fields, it is sent again as a change of the newer version; else its user chooses.
+ *
  * @import { Change, Task } from "./representations.js"
  */
 import { Problem, Unreachable } from "./api.js";
+import * as conflicts from "./conflicts.js";
 import * as offline from "./offline.js";
 import { session } from "./session.js";
 import { store } from "./store.js";
@@ -81,13 +85,39 @@ export async function complete(task, completed = true) {
 export async function edit(task, fields, said = text.changed(task.title)) {
   const names = /** @type {(keyof Task)[]} */ (Object.keys(fields));
   const before = Object.fromEntries(names.map((name) => [name, task[name]]));
-  undoable(said, () => patch(task.id, before));
-  await patch(task.id, fields);
+  undoable(said, () =>
+    attempt({ method: "PATCH", path: "tasks/{task_id}", body: before, task_id: task.id, becomes: before }),
+  );
+  try {
+    await revise(task, fields);
+  } catch (error) {
+    sayRefusal(error);
+  }
 }
 
-/** Change fields of a task. @param {string} id @param {Partial<Task>} fields */
-async function patch(id, fields) {
-  await attempt({ method: "PATCH", path: "tasks/{task_id}", body: fields, task_id: id, becomes: fields });
+/**
+ * Change fields of a task as its user saw it. Rejects with the Problem that refuses it; with 412, its
+ * user is to choose (`conflicts`).
+ *
+ * @param {Task} seen
+ * @param {Partial<Task>} fields
+ */
+export async function revise(seen, fields) {
+  const names = /** @type {(keyof Task)[]} */ (Object.keys(fields));
+  return make({
+    method: "PATCH",
+    path: "tasks/{task_id}",
+    body: fields,
+    task_id: seen.id,
+    becomes: fields,
+    before: Object.fromEntries(names.map((name) => [name, seen[name]])),
+    if_match: tagOf(seen),
+  });
+}
+
+/** Return the entity tag of a task as it was seen; null where the server had none of it. @param {Task} task */
+export function tagOf(task) {
+  return task.is_draft ? null : `"${task.version}"`;
 }
 
 /** Delete a task; it can be brought back. @param {Task} task */
@@ -96,8 +126,8 @@ export async function remove(task) {
   await attempt({ method: "DELETE", path: "tasks/{task_id}", body: null, task_id: task.id, becomes: null });
 }
 
-/** @param {Task} task */
-async function restore(task) {
+/** Bring back a task that was deleted. @param {Task} task */
+export async function restore(task) {
   const becomes = { ...task, id: store.idOf(task.id), is_draft: false };
   await attempt({ method: "POST", path: "tasks/{task_id}/restore", body: null, task_id: task.id, becomes });
 }
@@ -142,27 +172,34 @@ export function sendNow() {
   void sendAll();
 }
 
-/** @param {Parameters<typeof make>[0]} wanted */
-async function attempt(wanted) {
+/** Make a change, and say so where it is refused. @param {Parameters<typeof make>[0]} wanted */
+export async function attempt(wanted) {
   try {
     await make(wanted);
   } catch (error) {
-    if (!(error instanceof Problem)) {
-      throw error;
-    }
+    sayRefusal(error);
+  }
+}
+
+/** @param {unknown} error */
+function sayRefusal(error) {
+  if (!(error instanceof Problem)) {
+    throw error;
+  }
+  if (!conflicts.isOne(error)) {
     say(text.refused(error), { isError: true });
   }
 }
 
 /** Say what was done, and offer to undo it. @param {string} said @param {() => Promise<void>} undoing */
-function undoable(said, undoing) {
+export function undoable(said, undoing) {
   const once = () => {
     const at = undone.indexOf(once);
     if (at >= 0) {
       undone.splice(at, 1);
     }
     dismiss();
-    void undoing();
+    undoing().catch(sayRefusal);
   };
   undone.push(once);
   const dismiss = say(said, { action: { label: text.UNDO, run: once } });
@@ -212,9 +249,53 @@ async function isAnswered(change) {
     if (error instanceof Unreachable || (error instanceof Problem && (error.isPassing || error.status === 401))) {
       return false;
     }
+    if (error instanceof Problem && error.status === 412 && change.before) {
+      return isReconciled(change, change.before, error);
+    }
     await settle(change, { error: /** @type {Error} */ (error) });
   }
   return true;
+}
+
+/**
+ * Send a change once more, of a task that has changed since it was seen; where that was in the same
+ * fields, have the user choose. Say whether it was answered for good.
+ *
+ * @param {Change} change
+ * @param {Partial<Task>} before
+ * @param {Problem} stale
+ * @returns {Promise<boolean>}
+ */
+async function isReconciled(change, before, stale) {
+  /** @type {Task} */
+  let newer;
+  try {
+    ({ body: newer } = await session.request("GET", pathOf({ ...change, path: "tasks/{task_id}" })));
+  } catch (error) {
+    if (error instanceof Unreachable || (error instanceof Problem && (error.isPassing || error.status === 401))) {
+      return false;
+    }
+    await settle(change, { error: /** @type {Error} */ (error) });
+    return true;
+  }
+  store.put(newer);
+  const names = /** @type {(keyof Task)[]} */ (Object.keys(before));
+  const fields = names.filter(
+    (name) => !isSame(newer[name], before[name]) && !isSame(newer[name], change.body?.[name] ?? null),
+  );
+  if (fields.length === 0) {
+    const again = { ...change, if_match: tagOf(newer) };
+    await offline.keepAgain(again);
+    return isAnswered(again);
+  }
+  await conflicts.add({ change, fields, title: newer.title });
+  await settle(change, { error: new Problem(412, { ...stale.details, is_to_choose: true }) });
+  return true;
+}
+
+/** @param {unknown} one @param {unknown} other */
+function isSame(one, other) {
+  return JSON.stringify(one) === JSON.stringify(other);
 }
 
 /** @param {Change} change @param {Outcome} outcome */
@@ -233,7 +314,7 @@ async function settle(change, outcome) {
   const { error } = outcome;
   const refusal = error instanceof Problem ? { status: error.status, details: error.details } : null;
   tellTabs("settled", { change, task, refusal });
-  if (error instanceof Problem && !isHeard) {
+  if (error instanceof Problem && !isHeard && !conflicts.isOne(error)) {
     // It was made before the page was opened, or was kept for later: nobody waits for its answer.
     say(text.refused(error), { isError: true });
   }
@@ -251,7 +332,7 @@ function settled(change, outcome) {
     } else {
       store.put(task);
     }
-  } else if (change.method === "DELETE" && !outcome.error && change.task_id !== null) {
+  } else if (change.becomes === null && !outcome.error && change.task_id !== null) {
     store.remove(change.task_id, store.versionOf(change.task_id) ?? 0);
   }
   const left = store.changes.filter((each) => each.key !== change.key);

@@ -1,6 +1,7 @@
 /** The start: what was kept is shown at once, then what the server says, then what happens. */
 import { render } from "../vendor/lit-html.js";
 import * as changes from "./changes.js";
+import * as conflicts from "./conflicts.js";
 import { untilMidnightMs, useZone } from "./dates.js";
 import { shortcut } from "./keyboard.js";
 import { live } from "./live.js";
@@ -43,6 +44,7 @@ async function begin() {
       store.restore(kept);
     }
   }
+  await conflicts.start();
   await changes.start();
   live.start();
 }
@@ -55,6 +57,7 @@ async function end() {
     userId = "";
     clearTimeout(snapshotTimer);
     store.clear();
+    conflicts.clear();
     await offline.forget();
   }
 }
@@ -70,6 +73,13 @@ session.listeners.add(async () => {
     await router.again();
   }
   update();
+});
+
+conflicts.listeners.add(({ change, title }) => {
+  const path = `/tasks/${store.idOf(change.task_id ?? "")}`;
+  if (location.pathname !== path) {
+    say(text.clashed(title), { isLasting: true, action: { label: "Choose", run: () => router.go(path) } });
+  }
 });
 
 live.backListeners.add(() => {

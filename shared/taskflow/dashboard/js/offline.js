@@ -76,6 +76,10 @@ export async function letGo(change) {
 /** Keep a change as it is now. @param {Change} change */
 export async function keepAgain(change) {
   await inStore(CHANGES, "readwrite", (changes) => changes.put(change));
+  const at = inMemory.findIndex((each) => each.number === change.number);
+  if (at >= 0) {
+    inMemory[at] = change;
+  }
 }
 
 /** Return the changes that are to be sent, in their order. @returns {Promise<Change[]>} */
@@ -84,14 +88,24 @@ export async function waiting() {
   return found ?? [...inMemory];
 }
 
+/** Keep something under a name. @param {string} key @param {unknown} content */
+export async function keepAs(key, content) {
+  await inStore(STATE, "readwrite", (state) => state.put(content, key));
+}
+
+/** Return what is kept under a name. @param {string} key @returns {Promise<any>} */
+export async function keptAs(key) {
+  return inStore(STATE, "readonly", (state) => state.get(key));
+}
+
 /** Keep what is known. @param {unknown} snapshot */
 export async function keepSnapshot(snapshot) {
-  await inStore(STATE, "readwrite", (state) => state.put(snapshot, SNAPSHOT));
+  await keepAs(SNAPSHOT, snapshot);
 }
 
 /** Return what was known. @returns {Promise<any>} */
 export async function keptSnapshot() {
-  return inStore(STATE, "readonly", (state) => state.get(SNAPSHOT));
+  return keptAs(SNAPSHOT);
 }
 
 /**
@@ -112,6 +126,8 @@ async function inStore(store, mode, work) {
     try {
       const transaction = opened.transaction(store, mode);
       const request = work(transaction.objectStore(store));
+      // Not only once this page has heard of the request: it may be gone by then.
+      transaction.commit();
       transaction.oncomplete = () => resolve(request.result);
       transaction.onabort = () => resolve(undefined);
     } catch {

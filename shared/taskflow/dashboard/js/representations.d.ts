@@ -71,6 +71,42 @@ export interface Statistics {
   timezone: string;
 }
 
+export interface Reminder {
+  id: string;
+  task_id: string;
+  remind_at: string;
+  before_due: string | null;
+  message: string | null;
+  status: "scheduled" | "triggered" | "sent" | "cancelled";
+}
+
+export interface Series {
+  recurrence_rule: string;
+  start: string;
+  timezone: string | null;
+  mode: "schedule" | "after_completion";
+  missed: "all" | "latest" | "skip";
+  skip: "backward" | "omit" | "forward";
+  next_occurrence: string | null;
+}
+
+/** An occurrence of a series that is not set yet. */
+export interface Previewed {
+  local: string | null;
+  utc: string | null;
+  fate: "kept" | "moved" | "skipped";
+  reason: string | null;
+}
+
+/** An event, as the history has it. */
+export interface HistoryEvent {
+  event_id: string;
+  event_type: string;
+  timestamp: string;
+  seq: number;
+  data: Record<string, any>;
+}
+
 /** A message of the stream (docs/events.md). */
 export interface Message {
   type: string;
@@ -116,6 +152,8 @@ export interface Change {
   /** What it makes of its task, shown until it is answered; null where that goes. */
   becomes: Partial<Task> | null;
   if_match: string | null;
+  /** What its user saw of the fields that it changes: where they are so still, it clashes with nothing. */
+  before?: Partial<Task>;
   /** By which what was queued first is sent first; set as it is kept. */
   number?: number;
 }

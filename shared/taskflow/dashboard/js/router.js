@@ -57,21 +57,28 @@ class Router {
     }
     this.#scrolled.set(this.#entry, scrollY);
     if (replace) {
-      history.replaceState({ entry: this.#entry }, "", url);
+      const depth = locate(url)?.place.isOver ? this.#depth : 0;
+      history.replaceState({ entry: this.#entry, depth }, "", url);
     } else {
       this.#entry += 1;
-      history.pushState({ entry: this.#entry }, "", url);
+      // How many visits back the place is that all these are shown over.
+      const depth = locate(url)?.place.isOver ? this.#depth + 1 : 0;
+      history.pushState({ entry: this.#entry, depth }, "", url);
     }
     void this.#show(url, replace ? scrollY : 0);
   }
 
   /** Leave what is shown over the place before. */
   close() {
-    if (this.#entry > 0) {
-      history.back();
+    if (this.#depth > 0 && this.#entry >= this.#depth) {
+      history.go(-this.#depth);
     } else {
       this.go(this.base ? pathOf(this.base) : HOME.path, { replace: true });
     }
+  }
+
+  get #depth() {
+    return Number(history.state?.depth ?? (this.over ? 1 : 0));
   }
 
   /** Show the place anew: another user has signed in, or nobody is any more. */
@@ -93,7 +100,9 @@ class Router {
         this.base = await made({ place: HOME, params: {}, query: new URLSearchParams() });
       }
       const current = wanted.place.isOver ? this.over : this.base;
-      const isSame = current?.place === wanted.place && sameParams(current, wanted) && current.view.moved;
+      const isThere = current?.place === wanted.place && sameParams(current, wanted);
+      const isLaidOpen = isThere && this.over !== null && String(current.query) === String(wanted.query);
+      const isSame = isThere && (isLaidOpen || current.view.moved);
       const shown = isSame ? { ...current, ...wanted } : await made(wanted);
       if (visit !== this.#visit) {
         shown.view !== current?.view && shown.view.left?.();

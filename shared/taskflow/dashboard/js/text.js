@@ -35,6 +35,9 @@ export const moved = (title, day) => `Moved “${shortened(title)}” to ${day}`
 /** @param {string} title */
 export const undated = (title) => `“${shortened(title)}” has no date now`;
 
+/** @param {string} title */
+export const clashed = (title) => `“${shortened(title)}” was changed elsewhere too. Nothing is lost.`;
+
 /** @param {Problem} problem */
 export function refused(problem) {
   const [first] = problem.errors;
@@ -47,6 +50,21 @@ export const counted = (count, one, many = `${one}s`) => `${count} ${count === 1
 /** @type {Record<string, string>} */
 export const PRIORITIES = { urgent: "Urgent", high: "High", medium: "Medium", low: "Low" };
 
+/** @type {Record<string, string>} */
+export const STATUSES = { pending: "Open", in_progress: "In progress", completed: "Completed", cancelled: "Cancelled" };
+
+/** What a task's fields are called. @type {Record<string, string>} */
+export const FIELDS = {
+  title: "Title",
+  description: "Description",
+  status: "Status",
+  priority: "Priority",
+  tags: "Tags",
+  metadata: "Metadata",
+  due_date: "Due date",
+  recurrence_rule: "Repetition",
+};
+
 /** @type {Record<string, { label: string, detail: string }>} */
 export const CONNECTION = {
   live: { label: "Live", detail: "Changes show at once on all your devices." },
@@ -56,6 +74,6 @@ export const CONNECTION = {
 };
 
 /** @param {string} title */
-function shortened(title) {
+export function shortened(title) {
   return title.length > 60 ? `${title.slice(0, 59).trimEnd()}…` : title;
 }

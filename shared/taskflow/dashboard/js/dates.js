@@ -181,8 +181,55 @@ export function weekdayOf(day) {
   return new Date(`${day}T12:00:00Z`).getUTCDay();
 }
 
-/** Return what a day of the week is called, from 0 for Sunday. @param {number} weekday @param {"long" | "short"} width */
+/** Return what a day of the week is called, from 0 for Sunday. @param {number} weekday @param {"long" | "short" | "narrow"} width */
 export function nameOfWeekday(weekday, width) {
   // A Sunday, and those after it.
   return format(SHOWN, { weekday: width, timeZone: "UTC" }).format(Date.UTC(2023, 0, 1 + weekday));
+}
+
+/** Return how long ago, or until when, something is: "5 minutes ago". @param {string} at */
+export function ago(at) {
+  const seconds = (Date.parse(at) - Date.now()) / 1000;
+  const relative = new Intl.RelativeTimeFormat(SHOWN, { numeric: "auto" });
+  const [unit, length] = UNITS.find(([, length]) => Math.abs(seconds) >= length) ?? UNITS.at(-1) ?? ["second", 1];
+  return Math.abs(seconds) < 45 ? "just now" : relative.format(Math.trunc(seconds / length), unit);
+}
+
+/** @type {[Intl.RelativeTimeFormatUnit, number][]} */
+const UNITS = [
+  ["year", 31_556_952],
+  ["month", 2_629_746],
+  ["day", 86_400],
+  ["hour", 3_600],
+  ["minute", 60],
+  ["second", 1],
+];
+
+/** Return the month of a day as a heading: December 2026. @param {string} day */
+export function monthLabel(day) {
+  return format(SHOWN, { month: "long", year: "numeric" }).format(instantOf(day, "12:00"));
+}
+
+/** Return how many days of its week were before a day, of a week that begins on Monday. @param {string} day */
+export function daysAfterMonday(day) {
+  return (weekdayOf(day) + 6) % 7;
+}
+
+/** Return how many days after Monday a week begins where the user is. */
+export function firstWeekday() {
+  const locale = /** @type {any} */ (new Intl.Locale(navigator.language));
+  return ((locale.getWeekInfo?.() ?? locale.weekInfo)?.firstDay ?? 1) - 1;
+}
+
+/** Return the day so many months later, the last of its month where that is shorter. @param {string} day @param {number} count */
+export function addMonths(day, count) {
+  const first = new Date(`${day.slice(0, 7)}-01T00:00:00Z`);
+  first.setUTCMonth(first.getUTCMonth() + count);
+  const month = first.toISOString().slice(0, 7);
+  return `${month}-${String(Math.min(Number(day.slice(8)), daysIn(month))).padStart(2, "0")}`;
+}
+
+/** @param {string} month `YYYY-MM` */
+function daysIn(month) {
+  return new Date(Date.UTC(Number(month.slice(0, 4)), Number(month.slice(5, 7)), 0)).getUTCDate();
 }

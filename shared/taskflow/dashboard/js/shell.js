@@ -24,6 +24,10 @@ const TAGS_SHOWN = 8;
 
 let isDrawerOpen = false;
 
+/** Where what is shown over a place covers it. */
+const phone = matchMedia("(max-width: 767px)");
+phone.addEventListener("change", update);
+
 /** The whole page. */
 export function shell() {
   const { base, over } = router;
@@ -34,7 +38,11 @@ export function shell() {
     return html`${base.view.render()} ${toasts()}`;
   }
   return html`<a class="skip" href="#content">Skip to the tasks</a>
-    <div class="shell ${isDrawerOpen ? "has-drawer" : ""}" @click=${closeDrawer}>
+    <div
+      class="shell ${isDrawerOpen ? "has-drawer" : ""} ${over ? "has-panel" : ""}"
+      ?inert=${over !== null && phone.matches}
+      @click=${closeDrawer}
+    >
       <header class="bar">
         <button type="button" class="quiet round" aria-label="Menu" aria-expanded=${isDrawerOpen} @click=${toggleDrawer}>${icon("menu")}</button>
         <span class="spring"></span>

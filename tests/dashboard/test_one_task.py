@@ -145,6 +145,26 @@ def test_what_was_typed_offline_is_chosen_about_where_it_clashes(
     visitor.wrong = [each for each in visitor.wrong if not AWAY.match(each)]
 
 
+def test_what_is_being_typed_as_the_page_goes_is_saved_also_by_a_session_that_has_ended(
+    visitor: Visitor,
+) -> None:
+    tab = visitor.registered("/all")
+    panel = _added(tab, "Write a letter", "Write a letter")
+    description = panel.get_by_label("Description", exact=True)
+    description.press_sequentially("Dear Bob")
+
+    visitor.context.clear_cookies()
+    tab.page.reload()
+    expect(tab.page.get_by_text("Your session has ended")).to_be_visible()
+    tab.page.get_by_label("Password").fill(PASSWORD)
+    tab.page.get_by_role("button", name="Log in").click()
+
+    expect(description).to_have_value("Dear Bob")
+    expect(tab.page.locator(".panel-state")).to_have_text("")
+    tab.page.reload()
+    expect(description).to_have_value("Dear Bob")
+
+
 def test_a_repetition_is_built_previewed_and_written_as_a_rule(visitor: Visitor) -> None:
     tab = visitor.registered("/all")
     panel = _added(tab, "Send the invoice 2027-03-26 9:00", "Send the invoice")

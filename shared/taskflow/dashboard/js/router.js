@@ -83,6 +83,8 @@ class Router {
 
   /** Show the place anew: another user has signed in, or nobody is any more. */
   again() {
+    this.over?.view.left?.();
+    this.base?.view.left?.();
     this.base = null;
     this.over = null;
     return this.#show(new URL(location.href), 0);

@@ -50,7 +50,7 @@ async function keepNewer(conflict) {
 
 /** The choice goes, and the focus with it: to what is around it. */
 function toPanel() {
-  /** @type {HTMLElement | null} */ (document.querySelector(".panel"))?.focus({ preventScroll: true });
+  /** @type {HTMLElement | null} */ (document.querySelector(".task-panel"))?.focus({ preventScroll: true });
 }
 
 /** Return a value as a person reads it. @param {keyof Task} field @param {unknown} value */

@@ -111,7 +111,7 @@ export class EditedText {
       // It is typed still; who has gone elsewhere meanwhile is told.
       this.typed ??= typed;
       this.#error = error.errors[0]?.detail ?? error.message;
-      if (!document.querySelector(`.panel [name="${field}"]`)) {
+      if (!document.querySelector(`.task-panel [name="${field}"]`)) {
         say(text.refused(error), { isError: true });
       }
       update();
@@ -146,7 +146,7 @@ export class EditedText {
     if (saves || event.key === "Escape") {
       event.preventDefault();
       // Leaving it saves it.
-      /** @type {HTMLElement | null} */ (document.querySelector(".panel"))?.focus({ preventScroll: true });
+      /** @type {HTMLElement | null} */ (document.querySelector(".task-panel"))?.focus({ preventScroll: true });
     }
   }
 }

@@ -234,7 +234,7 @@ export class Reminders {
   async #snooze({ id }, until) {
     this.#snoozing = "";
     const snoozing = changes.attempt({ method: "POST", path: `reminders/${id}/snooze`, body: { until }, task_id: null, becomes: {} });
-    /** @type {HTMLElement | null} */ (document.querySelector(".panel"))?.focus({ preventScroll: true });
+    /** @type {HTMLElement | null} */ (document.querySelector(".task-panel"))?.focus({ preventScroll: true });
     await snoozing;
     await this.load();
   }

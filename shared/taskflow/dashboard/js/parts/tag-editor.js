@@ -111,7 +111,7 @@ export class TagEditor {
       event.preventDefault();
       this.#typed = "";
       this.#open(false);
-      /** @type {HTMLElement | null} */ (document.querySelector(".panel"))?.focus({ preventScroll: true });
+      /** @type {HTMLElement | null} */ (document.querySelector(".task-panel"))?.focus({ preventScroll: true });
     } else if (event.key === "Backspace" && this.#typed === "" && task.tags.length > 0) {
       this.#remove(task, task.tags.at(-1) ?? "");
     }
@@ -137,6 +137,6 @@ export class TagEditor {
   /** @param {Task} task @param {string} tag */
   #remove(task, tag) {
     void changes.edit(task, { tags: task.tags.filter((each) => each !== tag) }, `Removed the tag “${tag}”`);
-    /** @type {HTMLElement | null} */ (document.querySelector(".panel [name=tag]"))?.focus();
+    /** @type {HTMLElement | null} */ (document.querySelector(".task-panel [name=tag]"))?.focus();
   }
 }

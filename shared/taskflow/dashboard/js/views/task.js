@@ -85,6 +85,9 @@ export function makeView({ params }) {
 
   /** Save what is typed: the page may be gone in a moment. */
   function save() {
+    if (session.state === "signed-out") {
+      return;
+    }
     void title.save();
     void description.save();
   }
@@ -97,7 +100,7 @@ export function makeView({ params }) {
   }
 
   /** @param {boolean} isRight */
-  const whereFocused = (isRight) => isRight && document.querySelector(".panel")?.contains(document.activeElement) === true;
+  const whereFocused = (isRight) => isRight && document.querySelector(".task-panel")?.contains(document.activeElement) === true;
   const isHere = () => whereFocused(taskNow() !== undefined);
   const takeBack = shortcut(
     { keys: "x", group: "An open task", label: "Complete it", run: toggle, isOn: isHere },
@@ -162,7 +165,7 @@ export function makeView({ params }) {
       }
       return html`${keyed(
         asked,
-        html`<div class="panel" role="dialog" aria-label=${`Task: ${nameOf()}`} tabindex="-1" data-panel=${asked} ${ref(focusFirst)}>
+        html`<div class="task-panel" role="dialog" aria-label=${`Task: ${nameOf()}`} tabindex="-1" data-panel=${asked} ${ref(focusFirst)}>
           ${task ? whole(task) : absent()}
         </div>`,
       )}`;
@@ -255,7 +258,7 @@ function property(iconName, label, content) {
 
 /** @param {Task} task */
 function priorities(task) {
-  return html`<div class="segments" role="radiogroup" aria-label="Priority">
+  return html`<div class="priorities" role="radiogroup" aria-label="Priority">
     ${Object.entries(text.PRIORITIES).reverse().map(([value, label]) => html`<label data-priority=${value}>
       <input type="radio" name="priority" value=${value} .checked=${live(task.priority === value)}
         @change=${() => void changes.edit(task, { priority: /** @type {Priority} */ (value) }, `Priority: ${label}`)}>
@@ -306,7 +309,7 @@ function focusFirst(element) {
 
 /** Have the focus go back to the task in the list, if it was in here. @param {string} id */
 function focusRow(id) {
-  const panel = document.querySelector(".panel");
+  const panel = document.querySelector(".task-panel");
   if (panel?.contains(document.activeElement) || document.activeElement === document.body) {
     /** @type {HTMLElement | null} */ (document.querySelector(`[data-task="${CSS.escape(id)}"] .task-link`))?.focus({ preventScroll: true });
   }

@@ -42,6 +42,8 @@ export class Unreachable extends Error {
 /**
  * @typedef {object} Options
  * @property {unknown} [body] sent as JSON
+ * @property {string} [lines] sent as JSON Lines
+ * @property {boolean} [isFile] whether what is answered is wanted as a Blob
  * @property {Record<string, string>} [headers]
  * @property {AbortSignal | undefined} [signal]
  * @property {number} [timeoutMs]
@@ -64,7 +66,9 @@ export class Unreachable extends Error {
  * @returns {Promise<Answer>}
  */
 export async function send(method, path, options = {}) {
-  const { body, headers = {}, signal, timeoutMs = TIMEOUT_MS } = options;
+  const { body, lines, isFile = false, headers = {}, signal, timeoutMs = TIMEOUT_MS } = options;
+  const type = lines === undefined ? "application/json" : "application/jsonl";
+  const sent = lines ?? (body === undefined ? null : JSON.stringify(body));
   const timeout = AbortSignal.timeout(timeoutMs);
   /** @type {Response} */
   let response;
@@ -73,13 +77,16 @@ export async function send(method, path, options = {}) {
   try {
     response = await fetch(path, {
       method,
-      headers: body === undefined ? headers : { "Content-Type": "application/json", ...headers },
-      body: body === undefined ? null : JSON.stringify(body),
+      headers: sent === null ? headers : { "Content-Type": type, ...headers },
+      body: sent,
       signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
       // Only /api/auth takes the cookie, and its path keeps it from all else.
       credentials: "same-origin",
       cache: "no-store",
     });
+    if (isFile && response.ok) {
+      return { status: response.status, body: await response.blob(), headers: response.headers };
+    }
     const text = await response.text();
     answered = text === "" ? null : parsed(text);
   } catch (error) {

@@ -12,6 +12,8 @@ import { alone, onTold, tellTabs } from "./tabs.js";
 
 const REMEMBERED = "taskflow.user";
 const REFRESH_BEFORE_MS = 60_000;
+export const WRONG_PASSWORD = "credentials-are-wrong";
+/** The problem of a password that was sent with a token: the token is as good as it was. */
 
 let token = "";
 let refreshAt = 0;
@@ -66,6 +68,13 @@ class Session {
     }
   }
 
+  /** Delete the account for good. Throws as `request` does. @param {string} password */
+  async deleteAccount(password) {
+    await this.request("DELETE", "account", { body: { password } });
+    this.forget("signed-out");
+    tellTabs("signed-out", null);
+  }
+
   /**
    * Send a request below `/api/`, with an access token that lasts. Throws as `send` does; a Problem
    * 401 means that the session is over, and has been said to all listeners.
@@ -82,7 +91,7 @@ class Session {
       try {
         return await send(method, `/api/${path}`, { ...options, headers });
       } catch (error) {
-        if (isLast || !(error instanceof Problem) || error.status !== 401) {
+        if (isLast || !(error instanceof Problem) || error.status !== 401 || error.kind === WRONG_PASSWORD) {
           throw error;
         }
         this.expireToken(used);

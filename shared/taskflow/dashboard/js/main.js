@@ -3,6 +3,7 @@ import { render } from "../vendor/lit-html.js";
 import * as changes from "./changes.js";
 import * as conflicts from "./conflicts.js";
 import { untilMidnightMs, useZone } from "./dates.js";
+import { inbox } from "./inbox.js";
 import { shortcut } from "./keyboard.js";
 import { live } from "./live.js";
 import * as offline from "./offline.js";
@@ -10,18 +11,21 @@ import { closeDialog } from "./parts/dialog.js";
 import { openHelp } from "./parts/help.js";
 import { openQuickAdd } from "./parts/quick-add.js";
 import { PLACES } from "./places.js";
+import { forgetReminders } from "./reminders.js";
 import { router } from "./router.js";
 import { session } from "./session.js";
 import { shell } from "./shell.js";
 import { store } from "./store.js";
 import * as text from "./text.js";
+import { thisBrowser } from "./this-browser.js";
 import { say } from "./toasts.js";
-import { renderBy, update } from "./update.js";
+import { afterRender, renderBy, update } from "./update.js";
 
 const SNAPSHOT_EVERY_MS = 1_000;
 
 const root = /** @type {HTMLElement} */ (document.getElementById("app"));
 renderBy(() => render(shell(), root));
+afterRender(showUnread);
 
 let userId = "";
 
@@ -37,27 +41,33 @@ async function begin() {
   if (userId !== user.id) {
     userId = user.id;
     store.clear();
+    inbox.clear();
     useZone(user.timezone);
     offline.openFor(user.id);
     const kept = await offline.keptSnapshot();
     if (kept) {
       store.restore(kept);
+      inbox.restore(kept.inbox);
     }
   }
   await conflicts.start();
   await changes.start();
   live.start();
+  inbox.start();
 }
 
 /** End for who has signed out: nothing of theirs stays. */
 async function end() {
   live.stop();
   closeDialog();
+  forgetReminders();
   if (session.state === "signed-out") {
     userId = "";
     clearTimeout(snapshotTimer);
     store.clear();
     conflicts.clear();
+    inbox.clear();
+    await thisBrowser.forget();
     await offline.forget();
   }
 }
@@ -85,17 +95,36 @@ conflicts.listeners.add(({ change, title }) => {
 live.backListeners.add(() => {
   changes.sendNow();
   store.retry();
+  inbox.retry();
 });
 
-store.messageListeners.add(() => {
+store.messageListeners.add(keepSoon);
+store.readListeners.add(keepSoon);
+addEventListener("pagehide", keepSnapshot);
+
+function keepSoon() {
   clearTimeout(snapshotTimer);
   snapshotTimer = setTimeout(keepSnapshot, SNAPSHOT_EVERY_MS);
-});
-addEventListener("pagehide", keepSnapshot);
+}
 
 function keepSnapshot() {
   if (session.state === "signed-in" && store.seq !== null) {
-    void offline.keepSnapshot(store.snapshot());
+    void offline.keepSnapshot({ ...store.snapshot(), inbox: inbox.snapshot() });
+  }
+}
+
+let unread = 0;
+
+/** Have the title say where the user is, and what waits for them; so does the icon of an installed page. */
+function showUnread() {
+  const count = session.state === "signed-in" ? inbox.unread : 0;
+  const title = `${count > 0 ? `(${inbox.unreadLabel}) ` : ""}${router.title} · TaskFlow`;
+  if (router.title !== "" && document.title !== title) {
+    document.title = title;
+  }
+  if (count !== unread) {
+    unread = count;
+    void navigator.setAppBadge?.(count).catch(() => {});
   }
 }
 
@@ -117,6 +146,12 @@ shortcut(
     key ? [{ keys: `g ${key}`, group: "Go to", label: title, run: () => router.go(path) }] : [],
   ),
 );
+
+navigator.serviceWorker?.addEventListener("message", ({ data }) => {
+  if (data?.type === "go") {
+    router.go(data.path);
+  }
+});
 
 /** Have the files kept, and say when there are newer ones. */
 async function keepFiles() {
@@ -151,4 +186,4 @@ if (session.state === "signed-in") {
 }
 await router.start();
 atMidnight();
-void keepFiles();
+void keepFiles().then(() => thisBrowser.look());

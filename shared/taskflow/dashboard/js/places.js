@@ -52,6 +52,7 @@ export const PLACES = [
   { name: "tags", path: "/tags", title: "Tags", icon: "tag", load: () => import("./views/tags.js") },
   { name: "statistics", path: "/statistics", title: "Statistics", icon: "chart", key: "s", group: "more", load: () => import("./views/statistics.js") },
   { name: "task", path: "/tasks/{task_id}", title: "Task", isOver: true, load: () => import("./views/task.js") },
+  { name: "inbox", path: "/inbox", title: "Inbox", icon: "inbox", key: "i", group: "main", load: () => import("./views/inbox.js") },
   { name: "log-in", path: "/log-in", title: "Log in", isPublic: true, load: () => import("./views/sign-in.js") },
   { name: "register", path: "/register", title: "Create an account", isPublic: true, load: () => import("./views/sign-in.js") },
 ];

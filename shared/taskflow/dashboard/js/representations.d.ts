@@ -60,7 +60,50 @@ export interface Settings {
 
 export interface Notification {
   id: string;
-  [field: string]: unknown;
+  user_id: string;
+  task_id: string | null;
+  reminder_id: string | null;
+  title: string | null;
+  message: string | null;
+  late_by_s: number | null;
+  created_at: string;
+  read_at: string | null;
+}
+
+export type Channel = "email" | "push" | "web_push";
+
+export interface Destination {
+  id: string;
+  channel: Channel;
+  address: string;
+  state: "unconfirmed" | "active" | "disabled";
+  created_at: string;
+  failing_since: string | null;
+  disabled_because: string | null;
+}
+
+export interface Webhook {
+  id: string;
+  url: string;
+  event_types: string[] | null;
+  description: string | null;
+  enabled: boolean;
+  created_at: string;
+  failing_since: string | null;
+  disabled_because: string | null;
+}
+
+export interface WebhookMessage {
+  id: string;
+  event_id: string | null;
+  event_type: string | null;
+  seq: number | null;
+  state: "pending" | "sent" | "failed" | "cancelled";
+  failures: number;
+  created_at: string;
+  due_at: string;
+  settled_at: string | null;
+  reason: string | null;
 }
 
 export interface Statistics {

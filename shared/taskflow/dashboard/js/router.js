@@ -56,6 +56,11 @@ class Router {
       return;
     }
     this.#scrolled.set(this.#entry, scrollY);
+    if (url.hash !== "" && url.pathname === location.pathname && url.search === location.search) {
+      history.replaceState(history.state, "", url);
+      this.#reveal();
+      return;
+    }
     if (replace) {
       const depth = locate(url)?.place.isOver ? this.#depth : 0;
       history.replaceState({ entry: this.#entry, depth }, "", url);
@@ -79,6 +84,12 @@ class Router {
 
   get #depth() {
     return Number(history.state?.depth ?? (this.over ? 1 : 0));
+  }
+
+  /** What the place is called that is shown. */
+  get title() {
+    const shown = this.over ?? this.base;
+    return shown ? (shown.view.title?.() ?? shown.place.title) : "";
   }
 
   /** Show the place anew: another user has signed in, or nobody is any more. */
@@ -143,17 +154,28 @@ class Router {
 
   /** @param {Shown} shown @param {boolean} hasMoved @param {number} scrolled */
   #arrive(shown, hasMoved, scrolled) {
-    document.title = `${shown.view.title?.() ?? shown.place.title} · TaskFlow`;
     if (!hasMoved || shown.place.isOver) {
       return;
     }
     scrollTo(0, scrolled);
+    if (this.#reveal()) {
+      return;
+    }
     // Who can't see the page is told where they are; what asks for focus itself has it.
     const heading = /** @type {HTMLElement | null} */ (document.querySelector("main h1"));
     if (!document.activeElement?.closest("main, dialog")) {
       const first = /** @type {HTMLElement | null} */ (document.querySelector("main [autofocus]"));
       (first ?? heading)?.focus({ preventScroll: true });
     }
+  }
+
+  /** Go to the part of the place that the address names; say whether there is one. */
+  #reveal() {
+    const part = location.hash.length > 1 ? document.getElementById(decodeURIComponent(location.hash.slice(1))) : null;
+    part?.scrollIntoView({ block: "start" });
+    const heading = part?.matches("[tabindex]") ? part : part?.querySelector("[tabindex]");
+    /** @type {HTMLElement | null | undefined} */ (heading)?.focus({ preventScroll: true });
+    return part !== null;
   }
 
   /** Return where to be, for who may not be where the address says. @param {URL} url @returns {Location} */
@@ -166,7 +188,7 @@ class Router {
       }
       return found;
     }
-    const next = url.pathname + url.search;
+    const next = url.pathname + url.search + url.hash;
     history.replaceState(history.state, "", next === "/" ? LOG_IN.path : `${LOG_IN.path}?next=${encodeURIComponent(next)}`);
     return { place: LOG_IN, params: {}, query: new URL(location.href).searchParams };
   }
@@ -195,7 +217,7 @@ function pathOf({ place, params, query }) {
 function nextOf(url) {
   const next = url.searchParams.get("next") ?? HOME.path;
   const target = new URL(next, location.origin);
-  return target.origin === location.origin ? target.pathname + target.search : HOME.path;
+  return target.origin === location.origin ? target.pathname + target.search + target.hash : HOME.path;
 }
 
 /** Return where a click leads, if that is within the dashboard. @param {MouseEvent} event */

@@ -4,11 +4,13 @@
  * @import { Place } from "./places.js"
  */
 import { html, nothing } from "../vendor/lit-html.js";
+import { inbox } from "./inbox.js";
 import { connection } from "./parts/connection.js";
 import { dialog } from "./parts/dialog.js";
 import { openHelp } from "./parts/help.js";
 import { icon } from "./parts/icons.js";
 import { openQuickAdd } from "./parts/quick-add.js";
+import { reminderCards } from "./parts/reminder-cards.js";
 import { toasts } from "./parts/toasts.js";
 import { PLACES } from "./places.js";
 import { router } from "./router.js";
@@ -16,6 +18,7 @@ import { session } from "./session.js";
 import { store } from "./store.js";
 import { openTags, pathOfTag } from "./tags.js";
 import * as text from "./text.js";
+import { thisBrowser } from "./this-browser.js";
 import { say } from "./toasts.js";
 import { update } from "./update.js";
 import { dueToday } from "./views/today.js";
@@ -47,6 +50,7 @@ export function shell() {
         <button type="button" class="quiet round" aria-label="Menu" aria-expanded=${isDrawerOpen} @click=${toggleDrawer}>${icon("menu")}</button>
         <span class="spring"></span>
         ${connection()}
+        <a class="bar-inbox" href="/inbox" aria-label="Inbox">${icon("inbox")}${unread()}</a>
       </header>
       <nav class="side" aria-label="TaskFlow">
         <a class="brand" href="/"><span class="logo">${icon("check")}</span> TaskFlow</a>
@@ -69,7 +73,7 @@ export function shell() {
         <button type="button" class="tab" @click=${toggleDrawer}>${icon("more")}<span>More</span></button>
       </nav>
     </div>
-    ${over ? over.view.render() : nothing} ${dialog()} ${toasts()}`;
+    ${over ? over.view.render() : nothing} ${dialog()} ${reminderCards()} ${toasts()}`;
 }
 
 /** @param {Place["group"]} group */
@@ -125,6 +129,9 @@ function isHere(place) {
 
 /** @param {Place} place */
 function count(place) {
+  if (place.name === "inbox") {
+    return unread();
+  }
   if (place.name !== "today") {
     return nothing;
   }
@@ -132,6 +139,12 @@ function count(place) {
   return list.ids.length === 0
     ? nothing
     : html`<span class="count">${list.ids.length}${list.hasMore ? "+" : ""}<span class="only-read"> due</span></span>`;
+}
+
+function unread() {
+  return inbox.unread === 0
+    ? nothing
+    : html`<span class="count is-unread">${inbox.unreadLabel}<span class="only-read"> unread</span></span>`;
 }
 
 /** @param {Event} event */
@@ -151,6 +164,7 @@ function closeDrawer(event) {
 }
 
 async function logOut() {
+  await thisBrowser.leave();
   try {
     await session.logOut();
   } catch (error) {

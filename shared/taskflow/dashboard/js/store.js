@@ -45,6 +45,10 @@ class Store {
   messageListeners = new Set();
 
   /** Called where messages were missed, and all is to be read again. @type {Set<() => void>} */
+  /** Called as something was read that is to be kept. @type {Set<() => void>} */
+  readListeners = new Set();
+
+  /** Called as all that was read may be old. @type {Set<() => void>} */
   refreshListeners = new Set();
 
   /** @param {string} id */
@@ -204,6 +208,7 @@ class Store {
       useZone(settings.timezone);
       session.changeZone(settings.timezone);
     }
+    this.wasRead();
     update();
   }
 
@@ -226,6 +231,11 @@ class Store {
       list.ids = ids.filter((id) => this.#tasks.has(id));
       this.#lists.set(nameOf(wanted), list);
     }
+  }
+
+  /** Say that something was read that is to be kept. */
+  wasRead() {
+    this.readListeners.forEach((listener) => listener());
   }
 
   /** Forget all of a user. */
@@ -265,6 +275,8 @@ class Store {
         list.take({ ...page, items: page.items.filter((task) => this.#shown.has(task.id)) }, isFirst);
         const known = (/** @type {string} */ id) => this.#shown.get(id);
         touched.forEach((id) => list.place(id, known(id), known));
+        list.touched.forEach((id) => list.place(id, known(id), known));
+        this.wasRead();
       } catch (error) {
         list.error = /** @type {Error} */ (error);
       } finally {

@@ -38,6 +38,13 @@ export const undated = (title) => `“${shortened(title)}” has no date now`;
 /** @param {string} title */
 export const clashed = (title) => `“${shortened(title)}” was changed elsewhere too. Nothing is lost.`;
 
+/** @param {string} label */
+export const snoozed = (label) => `Snoozed: ${label}`;
+
+/** @param {number} seconds */
+export const late = (seconds) =>
+  seconds < 5_400 ? `${Math.round(seconds / 60)} min late` : `${counted(Math.round(seconds / 3_600), "hour")} late`;
+
 /** @param {Problem} problem */
 export function refused(problem) {
   const [first] = problem.errors;

@@ -53,6 +53,7 @@ export const PLACES = [
   { name: "statistics", path: "/statistics", title: "Statistics", icon: "chart", key: "s", group: "more", load: () => import("./views/statistics.js") },
   { name: "task", path: "/tasks/{task_id}", title: "Task", isOver: true, load: () => import("./views/task.js") },
   { name: "inbox", path: "/inbox", title: "Inbox", icon: "inbox", key: "i", group: "main", load: () => import("./views/inbox.js") },
+  { name: "settings", path: "/settings", title: "Settings", icon: "settings", key: ",", group: "more", load: () => import("./views/settings.js") },
   { name: "log-in", path: "/log-in", title: "Log in", isPublic: true, load: () => import("./views/sign-in.js") },
   { name: "register", path: "/register", title: "Create an account", isPublic: true, load: () => import("./views/sign-in.js") },
 ];

@@ -26,7 +26,7 @@ import { router } from "../router.js";
 import { session } from "../session.js";
 import { store } from "../store.js";
 import * as text from "../text.js";
-import { afterRender, update } from "../update.js";
+import { update } from "../update.js";
 
 const TITLE_MAX_CHARS = 255;
 const DESCRIPTION_MAX_CHARS = 10_000;
@@ -141,12 +141,6 @@ export function makeView({ params }) {
   }
 
   const nameOf = () => taskNow()?.title || last?.title || "Task";
-  const stopNaming = afterRender(() => {
-    const named = `${nameOf()} · TaskFlow`;
-    if (router.over?.params === params && document.title !== named) {
-      document.title = named;
-    }
-  });
 
   store.messageListeners.add(receive);
   connection.backListeners.add(back);
@@ -173,7 +167,6 @@ export function makeView({ params }) {
     left() {
       save();
       takeBack();
-      stopNaming();
       store.messageListeners.delete(receive);
       connection.backListeners.delete(back);
       removeEventListener("pagehide", save);

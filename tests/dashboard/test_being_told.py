@@ -171,7 +171,7 @@ def test_a_long_inbox_is_read_to_its_end_and_marked_as_read_at_once(
         at = rfc3339(clock.now() - timedelta(seconds=60 + ago_s))
         assert speaking.request("POST", f"tasks/{task_id}/reminders", {"remind_at": at}).ok
     expect(tab.page).to_have_title("(60) All tasks · TaskFlow", timeout=30_000)
-    expect(tab.page.locator(".reminder")).to_have_count(3)
+    expect(tab.page.locator(".reminder-card")).to_have_count(3)
     tab.page.goto("/inbox")
     expect(tab.page.locator(".notification").first).to_be_visible()
 

@@ -21,9 +21,9 @@ export function reminderCards() {
   const reminders = shownReminders();
   const most = OF_PHONE.matches ? 1 : CARDS_MAX;
   const more = reminders.length - most;
-  return html`<section class="reminders" aria-label="Reminders" aria-live="polite">
+  return html`<section class="reminder-cards" aria-label="Reminders" aria-live="polite">
     ${repeat(reminders.slice(0, most), ({ id }) => id, card)}
-    ${more > 0 ? html`<a class="reminders-more" href="/inbox">${more} more in the inbox</a>` : nothing}
+    ${more > 0 ? html`<a class="reminder-card-more" href="/inbox">${more} more in the inbox</a>` : nothing}
     ${reminders.length > 0 && thisBrowser.isOffered ? offer() : nothing}
   </section>`;
 }
@@ -32,16 +32,16 @@ export function reminderCards() {
 function card(reminder) {
   const { taskId, title, message, at, isReminder, isSnoozing } = reminder;
   const shown = title ?? message ?? text.UNTITLED;
-  return html`<article class="reminder" aria-label=${`${isReminder ? "Reminder" : "Message"}: ${shown}`}>
+  return html`<article class="reminder-card" aria-label=${`${isReminder ? "Reminder" : "Message"}: ${shown}`}>
     <header>
       ${icon("bell")}<span>${isReminder ? "Reminder" : "Message"} · <time datetime=${at}>${timeLabel(new Date(at))}</time></span>
       <button type="button" class="quiet round" aria-label=${`Dismiss: ${shown}`} @click=${() => dismiss(reminder)}>${icon("close")}</button>
     </header>
-    <p class="reminder-title" dir="auto">${shown}</p>
-    ${title && message ? html`<p class="reminder-message" dir="auto">${message}</p>` : nothing}
+    <p class="reminder-card-title" dir="auto">${shown}</p>
+    ${title && message ? html`<p class="reminder-card-message" dir="auto">${message}</p>` : nothing}
     ${taskId === null ? nothing : actions(reminder)}
     ${isSnoozing
-      ? html`<div class="reminder-actions" role="group" aria-label="Remind me again">
+      ? html`<div class="reminder-card-actions" role="group" aria-label="Remind me again">
           ${snoozes().map((each) => html`<button type="button" @click=${() => void snooze(reminder, each)}>${each.label}</button>`)}
         </div>`
       : nothing}
@@ -50,7 +50,7 @@ function card(reminder) {
 
 /** @param {Shown} reminder */
 function actions(reminder) {
-  return html`<div class="reminder-actions">
+  return html`<div class="reminder-card-actions">
     <button type="button" class="primary" @click=${() => complete(reminder)}>Complete</button>
     ${reminder.isReminder
       ? html`<button type="button" aria-expanded=${reminder.isSnoozing} @click=${() => toggleSnoozes(reminder)}>Snooze</button>`
@@ -66,9 +66,9 @@ function open(reminder) {
 }
 
 function offer() {
-  return html`<div class="reminder-offer">
+  return html`<div class="reminder-card-offer">
     <p>Be told when TaskFlow is not in front of you, too?</p>
-    <div class="reminder-actions">
+    <div class="reminder-card-actions">
       <button type="button" ?disabled=${thisBrowser.isBusy} @click=${() => void thisBrowser.turnOn()}>Turn on notifications</button>
       <button type="button" class="quiet" @click=${() => thisBrowser.decline()}>No, thanks</button>
     </div>
@@ -80,7 +80,7 @@ shortcut({
   group: "Anywhere",
   label: "To the reminder that is shown",
   run: () => {
-    const first = document.querySelector(".reminder-actions button") ?? document.querySelector(".reminder button");
+    const first = document.querySelector(".reminder-card-actions button") ?? document.querySelector(".reminder-card button");
     /** @type {HTMLElement | null} */ (first)?.focus();
   },
   isOn: () => shownReminders().length > 0,

@@ -9,12 +9,12 @@ const ofEnd = new Attempt("/password");
 const ofDeletion = new Attempt("/password");
 
 export function account() {
-  return html`<div class="line">
+  return html`<div class="setting-line">
       <p>${session.user?.email ? html`Signed in as <strong dir="auto">${session.user.email}</strong>` : "Signed in"}</p>
       <button type="button" ?disabled=${ofEnd.isBusy} @click=${() => void ofEnd.run(logOut)}>Log out</button>
     </div>
     ${refusal(ofEnd.rest)}
-    <div class="line">
+    <div class="setting-line">
       <p>Delete the account <span class="muted">With all tasks, series, reminders and webhooks, for good.</span></p>
       <button type="button" class="danger" @click=${openDeletion}>Delete…</button>
     </div>`;
@@ -53,7 +53,7 @@ function deletion() {
           aria-invalid=${error ? "true" : nothing}
         >`,
       })}
-      <label class="confirm"><input type="checkbox" required> I want all of it deleted</label>
+      <label class="setting-confirm"><input type="checkbox" required> I want all of it deleted</label>
       <div class="dialog-actions">
         <span class="spring"></span>
         <button type="button" @click=${closeDialog}>Keep it</button>

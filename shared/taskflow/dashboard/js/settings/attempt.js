@@ -88,7 +88,7 @@ export function refusal(message, id) {
  *     `isNamed`: what stands above the field says what it is
  */
 export function field({ label, id, isNamed = false, hint, error = "", control }) {
-  return html`<div class="field">
+  return html`<div class="setting-field">
     <label for=${id} class=${isNamed ? "only-read" : ""}>${label}</label>
     ${control([hint ? `${id}-hint` : "", error ? `${id}-error` : ""].filter(Boolean).join(" "))}
     ${refusal(error, `${id}-error`)}
@@ -102,7 +102,7 @@ export function field({ label, id, isNamed = false, hint, error = "", control })
  * @param {{ label: unknown, hint?: unknown, isOn: boolean, isBusy?: boolean, change: (isOn: boolean) => void }} options
  */
 export function toggle({ label, hint, isOn, isBusy = false, change }) {
-  return html`<label class="toggle">
+  return html`<label class="setting-toggle">
     <span>${label}${hint ? html`<small>${hint}</small>` : nothing}</span>
     <input
       type="checkbox"

@@ -23,7 +23,7 @@ export function calendarFeed() {
       ? nothing
       : html`${toCopy("Address of the calendar feed", url)}
           <p class="muted">It is shown this once. <a href=${url.replace(/^https?:/, "webcal:")}>Open it in a calendar</a></p>`}
-    <div class="line start">
+    <div class="setting-line at-start">
       <button type="button" ?disabled=${attempt.isBusy} @click=${() => void attempt.run(open)}>${url === "" ? "Make an address" : "Make another one"}</button>
       <button type="button" class="quiet danger" ?disabled=${attempt.isBusy} @click=${() => void attempt.run(close)}>Close the feed</button>
     </div>

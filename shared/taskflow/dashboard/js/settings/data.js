@@ -29,14 +29,14 @@ let progress = null;
 let wrong = "";
 
 export function data() {
-  return html`<div class="line">
+  return html`<div class="setting-line">
       <p>Export <span class="muted">All that is yours, in one file: tasks, series, reminders, the inbox and the history.</span></p>
       <button type="button" ?disabled=${ofExport.isBusy} @click=${() => void ofExport.run(download)}>${ofExport.isBusy ? "Exporting…" : "Download"}</button>
     </div>
     ${refusal(ofExport.rest)}
-    <div class="line">
+    <div class="setting-line">
       <p>Import <span class="muted">The tasks of such a file, into an account that has none yet.</span></p>
-      <label class="button ${ofImport.isBusy ? "is-disabled" : ""}">
+      <label class="file-button ${ofImport.isBusy ? "is-disabled" : ""}">
         Choose a file
         <input class="only-read" type="file" accept=".jsonl,.ndjson,application/jsonl" ?disabled=${ofImport.isBusy} @change=${chosen}>
       </label>

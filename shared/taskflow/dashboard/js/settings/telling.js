@@ -50,7 +50,7 @@ export function browserHere() {
   const { reason } = thisBrowser;
   const isOn = thisBrowser.state === "open" || thisBrowser.state === "pushed";
   const isPushSilent = thisBrowser.state === "pushed" && store.settings !== null && !usesChannel("web_push");
-  return html`<div class="line">
+  return html`<div class="setting-line">
       <p><strong>${label}.</strong> <span class="muted">${detail}</span></p>
       ${isOn
         ? html`<button type="button" ?disabled=${thisBrowser.isBusy} @click=${() => void ofBrowser.run(turnOff)}>Turn off</button>`
@@ -59,7 +59,7 @@ export function browserHere() {
           : nothing}
     </div>
     ${thisBrowser.state === "open" && reason
-      ? html`<p class="line" role="status"><span class="muted">Not while it is closed: ${REASONS[reason]}</span>
+      ? html`<p class="setting-line" role="status"><span class="muted">Not while it is closed: ${REASONS[reason]}</span>
           ${reason === "not-set-up" ? nothing : html`<button type="button" ?disabled=${thisBrowser.isBusy} @click=${() => void ofBrowser.run(turnOn)}>Try again</button>`}</p>`
       : nothing}
     ${isPushSilent ? html`<p class="notice">Browsers are switched off below: nothing is pushed.</p>` : nothing}
@@ -161,12 +161,12 @@ function usesChannel(channel) {
 function listOf(channel) {
   if (destinations.items === null) {
     return destinations.error
-      ? html`<p class="line"><span class="error">${destinations.error.message}</span>
+      ? html`<p class="setting-line"><span class="error">${destinations.error.message}</span>
           <button type="button" @click=${() => void destinations.read()}>Try again</button></p>`
       : html`<div class="skeleton" role="status" aria-label="Loading"><span .style=${"width: 40%"}></span></div>`;
   }
   const items = destinations.items.filter((each) => each.channel === channel);
-  return html`${items.length > 0 ? html`<ul class="things" role="list">${items.map(thing)}</ul>` : nothing}
+  return html`${items.length > 0 ? html`<ul class="setting-items" role="list">${items.map(thing)}</ul>` : nothing}
     ${channel === "email" ? refusal(ofList.rest) : nothing}`;
 }
 
@@ -174,9 +174,9 @@ function listOf(channel) {
 function thing(destination) {
   const { id, channel, address, state } = destination;
   const isHere = id === thisBrowser.destination;
-  return html`<li class="thing">
-    <div class="thing-body">
-      <span class="thing-name" dir="auto">${address}${isHere ? html` <span class="badge">This browser</span>` : nothing}</span>
+  return html`<li class="setting-item">
+    <div class="setting-item-body">
+      <span class="setting-item-name" dir="auto">${address}${isHere ? html` <span class="setting-badge">This browser</span>` : nothing}</span>
       <small class="muted">${stateOf(destination)}</small>
     </div>
     ${channel === "email" && state !== "active"
@@ -224,7 +224,7 @@ export function quietHours() {
     })}
     ${hours === null
       ? nothing
-      : html`<div class="line times">
+      : html`<div class="setting-line are-times">
           <label>From <input type="time" required .value=${hours.start} @change=${(/** @type {Event} */ event) => bound("start", event)}></label>
           <label>To <input type="time" required .value=${hours.end} @change=${(/** @type {Event} */ event) => bound("end", event)}></label>
           ${hours.end <= hours.start ? html`<span class="muted">of the next day</span>` : nothing}

@@ -50,7 +50,7 @@ export function timeZone() {
     </div>`,
   })}
   ${here !== userZone()
-    ? html`<p class="line"><span class="muted">This device is in ${spaced(here)}.</span>
+    ? html`<p class="setting-line"><span class="muted">This device is in ${spaced(here)}.</span>
         <button type="button" ?disabled=${attempt.isBusy} @click=${() => void choose(here)}>Use that</button></p>`
     : nothing}`;
 }

@@ -44,18 +44,18 @@ export function webhookSettings() {
       <a href="https://www.standardwebhooks.com" target="_blank" rel="noreferrer">Standard Webhooks</a>.
     </p>
     ${list()} ${refusal(ofList.rest)}
-    <div class="line start"><button type="button" @click=${() => openForm(null)}>Add a webhook…</button></div>`;
+    <div class="setting-line at-start"><button type="button" @click=${() => openForm(null)}>Add a webhook…</button></div>`;
 }
 
 function list() {
   if (webhooks.items === null) {
     return webhooks.error
-      ? html`<p class="line"><span class="error">${webhooks.error.message}</span>
+      ? html`<p class="setting-line"><span class="error">${webhooks.error.message}</span>
           <button type="button" @click=${() => void webhooks.read()}>Try again</button></p>`
       : html`<div class="skeleton" role="status" aria-label="Loading"><span .style=${"width: 60%"}></span></div>`;
   }
   return webhooks.items.length > 0
-    ? html`<ul class="things" role="list">${repeat(webhooks.items, ({ id }) => id, thing)}</ul>`
+    ? html`<ul class="setting-items" role="list">${repeat(webhooks.items, ({ id }) => id, thing)}</ul>`
     : nothing;
 }
 
@@ -63,9 +63,9 @@ function list() {
 function thing(webhook) {
   const { id, url, description, enabled } = webhook;
   const name = description ?? url;
-  return html`<li class="thing is-tall">
-    <div class="thing-body">
-      <span class="thing-name" dir="auto">${name}</span>
+  return html`<li class="setting-item is-tall">
+    <div class="setting-item-body">
+      <span class="setting-item-name" dir="auto">${name}</span>
       ${description ? html`<small class="muted" dir="ltr">${url}</small>` : nothing}
       <small class=${enabled && !webhook.failing_since ? "muted" : "error"}>${stateOf(webhook)}</small>
     </div>
@@ -77,7 +77,7 @@ function thing(webhook) {
       ?disabled=${ofList.isBusy}
       @change=${(/** @type {Event} */ event) => void ofList.run(() => change(id, { enabled: /** @type {HTMLInputElement} */ (event.target).checked }))}
     >
-    <div class="thing-actions">
+    <div class="setting-item-actions">
       <button type="button" class="quiet" @click=${() => openForm(webhook)}>Change…</button>
       <button type="button" class="quiet" @click=${() => openMessages(webhook)}>Messages…</button>
       <button type="button" class="quiet" @click=${() => openRotation(webhook)}>New secret…</button>
@@ -134,17 +134,17 @@ function form() {
         control: (describedBy) => html`<input id="webhook-description" name="description" maxlength="255" dir="auto"
           .value=${edited?.description ?? ""} aria-describedby=${describedBy || nothing}>`,
       })}
-      <fieldset>
+      <fieldset class="event-choice">
         <legend>Events</legend>
-        <label class="option"><input type="radio" name="of" .checked=${isOfAll} @change=${() => ofAll(true)}> All, also those to come</label>
-        <label class="option"><input type="radio" name="of" .checked=${!isOfAll} @change=${() => ofAll(false)}> Only some</label>
+        <label class="setting-option"><input type="radio" name="of" .checked=${isOfAll} @change=${() => ofAll(true)}> All, also those to come</label>
+        <label class="setting-option"><input type="radio" name="of" .checked=${!isOfAll} @change=${() => ofAll(false)}> Only some</label>
         ${isOfAll
           ? nothing
           : html`<div class="event-types">
               ${Object.entries(EVENTS).map(
                 ([group, types]) => html`<div role="group" aria-label=${group}>
                   <h3>${group}</h3>
-                  ${types.map((type) => html`<label class="option"><input type="checkbox" name="type" value=${type} ?checked=${chosen.includes(type)}> <code>${type}</code></label>`)}
+                  ${types.map((type) => html`<label class="setting-option"><input type="checkbox" name="type" value=${type} ?checked=${chosen.includes(type)}> <code>${type}</code></label>`)}
                 </div>`,
               )}
             </div>`}
@@ -318,7 +318,7 @@ function messages() {
     ${items === null
       ? html`<p class="loading" role="status">${ofMessages.isBusy ? "Loading…" : ""}</p>`
       : items.length > 0
-        ? html`<ul class="things" role="list">${repeat(items, ({ id }) => id, message)}</ul>`
+        ? html`<ul class="setting-items" role="list">${repeat(items, ({ id }) => id, message)}</ul>`
         : html`<p class="loading">There are none.</p>`}
     ${refusal(ofMessages.rest)}
     ${cursor ? html`<div class="dialog-actions"><button type="button" ?disabled=${ofMessages.isBusy} @click=${() => void loadMessages()}>Show more</button></div>` : nothing}`;
@@ -329,9 +329,9 @@ function message(each) {
   const { event_type: type, state, failures, created_at: at, settled_at: settledAt, due_at: dueAt, reason } = each;
   const tries = failures > 0 ? `, tried in vain ${text.counted(failures, "time")}` : "";
   const next = state === "pending" && failures > 0 ? `; again ${wholeTime(dueAt)}` : "";
-  return html`<li class="thing">
-    <div class="thing-body">
-      <span class="thing-name"><code>${type ?? "?"}</code> <span class="badge" data-state=${state}>${MESSAGE_STATES[state]}</span></span>
+  return html`<li class="setting-item">
+    <div class="setting-item-body">
+      <span class="setting-item-name"><code>${type ?? "?"}</code> <span class="setting-badge" data-state=${state}>${MESSAGE_STATES[state]}</span></span>
       <small class="muted"><time datetime=${at}>${wholeTime(settledAt ?? at)}</time>${tries}${next}</small>
       ${reason ? html`<small class=${state === "sent" ? "muted" : "error"}>${reason}</small>` : nothing}
     </div>

@@ -46,7 +46,7 @@ export function makeView() {
   return {
     render: () => html`<main id="content">
       <header class="view-head"><h1 tabindex="-1">Settings</h1></header>
-      <nav class="parts" aria-label="Parts of the settings">${PARTS.map(({ id, title }) => html`<a href=${`#${id}`}>${title}</a>`)}</nav>
+      <nav class="setting-parts" aria-label="Parts of the settings">${PARTS.map(({ id, title }) => html`<a href=${`#${id}`}>${title}</a>`)}</nav>
       ${refusal(reading.rest)}
       <div class="settings">${PARTS.map(part)}</div>
     </main>`,

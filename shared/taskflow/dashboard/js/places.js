@@ -54,6 +54,7 @@ export const PLACES = [
   { name: "task", path: "/tasks/{task_id}", title: "Task", isOver: true, load: () => import("./views/task.js") },
   { name: "inbox", path: "/inbox", title: "Inbox", icon: "inbox", key: "i", group: "main", load: () => import("./views/inbox.js") },
   { name: "settings", path: "/settings", title: "Settings", icon: "settings", key: ",", group: "more", load: () => import("./views/settings.js") },
+  { name: "administration", path: "/administration", title: "Administration", icon: "shield", group: "administrator", load: () => import("./views/administration.js") },
   { name: "log-in", path: "/log-in", title: "Log in", isPublic: true, load: () => import("./views/sign-in.js") },
   { name: "register", path: "/register", title: "Create an account", isPublic: true, load: () => import("./views/sign-in.js") },
 ];

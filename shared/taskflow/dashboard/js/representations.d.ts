@@ -200,3 +200,69 @@ export interface Change {
   /** By which what was queued first is sent first; set as it is kept. */
   number?: number;
 }
+
+export interface SystemState {
+  counted_at: string;
+  events_per_minute: number[];
+  unpublished: number | null;
+  dead_letters: number;
+  consumers: { name: string; waiting: number; redeliveries: number; dead_letters: number }[];
+  most: number;
+}
+
+export interface DeadLetter {
+  id: string;
+  consumer: string;
+  event_id: string;
+  event_type: string;
+  user_id: string | null;
+  seq: number | null;
+  error_code: number | null;
+  error_text: string;
+  state: "dead" | "resent" | "discarded" | "delivered";
+  received_at: string;
+  deaths: number;
+  attributes?: Record<string, unknown>;
+  body?: string;
+}
+
+export interface AuditEntry {
+  event_id: string;
+  event_type: string;
+  user_id: string;
+  aggregate_id: string;
+  task_id: string | null;
+  timestamp: string;
+  correlation_id: string;
+  version: number;
+  seq: number;
+  actor: string;
+  origin: string;
+}
+
+export interface Verification {
+  ok: boolean;
+  events: number;
+  entries: number;
+  erased_events: number;
+  erased_users: number;
+  broken_chains: { user_id: string; seq: number }[];
+  differing_entries: { user_id: string; seq: number }[];
+}
+
+export interface Replay {
+  id: string;
+  to: "shadow" | "topic";
+  user_id: string | null;
+  state: "waiting" | "running" | "stalled" | "done" | "cancelled";
+  phase: string;
+  created_at: string;
+  events_total: number;
+  events_done: number;
+  equal: boolean | null;
+  tasks_same: number;
+  tasks_differing: number;
+  tasks_only_live: number;
+  tasks_only_rebuilt: number;
+  differences?: { task_id: string; user_id: string; kind: string; fields: string[] }[];
+}

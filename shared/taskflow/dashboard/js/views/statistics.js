@@ -74,7 +74,7 @@ export function makeView({ query }) {
       return html`<main id="content" class="statistics ${known ? "" : "is-unknown"}" aria-busy=${!known && !error}>
         <header class="view-head">
           <h1 tabindex="-1">Statistics</h1>
-          <div class="segments" role="group" aria-label="Of how many days">
+          <div class="switch" role="group" aria-label="Of how many days">
             ${PERIODS.map(
               (each) => html`<button type="button" aria-pressed=${each === period} @click=${() => choose(each)}>${each} days</button>`,
             )}
@@ -83,12 +83,12 @@ export function makeView({ query }) {
         ${error && !known
           ? html`<div class="empty" role="alert"><p>${error.message}</p><button type="button" @click=${load}>Try again</button></div>`
           : html`${figures(statistics)}
-            <section class="panel">${perDay.render(perDayOf(shown))}</section>
-            <div class="panels">
-              <section class="panel">${openByPriority(statistics)}</section>
-              <section class="panel">${perWeekday.render(perWeekdayOf(shown))}</section>
+            <section class="card">${perDay.render(perDayOf(shown))}</section>
+            <div class="cards">
+              <section class="card">${openByPriority(statistics)}</section>
+              <section class="card">${perWeekday.render(perWeekdayOf(shown))}</section>
             </div>
-            <section class="panel">${calendar.render(calendarOf(days))}</section>
+            <section class="card">${calendar.render(calendarOf(days))}</section>
             <p class="muted zone">Days begin at midnight in ${statistics.timezone.replaceAll("_", " ")}.</p>`}
       </main>`;
     },

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from taskflow import clock
-from taskflow.domain import accounts, quiet_hours, recurring, reminders
+from taskflow.domain import accounts, recurring, reminders
 from taskflow.domain.accounts import Account, SettingsChanges
-from taskflow.domain.destinations import TELLS
 from taskflow.domain.errors import AccountNotFound
 from taskflow.domain.events import NewEvent
 from taskflow.domain.representations import SettingsRepresentation
@@ -30,20 +29,12 @@ def change_settings(
     account = account_store.lock(tx, caller.user_id)
     changed, happened = accounts.change_settings(account, changes, now=now)
     account_store.save(tx, changed)
-    _end_quiet_hours(tx, account, changed, now=now)
+    outbound_store.end_quiet_hours(tx, account, changed, now=now)
     if changed.timezone == account.timezone:
         events.append(tx, happened)
     else:
         _change_zone(tx, changed, happened, now=now)
     return Ok(accounts.represent_settings(changed))
-
-
-def _end_quiet_hours(tx: Transaction, before: Account, after: Account, *, now: datetime) -> None:
-    """Have it looked anew when to send what waits for the end of the quiet hours before."""
-    ended_at = quiet_hours.ends_at(before.quiet_hours, before.timezone, now)
-    is_moved = (before.quiet_hours, before.timezone) != (after.quiet_hours, after.timezone)
-    if ended_at is not None and is_moved:
-        outbound_store.wake_quiet(tx, after.id, TELLS, ended_at=ended_at, now=now)
 
 
 def _change_zone(

@@ -17,6 +17,7 @@ from taskflow.storage import (
     account_store,
     events,
     import_store,
+    outbound_store,
     task_changes,
     task_store,
 )
@@ -42,8 +43,10 @@ def import_account(caller: Caller, lines: ExportLines, tx: Transaction) -> Ok[Pr
     source = Source(part.header.user_id, part.header.seq)
     before = import_store.begin(tx, user_id, source, now=now)
     if part.account is not None and not before:
-        account, happened = accounts.change_settings(account, part.account.changes(), now=now)
-        account_store.save(tx, account)
+        changed, happened = accounts.change_settings(account, part.account.changes(), now=now)
+        account_store.save(tx, changed)
+        outbound_store.end_quiet_hours(tx, account, changed, now=now)
+        account = changed
         events.append(tx, happened)
     referred = {each.recurring_task_id for each in part.tasks} - {None}
     ids = {id_for(user_id, each.id) for each in part.tasks}

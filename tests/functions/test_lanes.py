@@ -200,12 +200,12 @@ def test_a_browser_whose_keys_are_none_is_tried_again_later(
 def test_how_a_provider_does_outlasts_a_run(user: SignedIn, mail_server: MailServer) -> None:
     _confirmed_at(user)
     _reminded(user)
-    mail_server.replies["RCPT"] = "421 4.7.0 too many"
+    mail_server.replies["MAIL"] = "421 4.7.0 too many"
     _send()
 
     [pause] = {lane.pause for lane in lanes() if lane.channel is Channel.EMAIL}
     assert pause.is_on()
-    assert mail_server.commands.count("RCPT") == 1
+    assert mail_server.commands.count("MAIL") == 1
 
 
 def test_a_hold_outlasts_the_longest_sending() -> None:

@@ -19,13 +19,15 @@ from taskflow.domain.destinations import (
     GIVES_UP_AFTER,
     TELLS,
     UNSUBSCRIBED,
+    UNSURE_MAX,
+    UNSURE_PAUSE_S,
     Channel,
     Destination,
     State,
 )
 from taskflow.domain.events import Event
 from taskflow.eventing import CronRun
-from taskflow.eventing.outbound import MISTAKEN, SILENCES_MAX, TOO_OLD, Delivery, Pause
+from taskflow.eventing.outbound import DOUBTS_MAX, MISTAKEN, TOO_OLD, Delivery, Pause
 from taskflow.outbound.outcomes import Accepted, Deferred, Outcome, Rejected
 from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import (
@@ -33,6 +35,7 @@ from taskflow.storage import (
     Transaction,
     destination_store,
     outbound_store,
+    refusal_store,
     transaction,
 )
 from tests.functions.conftest import Travel
@@ -214,6 +217,25 @@ def test_what_waits_for_a_destination_that_is_removed_goes_nowhere(
     assert states_of(new) == ["sent"]
 
 
+def test_a_question_that_waits_is_not_asked_once_its_mailbox_has_refused(
+    user: SignedIn, email: ScriptedProvider
+) -> None:
+    refused = a_destination(user.user_id, address="o.hara+x@example.com", state=State.UNCONFIRMED)
+    asked = a_destination(user.user_id, address="me@example.com", state=State.UNCONFIRMED)
+    with transaction(A_CAUSE) as tx:
+        for each in (refused, asked):
+            outbound_store.enqueue_confirmation(tx, each.id, user.user_id, now=clock.now())
+        # As by the mail that another user has had sent there.
+        refusal_store.add(tx, refused.mailbox_hash, now=clock.now())
+
+    _send(email)
+    _send(email)
+
+    assert email.addresses() == ["me@example.com"]
+    with transaction(A_CAUSE) as tx:
+        assert not outbound_store.awaits_confirmation(tx, refused.id)
+
+
 def test_in_quiet_hours_a_message_waits_for_their_end(
     user: SignedIn, travel: Travel, email: ScriptedProvider
 ) -> None:
@@ -332,7 +354,7 @@ def test_what_a_user_changes_of_a_webhook_while_it_is_sent_holds_for_the_rest(
     assert states_of(webhook) == ["sent"] * 3
 
 
-def test_a_webhook_is_not_disabled_by_what_its_address_before_has_answered(
+def test_what_its_address_before_has_refused_a_webhook_gets_at_its_new_one(
     user: SignedIn, api: Api
 ) -> None:
     hooks = ScriptedProvider(Channel.WEBHOOK)
@@ -350,8 +372,8 @@ def test_a_webhook_is_not_disabled_by_what_its_address_before_has_answered(
     _send(hooks)
 
     assert destination_now(webhook).state is State.ACTIVE
-    assert states_of(webhook) == ["failed", "sent"]
-    assert hooks.addresses() == ["https://old.example/", "https://new.example/"]
+    assert states_of(webhook) == ["sent", "sent"]
+    assert hooks.addresses() == ["https://old.example/", *["https://new.example/"] * 2]
 
 
 @pytest.mark.parametrize("how", ["moved", "rotated"])
@@ -699,6 +721,61 @@ def _letters_of(user: SignedIn) -> list[str]:
     return [one["error_text"] for one in letters if one["user_id"] == user.user_id]
 
 
+def test_what_may_have_been_taken_is_sent_a_few_times_and_then_given_up(
+    user: SignedIn, travel: Travel, email: ScriptedProvider
+) -> None:
+    api = travel(user, NOW)
+    email.acts["me@example.com"] = lambda: Deferred(
+        "it did not say", may_be_of_all=True, may_have_been_taken=True
+    )
+    destination = a_destination(user.user_id)
+    _reminded(api, user)
+    while states_of(destination) == ["pending"]:
+        _send(email)
+        [message] = messages_to(destination)
+        assert message.due_at - clock.now() >= timedelta(seconds=UNSURE_PAUSE_S) or (
+            message.state == "failed"
+        )
+        travel(user, message.due_at)
+
+    assert len(email.given) == UNSURE_MAX
+    assert _letters_of(user) == ["it did not say"]
+    # One address in doubt is not several.
+    assert not email.pause.is_on()
+
+
+def test_an_old_message_that_is_sent_again_is_tried_for_as_long_as_a_new_one(
+    user: SignedIn, travel: Travel, email: ScriptedProvider
+) -> None:
+    api = travel(user, NOW)
+    destination = a_destination(user.user_id)
+    _reminded(api, user)
+    travel(user, NOW + EXPIRES_AFTER)
+    _send(email)
+    [failed] = messages_to(destination)
+    assert failed.state == "failed"
+    email.acts["me@example.com"] = lambda: Deferred("it throttles", of_all=True)
+    with transaction(A_CAUSE) as tx:
+        outbound_store.retry(tx, failed.id, now=clock.now())
+
+    _send(email)
+
+    assert states_of(destination) == ["pending"]
+
+
+def test_a_webhook_that_was_emptied_by_who_knows_of_no_bound_goes_on(
+    user: SignedIn, api: Api
+) -> None:
+    webhook = a_destination(user.user_id, Channel.WEBHOOK, "https://hook.example", seq=0)
+    with transaction(A_CAUSE) as tx:
+        tx.connection.execute(text("UPDATE destinations SET is_full = true"))
+    created(api)
+
+    _send(ScriptedProvider(Channel.WEBHOOK))
+
+    assert set(states_of(webhook)) == {"sent"}
+
+
 def test_a_destination_that_fails_for_days_is_disabled_with_a_word_in_the_inbox(
     user: SignedIn, travel: Travel
 ) -> None:
@@ -749,20 +826,20 @@ def test_a_provider_that_says_nothing_of_several_is_taken_as_away(
     travel: Travel, email: ScriptedProvider
 ) -> None:
     there: list[Destination] = []
-    for number in range(SILENCES_MAX + 1):
+    for number in range(DOUBTS_MAX + 1):
         somebody = _who_wants_to_be_told()
         address = f"{number}@example.com"
-        email.acts[address] = lambda: Deferred("it said nothing", said_nothing=True)
+        email.acts[address] = lambda: Deferred("it said nothing", may_be_of_all=True)
         there.append(a_destination(somebody.user_id, address=address))
         _reminded(travel(somebody, NOW), somebody)
 
     for _ in there:
         _send(email, places=1)
 
-    # The last one is not tried any more, and the one before does not count as failing.
-    assert len(email.given) == SILENCES_MAX
+    # The last one is not tried any more, and the one before rests, but does not count as failing.
+    assert len(email.given) == DOUBTS_MAX
     failing = [destination_now(each).failing_since is not None for each in there]
-    assert sorted(failing) == [False, False] + [True] * (SILENCES_MAX - 1)
+    assert sorted(failing) == [False, False] + [True] * (DOUBTS_MAX - 1)
     assert email.pause.is_on()
 
 

@@ -51,6 +51,13 @@ GIVES_UP_AFTER = {
 }
 """How long after its first failure a message is given up, where others get through."""
 
+UNSURE_MAX = 4
+"""How often a message is sent whose provider never says whether it has taken it."""
+
+UNSURE_PAUSE_S = 600.0
+"""How long it is left alone then, at least: a mail server may take so long to say so (RFC 5321,
+4.5.3.2.6)."""
+
 EXPIRES_AFTER = timedelta(days=7)
 """How old a message gets, where its provider was away: later than so it tells nothing of use."""
 
@@ -215,18 +222,19 @@ class Destination:
         `jitter` and `retry_after_s` are as for `retry_pause_s`.
         """
         is_new_day = self.failing_day is None or now - self.failing_day >= _A_DAY
-        failures = self.failures + 1
-        pause = timedelta(seconds=retry_pause_s(failures, jitter, retry_after_s))
         after = replace(
-            self,
+            self.rested(jitter=jitter, retry_after_s=retry_after_s, now=now),
             failing_since=self.failing_since or now,
             failing_days=self.failing_days + is_new_day,
             failing_day=now if is_new_day else self.failing_day,
-            failures=failures,
-            rests_until=now + pause,
-            is_quick=False,
         )
         return after.disabled(reason) if after.failing_days >= FAILING_DAYS_MAX else after
+
+    def rested(self, *, jitter: float, retry_after_s: float | None, now: datetime) -> Self:
+        """Return it as one that rests, of which it is not known whether it has failed."""
+        failures = self.failures + 1
+        pause = timedelta(seconds=retry_pause_s(failures, jitter, retry_after_s))
+        return replace(self, failures=failures, rests_until=now + pause, is_quick=False)
 
     def gone(self, reason: str, *, now: datetime) -> Self:
         """Return it as one that takes nothing any more: disabled."""

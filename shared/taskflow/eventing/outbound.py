@@ -24,7 +24,10 @@ from taskflow.domain.destinations import (
     ENDED_BY_USER,
     EXPIRES_AFTER,
     GIVES_UP_AFTER,
+    REFUSED,
     TELLS,
+    UNSURE_MAX,
+    UNSURE_PAUSE_S,
     Channel,
     Destination,
     State,
@@ -44,6 +47,7 @@ from taskflow.storage import (
     dead_letter_store,
     destination_store,
     outbound_store,
+    refusal_store,
     reminder_store,
     run,
     task_changes,
@@ -60,9 +64,8 @@ ROUND_S = 20.0
 """How long a place goes on with what it holds: the rest is let go, in good time before the hold
 ends."""
 
-SILENCES_MAX = 3
-"""After how many destinations in a row of which a provider said nothing it is taken as being so
-of all."""
+DOUBTS_MAX = 3
+"""After how many destinations in a row what may be of all is taken as being so."""
 
 DISABLED = "nothing is sent there any more"
 """Why messages to a destination are cancelled that was disabled."""
@@ -100,22 +103,22 @@ class Pause:
     def __init__(self) -> None:
         """Make that of a channel which goes well."""
         self.failures = 0
-        self._silences = 0
+        self._doubts = set[UUID]()
         self._until_s = 0.0
 
     def is_on(self) -> bool:
         """Say whether the provider is to be left alone."""
         return clock.monotonic_s() < self._until_s
 
-    def note(self, outcome: Outcome) -> Outcome:
+    def note(self, destination_id: UUID, outcome: Outcome) -> Outcome:
         """Take note of what the provider said to one destination; return it, of all if it is so."""
         match outcome:
-            case Deferred(said_nothing=True):
-                self._silences += 1
-                if self._silences >= SILENCES_MAX:
+            case Deferred(may_be_of_all=True):
+                self._doubts.add(destination_id)
+                if len(self._doubts) >= DOUBTS_MAX:
                     outcome = replace(outcome, of_all=True)
             case _:
-                self._silences = 0
+                self._doubts.clear()
         match outcome:
             case Deferred(of_all=True):
                 self.failures += 1
@@ -148,12 +151,16 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A destination that a place holds since `at_s`, with its messages that were due then."""
+    """A destination that a place holds since `at_s`, with its messages that were due then.
+
+    It `is_refused` where its owner wants to be asked nothing.
+    """
 
     destination: Destination
     messages: Sequence[PendingMessage]
     holder: UUID
     at_s: float
+    is_refused: bool
 
 
 class Delivery:
@@ -285,16 +292,25 @@ class _Places:
             destination_id: list(messages)
             for destination_id, messages in groupby(due, key=lambda each: each.destination_id)
         }
+        questions = {message.destination_id for message in due if not message.is_of_event}
+        asked = [destination for destination in found if destination.id in questions]
+        refused = refusal_store.refused(tx, asked) if asked else frozenset[UUID]()
         at_s = clock.monotonic_s()
         return [
-            _Held(destination, by_destination.get(destination.id, []), holder, at_s)
+            _Held(
+                destination,
+                by_destination.get(destination.id, []),
+                holder,
+                at_s,
+                is_refused=destination.id in refused,
+            )
             for destination in found
         ]
 
     def _send(self, send: Send, held: _Held) -> None:
         """Send one destination's messages, and record each sending before the next one."""
         destination = held.destination
-        changes, wanted = _judged(destination, held.messages, now=clock.now())
+        changes, wanted = _judged(held, now=clock.now())
         if changes or not wanted or clock.monotonic_s() >= held.at_s + RENEWED_AFTER_S:
             begin = partial(_begin, held=held, changes=changes, has_more=bool(wanted))
             if not run(begin, self._cause):
@@ -358,7 +374,7 @@ class _Places:
     def _note(self, said: Outcome, sent: Sequence[PendingMessage]) -> Outcome:
         """Count what a sending has come to; return it, of all if others have shown it so."""
         channel, now = self._lane.channel, clock.now()
-        outcome = self._lane.pause.note(said)
+        outcome = self._lane.pause.note(sent[0].destination_id, said)
         kind = type(outcome).__name__.lower()
         metrics.OUTBOUND.labels(channel.value, kind).inc(len(sent))
         match outcome:
@@ -389,14 +405,13 @@ def _begin(tx: Transaction, *, held: _Held, changes: Sequence[_Settled], has_mor
     return True
 
 
-def _judged(
-    destination: Destination, messages: Sequence[PendingMessage], *, now: datetime
-) -> tuple[list[_Settled], list[PendingMessage]]:
+def _judged(held: _Held, *, now: datetime) -> tuple[list[_Settled], list[PendingMessage]]:
     """Return what becomes of messages that are not sent, and those that are to be."""
     changes: list[_Settled] = []
     wanted: list[PendingMessage] = []
-    for message in messages:
-        unsent = _unsent(destination, message, now=now)
+    destination = held.destination
+    for message in held.messages:
+        unsent = _unsent(held, message, now=now)
         is_told = destination.channel in TELLS and message.is_of_event
         quiet_until = is_told and quiet_hours.ends_at(message.quiet_hours, message.zone, now)
         if unsent is not None:
@@ -409,13 +424,16 @@ def _judged(
 
 
 def _unsent(  # noqa: PLR0911 - one for each reason
-    destination: Destination, message: PendingMessage, *, now: datetime
+    held: _Held, message: PendingMessage, *, now: datetime
 ) -> tuple[str, str] | None:
     """Return the state that a message gets which is not sent, and why; None where it is."""
+    destination = held.destination
     if destination.state is State.DISABLED:
         if destination.channel in TELLS and destination.disabled_because not in ENDED_BY_USER:
             return "failed", destination.disabled_because or DISABLED
         return "cancelled", DISABLED
+    if not message.is_of_event and held.is_refused:
+        return "cancelled", REFUSED
     if not message.is_of_event:
         is_wanted = destination.state is State.UNCONFIRMED
         return None if is_wanted else ("cancelled", "the address is confirmed")
@@ -453,11 +471,14 @@ def _record(
         return False
     # One pause for all that were sent together, which come together again.
     jitter = random.random()  # noqa: S311 - to spread
-    changes = [
-        (message, _after(destination, message, outcome, jitter, now=now)) for message in sent
-    ]
-    # What was said by where it led before, or in other hours, says nothing of it as it is now.
+    # What was said by where it led before, or in other hours, says nothing of it as it is now: what
+    # was not taken there is tried again.
     is_as_it_was = destination.revision == held.destination.revision
+    changes = [
+        (message, _after(destination, message, outcome, jitter, now=now))
+        for message in sent
+        if is_as_it_was or isinstance(outcome, Accepted)
+    ]
     after = destination
     if is_as_it_was:
         after = _destination_after(destination, outcome, jitter, is_quick=is_quick, now=now)
@@ -537,19 +558,24 @@ def _after(
             return _changed(message, "failed", outcome.reason, now=now)
         case Deferred():
             # It is not the message's failure where nothing was taken.
-            first = message.first_failed_at or (None if outcome.of_all else now)
+            is_its = not outcome.of_all or outcome.may_be_of_all
+            first = message.first_failed_at or (now if is_its else None)
             is_late = first is not None and now - first >= GIVES_UP_AFTER[destination.channel]
-            is_old = now - message.created_at >= EXPIRES_AFTER
-            if (is_late and not outcome.of_all) or is_old:
+            is_old = now - message.begun_at >= EXPIRES_AFTER
+            unsure = message.unsure + outcome.may_have_been_taken
+            if (is_late and is_its) or is_old or unsure >= UNSURE_MAX:
                 return _changed(message, "failed", outcome.reason, now=now)
             failures = message.failures + 1
             pause_s = retry_pause_s(failures, jitter, outcome.retry_after_s)
+            if outcome.may_have_been_taken:
+                pause_s = max(pause_s, UNSURE_PAUSE_S)
             return Change(
                 id=message.id,
                 state="pending",
                 due_at=now + timedelta(seconds=pause_s),
                 failures=failures,
                 first_failed_at=first,
+                unsure=unsure,
                 settled_at=None,
                 reason=outcome.reason,
             )
@@ -567,6 +593,8 @@ def _destination_after(
             return destination.failed(
                 outcome.reason, jitter=jitter, retry_after_s=outcome.retry_after_s, now=now
             )
+        case Deferred(may_be_of_all=True):
+            return destination.rested(jitter=jitter, retry_after_s=outcome.retry_after_s, now=now)
         case _:
             return destination
 
@@ -610,5 +638,6 @@ def _unchanged(message: PendingMessage) -> Change:
         due_at=message.due_at,
         failures=message.failures,
         first_failed_at=message.first_failed_at,
+        unsure=message.unsure,
         settled_at=None,
     )

@@ -91,7 +91,7 @@ def _unread(service_name: str, why: str) -> Deferred:
 
 
 def _unavailable(service_name: str, error: "BotoCoreError") -> Deferred:
-    """Return what comes of a message that no service was asked to take."""
+    """Return what comes of a message that no service has answered."""
     from botocore import exceptions
 
     without_credentials = (
@@ -104,4 +104,7 @@ def _unavailable(service_name: str, error: "BotoCoreError") -> Deferred:
     if isinstance(error, exceptions.NoRegionError):
         return Deferred(f"no region is set for {service_name}: AWS_REGION", of_all=True)
     why = type(error).__name__
+    if isinstance(error, exceptions.ReadTimeoutError | exceptions.ConnectionClosedError):
+        reason = f"{service_name} did not say whether it took it: {why}"
+        return Deferred(reason, may_be_of_all=True, may_have_been_taken=True)
     return Deferred(f"{service_name} can't be reached: {why}", of_all=True)

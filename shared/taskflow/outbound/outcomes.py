@@ -25,14 +25,16 @@ class Rejected:
 class Deferred:
     """The message was not taken now; `of_all` where no other of this channel would be either.
 
-    `retry_after_s` is how many seconds the provider asks to be left alone, if it says so. Where it
-    `said_nothing`, it may be of this message or of all. The reason is as in Rejected.
+    Where that is not known, it `may_be_of_all`; where it is not known whether the message was
+    taken, it `may_have_been_taken`. `retry_after_s` is how many seconds the provider asks to be
+    left alone, if it says so. The reason is as in Rejected.
     """
 
     reason: str
     retry_after_s: float | None = None
     of_all: bool = False
-    said_nothing: bool = False
+    may_be_of_all: bool = False
+    may_have_been_taken: bool = False
 
 
 Outcome = Accepted | Rejected | Deferred

@@ -6,6 +6,7 @@ import ssl
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from email.message import EmailMessage
 from smtplib import (
     SMTP,
@@ -37,6 +38,9 @@ PORTS = {"none": 25, "starttls": 587, "tls": 465}
 
 _OF_ALL = frozenset({421, 454, 530, 534, 535, 538})
 """The server closes, or wants a log-in (RFC 4954, 4 and 6): it is the same for every mail."""
+
+_MAY_BE_OF_ALL = frozenset({421, 454})
+"""It closes, or takes nothing for now: by what it knows of a recipient, perhaps."""
 
 _NO_MAILBOX = frozenset({550, 551, 553})
 
@@ -199,6 +203,11 @@ class Connection:
         self._asked = server
 
     def _handed_over(self, server: SMTP, message: EmailMessage) -> Outcome:
+        refused = self._addressed(server, message)
+        return self._taken(server, message) if refused is None else refused
+
+    def _addressed(self, server: SMTP, message: EmailMessage) -> Rejected | Deferred | None:
+        """Say from whom a mail is, and to whom; return what is said against it, if anything is."""
         is_international = mail.is_international(message)
         if is_international and not server.has_extn("smtputf8"):
             return Rejected("the mail server takes no address with letters beyond ASCII")
@@ -206,9 +215,14 @@ class Connection:
         if not _is_yes(code):
             # That a sender is refused who is not for others can only be for this recipient.
             return self._refused("the mail" if is_international else "the sender", code, reply)
-        code, reply = server.rcpt(mail.recipient(message))
-        if not _is_yes(code):
-            return self._refused("the recipient", code, reply)
+        try:
+            code, reply = server.rcpt(mail.recipient(message))
+        except (SMTPException, OSError) as error:
+            # It may have asked the recipient's own server, which then took its time.
+            return replace(self._failed(error), of_all=False, may_be_of_all=True)
+        return None if _is_yes(code) else self._refused("the recipient", code, reply)
+
+    def _taken(self, server: SMTP, message: EmailMessage) -> Outcome:
         self._wait_for_replies(server, self._taken_within_s)
         try:
             code, reply = server.data(mail.raw(message))
@@ -218,7 +232,9 @@ class Connection:
             # Perhaps for what is in this mail; whether it was taken nobody knows.
             self._drop()
             return Deferred(
-                "the mail server did not say whether it took the mail", said_nothing=True
+                "the mail server did not say whether it took the mail",
+                may_be_of_all=True,
+                may_have_been_taken=True,
             )
         if not _is_yes(code):
             return self._refused("the mail", code, reply)
@@ -228,7 +244,7 @@ class Connection:
 
     def _refused(self, stage: Stage, code: int, reply: bytes) -> Rejected | Deferred:
         outcome = _refusal(stage, code, reply)
-        if isinstance(outcome, Deferred) and outcome.of_all:
+        if isinstance(outcome, Deferred) and (outcome.of_all or outcome.may_be_of_all):
             self._drop()
         elif self._server is not None:
             self._wait_for_replies(self._server, self._timeout_s)
@@ -258,6 +274,8 @@ def _refusal(stage: Stage, code: int, reply: bytes) -> Rejected | Deferred:
     reason = f"the mail server refused {stage}: {_said(code, reply)}"
     is_final = code // 100 == 5  # noqa: PLR2004 - RFC 5321, 4.2.1
     is_known = is_final or code // 100 == 4  # noqa: PLR2004 - as above
+    if stage == "the recipient" and (code in _MAY_BE_OF_ALL or not is_known):
+        return Deferred(reason, may_be_of_all=True)
     if stage == "the sender" or code in _OF_ALL or not is_known:
         return Deferred(reason, of_all=True)
     if not is_final:

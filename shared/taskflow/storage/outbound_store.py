@@ -23,7 +23,9 @@ from sqlalchemy import (
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from taskflow.domain.destinations import Destination
+from taskflow.domain import quiet_hours
+from taskflow.domain.accounts import Account
+from taskflow.domain.destinations import TELLS, Destination
 from taskflow.domain.errors import OutboundMessageNotFound
 from taskflow.domain.events import Event
 from taskflow.domain.identifiers import new_id
@@ -113,7 +115,8 @@ _BEHIND = sql(
     FROM destinations d, LATERAL (
         SELECT seq FROM streams WHERE streams.user_id = d.user_id OFFSET 0
     ) AS s
-    WHERE d.channel = 'webhook' AND d.state = 'active' AND NOT d.is_full AND s.seq > d.seq
+    WHERE d.channel = 'webhook' AND d.state = 'active' AND (NOT d.is_full OR d.due_at IS NULL)
+        AND s.seq > d.seq
     ORDER BY s.seq - d.seq, d.id LIMIT :most
     FOR UPDATE OF d SKIP LOCKED
     """
@@ -154,7 +157,16 @@ _FOLLOW = sql(
     bindparam("pending_max", type_=Integer),
 )
 
-_SETTLED = ("state", "due_at", "failures", "first_failed_at", "settled_at", "reason", "provider_id")
+_SETTLED = (
+    "state",
+    "due_at",
+    "failures",
+    "first_failed_at",
+    "unsure",
+    "settled_at",
+    "reason",
+    "provider_id",
+)
 _SETTLE = sql(
     f"""
     UPDATE outbound_messages m SET {", ".join(f"{name} = after.{name}" for name in _SETTLED)}
@@ -199,7 +211,9 @@ class TaskNow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingMessage:
-    """A message that is due, with the event that it tells of.
+    """A message that is due, with the event that it tells of, tried since `begun_at`.
+
+    Its provider did not say `unsure` times whether it has taken it.
 
     `event` is None where it asks to confirm an address, and where the event was erased; `task` is
     None where it tells of none. `zone`, `quiet_hours`, `channels` and `wants_digest` are its
@@ -210,8 +224,10 @@ class PendingMessage:
     destination_id: UUID
     created_at: datetime
     due_at: datetime
+    begun_at: datetime
     failures: int
     first_failed_at: datetime | None
+    unsure: int
     is_of_event: bool
     event: Event | None
     task: TaskNow | None
@@ -248,6 +264,7 @@ class Change:
     due_at: datetime
     failures: int
     first_failed_at: datetime | None
+    unsure: int
     settled_at: datetime | None
     reason: str | None = None
     provider_id: str | None = None
@@ -311,6 +328,14 @@ def wake_quiet(
     if ids:
         # After they were locked: by a snapshot that shows what was put off until then.
         tx.connection.execute(_WAKE_QUIET, {"ids": ids, "ended_at": ended_at, "now": now})
+
+
+def end_quiet_hours(tx: Transaction, before: Account, after: Account, *, now: datetime) -> None:
+    """Have it looked anew when to send what waits for the end of quiet hours that have changed."""
+    ended_at = quiet_hours.ends_at(before.quiet_hours, before.timezone, now)
+    is_moved = (before.quiet_hours, before.timezone) != (after.quiet_hours, after.timezone)
+    if ended_at is not None and is_moved:
+        wake_quiet(tx, after.id, TELLS, ended_at=ended_at, now=now)
 
 
 def awaits_confirmation(tx: Transaction, destination_id: UUID) -> bool:
@@ -395,6 +420,8 @@ def retry(tx: Transaction, message_id: UUID, *, now: datetime) -> None:
             due_at=now,
             failures=0,
             first_failed_at=None,
+            unsure=0,
+            begun_at=now,
             settled_at=None,
             reason=None,
         )
@@ -506,7 +533,9 @@ def _pending(row: RowMapping) -> PendingMessage:
         created_at=row["created_at"],
         due_at=row["due_at"],
         failures=row["failures"],
+        begun_at=row["begun_at"] or row["created_at"],
         first_failed_at=row["first_failed_at"],
+        unsure=row["unsure"],
         is_of_event=row["seq"] is not None,
         event=None if event["event_id"] is None else Event(**event),
         task=None

@@ -442,6 +442,10 @@ OUTBOUND_MESSAGES = Table(
     Column("due_at", _TIME),
     Column("failures", Integer),
     Column("first_failed_at", _TIME),
+    # How often its provider did not say whether it has taken it.
+    Column("unsure", Integer),
+    # Since when it is tried, where that is not since it was made.
+    Column("begun_at", _TIME),
     Column("settled_at", _TIME),
     # Why it was cancelled, or not taken the last time.
     Column("reason", Text),

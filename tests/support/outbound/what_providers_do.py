@@ -35,14 +35,15 @@ class Row:
     """What a provider does, once; then it takes everything.
 
     `says` is as the local providers have it. The message is `sent`, `failed`, `pending` after a
-    failure, or `held` by who was killed; the address `active`, `failing` or `disabled`. Where all
-    `wait`, nothing is sent to anybody by this channel for a while. `got` says how often its user
-    gets the message in the end, each time under the same name.
+    failure, `unsure` where nobody knows whether it was taken, or `held` by who was killed; the
+    address `active`, `failing` or `disabled`. Where all `wait`, nothing is sent to anybody by this
+    channel for a while. `got` says how often its user gets the message in the end, each time under
+    the same name.
     """
 
     does: Behaviour
     says: str
-    message: Literal["sent", "failed", "pending", "held"]
+    message: Literal["sent", "failed", "pending", "unsure", "held"]
     reason: str | None
     address: Literal["active", "failing", "disabled"]
     got: int
@@ -67,6 +68,11 @@ def _of_it(
         got=got,
         asks_for_s=asks_for_s,
     )
+
+
+def _unsure(does: Behaviour, reason: str, *, got: int) -> Row:
+    """Return a row of what may have been taken."""
+    return Row(does=does, says="", message="unsure", reason=reason, address="failing", got=got)
 
 
 def _of_all(does: Behaviour, says: str, reason: str, *, got: int = 1) -> Row:
@@ -102,14 +108,12 @@ EXPECTED: Mapping[Provider, Sequence[Row]] = {
         _taken(),
         _of_all("hangs", "", "the mail server did not answer in time"),
         _of_all("is away", "", "the mail server can't be reached"),
-        _of_it(
-            "has it, and hangs", "", "the mail server did not say whether it took the mail", got=2
-        ),
+        _unsure("has it, and hangs", "the mail server did not say whether it took the mail", got=2),
         _of_it("fails", "RCPT: 451 4.3.0", "the mail server refused the recipient: 451 4.3.0"),
         _of_it("fails", "DATA: 451 4.3.0", "the mail server refused the mail: 451 4.3.0"),
         _of_it("throttles", "RCPT: 450 4.2.0", "the mail server refused the recipient: 450 4.2.0"),
         _of_all("throttles", "MAIL: 450 4.7.0", "the mail server refused the sender: 450 4.7.0"),
-        _of_all("throttles", "RCPT: 421 4.7.0", "the mail server refused the recipient: 421 4.7.0"),
+        _of_it("throttles", "RCPT: 421 4.7.0", "the mail server refused the recipient: 421 4.7.0"),
         _gone(
             "refuses the address",
             "RCPT: 550 5.1.1",
@@ -127,9 +131,13 @@ EXPECTED: Mapping[Provider, Sequence[Row]] = {
     ],
     SES: [
         _taken(),
-        _of_all("hangs", "", "Amazon SES can't be reached: ReadTimeoutError"),
+        _unsure("hangs", "Amazon SES did not say whether it took it: ReadTimeoutError", got=1),
         _of_all("is away", "", "Amazon SES can't be reached: EndpointConnectionError"),
-        _of_all("has it, and hangs", "", "Amazon SES can't be reached: ReadTimeoutError", got=2),
+        _unsure(
+            "has it, and hangs",
+            "Amazon SES did not say whether it took it: ReadTimeoutError",
+            got=2,
+        ),
         _of_all("fails", "500 InternalFailure", "Amazon SES takes no mail: InternalFailure"),
         _of_all(
             "throttles",
@@ -151,9 +159,13 @@ EXPECTED: Mapping[Provider, Sequence[Row]] = {
     ],
     SNS: [
         _taken(),
-        _of_all("hangs", "", "Amazon SNS can't be reached: ReadTimeoutError"),
+        _unsure("hangs", "Amazon SNS did not say whether it took it: ReadTimeoutError", got=1),
         _of_all("is away", "", "Amazon SNS can't be reached: EndpointConnectionError"),
-        _of_all("has it, and hangs", "", "Amazon SNS can't be reached: ReadTimeoutError", got=2),
+        _unsure(
+            "has it, and hangs",
+            "Amazon SNS did not say whether it took it: ReadTimeoutError",
+            got=2,
+        ),
         _of_all("fails", "500 InternalError", "Amazon SNS takes nothing: InternalError"),
         _of_all("throttles", "429 Throttled", "Amazon SNS takes no more now: Throttled"),
         _gone("refuses the address", "400 EndpointDisabled", "the device is registered no more"),
@@ -195,6 +207,7 @@ _MESSAGES = {
     "sent": "is sent",
     "failed": "has failed",
     "pending": "is tried again",
+    "unsure": "is sent again after ten minutes, four times at most",
     "held": "is sent again after two minutes",
 }
 _ADDRESSES = {"active": "", "failing": "is failing", "disabled": "is disabled"}

@@ -68,7 +68,7 @@ export class Letters {
     const ask = (/** @type {boolean} */ asks) => {
       isAsking = asks;
       now();
-      /** @type {HTMLElement | null} */ (document.querySelector("dialog .dialog-actions button"))?.focus();
+      /** @type {HTMLElement | null} */ (document.querySelector("dialog .dialog-actions button:last-of-type"))?.focus();
     };
     openDialog({
       label: "Dead letter",

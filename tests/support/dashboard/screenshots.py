@@ -84,6 +84,11 @@ def _completed(tab: Tab) -> None:
     expect(tab.page.get_by_role("button", name="Undo")).to_be_visible()
 
 
+def _statistics(tab: Tab) -> None:
+    tab.page.goto("/statistics")
+    expect(tab.page.locator(".statistics:not(.is-unknown)")).to_be_visible()
+
+
 def _offline(tab: Tab) -> None:
     _today(tab)
     tab.page.context.set_offline(offline=True)
@@ -99,6 +104,7 @@ STATES: Mapping[str, Callable[[Tab], None]] = {
     "quick-add": _quick_add,
     "keys": _keys,
     "completed": _completed,
+    "statistics": _statistics,
     "offline": _offline,
 }
 """How each state is come to; another view has another line here."""

@@ -27,6 +27,9 @@ VAPID = {
     "VAPID_SUBJECT": "mailto:ops@app.example",
 }
 
+LONG = 52
+"""Notifications, of which a page of the list has 50."""
+
 PUSH_SERVICE = """
 globalThis.asked = 0;
 const ask = Notification.requestPermission.bind(Notification);
@@ -167,17 +170,17 @@ def test_a_long_inbox_is_read_to_its_end_and_marked_as_read_at_once(
     tab = visitor.registered("/all")
     speaking = api()
     task_id = speaking.create("Every second of it")["id"]
-    for ago_s in range(60):
+    for ago_s in range(LONG):
         at = rfc3339(clock.now() - timedelta(seconds=60 + ago_s))
         assert speaking.request("POST", f"tasks/{task_id}/reminders", {"remind_at": at}).ok
-    expect(tab.page).to_have_title("(60) All tasks · TaskFlow", timeout=30_000)
+    expect(tab.page).to_have_title(f"({LONG}) All tasks · TaskFlow", timeout=30_000)
     expect(tab.page.locator(".reminder-card")).to_have_count(3)
     tab.page.goto("/inbox")
     expect(tab.page.locator(".notification").first).to_be_visible()
 
     def scroll() -> None:
         tab.page.mouse.wheel(0, 5_000)
-        assert tab.page.locator(".notification").count() == 60
+        assert tab.page.locator(".notification").count() == LONG
 
     tab.page.mouse.move(600, 400)
     eventually(scroll, within_s=20)
@@ -214,6 +217,19 @@ def test_what_is_pushed_is_shown_and_leads_to_its_task(a_visitor: Callable[..., 
         ]
 
     eventually(is_shown, within_s=10)
+    _click_notification(visitor)
+    expect(tab.page).to_have_url(f"{visitor.url}/tasks/{pushed['task_id']}")
+    assert _notifications(tab.page) == []
+
+
+def _click_notification(visitor: Visitor) -> None:
+    """Have the service worker hear of a click, as no window shows what could be clicked."""
+    visitor.context.service_workers[0].evaluate(
+        """async () => {
+            const [notification] = await self.registration.getNotifications();
+            self.dispatchEvent(new NotificationEvent("notificationclick", { notification }));
+        }"""
+    )
 
 
 def _registration_id(page: Page) -> str:

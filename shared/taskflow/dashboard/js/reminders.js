@@ -47,7 +47,6 @@ export function snoozes() {
   return [
     { label: "10 min", until: inMs(600_000) },
     { label: "1 hour", until: inMs(3_600_000) },
-    { label: "3 hours", until: inMs(3 * 3_600_000) },
     { label: "Tomorrow", until: () => instantOf(addDays(today(), 1), MORNING) },
   ];
 }

@@ -15,11 +15,11 @@ import { icon } from "./icons.js";
 
 const CARDS_MAX = 3;
 const OF_PHONE = matchMedia("(max-width: 767px)");
-/** Where one card is all that leaves something of the page to be seen. */
+/** Where one card is all that leaves something of the page to be seen; the inbox has them all. */
 
 export function reminderCards() {
   const reminders = shownReminders();
-  const most = OF_PHONE.matches ? 1 : CARDS_MAX;
+  const most = OF_PHONE.matches || router.base?.place.name === "inbox" ? 1 : CARDS_MAX;
   const more = reminders.length - most;
   return html`<section class="reminder-cards" aria-label="Reminders" aria-live="polite">
     ${repeat(reminders.slice(0, most), ({ id }) => id, card)}

@@ -8,7 +8,10 @@ import { Problem, Unreachable } from "../api.js";
 import { update } from "../update.js";
 
 export class Attempt {
-  isBusy = false;
+  #underWay = 0;
+
+  /** @type {Promise<unknown>} */
+  #before = Promise.resolve();
 
   /** @type {Problem | Unreachable | null} */
   #refusal = null;
@@ -22,19 +25,20 @@ export class Attempt {
   }
 
   /**
-   * Do it, unless it is under way already; say whether it was done.
+   * Do it, after what was asked for before; say whether it was done.
    *
    * @param {() => Promise<unknown>} work
    */
   async run(work) {
-    if (this.isBusy) {
-      return false;
-    }
-    this.isBusy = true;
-    this.#refusal = null;
+    this.#underWay += 1;
     update();
+    const done = this.#before.then(() => {
+      this.#refusal = null;
+      return work();
+    });
+    this.#before = done.catch(() => {});
     try {
-      await work();
+      await done;
       return true;
     } catch (error) {
       if (!(error instanceof Problem || error instanceof Unreachable)) {
@@ -43,9 +47,13 @@ export class Attempt {
       this.#refusal = error;
       return false;
     } finally {
-      this.isBusy = false;
+      this.#underWay -= 1;
       update();
     }
+  }
+
+  get isBusy() {
+    return this.#underWay > 0;
   }
 
   forget() {

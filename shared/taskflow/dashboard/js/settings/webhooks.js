@@ -278,17 +278,13 @@ function openMessages(webhook) {
 async function loadMessages() {
   const wanted = shown;
   await ofMessages.run(async () => {
-    if (wanted) {
+    if (wanted && wanted === shown) {
       const asked = query({ limit: PAGE_MESSAGES, state: wanted.state || undefined, cursor: wanted.cursor });
       const page = /** @type {Page<WebhookMessage>} */ ((await session.request("GET", `webhooks/${wanted.of.id}/messages${asked}`)).body);
       wanted.items = [...(wanted.items ?? []), ...page.items];
       wanted.cursor = page.next_cursor;
     }
   });
-  if (shown && shown !== wanted) {
-    // Another state was chosen meanwhile.
-    await loadMessages();
-  }
 }
 
 /** @param {string} state */

@@ -182,6 +182,8 @@ def test_a_search_finds_as_one_types_marks_what_matches_and_is_in_the_address(
     expect(tab.page).to_have_url(f"{visitor.url}/search?q=ren")
     assert tab.page.locator("main img, main b").count() == 0
     assert unreadable(tab.page) == []
+    tab.page.emulate_media(color_scheme="dark")
+    assert unreadable(tab.page) == []
     tab.page.reload()
     expect(tab.page.locator("mark")).to_have_text(["Rent", "rent"])
     field.fill("nothing has this")
@@ -223,3 +225,19 @@ def test_a_list_that_cannot_be_read_says_so_and_is_read_again(visitor: Visitor) 
         tab.page.get_by_role("button", name="Try again").click()
 
         expect(tab.page.get_by_role("alert")).to_have_count(0)
+
+
+def test_the_focus_stays_in_a_row_that_is_put_elsewhere(visitor: Visitor, system: System) -> None:
+    tab = visitor.registered("/all?sort=title")
+    _store(system, visitor, {"title": "Apples"}, {"title": "Pears"}, {"title": "Quinces"})
+    expect(tab.page.locator("[data-task]")).to_have_count(3)
+    tab.row("Quinces").locator(".task-link").focus()
+    api = RemoteApi(system, signed_in(system, "login", visitor.email))
+    found = api.request("GET", "tasks?sort=-title").json()["items"][0]
+
+    assert api.request("PATCH", f"tasks/{found['id']}", {"title": "A quince"}).ok
+
+    expect(tab.row("A quince").locator(".task-link")).to_be_focused()
+    expect(tab.page.locator("[data-task] .task-title")).to_have_text(
+        ["A quince", "Apples", "Pears"]
+    )

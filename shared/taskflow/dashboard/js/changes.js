@@ -139,14 +139,14 @@ export async function restore(task) {
  * @param {Partial<Task>} understood what it will be, as far as that is known
  */
 export async function quickAdd(line, understood) {
-  const key = crypto.randomUUID();
+  const [key, now] = [crypto.randomUUID(), new Date().toISOString()];
   return make({
     key,
     method: "POST",
     path: "tasks/quick",
     body: { text: line },
     task_id: key,
-    becomes: { title: line, ...understood, is_draft: true },
+    becomes: { title: line, ...understood, created_at: now, updated_at: now, is_draft: true },
   });
 }
 

@@ -10,6 +10,7 @@ import * as offline from "./offline.js";
 import { closeDialog } from "./parts/dialog.js";
 import { openHelp } from "./parts/help.js";
 import { openQuickAdd } from "./parts/quick-add.js";
+import { focusedId, linkOf, rowOf } from "./parts/row-focus.js";
 import { PLACES } from "./places.js";
 import { forgetReminders } from "./reminders.js";
 import { router } from "./router.js";
@@ -24,7 +25,19 @@ import { afterRender, renderBy, update } from "./update.js";
 const SNAPSHOT_EVERY_MS = 1_000;
 
 const root = /** @type {HTMLElement} */ (document.getElementById("app"));
-renderBy(() => render(shell(), root));
+
+/** What was rendered last. @type {object | undefined} */
+let view;
+
+renderBy(() => {
+  const id = focusedId();
+  render(shell(), root);
+  // A row that is put elsewhere loses the focus, which is to stay in it.
+  if (id !== "" && document.activeElement === document.body && view === router.base?.view) {
+    linkOf(rowOf(store.idOf(id)))?.focus({ preventScroll: true });
+  }
+  view = router.base?.view;
+});
 afterRender(showUnread);
 
 let userId = "";

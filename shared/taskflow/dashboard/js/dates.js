@@ -4,6 +4,16 @@ const DAY_MS = 86_400_000;
 const DAY_END = "23:59";
 /** A task that is due on a day, at no time of it, is due at its end (docs/quick-add.md). */
 
+/** The day that it is, and the instants from and until which it is that. */
+let current = { day: "", from: 0, until: 0 };
+
+/** What days are called on that day: each row of a list asks. @type {Map<string, string>} */
+const names = new Map();
+
+/** The instants of local times: to find one takes four times the parts of a date. @type {Map<string, number>} */
+const instants = new Map();
+const INSTANTS_MAX = 5_000;
+
 let zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 /** @type {Map<string, Intl.DateTimeFormat>} */
@@ -17,6 +27,8 @@ export function useZone(name) {
   } catch {
     zone = "UTC";
   }
+  current = { day: "", from: 0, until: 0 };
+  instants.clear();
 }
 
 export function userZone() {
@@ -48,7 +60,13 @@ export function timeOf(at) {
 }
 
 export function today() {
-  return dayOf(new Date());
+  const now = Date.now();
+  if (now < current.from || now >= current.until) {
+    const day = dayOf(new Date(now));
+    current = { day, from: instantOf(day).getTime(), until: instantOf(addDays(day, 1)).getTime() };
+    names.clear();
+  }
+  return current.day;
 }
 
 /** @param {string} day @param {number} count */
@@ -69,6 +87,20 @@ export function daysBetween(from, to) {
  * @param {string} [time]
  */
 export function instantOf(day, time = "00:00") {
+  const local = `${day} ${time}`;
+  let at = instants.get(local);
+  if (at === undefined) {
+    at = found(day, time).getTime();
+    if (instants.size >= INSTANTS_MAX) {
+      instants.clear();
+    }
+    instants.set(local, at);
+  }
+  return new Date(at);
+}
+
+/** @param {string} day @param {string} time */
+function found(day, time) {
   const wall = Date.parse(`${day}T${time}:00Z`);
   const before = wall - offsetMs(new Date(wall - DAY_MS));
   const after = wall - offsetMs(new Date(wall + DAY_MS));
@@ -110,7 +142,15 @@ export function dueAt(day, time = DAY_END) {
 
 /** Return what a day is called: Today, Tomorrow, Friday, 7 December. @param {string} day */
 export function nameOfDay(day) {
-  const days = daysBetween(today(), day);
+  const now = today();
+  const name = names.get(day) ?? nameFrom(now, day);
+  names.set(day, name);
+  return name;
+}
+
+/** @param {string} now @param {string} day */
+function nameFrom(now, day) {
+  const days = daysBetween(now, day);
   if (days === 0) {
     return "Today";
   }
@@ -124,7 +164,7 @@ export function nameOfDay(day) {
   if (days > 0 && days < 7) {
     return format(SHOWN, { weekday: "long" }).format(noon);
   }
-  const isThisYear = day.slice(0, 4) === today().slice(0, 4);
+  const isThisYear = day.slice(0, 4) === now.slice(0, 4);
   return format(SHOWN, {
     day: "numeric",
     month: "short",

@@ -13,7 +13,7 @@ import { store } from "../store.js";
 import { afterRender, update } from "../update.js";
 import { taskRow } from "./task-row.js";
 
-const BLOCK_TASKS = 30;
+const BLOCK_TASKS = 10;
 const ROW_PX = 53;
 const HEADING_PX = 49;
 const DRAGGED = "application/x-taskflow-task";
@@ -28,12 +28,21 @@ const DRAGGED = "application/x-taskflow-task";
  * @property {readonly string[]} ids
  * @property {boolean} [isDated] whether the title says the day, so that the rows need not
  * @property {string} [day] what is dropped on it is moved there
- * @property {TemplateResult} [tool] at the end of the title
+ * @property {() => TemplateResult} [tool] at the end of the title
  * @property {Shows} [shows] what a row says of its task
  * @property {(task: Task) => { title?: unknown, detail?: unknown }} [marked] the title with its marks, and what is below it
  */
 
-/** @typedef {{ key: string, section: Section, ids: readonly string[], from: number }} Block */
+/**
+ * Some tasks that follow each other in a section.
+ *
+ * @typedef {object} Block
+ * @property {string} key
+ * @property {{ section: Section }} of shared by the blocks of a section, for as long as its ids are the same
+ * @property {readonly string[]} ids
+ * @property {number} from
+ * @property {number} height
+ */
 
 export class Rows {
   #container = createRef();
@@ -43,6 +52,9 @@ export class Rows {
 
   /** @type {Block[]} */
   #blocks = [];
+
+  /** The blocks of each section, as they were rendered last. @type {Map<string, Block[]>} */
+  #bySection = new Map();
 
   #first = 0;
   #last = 0;
@@ -87,7 +99,8 @@ export class Rows {
 
   /** @param {Section[]} sections @returns {TemplateResult} */
   render(sections) {
-    this.#blocks = sections.flatMap(blocksOf);
+    this.#bySection = new Map(sections.map((section) => [section.key, this.#blocksOf(section)]));
+    this.#blocks = [...this.#bySection.values()].flat();
     [this.#first, this.#last] = this.#near();
     const shown = this.#blocks.slice(this.#first, this.#last + 1);
     const above = this.#heightOf(0, this.#first);
@@ -161,7 +174,7 @@ export class Rows {
   /** @param {HTMLElement | null} block */
   #sectionOf(block) {
     const key = block?.dataset["section"];
-    return this.#blocks.find(({ section }) => section.key === key)?.section;
+    return this.#bySection.get(key ?? "")?.[0]?.of.section;
   }
 
   /** Return the first and the last block that are near the screen. @returns {[number, number]} */
@@ -179,16 +192,33 @@ export class Rows {
       if (height <= to) {
         last = at;
       }
-      height += this.#heights.get(block.key) ?? estimated(block);
+      height += block.height;
     });
     return [first, last];
+  }
+
+  /** @param {Section} section @returns {Block[]} */
+  #blocksOf(section) {
+    const before = this.#bySection.get(section.key);
+    const of = before?.[0]?.of;
+    if (before && of && of.section.ids === section.ids) {
+      of.section = section;
+      return before;
+    }
+    const shared = { section };
+    return Array.from({ length: Math.max(1, Math.ceil(section.ids.length / BLOCK_TASKS)) }, (_, at) => {
+      const from = at * BLOCK_TASKS;
+      const ids = section.ids.slice(from, from + BLOCK_TASKS);
+      const key = `${section.key} ${at}`;
+      return { key, of: shared, ids, from, height: this.#heights.get(key) ?? estimated(section, ids, from) };
+    });
   }
 
   /** @param {number} from @param {number} to */
   #heightOf(from, to) {
     return this.#blocks
       .slice(from, to)
-      .reduce((sum, block) => sum + (this.#heights.get(block.key) ?? estimated(block)), 0);
+      .reduce((sum, block) => sum + block.height, 0);
   }
 
   #measure() {
@@ -199,7 +229,8 @@ export class Rows {
     container.querySelectorAll(".block").forEach((element, at) => {
       const block = this.#blocks[this.#first + at];
       if (block) {
-        this.#heights.set(block.key, /** @type {HTMLElement} */ (element).offsetHeight);
+        block.height = /** @type {HTMLElement} */ (element).offsetHeight;
+        this.#heights.set(block.key, block.height);
       }
     });
     if (this.#last === this.#blocks.length - 1) {
@@ -208,28 +239,17 @@ export class Rows {
   }
 }
 
-/** @param {Section} section @returns {Block[]} */
-function blocksOf(section) {
-  const count = Math.max(1, Math.ceil(section.ids.length / BLOCK_TASKS));
-  return Array.from({ length: count }, (_, at) => ({
-    key: `${section.key} ${at}`,
-    section,
-    ids: section.ids.slice(at * BLOCK_TASKS, (at + 1) * BLOCK_TASKS),
-    from: at * BLOCK_TASKS,
-  }));
-}
-
-/** @param {Block} block */
-function estimated({ section, ids, from }) {
-  return ids.length * ROW_PX + (section.title && from === 0 ? HEADING_PX : 0);
+/** @param {Section} section @param {readonly string[]} ids @param {number} from */
+function estimated({ title }, ids, from) {
+  return ids.length * ROW_PX + (title && from === 0 ? HEADING_PX : 0);
 }
 
 /** @param {Block} block @param {boolean} isDrawn */
-function blockTemplate({ section, ids, from }, isDrawn) {
+function blockTemplate({ of: { section }, ids, from }, isDrawn) {
   const tasks = ids.flatMap((id) => store.task(id) ?? []);
   return html`<div class="block ${section.kind ?? ""}" data-section=${section.key}>
     ${section.title && from === 0
-      ? html`<h2 class="section-title">${section.title}${section.detail ? html` <small>${section.detail}</small>` : nothing}${section.tool ?? nothing}</h2>`
+      ? html`<h2 class="section-title">${section.title}${section.detail ? html` <small>${section.detail}</small>` : nothing}${section.tool?.() ?? nothing}</h2>`
       : nothing}
     ${tasks.length === 0
       ? nothing

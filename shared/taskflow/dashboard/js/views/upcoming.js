@@ -28,7 +28,13 @@ export function makeView() {
     atEnd: () => store.more(store.list(DUE)),
     dropped: (id, { day }) => day !== undefined && moveTo(id, day),
   });
-  const sections = remembered(sectionsOf);
+  /** The tasks of each day, as they were before. @type {Map<string, readonly string[]>} */
+  let before = new Map();
+  const sections = remembered((/** @type {Parameters<typeof sectionsOf>} */ ...given) => {
+    const found = sectionsOf(...given).map((section) => ({ ...section, ids: sameOr(before.get(section.key), section.ids) }));
+    before = new Map(found.map(({ key, ids }) => [key, ids]));
+    return found;
+  });
   return {
     render() {
       const list = store.list(DUE);
@@ -80,6 +86,11 @@ function sectionsOf(ids, now, hasMore, _revision) {
   ];
 }
 
+/** Return the ids as they were, if they are the same: their rows need not be divided again. @param {readonly string[] | undefined} before @param {readonly string[]} ids */
+function sameOr(before, ids) {
+  return before?.length === ids.length && ids.every((id, at) => id === before[at]) ? before : ids;
+}
+
 /** @param {string} day @param {string[]} ids @param {string} now @returns {Section} */
 function sectionOf(day, ids, now) {
   const name = nameOfDay(day);
@@ -93,7 +104,7 @@ function sectionOf(day, ids, now) {
     kind: ids.length === 0 ? "is-free" : "",
     ids,
     isDated: true,
-    tool: html`<button type="button" class="quiet round" aria-label=${`Add a task for ${name}`} title="Add a task"
+    tool: () => html`<button type="button" class="quiet round" aria-label=${`Add a task for ${name}`} title="Add a task"
       @click=${() => openQuickAdd({ label: name, words: day, kinds: ["date", "time", "recurrence"], becomes: () => ({ due_date: dueAt(day) }) })}>${icon("add")}</button>`,
   };
 }

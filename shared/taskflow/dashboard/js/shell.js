@@ -23,7 +23,7 @@ import { say } from "./toasts.js";
 import { update } from "./update.js";
 import { dueToday } from "./views/today.js";
 
-const TAGS_SHOWN = 8;
+const TAGS_SHOWN = 7;
 
 let isDrawerOpen = false;
 
@@ -55,8 +55,9 @@ export function shell() {
       <nav class="side" aria-label="TaskFlow">
         <a class="brand" href="/"><span class="logo">${icon("check")}</span> TaskFlow</a>
         <button type="button" class="add" @click=${openQuickAdd}>${icon("add")} Add task <kbd>q</kbd></button>
-        ${places(placesOf("main"))} ${tags()}
+        ${places(placesOf("main"))}
         ${places([...placesOf("more"), ...(session.isAdministrator ? placesOf("administrator") : [])])}
+        ${tags()}
         <div class="spring"></div>
         ${connection()}
         <div class="account">

@@ -153,6 +153,8 @@ def test_what_is_completed_lies_by_day_and_what_recurs_says_how(visitor: Visitor
 
     expect(_section(tab, "Today")).to_contain_text("1 task")
     expect(_section(tab, "Today").get_by_role("checkbox")).to_be_checked()
+    # What fades away lies over the rows for a moment.
+    expect(tab.page.locator(".is-leaving")).to_have_count(0)
     assert unreadable(tab.page) == []
     tab.complete("Tidy up")
     expect(tab.row("Tidy up")).to_have_count(0)

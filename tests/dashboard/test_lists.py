@@ -184,7 +184,7 @@ def test_a_search_finds_as_one_types_marks_what_matches_and_is_in_the_address(
     expect(tab.page).to_have_url(f"{visitor.url}/search?q=ren")
     assert tab.page.locator("main img, main b").count() == 0
     assert unreadable(tab.page) == []
-    tab.page.emulate_media(color_scheme="dark")
+    tab.page.emulate_media(color_scheme="dark", reduced_motion="reduce")
     assert unreadable(tab.page) == []
     tab.page.reload()
     expect(tab.page.locator("mark")).to_have_text(["Rent", "rent"])

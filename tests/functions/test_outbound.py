@@ -867,6 +867,43 @@ def test_two_runs_at_once_send_each_message_once(email: ScriptedProvider) -> Non
     assert {state for destination in there for state in states_of(destination)} == {"sent"}
 
 
+def test_all_runs_of_a_process_have_so_many_places_together(email: ScriptedProvider) -> None:
+    goes_on, slots = threading.Event(), threading.Semaphore(4)
+
+    def hangs() -> Outcome:
+        assert goes_on.wait(60)
+        return Accepted()
+
+    there: list[Destination] = []
+    for number in range(8):
+        somebody = _who_wants_to_be_told()
+        email.acts[f"{number}@example.com"] = hangs
+        there.append(a_destination(somebody.user_id, address=f"{number}@example.com"))
+        _reminded(Api(somebody), somebody)
+    # One destination for each place.
+    lane = replace(email.lane(places=2), destinations_max=1, slots=slots)
+    runs = [
+        threading.Thread(target=Delivery(CronRun(0), A_CAUSE, [lane]).send_all) for _ in range(3)
+    ]
+    for each in runs[:2]:
+        each.start()
+    try:
+        _wait_until(lambda: len(email.given) == 4)
+        runs[2].start()
+        runs[2].join()
+        assert len(email.given) == 4
+    finally:
+        goes_on.set()
+        for each in runs[:2]:
+            each.join()
+    for _ in there:
+        _send(email)
+
+    assert {state for destination in there for state in states_of(destination)} == {"sent"}
+    # Who has ended leaves the places to others.
+    assert all(slots.acquire(blocking=False) for _ in range(4))
+
+
 def test_a_channel_that_hangs_delays_no_other(user: SignedIn, api: Api) -> None:
     providers = _providers()
     goes_on = threading.Event()

@@ -4,6 +4,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from functools import partial
+from threading import Semaphore
 
 from taskflow import clock, config
 from taskflow.domain.destinations import Channel, Destination
@@ -20,6 +21,10 @@ PLACES_OF_USERS = 16
 PLACES_OF_PROVIDERS = 4
 """Of email, and of push to devices: each has a connection to the provider."""
 
+RUNS_MAX = 2
+"""How many runs of a process have all their places at once: each overlaps the next one, and a tick
+may come twice."""
+
 QUICK_S = 2.0
 """How long the server of a quick one takes at most."""
 
@@ -31,6 +36,17 @@ DIGEST_FROM, DIGEST_MAX = 3, 50
 def pauses() -> Mapping[Channel, Pause]:
     """Return how each channel's provider does, which outlasts a run."""
     return {channel: Pause() for channel in Channel}
+
+
+@resource()
+def slots() -> Mapping[Channel, Semaphore]:
+    """Return how many places each channel has in this process, in all its runs together."""
+    return {
+        Channel.EMAIL: Semaphore(RUNS_MAX * PLACES_OF_PROVIDERS),
+        Channel.PUSH: Semaphore(RUNS_MAX * PLACES_OF_PROVIDERS),
+        Channel.WEB_PUSH: Semaphore(RUNS_MAX * PLACES_OF_USERS),
+        Channel.WEBHOOK: Semaphore(RUNS_MAX * PLACES_OF_USERS),
+    }
 
 
 def lanes() -> Sequence[Lane]:
@@ -45,6 +61,7 @@ def lanes() -> Sequence[Lane]:
                 destinations_max=25,
                 messages_max=DIGEST_MAX,
                 pause=pauses()[Channel.EMAIL],
+                slots=slots()[Channel.EMAIL],
             )
         )
     if config.settings().sns_platform_application_arn is not None:
@@ -56,6 +73,7 @@ def lanes() -> Sequence[Lane]:
                 destinations_max=25,
                 messages_max=10,
                 pause=pauses()[Channel.PUSH],
+                slots=slots()[Channel.PUSH],
             )
         )
     if web_push.public_key() is not None:
@@ -73,6 +91,7 @@ def _of_users(channel: Channel, send: Send) -> Lane:
         messages_max=10,
         quick_s=QUICK_S,
         pause=pauses()[channel],
+        slots=slots()[channel],
     )
 
 

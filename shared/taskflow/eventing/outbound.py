@@ -137,7 +137,8 @@ class Lane:
 
     `open_provider` gives what sends, for as long as a place goes on; `places` do so at once, each
     with at most `destinations_max` at a time and `messages_max` of each. Where each destination
-    has a server of its own, one that takes longer than `quick_s` is slow.
+    has a server of its own, one that takes longer than `quick_s` is slow. All runs of a process
+    have no more places together than `slots`.
     """
 
     channel: Channel
@@ -147,6 +148,7 @@ class Lane:
     messages_max: int
     quick_s: float = math.inf
     pause: Pause = field(default_factory=Pause)
+    slots: threading.Semaphore | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +232,9 @@ class _Places:
         for number in range(places):
             thread = self._threads[number]
             if thread is None or not thread.is_alive():
+                if self._lane.slots is not None and not self._lane.slots.acquire(blocking=False):
+                    # Other runs have them: a tick has come twice.
+                    return
                 # The last ones, at least one, take those that are slow or fail, too.
                 takes_all = number >= len(self._threads) // 2 or places == 1
                 work = partial(self._work, takes_all=takes_all)
@@ -252,6 +257,9 @@ class _Places:
             _log.warning("messages by %s can't be read or recorded at present", self._lane.channel)
         except Exception:  # noqa: BLE001 - a place that ends is filled again
             _log.exception("messages by %s could not be sent", self._lane.channel)
+        finally:
+            if self._lane.slots is not None:
+                self._lane.slots.release()
 
     def _is_over(self) -> bool:
         return self._run.is_over() or self._lane.pause.is_on()

@@ -5,9 +5,11 @@ from datetime import datetime
 
 import pytest
 
+from taskflow.standalone.postgres import EmbeddedPostgres
 from tests.support.data.accounts import SignedIn
 from tests.support.functions.client import Api
 from tests.support.functions.tokens import signed_in_at
+from tests.support.outbound.own_database import a_database_of_messages, forget_destinations
 from tests.support.settings import changed_settings
 
 VAPID_KEY = "q1dXpw3UpT5VOmu_cf_v6ih07Aems3njxI-JWgLcM94"
@@ -37,6 +39,21 @@ def travel(set_clock: Callable[[datetime], None]) -> Travel:
         return Api(signed_in_at(user, at))
 
     return to
+
+
+@pytest.fixture(scope="module")
+def database_of_messages(database: EmbeddedPostgres) -> Generator[str]:
+    """Use a database in which only the tests of this module have anything sent outside."""
+    with a_database_of_messages(database) as url:
+        yield url
+
+
+@pytest.fixture
+def own_messages(database_of_messages: str) -> Generator[None]:
+    """Have all destinations deleted at the end, with their messages."""
+    del database_of_messages
+    yield
+    forget_destinations()
 
 
 @pytest.fixture

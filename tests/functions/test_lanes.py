@@ -20,7 +20,6 @@ from taskflow.eventing import CronRun
 from taskflow.eventing.lanes import DIGEST_FROM, lanes
 from taskflow.eventing.outbound import MISTAKEN, ROUND_S, Delivery
 from taskflow.outbound import amazon, http, ses, smtp, sns, web_push, webhooks
-from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import destination_store, outbound_store, transaction
 from taskflow.storage.destination_store import HELD_FOR
 from tests.support.data.accounts import A_CAUSE, SignedIn, a_user
@@ -32,8 +31,9 @@ from tests.support.functions.tasks import created, happened_to
 from tests.support.network.browser import Browser
 from tests.support.network.endpoint import LOOPBACK, an_endpoint
 from tests.support.network.mail_servers import MailServer, a_mail_server
-from tests.support.outbound.own_database import a_database_of_messages, forget_destinations
 from tests.support.settings import changed_settings
+
+pytestmark = pytest.mark.usefixtures("own_messages")
 
 LINK_SECRET = "a secret for tests, and for nothing else at all"
 PUBLIC_URL = "https://tasks.example"
@@ -43,24 +43,10 @@ VAPID_KEY = "yfWPiYE-n46HLnH0KqZOF1fJJU3MYrct3AELtAQ-oRw"
 MAIL = {"public_url": PUBLIC_URL, "link_secret": LINK_SECRET}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def own_database(database: EmbeddedPostgres) -> Generator[str]:
-    """Use a database in which only these tests have messages."""
-    with a_database_of_messages(database) as url:
-        yield url
-
-
-@pytest.fixture(autouse=True)
-def _no_messages(own_database: str) -> Generator[None]:
-    del own_database
-    yield
-    forget_destinations()
-
-
 @pytest.fixture
-def user(own_database: str) -> SignedIn:
+def user(own_messages: None) -> SignedIn:
     """Open the account of somebody in Berlin who wants to be told by all channels."""
-    del own_database
+    del own_messages
     somebody = a_user()
     wanted = {
         "timezone": "Europe/Berlin",

@@ -2,7 +2,7 @@
 
 import math
 import threading
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,6 @@ from taskflow.domain.events import Event
 from taskflow.eventing import CronRun
 from taskflow.eventing.outbound import DOUBTS_MAX, MISTAKEN, TOO_OLD, Delivery, Pause
 from taskflow.outbound.outcomes import Accepted, Deferred, Outcome, Rejected
-from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import (
     DatabaseUnavailable,
     Transaction,
@@ -61,8 +60,9 @@ from tests.support.events.explanation import assert_events_explain_the_change
 from tests.support.functions.client import Api, content
 from tests.support.functions.tasks import created, data_of, happened_to, items
 from tests.support.functions.tokens import signed_in_at
-from tests.support.outbound.own_database import a_database_of_messages, forget_destinations
 from tests.support.outbound.scripted_provider import ScriptedProvider
+
+pytestmark = pytest.mark.usefixtures("own_messages")
 
 NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
 AN_HOUR_AGO = "2026-03-02T07:00:00Z"
@@ -70,24 +70,10 @@ AN_HOUR = timedelta(hours=1)
 CHANNELS = sorted(TELLS)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def own_database(database: EmbeddedPostgres) -> Generator[str]:
-    """Use a database in which only these tests have messages."""
-    with a_database_of_messages(database) as url:
-        yield url
-
-
-@pytest.fixture(autouse=True)
-def _no_messages(own_database: str) -> Generator[None]:
-    del own_database
-    yield
-    forget_destinations()
-
-
 @pytest.fixture
-def user(own_database: str) -> SignedIn:
+def user(own_messages: None) -> SignedIn:
     """Open the account of somebody who wants to be told by all channels."""
-    del own_database
+    del own_messages
     return _who_wants_to_be_told()
 
 

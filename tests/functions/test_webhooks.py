@@ -1,7 +1,7 @@
 """Webhooks: a user's own events, sent to an address of theirs and signed for them alone (N7)."""
 
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -27,7 +27,6 @@ from taskflow.eventing.outbound import Delivery
 from taskflow.outbound.outcomes import Accepted, Deferred, Outcome, Rejected
 from taskflow.outbound.urls import URL_MAX_CHARS
 from taskflow.outbound.web_push import public_key
-from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import destination_store, outbound_store, transaction
 from tests.functions.conftest import Travel
 from tests.support.data.accounts import A_CAUSE, SignedIn, a_user
@@ -45,9 +44,10 @@ from tests.support.functions.client import Api, content
 from tests.support.functions.problems import assert_invalid, assert_refused
 from tests.support.functions.tasks import created, items, pages
 from tests.support.network.endpoint import LOOPBACK, Endpoint, Request, an_endpoint
-from tests.support.outbound.own_database import a_database_of_messages, forget_destinations
 from tests.support.outbound.scripted_provider import ScriptedProvider
 from tests.support.settings import changed_settings
+
+pytestmark = pytest.mark.usefixtures("own_messages")
 
 PATH = "/api/{user_id}/webhooks"
 URL = "https://example.com/hooks/taskflow"
@@ -55,31 +55,17 @@ NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
 _numbers = count()
 
 
-@pytest.fixture(autouse=True, scope="module")
-def own_database(database: EmbeddedPostgres) -> Generator[str]:
-    """Use a database in which only these tests have webhooks, which all that deliver follow."""
-    with a_database_of_messages(database) as url:
-        yield url
-
-
-@pytest.fixture(autouse=True)
-def _no_webhooks(own_database: str) -> Generator[None]:
-    del own_database
-    yield
-    forget_destinations()
-
-
 @pytest.fixture
-def user(own_database: str) -> SignedIn:
+def user(own_messages: None) -> SignedIn:
     """Open an account in the database of these tests."""
-    del own_database
+    del own_messages
     return a_user()
 
 
 @pytest.fixture
-def other(own_database: str) -> SignedIn:
+def other(own_messages: None) -> SignedIn:
     """Open another."""
-    del own_database
+    del own_messages
     return a_user()
 
 

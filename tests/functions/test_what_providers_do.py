@@ -4,7 +4,6 @@ import logging
 import signal
 import subprocess
 import threading
-from collections.abc import Generator
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -19,7 +18,6 @@ from taskflow.eventing import CronRun
 from taskflow.eventing.lanes import lanes, pauses
 from taskflow.eventing.outbound import Delivery
 from taskflow.outbound import amazon, http, ses, smtp, sns
-from taskflow.standalone.postgres import EmbeddedPostgres
 from taskflow.storage import dead_letter_store, transaction
 from tests.support.data.accounts import A_CAUSE, SignedIn, a_user
 from tests.support.data.destinations import destination_now, let_holds_end, messages_to
@@ -30,11 +28,12 @@ from tests.support.functions.tasks import created, data_of, happened_to, items
 from tests.support.network.endpoint import a_server, until_gone
 from tests.support.network.ports import a_free_port
 from tests.support.outbound.local_providers import PROVIDERS, Asked, Names, Provider
-from tests.support.outbound.own_database import a_database_of_messages, forget_destinations
 from tests.support.outbound.senders import begin_sender
 from tests.support.outbound.what_providers_do import EXPECTED, PAGE, Behaviour, Row, with_table
 from tests.support.polling import eventually
 from tests.support.settings import changed_settings
+
+pytestmark = pytest.mark.usefixtures("own_messages")
 
 WAITS_S = 0.3
 """For a provider that says nothing, in place of the many seconds of `outbound`."""
@@ -43,24 +42,10 @@ SENT_WITHIN_S = 60
 CASES = [(by, row) for by, rows in EXPECTED.items() for row in rows]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def own_database(database: EmbeddedPostgres) -> Generator[str]:
-    """Use a database in which only these tests have messages."""
-    with a_database_of_messages(database) as url:
-        yield url
-
-
-@pytest.fixture(autouse=True)
-def _no_messages(own_database: str) -> Generator[None]:
-    del own_database
-    yield
-    forget_destinations()
-
-
 @pytest.fixture
-def user(own_database: str) -> SignedIn:
+def user(own_messages: None) -> SignedIn:
     """Open the account of somebody who wants to be told by all channels."""
-    del own_database
+    del own_messages
     somebody = a_user()
     wanted = {"notification_channels": sorted(channel.value for channel in TELLS)}
     assert Api(somebody).put("/api/{user_id}/settings", wanted).status_code == 200

@@ -1,6 +1,6 @@
 """Tasks in the dashboard: added, completed, deleted and brought back, by mouse and by keyboard."""
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.support.dashboard.visitor import Visitor
 from tests.support.network.remote_api import RemoteApi, signed_in
@@ -125,6 +125,44 @@ def test_everything_in_a_list_is_done_by_keyboard(visitor: Visitor) -> None:
     expect(tab.page.get_by_role("dialog", name="Keys")).to_contain_text("Complete it")
     press("Escape")
     expect(tab.page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_a_key_is_for_the_task_on_the_screen_whose_draft_was_just_made(visitor: Visitor) -> None:
+    tab = visitor.registered("/all")
+    asked: list[Route] = []
+
+    def hold(route: Route) -> None:
+        asked.append(route)
+
+    tab.page.route("**/api/tasks/quick", hold)
+    tab.add("Only")
+    tab.page.keyboard.press("j")
+    expect(tab.row("Only").get_by_role("link").first).to_be_focused()
+    draft = tab.row("Only").get_attribute("data-task")
+
+    # As if the next frame took its time, while the answer has come.
+    tab.page.evaluate(
+        "() => { window.held = []; window.frame = requestAnimationFrame;"
+        " requestAnimationFrame = (work) => held.push(work); }"
+    )
+    asked[0].continue_()
+    tab.page.evaluate(
+        """async (draft) => {
+            const { href } = document.querySelector('link[href$="/js/store.js"]');
+            const { store } = await import(href);
+            while (store.idOf(draft) === draft) {
+                await new Promise((resolve) => setTimeout(resolve, 10));
+            }
+        }""",
+        draft,
+    )
+    assert tab.row("Only").get_attribute("data-task") == draft
+    tab.page.keyboard.press("x")
+    tab.page.evaluate(
+        "() => { requestAnimationFrame = frame; held.forEach((work) => frame(work)); }"
+    )
+
+    expect(tab.row("Only")).to_have_count(0)
 
 
 def test_script_in_what_a_user_typed_is_shown_as_text(visitor: Visitor) -> None:

@@ -51,9 +51,10 @@ class Store {
   /** Called as all that was read may be old. @type {Set<() => void>} */
   refreshListeners = new Set();
 
-  /** @param {string} id */
+  /** Return a task; that of a draft which has been made is known by the draft's id too. @param {string} id */
   task(id) {
-    return this.#shown.get(id);
+    // What is on the screen may be of the frame before.
+    return this.#shown.get(this.idOf(id)) ?? this.#shown.get(id);
   }
 
   /** Return the version that the server has of a task: its entity tag. @param {string} id */

@@ -189,6 +189,8 @@ def test_ten_thousand_mails_due_at_once_disturb_nobody(own_system: System) -> No
     assert set(probe.statuses) <= {200, 201}
     # Two runs overlap for a quarter of a minute.
     assert most["connections"] <= 2 * 4
+    # What a pod of this function may have.
+    assert most["rss_mib"] <= 256
     assert own_system.stop() == 0
 
 

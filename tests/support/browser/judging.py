@@ -16,9 +16,17 @@ _WIDER = """
     .map((each) => each.outerHTML.slice(0, 200))
 """
 
+_AT_REST = """
+() => Promise.allSettled(document.getAnimations()
+    .filter((each) => each.effect.getComputedTiming().endTime < Infinity)
+    .map((each) => each.finished))
+"""
+"""Until then a colour is between that of before and its own."""
+
 
 def unreadable(page: Page) -> list[str]:
     """Return what axe finds wrong, or can't judge: the rule, and the elements."""
+    page.evaluate(_AT_REST)
     engine: Any = Axe()
     found = engine.run(page, options={"runOnly": {"type": "tag", "values": RULES}}).response
     return [

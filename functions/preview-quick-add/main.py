@@ -13,6 +13,8 @@ from taskflow.storage import Transaction, account_store
 )
 def preview_quick_add(caller: Caller, wanted: QuickAdd, tx: Transaction) -> Ok[QuickAddPreview]:
     zone, now = account_store.get(tx, caller.user_id).timezone, clock.now()
-    understood = quick_add.read(wanted.text, user_zone=zone, now=now)
+    understood = quick_add.read(
+        wanted.text, default_text=wanted.default_text, user_zone=zone, now=now
+    )
     made = creation.create(understood.draft, user_id=caller.user_id, user_zone=zone, now=now)
     return Ok(quick_add.represent_preview(wanted.text, understood, made))

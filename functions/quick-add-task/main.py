@@ -13,7 +13,9 @@ from taskflow.storage import Transaction, account_store, task_changes
 )
 def quick_add_task(caller: Caller, wanted: QuickAdd, tx: Transaction) -> TaskCreated:
     zone, now = account_store.zone_of(tx, caller.user_id), clock.now()
-    understood = quick_add.read(wanted.text, user_zone=zone, now=now)
+    understood = quick_add.read(
+        wanted.text, default_text=wanted.default_text, user_zone=zone, now=now
+    )
     made = creation.create(understood.draft, user_id=caller.user_id, user_zone=zone, now=now)
     task_changes.save_all(
         tx,

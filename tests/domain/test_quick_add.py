@@ -30,8 +30,10 @@ PUNCTUATION = re.compile("[,;:.!?]+")
 each_vector = pytest.mark.parametrize("vector", VECTORS, ids=str)
 
 
-def _made(text: str, *, zone: str = ZONE, now: datetime = NOW) -> tuple[Created, QuickAddPreview]:
-    understood = quick_add.read(text, user_zone=zone, now=now)
+def _made(
+    text: str, *, default_text: str = "", zone: str = ZONE, now: datetime = NOW
+) -> tuple[Created, QuickAddPreview]:
+    understood = quick_add.read(text, default_text=default_text, user_zone=zone, now=now)
     made = creation.create(understood.draft, user_id="somebody", user_zone=zone, now=now)
     return made, quick_add.represent_preview(text, understood, made)
 
@@ -213,6 +215,43 @@ MOMENTS = st.datetimes(datetime(1970, 1, 2), datetime(2100, 1, 1), timezones=st.
 ZONES = st.sampled_from(
     ["UTC", ZONE, "America/New_York", "Pacific/Apia", "Pacific/Kiritimati", "Australia/Lord_Howe"]
 )
+
+
+
+@pytest.mark.parametrize(
+    ("text", "default_text", "due", "tags", "default_kinds"),
+    [
+        ("Buy milk", "2026-12-04", "2026-12-04T23:59:00+01:00", [], ["date"]),
+        ("Buy milk tomorrow", "2026-12-04", "2026-12-01T23:59:00+01:00", [], []),
+        ("Buy milk 9:00", "2026-12-04", "2026-12-01T09:00:00+01:00", [], []),
+        ("Buy milk every month", "2026-12-04", "2026-12-30T09:00:00+01:00", [], []),
+        # What leads to a date leads to none that is not said.
+        ("Wait until", "2026-12-04", "2026-12-04T23:59:00+01:00", [], ["date"]),
+        ("Ring\\", "2026-12-04 9:00", "2026-12-04T09:00:00+01:00", [], ["date", "time"]),
+        ("Paint #home", "#work", None, ["home"], []),
+        ("Paint", '#“deep "work"” !high', None, ['deep "work"'], ["priority", "tag"]),
+        ("Paint today", "friday #work", "2026-11-30T23:59:00+01:00", ["work"], ["tag"]),
+        ("Paint", "", None, [], []),
+    ],
+)
+def test_what_a_text_says_nothing_of_is_as_the_default_text_says(
+    text: str, default_text: str, due: str | None, tags: list[str], default_kinds: list[str]
+) -> None:
+    made, preview = _made(text, default_text=default_text)
+
+    assert made.task.due_date == (None if due is None else datetime.fromisoformat(due))
+    assert list(made.task.tags) == tags
+    assert preview["default_kinds"] == default_kinds
+    assert preview["parts"] == _made(text)[1]["parts"]
+    assert made.task.title == _made(text)[0].task.title
+
+
+def test_a_default_text_with_a_title_is_refused() -> None:
+    with pytest.raises(InvalidContent) as refused:
+        _made("Buy milk", default_text="today at home")
+
+    [error] = refused.value.errors
+    assert error.pointer == "/default_text"
 
 
 @settings(max_examples=300)

@@ -124,3 +124,29 @@ def test_a_text_that_makes_no_task_is_refused(
 
     assert_invalid(answer, "/text")
     assert log_of(user.user_id) == log_before
+
+
+@pytest.mark.parametrize("path", [QUICK, PREVIEW])
+@pytest.mark.parametrize(
+    "default_text", [None, 1, "at home", "today\0", " today" * (TEXT_MAX_CHARS // 6 + 1)]
+)
+def test_a_default_text_that_is_none_is_refused(
+    user: SignedIn, api: Api, path: str, default_text: object
+) -> None:
+    log_before = log_of(user.user_id)
+
+    answer = api.post(path, {"text": "Buy milk", "default_text": default_text})
+
+    assert_invalid(answer, "/default_text")
+    assert log_of(user.user_id) == log_before
+
+
+def test_a_default_text_counts_in_the_preview_and_in_the_task(api: Api) -> None:
+    line = {"text": "Buy milk", "default_text": "2026-12-24 #home"}
+
+    previewed = content(api.post(PREVIEW, line))
+    task = content(api.post(QUICK, line))
+
+    assert previewed["default_kinds"] == ["date", "tag"]
+    assert previewed["task"]["due_date"] == task["due_date"] == "2026-12-24T22:59:00.000000Z"
+    assert previewed["task"]["tags"] == task["tags"] == ["home"]

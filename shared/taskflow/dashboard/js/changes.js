@@ -135,7 +135,7 @@ export async function restore(task) {
 /**
  * Make a task out of a line of text. Rejects with the Problem that refuses it.
  *
- * @param {string} line
+ * @param {{ text: string, default_text?: string }} line
  * @param {Partial<Task>} understood what it will be, as far as that is known
  */
 export async function quickAdd(line, understood) {
@@ -144,9 +144,9 @@ export async function quickAdd(line, understood) {
     key,
     method: "POST",
     path: "tasks/quick",
-    body: { text: line },
+    body: line,
     task_id: key,
-    becomes: { title: line, ...understood, created_at: now, updated_at: now, is_draft: true },
+    becomes: { title: line.text, ...understood, created_at: now, updated_at: now, is_draft: true },
   });
 }
 

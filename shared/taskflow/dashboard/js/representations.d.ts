@@ -176,6 +176,7 @@ export interface PreviewedReminder {
 export interface Preview {
   task: Task & { reminders?: PreviewedReminder[] };
   parts: Part[];
+  default_kinds: Part["kind"][];
 }
 
 export interface WrongField {

@@ -12,7 +12,7 @@ from taskflow.domain.content import Content, examples
 from taskflow.domain.creation import Created
 from taskflow.domain.quick_add.reading import Part, PartKind, Understood
 from taskflow.domain.representations import Priority
-from taskflow.domain.text import NotBlank
+from taskflow.domain.text import NotBlank, Text
 from taskflow.domain.times import DurationText, TimeText
 
 TEXT_MAX_CHARS = 1000
@@ -27,12 +27,21 @@ class QuickAdd(Content):
     model_config = examples(
         {"text": "Pay rent tomorrow 9:00 every month #home !high remind 1h before"},
         {"text": "Call the dentist"},
+        {"text": "Buy milk", "default_text": "today"},
     )
 
     text: Annotated[
         NotBlank,
         Field(min_length=1, max_length=TEXT_MAX_CHARS, description="What is to be done, and when."),
     ]
+    default_text: Annotated[
+        Text,
+        Field(
+            max_length=TEXT_MAX_CHARS,
+            description="Words of the same grammar, without a title: each counts where the text "
+            "says nothing of its kind. Date, time and recurrence are of one kind.",
+        ),
+    ] = ""
 
 
 class QuickReminderRepresentation(TypedDict):
@@ -81,6 +90,9 @@ class QuickAddPreview(TypedDict):
     parts: Annotated[
         list[PartRepresentation], Field(description="In the order of the text; none overlap.")
     ]
+    default_kinds: Annotated[
+        list[PartKind], Field(description="What the default text said in place of the text.")
+    ]
 
 
 def represent_preview(text: str, understood: Understood, made: Created) -> QuickAddPreview:
@@ -106,6 +118,7 @@ def represent_preview(text: str, understood: Understood, made: Created) -> Quick
             ],
         },
         "parts": list(_represent(text, understood.parts)),
+        "default_kinds": list(understood.default_kinds),
     }
 
 

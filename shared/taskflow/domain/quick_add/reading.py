@@ -57,6 +57,8 @@ class Understood:
 
     draft: NewTask
     parts: Sequence[Part]
+    default_kinds: Sequence[PartKind] = ()
+    """What the default text said, for the text did not."""
 
 
 class _Escape:
@@ -66,11 +68,24 @@ class _Escape:
 _Phrase = tuple[object, Part]
 """What was found, and where."""
 
+_SAID_TOGETHER: Sequence[frozenset[PartKind]] = (
+    frozenset({PartKind.DATE, PartKind.TIME, PartKind.RECURRENCE}),
+    frozenset({PartKind.TAG}),
+    frozenset({PartKind.PRIORITY}),
+    frozenset({PartKind.REMINDER}),
+)
+"""A text that says one of these needs no default for the others."""
 
-def read(text: str, *, user_zone: str, now: datetime) -> Understood:
-    """Read a line as a task. Raises InvalidContent where it makes none."""
+
+def read(text: str, *, default_text: str = "", user_zone: str, now: datetime) -> Understood:
+    """Read a line as a task; where it says nothing of a kind, what `default_text` says counts.
+
+    Raises InvalidContent where it makes none, or the default text is for the title too.
+    """
     moment = Moment(now, ZoneInfo(user_zone))
-    phrases = list(_phrases(Tokens(text), moment))
+    own = list(_phrases(Tokens(text), moment))
+    defaults = list(_defaults(default_text, own, moment))
+    phrases = own + defaults
     # Of several, the last is meant: what is said of a task is said at its end.
     days = _all(phrases, Day)[-1:]
     has_time = any(day.has_time for day, _ in days)
@@ -91,7 +106,11 @@ def read(text: str, *, user_zone: str, now: datetime) -> Understood:
     found = [(reminder(phrase, wanted, moment), part) for phrase, part in remindings]
     reminders = [(draft, part) for draft, part in found if draft is not None]
     meant = (days, clocks, repetitions, ends, priorities, tags, reminders, _all(phrases, _Escape))
-    parts = sorted((part for each in meant for _, part in each), key=lambda part: part.start)
+    is_own = {id(part) for _, part in own}
+    parts = sorted(
+        (part for each in meant for _, part in each if id(part) in is_own),
+        key=lambda part: part.start,
+    )
     draft = _draft(
         title=_title(text, parts),
         priority=_value(priorities),
@@ -100,7 +119,20 @@ def read(text: str, *, user_zone: str, now: datetime) -> Understood:
         recurrence=wanted.recurrence,
         reminders=[draft for draft, _ in reminders],
     )
-    return Understood(draft, parts)
+    return Understood(draft, parts, sorted({part.kind for _, part in defaults}))
+
+
+def _defaults(text: str, own: Sequence[_Phrase], moment: Moment) -> Iterator[_Phrase]:
+    """Give the phrases of a default text whose kinds the text itself says nothing of."""
+    phrases = list(_phrases(Tokens(text), moment))
+    if _title(text, [part for _, part in phrases]):
+        detail = "says more than when, how often, tags, a priority and reminders"
+        raise InvalidContent(FieldError("/default_text", detail))
+    said = {part.kind for _, part in own}
+    for phrase in phrases:
+        kind = phrase[1].kind
+        if any(kind in kinds and not said & kinds for kinds in _SAID_TOGETHER):
+            yield phrase
 
 
 def _all(phrases: Sequence[_Phrase], kind: type[V]) -> list[tuple[V, Part]]:

@@ -1,14 +1,13 @@
 /**
  * The box in which a task is written in one's own words; what is understood of them is marked.
  *
- * @import { Part, Preview, Task } from "../representations.js"
+ * @import { Preview, Task } from "../representations.js"
  */
 import { html, nothing } from "../../vendor/lit-html.js";
 import { ref } from "../../vendor/directives/ref.js";
 import { Problem } from "../api.js";
 import * as changes from "../changes.js";
 import { dueLabel } from "../dates.js";
-import { live } from "../live.js";
 import { session } from "../session.js";
 import * as text from "../text.js";
 import { say } from "../toasts.js";
@@ -20,10 +19,7 @@ const LINE_MAX_CHARS = 1000;
 const PREVIEW_AFTER_MS = 60;
 const PREVIEW_TIMEOUT_MS = 2_000;
 
-/** What a line has that may say when, for where the server can't be asked what it understands. */
-const MAY_SAY_WHEN = /\d|\b(to(day|morrow|night)|mon|tue|wed|thu|fri|sat|sun|week|month|year|every|daily|next|noon)/i;
-
-/** What is added to a line that says nothing of its kind, for where it is written. @typedef {{ label: string, words: string, kinds: readonly Part["kind"][], becomes: () => Partial<Task> }} Default */
+/** What counts where a line says nothing of its kind, in the words of the API. @typedef {{ words: string, becomes: () => Partial<Task> }} Default */
 
 let line = "";
 let error = "";
@@ -48,7 +44,7 @@ export function usually(given) {
   usualHere = given;
 }
 
-/** Open the box; with what was typed before, if it was not sent. @param {Default | Event} [here] what is added by default, if not what the view says */
+/** Open the box; with what was typed before, if it was not sent. @param {Default | Event} [here] what counts by default, if not what the view says */
 export function openQuickAdd(here) {
   usual = here && "words" in here ? here : usualHere();
   error = "";
@@ -96,26 +92,25 @@ function hint() {
 /** @param {Preview["task"]} task */
 function summary(task) {
   const due = task.due_date;
+  const defaults = understood?.preview.default_kinds ?? [];
   return html`
-    ${due ? html`<span class="chip" data-kind="date">${icon("calendar")}${dueLabel(due)}</span>` : nothing}
-    ${isUsual() && usual ? html`<span class="chip" data-kind="date">${icon("calendar")}${usual.label}
-      <button type="button" aria-label=${`Not ${usual.label}`} @click=${forgetUsual}>${icon("close")}</button></span>` : nothing}
+    ${due ? html`<span class="chip" data-kind="date">${icon("calendar")}${dueLabel(due)}${defaults.includes("date") ? forget(dueLabel(due)) : nothing}</span>` : nothing}
     ${task.recurrence_rule ? html`<span class="chip" data-kind="recurrence">${icon("repeat")}Repeats</span>` : nothing}
     ${task.priority === "medium" ? nothing : html`<span class="chip" data-kind="priority">${icon("flag")}${text.PRIORITIES[task.priority]}</span>`}
-    ${task.tags.map((tag) => html`<span class="chip" data-kind="tag" dir="auto">${icon("tag")}${tag}</span>`)}
+    ${task.tags.map((tag) => html`<span class="chip" data-kind="tag" dir="auto">${icon("tag")}${tag}${defaults.includes("tag") ? forget(tag) : nothing}</span>`)}
     ${task.reminders?.length ? html`<span class="chip" data-kind="reminder">${icon("bell")}${text.counted(task.reminders.length, "reminder")}</span>` : nothing}
   `;
 }
 
-/** Whether the default is to be added: the line says nothing of its kind. */
-function isUsual() {
-  return usual !== null && !parts().some((part) => usual?.kinds.includes(part.kind));
+/** @param {string} label */
+function forget(label) {
+  return html`<button type="button" aria-label=${`Not ${label}`} @click=${forgetUsual}>${icon("close")}</button>`;
 }
 
 function forgetUsual() {
   usual = null;
-  update();
   field()?.focus();
+  void preview(line);
 }
 
 /** Return the parts that still are where they were as the line was understood. */
@@ -172,14 +167,12 @@ async function add(isStaying) {
   if (written === "") {
     return;
   }
-  if (understood?.of.trim() !== written && (usual !== null || live.state !== "offline")) {
-    // Who types fast is ahead of what is understood.
-    await preview(line);
-  }
-  const known = understood?.of.trim() === written ? shownOf(understood.preview.task) : {};
-  const gets = usual !== null && (understood ? isUsual() : !MAY_SAY_WHEN.test(written));
-  const sent = gets && usual ? `${written} ${usual.words}` : written;
-  const shown = { title: written, ...known, ...(gets && usual ? usual.becomes() : {}) };
+  // Who types fast is ahead of what is understood.
+  const shown =
+    understood?.of.trim() === written
+      ? shownOf(understood.preview.task)
+      : { title: written, ...usual?.becomes() };
+  const [sent, given] = [lineOf(written), usual];
   line = "";
   understood = null;
   stopAsking();
@@ -196,16 +189,19 @@ async function add(isStaying) {
     }
     line = written;
     openQuickAdd();
+    usual = given;
     error = refused.errors[0]?.detail ?? refused.message;
     update();
   }
 }
 
-/** Return what a task that is not there yet shows. @param {Preview["task"] | undefined} task @returns {Partial<Task>} */
+/** Return what the API is sent of a line. @param {string} written */
+function lineOf(written) {
+  return { text: written, ...(usual ? { default_text: usual.words } : {}) };
+}
+
+/** Return what a task that is not there yet shows. @param {Preview["task"]} task @returns {Partial<Task>} */
 function shownOf(task) {
-  if (!task) {
-    return {};
-  }
   const { title, due_date, priority, tags, recurrence_rule, is_recurring } = task;
   return { title, due_date, priority, tags, recurrence_rule, is_recurring };
 }
@@ -229,7 +225,7 @@ async function preview(asked) {
   asking = new AbortController();
   const { signal } = asking;
   try {
-    const options = { body: { text: asked }, signal, timeoutMs: PREVIEW_TIMEOUT_MS };
+    const options = { body: lineOf(asked), signal, timeoutMs: PREVIEW_TIMEOUT_MS };
     const { body } = await session.request("POST", "tasks/quick/preview", options);
     understood = { of: asked, preview: body };
   } catch (refused) {

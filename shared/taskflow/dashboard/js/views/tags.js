@@ -22,8 +22,9 @@ export function makeView({ params, query }) {
   const rows = new Rows({ atEnd: () => tag() !== "" && store.more(list()) });
   usually(() => {
     const here = tag();
-    const words = `#"${here.replace(/["\\]/g, "\\$&")}"`;
-    return here === "" ? null : { label: `#${here}`, words, kinds: ["tag"], becomes: () => ({ tags: [here] }) };
+    const words = here.includes('"') ? `#“${here}”` : `#"${here}"`;
+    // There is no third way to quote.
+    return here === "" || /".*”|”.*"/s.test(here) ? null : { words, becomes: () => ({ tags: [here] }) };
   });
   return {
     title: () => (tag() === "" ? "Tags" : `#${tag()}`),

@@ -22,7 +22,7 @@ export function dueToday() {
 /** @returns {View} */
 export function makeView() {
   const rows = new Rows({ atEnd: () => store.more(store.list(dueToday())) });
-  usually(() => ({ label: "Today", words: "today", kinds: ["date", "time", "recurrence"], becomes: () => ({ due_date: dueAt(today()) }) }));
+  usually(() => ({ words: today(), becomes: () => ({ due_date: dueAt(today()) }) }));
   return {
     render() {
       const list = store.list(dueToday());

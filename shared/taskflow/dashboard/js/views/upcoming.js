@@ -105,7 +105,7 @@ function sectionOf(day, ids, now) {
     ids,
     isDated: true,
     tool: () => html`<button type="button" class="quiet round" aria-label=${`Add a task for ${name}`} title="Add a task"
-      @click=${() => openQuickAdd({ label: name, words: day, kinds: ["date", "time", "recurrence"], becomes: () => ({ due_date: dueAt(day) }) })}>${icon("add")}</button>`,
+      @click=${() => openQuickAdd({ words: day, becomes: () => ({ due_date: dueAt(day) }) })}>${icon("add")}</button>`,
   };
 }
 

@@ -75,7 +75,7 @@ image: ## Build the functions' image, and load it into Minikube or kind; IMAGE= 
 test-image: .venv/dev.stamp ## Build both images, and test them as containers
 	@.venv/bin/pytest -m image --timeout=0 tests/image
 
-bench: .venv/dev.stamp ## Measure
+bench: .venv/dev.stamp chromium ## Measure
 	@.venv/bin/python -m benchmarks
 
 manifests: .venv/dev.stamp ## Write the func.yaml of each function and what Knative is told of it

@@ -12,6 +12,7 @@ from benchmarks import (
     cold_start,
     consume,
     create_task,
+    dashboard,
     due,
     idle,
     list_tasks,
@@ -31,6 +32,7 @@ BENCHMARKS = {
     "socket_latency": socket_latency.main,
     "socket_latency_kafka": partial(socket_latency.main, kafka=True),
     "many_sockets": many_sockets.main,
+    "dashboard": dashboard.main,
     "cold_start": cold_start.main,
     "idle": idle.main,
 }

@@ -17,6 +17,15 @@ def browser() -> Generator[Browser]:
         yield started
 
 
+@pytest.fixture(scope="session")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Generator[System]:
+    """Run one system for all of them: each visitor has an account of their own."""
+    running = System(tmp_path_factory.mktemp("system") / "data")
+    running.start()
+    yield running
+    running.stop()
+
+
 @pytest.fixture
 def a_visitor(browser: Browser, system: System) -> Generator[Callable[..., Visitor]]:
     """Return what brings somebody new; in the end nothing may have been wrong in their tabs."""

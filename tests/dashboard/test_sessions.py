@@ -78,7 +78,7 @@ def test_a_session_that_ended_overnight_is_taken_up_again_without_loss(visitor: 
 
 @pytest.mark.parametrize("next_path", ["https://example.com/", "//example.com/", "javascript:1"])
 def test_signing_in_leads_to_no_other_site(visitor: Visitor, next_path: str) -> None:
-    tab = visitor.registered(next_path)
+    tab = visitor.registers(next_path)
 
     assert tab.page.url.startswith(f"{visitor.url}/")
     expect(tab.page).to_have_title("Today · TaskFlow")

@@ -19,6 +19,9 @@ REFUSED = re.compile(r"Failed to load resource: the server responded with a stat
 AWAY = re.compile(r"Failed to load resource: net::|WebSocket connection to .* failed")
 """What a browser says while there is no network, or no server."""
 
+_REMEMBER = "(user) => localStorage.setItem('taskflow.user', JSON.stringify(user))"
+"""As the page does itself of who has signed in; the cookie is the browser's."""
+
 
 class Visitor:
     """A browser with cookies and a storage of its own; what is wrong in its tabs is gathered."""
@@ -27,6 +30,7 @@ class Visitor:
         """Come to a server; `options` are those of a context, such as `viewport`."""
         self.url = url
         self._browser = browser
+        self._zone = str(options.get("timezone_id", "UTC"))
         self.email = f"{secrets.token_hex(8)}@example.com"
         self.context: BrowserContext = browser.new_context(**{"base_url": url, **options})  # type: ignore[arg-type]
         self.context.set_default_timeout(WITHIN_MS)
@@ -42,7 +46,23 @@ class Visitor:
         return Tab(page)
 
     def registered(self, path: str = "/") -> "Tab":
-        """Open an account in a new tab, and wait for what it then shows."""
+        """Have an account, signed in to, and wait for what a tab then shows."""
+        answer = self.context.request.post(
+            "/api/auth/register",
+            data={"email": self.email, "password": PASSWORD, "timezone": self._zone},
+        )
+        assert answer.ok, answer.text()
+        page = self.context.new_page()
+        # Of the same origin, and nothing but a file.
+        page.goto("/manifest.webmanifest")
+        page.evaluate(_REMEMBER, answer.json()["user"])
+        page.goto(path)
+        tab = Tab(page)
+        tab.wait_until_live()
+        return tab
+
+    def registers(self, path: str = "/") -> "Tab":
+        """Open an account by the page, in a new tab, and wait for what it then shows."""
         tab = self.tab(f"/register?next={path}")
         tab.page.get_by_label("Email").fill(self.email)
         tab.page.get_by_label("Password").fill(PASSWORD)

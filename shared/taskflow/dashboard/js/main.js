@@ -19,7 +19,7 @@ import { shell } from "./shell.js";
 import { store } from "./store.js";
 import * as text from "./text.js";
 import { thisBrowser } from "./this-browser.js";
-import { say } from "./toasts.js";
+import { clearToasts, say } from "./toasts.js";
 import { afterRender, renderBy, update } from "./update.js";
 
 const SNAPSHOT_EVERY_MS = 1_000;
@@ -73,6 +73,7 @@ async function begin() {
 async function end() {
   live.stop();
   closeDialog();
+  clearToasts();
   forgetReminders();
   if (session.state === "signed-out") {
     userId = "";

@@ -41,6 +41,12 @@ export function say(text, { action, isError = false, isLasting = false } = {}) {
   return dismiss;
 }
 
+/** Take all messages away: they are for who was here. */
+export function clearToasts() {
+  toasts = [];
+  update();
+}
+
 /** Take a message away after a while, but not while somebody is at it. @param {() => void} dismiss */
 function leaveLater(dismiss) {
   setTimeout(() => {

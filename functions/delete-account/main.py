@@ -4,7 +4,7 @@ from logging import getLogger
 
 from taskflow import clock
 from taskflow.domain import accounts
-from taskflow.domain.accounts import AccountDeletion, opaque
+from taskflow.domain.accounts import AccountDeletion
 from taskflow.domain.errors import AccountNotFound, InvalidCredentials, TooManyAttempts
 from taskflow.domain.events import Cause
 from taskflow.serving import (
@@ -14,18 +14,15 @@ from taskflow.serving import (
     attempts,
     ended_sessions,
     http_function,
-    passwords,
 )
 from taskflow.storage import (
     DatabaseUnavailable,
     LockTimeout,
     Transaction,
     account_store,
-    attempt_store,
     erasure_store,
     run,
 )
-from taskflow.storage.attempt_store import Attempt
 
 ERASES_FOR_S = 5.0
 """How long the request goes on erasing. Of most accounts nothing is left then; of a larger one
@@ -43,7 +40,7 @@ def delete_account(
 ) -> SignedOut:
     is_from_outside = caller.identity is not None
     if not (is_from_outside and run(lambda tx: _has_no_password(tx, caller.user_id), cause)):
-        _check_password(caller.user_id, deletion.password or "", network, cause)
+        attempts.check_password(caller.user_id, deletion.password or "", network, cause)
 
     def begin(tx: Transaction) -> None:
         now = clock.now()
@@ -61,34 +58,6 @@ def delete_account(
 def _has_no_password(tx: Transaction, user_id: str) -> bool:
     """Say whether an outside issuer alone knows the user, whose token then has to do."""
     return account_store.password_hash_of(tx, user_id) is None
-
-
-def _check_password(user_id: str, password: str, network: Network, cause: Cause) -> None:
-    """Check the password as `log_in` does.
-
-    Raises InvalidCredentials, TooManyAttempts, and AccountNotFound where another request has
-    deleted the account meanwhile.
-    """
-    now = clock.now()
-
-    def begin(tx: Transaction) -> tuple[str | None, Attempt]:
-        password_hash = account_store.password_hash_of(tx, user_id)
-        return password_hash, attempt_store.begin(tx, user_id, network, now=now)
-
-    password_hash, attempt = attempts.begin(begin, cause)
-    # It may have been hashed as it was typed.
-    is_right = any(
-        passwords.is_right(password_hash, spelled)
-        for spelled in dict.fromkeys((opaque(password), password))
-    )
-    if not is_right:
-        run(lambda tx: attempt_store.record_failure(tx, attempt), cause)
-        raise InvalidCredentials
-
-    def succeed(tx: Transaction) -> None:
-        attempt_store.record_success(tx, attempt, user_id, network, now=now)
-
-    attempts.succeed(succeed, attempt, user_id, cause)
 
 
 def _erase(user_id: str, cause: Cause) -> None:

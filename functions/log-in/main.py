@@ -1,10 +1,21 @@
 """POST /api/auth/login: sign in with email and password."""
 
+from flask import Request
+
 from taskflow import clock
 from taskflow.domain.accounts import Account, Credentials, canonical_email, opaque
 from taskflow.domain.errors import AccountNotFound, InvalidCredentials, TooManyAttempts
 from taskflow.domain.events import Cause
-from taskflow.serving import Network, SignedIn, attempts, http_function, passwords, tokens
+from taskflow.domain.sessions import Session
+from taskflow.serving import (
+    Network,
+    SignedIn,
+    attempts,
+    browser,
+    http_function,
+    passwords,
+    tokens,
+)
 from taskflow.storage import (
     Transaction,
     account_store,
@@ -13,11 +24,10 @@ from taskflow.storage import (
     session_store,
 )
 from taskflow.storage.attempt_store import Attempt
-from taskflow.storage.session_store import Session
 
 
 @http_function("POST /api/auth/login", public=True, raises=[InvalidCredentials, TooManyAttempts])
-def log_in(credentials: Credentials, network: Network, cause: Cause) -> SignedIn:
+def log_in(request: Request, credentials: Credentials, network: Network, cause: Cause) -> SignedIn:
     now = clock.now()
     email, password = canonical_email(credentials.email), opaque(credentials.password)
 
@@ -40,9 +50,14 @@ def log_in(credentials: Credentials, network: Network, cause: Cause) -> SignedIn
 
     def sign_in(tx: Transaction) -> Session:
         attempt_store.record_success(tx, attempt, of_account.id, network, now=now)
+        if account_store.password_hash_of(tx, of_account.id) != password_hash:
+            # It was changed while this one was checked.
+            raise InvalidCredentials
         if new_hash is not None:
             account_store.set_password(tx, of_account.id, new_hash)
-        return session_store.open_session(tx, of_account.id, refresh_token, now=now)
+        return session_store.open_session(
+            tx, of_account.id, refresh_token, client=browser.client_of(request), now=now
+        )
 
     try:
         session = attempts.succeed(sign_in, attempt, of_account.id, cause)

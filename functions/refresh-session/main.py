@@ -6,6 +6,7 @@ from taskflow import clock
 from taskflow.domain.accounts import Account, RefreshRequest
 from taskflow.domain.errors import AccountNotFound, InvalidRefreshToken
 from taskflow.domain.events import Cause
+from taskflow.domain.sessions import Session
 from taskflow.serving import SignedIn, browser, http_function, tokens
 from taskflow.storage import Transaction, account_store, run, session_store
 
@@ -18,9 +19,11 @@ def refresh_session(request: Request, body: RefreshRequest, cause: Cause) -> Sig
     now = clock.now()
     successor = tokens.new_secret()
 
-    def rotate(tx: Transaction) -> tuple[session_store.Session | None, Account | None]:
+    client = browser.client_of(request)
+
+    def rotate(tx: Transaction) -> tuple[Session | None, Account | None]:
         # The revocation of a session whose token was used again must commit, and so must not raise.
-        session = session_store.rotate(tx, refresh_token, successor, now=now)
+        session = session_store.rotate(tx, refresh_token, successor, client=client, now=now)
         return session, None if session is None else account_store.get(tx, session.user_id)
 
     session, account = run(rotate, cause)

@@ -217,7 +217,6 @@ ZONES = st.sampled_from(
 )
 
 
-
 @pytest.mark.parametrize(
     ("text", "default_text", "due", "tags", "default_kinds"),
     [

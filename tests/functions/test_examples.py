@@ -112,7 +112,7 @@ def _link_token(path: str, ids: Mapping[str, object]) -> str:
 def _sender(example: Example, path: str) -> SignedIn:
     if "/admin/" in path:
         return an_administrator()
-    if not example.operation.startswith("delete_account"):
+    if not example.operation.startswith(("change_password", "delete_account")):
         return a_user()
     mine = {"email": f"{uuid4()}@example.com", "password": ACCOUNT["password"]}
     opened = content(Api().post("/api/auth/register", mine))

@@ -24,7 +24,6 @@ from taskflow.storage import (
     dead_letter_store,
     events,
     reminder_store,
-    session_store,
     task_changes,
     task_lists,
     task_store,
@@ -36,7 +35,7 @@ from taskflow.storage.migrations import runner
 from taskflow.storage.migrations.phases import SchemaIsNewer
 from taskflow.storage.migrations.runner import MigrationOutOfPhase
 from taskflow.storage.search_words import tsqueries_of
-from taskflow.storage.tables import METADATA, SESSIONS
+from taskflow.storage.tables import METADATA, REFRESH_TOKENS, SESSIONS
 from taskflow.storage.task_lists import TaskFilter
 from tests.support.data.accounts import A_CAUSE, a_user
 from tests.support.data.builders import a_series, a_stored_task, log_of
@@ -564,16 +563,23 @@ def test_sessions_that_were_left_without_a_token_are_deleted(
     _apply_before("0018", tmp_path, monkeypatch)
     user_id = _an_older_user()
     with transaction(A_CAUSE) as tx:
-        kept = session_store.open_session(tx, user_id, "a token", now=clock.now())
+        kept, left_over = uuid4(), uuid4()
+        for session_id in (kept, left_over):
+            tx.connection.execute(
+                SESSIONS.insert().values(id=session_id, user_id=user_id, created_at=clock.now())
+            )
         tx.connection.execute(
-            SESSIONS.insert().values(id=uuid4(), user_id=user_id, created_at=clock.now())
+            REFRESH_TOKENS.insert().values(
+                token_hash=b"of a token", session_id=kept, expires_at=clock.now()
+            )
         )
 
     runner.apply()
 
     left = _all("SELECT id FROM sessions ORDER BY id")
     assert left == _all("SELECT session_id FROM refresh_tokens ORDER BY session_id")
-    assert kept.id in left
+    assert kept in left
+    assert left_over not in left
 
 
 def test_a_table_is_written_to_while_its_index_is_made(

@@ -270,6 +270,20 @@ class AccountDeletion(Content):
     password: TypedPassword | None = None
 
 
+class PasswordChange(Content):
+    """What a client sends to change their password: the one there is, and the new one."""
+
+    model_config = examples(
+        {
+            "password": "correct horse battery staple",
+            "new_password": "another horse, another battery",
+        }
+    )
+
+    password: TypedPassword
+    new_password: Password
+
+
 class QuietHoursChanges(Content):
     """The part of a day, in the user's zone and maybe past midnight, without outside messages.
 

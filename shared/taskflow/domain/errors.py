@@ -63,6 +63,10 @@ class DestinationNotFound(DomainError):
     """There is no such destination of this user."""
 
 
+class SessionNotFound(DomainError):
+    """There is no such session of this user, or it has ended."""
+
+
 class OutboundMessageNotFound(DomainError):
     """There is no such message to this destination."""
 

@@ -6,8 +6,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from taskflow import clock
-from taskflow.domain.errors import AccountNotFound, TooManyAttempts
+from taskflow.domain.accounts import opaque
+from taskflow.domain.errors import AccountNotFound, InvalidCredentials, TooManyAttempts
 from taskflow.domain.events import Cause
+from taskflow.serving import passwords
+from taskflow.serving.tracing import Network
 from taskflow.storage import Transaction, account_store, attempt_store, run
 from taskflow.storage.attempt_store import Attempt, AttemptsUndecided
 
@@ -37,7 +40,8 @@ def begin(work: Callable[[Transaction], T], cause: Cause) -> T:
 def succeed(work: Callable[[Transaction], T], attempt: Attempt, user_id: str, cause: Cause) -> T:
     """Run the transaction that a right password leads to, in which the account stays.
 
-    Raises AccountNotFound where it was deleted meanwhile: then the attempt has failed.
+    Raises AccountNotFound where it was deleted meanwhile, and what `work` raises where the password
+    was changed: then the attempt has failed.
     """
 
     def held(tx: Transaction) -> T:
@@ -46,6 +50,34 @@ def succeed(work: Callable[[Transaction], T], attempt: Attempt, user_id: str, ca
 
     try:
         return run(held, cause)
-    except AccountNotFound:
+    except (AccountNotFound, InvalidCredentials):
         run(lambda tx: attempt_store.record_failure(tx, attempt), cause)
         raise
+
+
+def check_password(user_id: str, password: str, network: Network, cause: Cause) -> None:
+    """Check the password of who has signed in once more, as `log-in` does.
+
+    Raises InvalidCredentials, TooManyAttempts, and AccountNotFound where another request has
+    deleted the account meanwhile.
+    """
+    now = clock.now()
+
+    def begin_attempt(tx: Transaction) -> tuple[str | None, Attempt]:
+        password_hash = account_store.password_hash_of(tx, user_id)
+        return password_hash, attempt_store.begin(tx, user_id, network, now=now)
+
+    password_hash, attempt = begin(begin_attempt, cause)
+    # It may have been hashed as it was typed.
+    is_right = any(
+        passwords.is_right(password_hash, spelled)
+        for spelled in dict.fromkeys((opaque(password), password))
+    )
+    if not is_right:
+        run(lambda tx: attempt_store.record_failure(tx, attempt), cause)
+        raise InvalidCredentials
+
+    def record(tx: Transaction) -> None:
+        attempt_store.record_success(tx, attempt, user_id, network, now=now)
+
+    succeed(record, attempt, user_id, cause)

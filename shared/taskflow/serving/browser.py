@@ -10,6 +10,7 @@ from flask import Request, Response
 
 from taskflow import config
 from taskflow.domain.accounts import RefreshRequest
+from taskflow.domain.sessions import CLIENT_MAX_CHARS
 from taskflow.serving.answers import REFRESH_COOKIE
 from taskflow.serving.body import MERGE_TYPES
 
@@ -74,6 +75,12 @@ def refresh_token_of(request: Request, body: RefreshRequest) -> str | None:
     if urlsplit(request.headers.get("Origin", "")).netloc not in _own_hosts(request):
         return None
     return request.cookies.get(REFRESH_COOKIE)
+
+
+def client_of(request: Request) -> str | None:
+    """Return what a client says it is, as its user's list of sessions shows it."""
+    said = "".join(each for each in request.headers.get("User-Agent", "") if each.isprintable())
+    return said.strip()[:CLIENT_MAX_CHARS] or None
 
 
 def _own_hosts(request: Request) -> set[str]:

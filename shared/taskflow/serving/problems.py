@@ -150,6 +150,7 @@ _OF_ERRORS: Sequence[tuple[type[DomainError], int, str, tuple[str, ...]]] = (
     (errors.ReminderNotFound, 404, "reminder-not-found", ()),
     (errors.NotificationNotFound, 404, "notification-not-found", ()),
     (errors.FeedNotFound, 404, "feed-not-found", ()),
+    (errors.SessionNotFound, 404, "session-not-found", ()),
     (errors.DestinationNotFound, 404, "destination-not-found", ()),
     (errors.OutboundMessageNotFound, 404, "message-not-found", ()),
     (errors.LinkIsInvalid, 404, "link-is-invalid", ()),

@@ -1,11 +1,12 @@
 """Log-in sessions in PostgreSQL: refresh tokens and socket tickets, all hashed."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Text, Uuid, bindparam, cast, func, select
+from sqlalchemy import ColumnElement, Text, Uuid, bindparam, cast, func, select, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from taskflow.domain.accounts import (
@@ -13,7 +14,9 @@ from taskflow.domain.accounts import (
     REFRESH_TOKEN_LIFETIME,
     TICKET_LIFETIME,
 )
+from taskflow.domain.errors import SessionNotFound
 from taskflow.domain.identifiers import new_id
+from taskflow.domain.sessions import Session
 from taskflow.storage import bulk
 from taskflow.storage.tables import REFRESH_TOKENS, SESSIONS, SOCKET_TICKETS
 from taskflow.storage.transactions import Transaction
@@ -28,14 +31,6 @@ class Ticket:
     session_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
-    """A log-in of a user on one device."""
-
-    id: UUID
-    user_id: str
-
-
 _TOKEN_LEFT = (
     select(REFRESH_TOKENS.c.token_hash)
     .where(REFRESH_TOKENS.c.session_id == SESSIONS.c.id)
@@ -48,7 +43,9 @@ _FORGET_ENDED = SESSIONS.delete().where(
 )
 
 
-def open_session(tx: Transaction, user_id: str, refresh_token: str, *, now: datetime) -> Session:
+def open_session(
+    tx: Transaction, user_id: str, refresh_token: str, *, client: str | None = None, now: datetime
+) -> Session:
     """Begin a session of the user with its first refresh token; forget the user's expired ones."""
     tx.connection.execute(
         SESSIONS.delete().where(
@@ -58,13 +55,17 @@ def open_session(tx: Transaction, user_id: str, refresh_token: str, *, now: date
             .exists(),
         )
     )
-    session_id = new_id(now)
-    tx.connection.execute(SESSIONS.insert().values(id=session_id, user_id=user_id, created_at=now))
-    _add_token(tx, session_id, refresh_token, now=now)
-    return Session(session_id, user_id)
+    session = Session(
+        id=new_id(now), user_id=user_id, created_at=now, last_used_at=now, client=client
+    )
+    tx.connection.execute(SESSIONS.insert().values(asdict(session)))
+    _add_token(tx, session.id, refresh_token, now=now)
+    return session
 
 
-def rotate(tx: Transaction, refresh_token: str, successor: str, *, now: datetime) -> Session | None:
+def rotate(
+    tx: Transaction, refresh_token: str, successor: str, *, client: str | None = None, now: datetime
+) -> Session | None:
     """Trade a refresh token for `successor`: return its session, or None where it is not valid.
 
     A token used again after REFRESH_TOKEN_GRACE may be stolen, and revokes its whole session; so
@@ -77,6 +78,7 @@ def rotate(tx: Transaction, refresh_token: str, successor: str, *, now: datetime
                 REFRESH_TOKENS.c.used_at,
                 SESSIONS.c.id,
                 SESSIONS.c.user_id,
+                SESSIONS.c.created_at,
                 SESSIONS.c.revoked_at,
             )
             .join(SESSIONS, SESSIONS.c.id == REFRESH_TOKENS.c.session_id)
@@ -97,8 +99,18 @@ def rotate(tx: Transaction, refresh_token: str, successor: str, *, now: datetime
     elif abs(now - found["used_at"]) > REFRESH_TOKEN_GRACE:
         _revoke(tx, found["id"], now=now)
         return None
-    _add_token(tx, found["id"], successor, now=now)
-    return Session(found["id"], found["user_id"])
+    session = Session(
+        id=found["id"],
+        user_id=found["user_id"],
+        created_at=found["created_at"],
+        last_used_at=now,
+        client=client,
+    )
+    tx.connection.execute(
+        SESSIONS.update().where(SESSIONS.c.id == session.id).values(last_used_at=now, client=client)
+    )
+    _add_token(tx, session.id, successor, now=now)
+    return session
 
 
 def close_session(
@@ -122,6 +134,54 @@ def close_session(
             return
     if session_id is not None:
         tx.connection.execute(query.where(cast(SESSIONS.c.id, Text) == session_id))
+
+
+def list_of(
+    tx: Transaction,
+    user_id: str,
+    *,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+    now: datetime,
+) -> Sequence[Session]:
+    """Return the user's sessions that can be gone on with, the newest first."""
+    query = (
+        select(*(SESSIONS.c[field.name] for field in fields(Session)))
+        .where(SESSIONS.c.user_id == user_id, *_can_go_on(now))
+        .order_by(SESSIONS.c.created_at.desc(), SESSIONS.c.id.desc())
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(tuple_(SESSIONS.c.created_at, SESSIONS.c.id) < tuple_(*after))
+    return [Session(**row) for row in tx.connection.execute(query).mappings()]
+
+
+def end(tx: Transaction, user_id: str, session_id: UUID, *, now: datetime) -> None:
+    """End a session of the user. Raises SessionNotFound where there is none to end."""
+    ended = tx.connection.execute(
+        SESSIONS.update()
+        .where(SESSIONS.c.id == session_id, SESSIONS.c.user_id == user_id, *_can_go_on(now))
+        .values(revoked_at=now)
+    )
+    if not ended.rowcount:
+        raise SessionNotFound
+
+
+def end_all(tx: Transaction, user_id: str, *, but: str | None, now: datetime) -> None:
+    """End the sessions of the user, but for one."""
+    tx.connection.execute(
+        SESSIONS.update()
+        .where(
+            SESSIONS.c.user_id == user_id,
+            SESSIONS.c.revoked_at.is_(None),
+            cast(SESSIONS.c.id, Text) != (but or ""),
+        )
+        .values(revoked_at=now)
+    )
+
+
+def _can_go_on(now: datetime) -> Sequence[ColumnElement[bool]]:
+    return SESSIONS.c.revoked_at.is_(None), SESSIONS.c.last_used_at > now - REFRESH_TOKEN_LIFETIME
 
 
 def ended_since(tx: Transaction, since: datetime) -> frozenset[str]:

@@ -109,6 +109,8 @@ SESSIONS = Table(
     Column("id", Uuid, primary_key=True),
     Column("user_id", Text),
     Column("created_at", _TIME),
+    Column("last_used_at", _TIME),
+    Column("client", Text),
     Column("revoked_at", _TIME),
 )
 

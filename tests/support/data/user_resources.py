@@ -10,14 +10,18 @@ from taskflow.domain.creation import NewTask
 from taskflow.domain.destinations import Channel
 from taskflow.domain.tasks import Task
 from taskflow.domain.times import rfc3339
-from taskflow.storage import task_changes, transaction
+from taskflow.serving import tokens
+from taskflow.storage import session_store, task_changes, transaction
 from tests.support.data.accounts import A_CAUSE
 from tests.support.data.destinations import a_destination, a_message, a_webhook
 
 
 @dataclass(frozen=True)
 class UserResources:
-    """A recurring task, a reminder that was sent, its notification, and where it is told of."""
+    """A recurring task, a reminder that was sent, its notification, and where it is told of.
+
+    And a session, for which there is no token any more.
+    """
 
     task: Task
     reminder_id: UUID
@@ -25,6 +29,7 @@ class UserResources:
     destination_id: UUID
     webhook_id: UUID
     message_id: UUID
+    session_id: UUID
 
     @property
     def ids(self) -> dict[str, object]:
@@ -36,6 +41,7 @@ class UserResources:
             "destination_id": self.destination_id,
             "webhook_id": self.webhook_id,
             "message_id": self.message_id,
+            "session_id": self.session_id,
         }
 
 
@@ -61,6 +67,7 @@ def stored_resources(user_id: str, *, title: str = "Buy milk") -> UserResources:
             notifications=made.notifications,
             events=made.happened,
         )
+        session = session_store.open_session(tx, user_id, tokens.new_secret(), now=now)
     destination = a_destination(user_id, Channel.EMAIL, f"{made.task.id}@example.com")
     webhook = a_webhook(user_id, f"https://example.com/{made.task.id}")
     message_id = a_message(webhook)
@@ -71,4 +78,5 @@ def stored_resources(user_id: str, *, title: str = "Buy milk") -> UserResources:
         destination.id,
         webhook.id,
         message_id,
+        session.id,
     )

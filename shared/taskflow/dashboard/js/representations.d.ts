@@ -82,6 +82,15 @@ export interface Destination {
   disabled_because: string | null;
 }
 
+export interface LoginSession {
+  id: string;
+  created_at: string;
+  last_used_at: string;
+  expires_at: string;
+  client: string | null;
+  current: boolean;
+}
+
 export interface Webhook {
   id: string;
   url: string;

@@ -1,7 +1,7 @@
 /**
  * What the server has of the user's settings, and where they are told: read as it is first shown.
  *
- * @import { Destination, Settings, Webhook } from "../representations.js"
+ * @import { Destination, LoginSession, Settings, Webhook } from "../representations.js"
  */
 import { session } from "../session.js";
 import { store } from "../store.js";
@@ -56,6 +56,9 @@ export class Read {
 
 /** @type {Read<Destination>} */
 export const destinations = new Read("destinations");
+
+/** @type {Read<LoginSession>} */
+export const sessions = new Read("sessions");
 
 /** @type {Read<Webhook>} */
 export const webhooks = new Read("webhooks");

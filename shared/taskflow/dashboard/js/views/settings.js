@@ -9,7 +9,8 @@ import { account } from "../settings/account.js";
 import { Attempt, refusal } from "../settings/attempt.js";
 import { calendarFeed, forgetFeed } from "../settings/calendar-feed.js";
 import { data } from "../settings/data.js";
-import { destinations, readSettings, webhooks } from "../settings/saved.js";
+import { destinations, readSettings, sessions, webhooks } from "../settings/saved.js";
+import { sessionSettings } from "../settings/sessions.js";
 import { browserHere, devices, email, quietHours } from "../settings/telling.js";
 import { timeZone } from "../settings/time-zone.js";
 import { webhookSettings } from "../settings/webhooks.js";
@@ -24,6 +25,7 @@ const PARTS = [
   { id: "calendar", title: "Calendar feed", render: calendarFeed },
   { id: "data", title: "Export and import", render: data },
   { id: "webhooks", title: "Webhooks", render: webhookSettings },
+  { id: "sessions", title: "Sessions", render: sessionSettings },
   { id: "account", title: "Account", render: account },
 ];
 
@@ -34,6 +36,7 @@ export function makeView() {
     void reading.run(readSettings);
     void destinations.read();
     void webhooks.read();
+    void sessions.read();
   };
   // An address may have been confirmed in another tab, a webhook switched off by itself.
   const readAgain = () => {

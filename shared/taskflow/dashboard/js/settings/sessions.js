@@ -1,0 +1,98 @@
+/**
+ * Where the user is signed in, and signing out there.
+ *
+ * @import { LoginSession } from "../representations.js"
+ */
+import { html, nothing } from "../../vendor/lit-html.js";
+import { repeat } from "../../vendor/directives/repeat.js";
+import { ago, wholeTime } from "../dates.js";
+import { session } from "../session.js";
+import { say } from "../toasts.js";
+import { Attempt, refusal } from "./attempt.js";
+import { sessions } from "./saved.js";
+
+/** How the clients that people use call themselves; many call themselves others, too, and come first. @type {[RegExp, string][]} */
+const BROWSERS = [
+  [/\bEdgA?\//, "Edge"],
+  [/\bOPR\//, "Opera"],
+  [/\bSamsungBrowser\//, "Samsung Internet"],
+  [/\b(Firefox|FxiOS)\//, "Firefox"],
+  [/\b(Chrome|Chromium|CriOS)\//, "Chrome"],
+  [/\bSafari\//, "Safari"],
+];
+
+/** @type {[RegExp, string][]} */
+const SYSTEMS = [
+  [/\bWindows\b/, "Windows"],
+  [/\bAndroid\b/, "Android"],
+  [/\biPhone\b/, "iPhone"],
+  [/\biPad\b/, "iPad"],
+  [/\bMac OS X\b/, "macOS"],
+  [/\bCrOS\b/, "ChromeOS"],
+  [/\bLinux\b/, "Linux"],
+];
+
+const NAME_MAX_CHARS = 60;
+
+const ofList = new Attempt();
+
+export function sessionSettings() {
+  if (sessions.items === null) {
+    return sessions.error
+      ? html`<p class="setting-line"><span class="error">${sessions.error.message}</span>
+          <button type="button" @click=${() => void sessions.read()}>Try again</button></p>`
+      : html`<div class="skeleton" role="status" aria-label="Loading"><span .style=${"width: 60%"}></span></div>`;
+  }
+  const others = sessions.items.filter(({ current }) => !current).length;
+  return html`<p class="muted">Where you are signed in. A device that you log out can't read or change anything any more.</p>
+    <ul class="setting-items" role="list">${repeat(sessions.items, ({ id }) => id, thing)}</ul>
+    ${refusal(ofList.rest)}
+    ${others > 0
+      ? html`<div class="setting-line at-start"><button type="button" ?disabled=${ofList.isBusy} @click=${() => void endOthers()}>Log out everywhere else</button></div>`
+      : nothing}`;
+}
+
+/** @param {LoginSession} of */
+function thing(of) {
+  const name = clientName(of.client);
+  return html`<li class="setting-item">
+    <div class="setting-item-body">
+      <span class="setting-item-name" dir="auto" title=${of.client ?? nothing}>${name}</span>
+      <small class="muted">${of.current ? "This browser. " : nothing}Used <time datetime=${of.last_used_at} title=${wholeTime(of.last_used_at)}>${ago(of.last_used_at)}</time>, signed in <time datetime=${of.created_at} title=${wholeTime(of.created_at)}>${ago(of.created_at)}</time>.</small>
+    </div>
+    ${of.current
+      ? nothing
+      : html`<div class="setting-item-actions">
+          <button type="button" class="quiet" aria-label=${`Log out ${name}`} ?disabled=${ofList.isBusy} @click=${() => void end(of)}>Log out</button>
+        </div>`}
+  </li>`;
+}
+
+/** Return what a person calls a client. @param {string | null} client */
+export function clientName(client) {
+  if (client === null) {
+    return "A client that does not say what it is";
+  }
+  const [browser, system] = [BROWSERS, SYSTEMS].map((known) => known.find(([sign]) => sign.test(client))?.[1]);
+  if (browser === undefined) {
+    return client.length > NAME_MAX_CHARS ? `${client.slice(0, NAME_MAX_CHARS)}…` : client;
+  }
+  return system === undefined ? browser : `${browser} on ${system}`;
+}
+
+/** @param {LoginSession} ended */
+async function end(ended) {
+  const path = `sessions/${encodeURIComponent(ended.id)}`;
+  if (await ofList.run(() => session.request("DELETE", path))) {
+    say(`${clientName(ended.client)} is logged out.`);
+  }
+  // It may have ended by itself.
+  await sessions.read();
+}
+
+async function endOthers() {
+  if (await ofList.run(() => session.request("DELETE", "sessions"))) {
+    say("All others are logged out.");
+  }
+  await sessions.read();
+}

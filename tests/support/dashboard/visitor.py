@@ -16,7 +16,10 @@ expect.set_options(timeout=WITHIN_MS)
 REFUSED = re.compile(r"Failed to load resource: the server responded with a status of 4\d\d")
 """What a browser says of an answer that a page may well be refused with."""
 
-AWAY = re.compile(r"Failed to load resource: net::|WebSocket connection to .* failed")
+AWAY = re.compile(
+    r"Failed to load resource: (net::|the server responded with a status of 50[234])"
+    r"|WebSocket connection to .* failed"
+)
 """What a browser says while there is no network, or no server."""
 
 _REMEMBER = "(user) => localStorage.setItem('taskflow.user', JSON.stringify(user))"

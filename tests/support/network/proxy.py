@@ -1,5 +1,6 @@
 """A proxy in front of a server, which a test can have cut, block or answer itself."""
 
+import re
 import socket
 import threading
 import time
@@ -9,6 +10,7 @@ from contextlib import contextmanager, suppress
 CHUNK_BYTES = 65_536
 UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+TIMED_OUT = b"HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 Intercept = Callable[[bytes], bytes | None]
 """Given the head of a request, returns an answer in the server's place, or None."""
@@ -32,6 +34,12 @@ def unavailable(_: bytes) -> bytes | None:
 def no_sockets(head: bytes) -> bytes | None:
     """Forbid upgrades, as some companies' proxies do."""
     return FORBIDDEN if b"upgrade: websocket" in head.lower() else None
+
+
+def no_waiting(head: bytes) -> bytes | None:
+    """Forbid upgrades, and give up every answer that takes its time."""
+    is_long_poll = re.match(rb"GET \S*[?&]wait=[1-9]", head) is not None
+    return TIMED_OUT if is_long_poll else no_sockets(head)
 
 
 class Proxy:
@@ -88,17 +96,32 @@ class Proxy:
                     self._open |= {client, server}
                 back = threading.Thread(target=_pass_on, args=(server, client), daemon=True)
                 back.start()
-                _pass_on(client, server)
+                self._pass_requests_on(client, server)
                 back.join()
                 with self._lock:
                     self._open -= {client, server}
+
+    def _pass_requests_on(self, client: socket.socket, server: socket.socket) -> None:
+        """Send on what follows, until something is answered here: a piece is a request."""
+        with suppress(OSError):
+            while chunk := client.recv(CHUNK_BYTES):
+                answer = self.intercept(chunk)
+                if answer is not None:
+                    client.sendall(answer)
+                    break
+                server.sendall(chunk)
+        _shut_down(client, server)
 
 
 def _pass_on(source: socket.socket, sink: socket.socket) -> None:
     with suppress(OSError):
         while chunk := source.recv(CHUNK_BYTES):
             sink.sendall(chunk)
-    for end in (source, sink):
+    _shut_down(source, sink)
+
+
+def _shut_down(*ends: socket.socket) -> None:
+    for end in ends:
         with suppress(OSError):
             end.shutdown(socket.SHUT_RDWR)
 

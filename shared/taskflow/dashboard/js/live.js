@@ -41,9 +41,6 @@ class Live {
   #failures = 0;
   #refused = 0;
 
-  /** @type {WebSocket | null} */
-  #socket = null;
-
   /** Ends a pause early. @type {() => void} */
   #wake = () => {};
 
@@ -60,14 +57,19 @@ class Live {
   stop() {
     this.#following?.abort();
     this.#following = null;
-    this.#socket?.close();
     this.#wake();
   }
 
-  /** Try at once: the browser says that the network is back, or somebody looks. */
+  /** Try at once: somebody looks. */
   hurry() {
     this.#failures = 0;
     this.#wake();
+  }
+
+  /** Try at once, and all ways: the browser says that there is a network, which may be another. */
+  hurryOn() {
+    this.#refused = 0;
+    this.hurry();
   }
 
   /** @param {Connection} state */
@@ -139,8 +141,15 @@ class Live {
     const url = new URL(`/ws${query({ since: store.seq })}`, location.href);
     url.protocol = url.protocol.replace("http", "ws");
     const socket = new WebSocket(url, ["taskflow.v1", `bearer.${used}`]);
-    this.#socket = socket;
     const close = () => socket.close();
+    const leave = () => {
+      if (socket.readyState === WebSocket.CONNECTING) {
+        // Closed before, it is an error to the browser.
+        socket.addEventListener("open", close);
+      } else {
+        close();
+      }
+    };
     const timer = setTimeout(close, OPEN_TIMEOUT_MS);
     const renew = (/** @type {string} */ newer) => {
       if (socket.readyState === WebSocket.OPEN) {
@@ -148,7 +157,7 @@ class Live {
       }
     };
     let hasOpened = false;
-    signal.addEventListener("abort", close);
+    signal.addEventListener("abort", leave);
     session.tokenListeners.add(renew);
     socket.addEventListener("message", (event) => {
       clearTimeout(timer);
@@ -162,9 +171,8 @@ class Live {
       socket.addEventListener("close", (event) => resolve(event.code));
     });
     clearTimeout(timer);
-    signal.removeEventListener("abort", close);
+    signal.removeEventListener("abort", leave);
     session.tokenListeners.delete(renew);
-    this.#socket = null;
     if (code === BAD_TOKEN) {
       session.expireToken(used);
     }
@@ -177,17 +185,17 @@ class Live {
 
   /** Follow by long-polls, for a while. @param {AbortSignal} signal */
   async #byPolls(signal) {
-    for (let count = 0; count < POLLS && !signal.aborted; count += 1) {
+    for (let count = 0; count < POLLS && this.#refused > 0 && !signal.aborted; count += 1) {
       await this.#poll(0, signal);
       this.#failures = 0;
       this.#be("polling");
       try {
         await this.#poll(POLL_WAIT_S, signal);
       } catch (error) {
-        if (error instanceof Problem) {
+        if (signal.aborted || (error instanceof Problem && !error.isPassing)) {
           throw error;
         }
-        // What lies between does not let an answer take its time.
+        // What lies between does not let an answer take its time, and may say so.
         await this.#pause(SLOW_POLL_MS);
       }
     }
@@ -277,7 +285,7 @@ async function catchUp() {
   await catching;
 }
 
-addEventListener("online", () => live.hurry());
+addEventListener("online", () => live.hurryOn());
 addEventListener("offline", () => live.set("offline"));
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden && live.state !== "live") {

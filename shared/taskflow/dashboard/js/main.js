@@ -23,6 +23,7 @@ import { clearToasts, say } from "./toasts.js";
 import { afterRender, renderBy, update } from "./update.js";
 
 const SNAPSHOT_EVERY_MS = 1_000;
+const NEWER_ASKED_EVERY_MS = 3_600_000;
 
 const root = /** @type {HTMLElement} */ (document.getElementById("app"));
 
@@ -83,6 +84,10 @@ async function end() {
     inbox.clear();
     await thisBrowser.forget();
     await offline.forget();
+    if (navigator.onLine || navigator.serviceWorker?.controller) {
+      // What was typed, or read by one part alone, goes with the page.
+      location.reload();
+    }
   }
 }
 
@@ -187,6 +192,8 @@ async function keepFiles() {
   registered.addEventListener("updatefound", () => {
     registered.installing?.addEventListener("statechange", sayNewer);
   });
+  // A browser looks by itself as a page is loaded, and this one may be open for weeks.
+  setInterval(() => void registered.update().catch(() => {}), NEWER_ASKED_EVERY_MS);
 }
 
 /** @param {string} url @returns {string} */

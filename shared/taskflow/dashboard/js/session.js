@@ -152,10 +152,6 @@ class Session {
     await alone("refresh", async () => {
       try {
         const { body } = await send("POST", "/api/auth/refresh", { body: {} });
-        if (this.user && body.user.id !== this.user.id) {
-          // Another tab has signed in as somebody else.
-          location.reload();
-        }
         this.#take(body);
       } catch (error) {
         if (error instanceof Problem && error.status === 401 && this.state === "signed-in") {
@@ -178,10 +174,13 @@ class Session {
     this.user = given.user;
     this.state = "signed-in";
     localStorage.setItem(REMEMBERED, JSON.stringify(given.user));
-    this.tokenListeners.forEach((listener) => listener(token));
-    if (before === undefined || before === given.user.id) {
-      this.#tell();
+    if (before !== undefined && before !== given.user.id) {
+      // Here, or in another tab: what this page knows is of who was here before.
+      location.reload();
+      return;
     }
+    this.tokenListeners.forEach((listener) => listener(token));
+    this.#tell();
   }
 
   #tell() {

@@ -6,13 +6,21 @@ Each main state, light and dark, on a desktop and on a phone, of a server of its
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from itertools import product
 from pathlib import Path
 
 from playwright.sync_api import Browser, expect
 
+from taskflow import clock
+from taskflow.domain.accounts import Role
+from taskflow.domain.times import rfc3339
+from taskflow.storage import account_store, transaction
 from tests.support.browser.chromium import a_chromium
 from tests.support.dashboard.visitor import Tab, Visitor
+from tests.support.data.accounts import A_CAUSE
+from tests.support.database.connection import database_of
+from tests.support.network.remote_api import RemoteApi, signed_in
 from tests.support.processes.system import System
 
 SIZES: Mapping[str, Mapping[str, object]] = {
@@ -43,8 +51,13 @@ LINES = (
 )
 
 
-def _log_in(tab: Tab) -> None:
-    tab.page.goto("/log-in")
+def _at_once(path: str) -> Callable[[Tab], None]:
+    """Return how a place is come to, where there is nothing to be read."""
+
+    def get_to(tab: Tab) -> None:
+        tab.page.goto(path)
+
+    return get_to
 
 
 def _nothing_yet(tab: Tab) -> None:
@@ -78,6 +91,80 @@ def _keys(tab: Tab) -> None:
     expect(tab.page.get_by_role("dialog")).to_be_visible()
 
 
+def _at(path: str, shown: str) -> Callable[[Tab], None]:
+    """Return how a place is come to, and what is there once it has been read."""
+
+    def get_to(tab: Tab) -> None:
+        tab.page.goto(path)
+        tab.wait_until_live()
+        expect(tab.page.locator(shown).first).to_be_visible()
+
+    return get_to
+
+
+def _menu(tab: Tab) -> None:
+    _today(tab)
+    if tab.page.get_by_role("button", name="Menu").is_visible():
+        tab.page.get_by_role("button", name="Menu").click()
+    expect(tab.page.get_by_role("navigation", name="TaskFlow")).to_be_visible()
+
+
+def _task(title: str) -> Callable[[Tab], None]:
+    """Return how the detail of a task is come to."""
+
+    def get_to(tab: Tab) -> None:
+        _all(tab)
+        tab.row(title).get_by_role("link").click()
+        expect(tab.page.get_by_role("dialog").get_by_label("Title", exact=True)).to_be_visible()
+
+    return get_to
+
+
+def _recurrence(tab: Tab) -> None:
+    _task("Stand-up")(tab)
+    tab.page.locator(".recurrence-button").click()
+    expect(tab.page.locator(".preview li").first).to_be_visible()
+
+
+def _history(tab: Tab) -> None:
+    _task("Call the dentist")(tab)
+    tab.page.get_by_text("History").click()
+    tab.page.locator(".history li").last.scroll_into_view_if_needed()
+
+
+def _conflict(tab: Tab) -> None:
+    _task("Pay rent")(tab)
+    other = tab.page.context.new_page()
+    other.goto(tab.page.url)
+    theirs = other.get_by_role("dialog").get_by_label("Description", exact=True)
+    mine = tab.page.get_by_role("dialog").get_by_label("Description", exact=True)
+    mine.press_sequentially("Transfer it to the new account")
+    # Before it came to this state, others did.
+    theirs.fill("Call the bank" if "receipt" in theirs.input_value() else "Ask for a receipt")
+    theirs.press("Control+Enter")
+    expect(tab.page.get_by_text("Changed elsewhere meanwhile")).to_be_visible()
+    other.close()
+    mine.press("Control+Enter")
+    choice = tab.page.get_by_role("group", name="Two versions: description")
+    choice.scroll_into_view_if_needed()
+
+
+def _search(tab: Tab) -> None:
+    tab.page.goto("/search?q=re")
+    expect(tab.page.locator("mark").first).to_be_visible()
+
+
+def _inbox(tab: Tab) -> None:
+    tab.page.goto("/inbox")
+    tab.wait_until_live()
+    expect(tab.page.locator(".notification").first).to_be_visible()
+
+
+def _filters(tab: Tab) -> None:
+    _all(tab)
+    tab.page.get_by_role("button", name="Filter").click()
+
+
 def _completed(tab: Tab) -> None:
     _all(tab)
     tab.page.get_by_role("checkbox").first.click()
@@ -96,15 +183,35 @@ def _offline(tab: Tab) -> None:
     expect(tab.connection).to_have_attribute("data-state", "offline")
 
 
-SIGNED_OUT: Mapping[str, Callable[[Tab], None]] = {"log-in": _log_in}
+SIGNED_OUT: Mapping[str, Callable[[Tab], None]] = {
+    "log-in": _at_once("/log-in"),
+    "register": _at_once("/register"),
+}
 EMPTY: Mapping[str, Callable[[Tab], None]] = {"nothing-yet": _nothing_yet}
 STATES: Mapping[str, Callable[[Tab], None]] = {
     "today": _today,
+    "upcoming": _at("/upcoming", "[data-task]"),
     "all": _all,
+    "filters": _filters,
+    "tags": _at("/tags", "main li"),
+    "tag": _at("/tags/home", "[data-task]"),
+    "recurring": _at("/recurring", "[data-task]"),
+    "search": _search,
+    "menu": _menu,
     "quick-add": _quick_add,
     "keys": _keys,
+    "task": _task("Book train tickets to Hamburg"),
+    "task-rtl": _task("اتصل بالمكتب غداً"),
+    "recurrence": _recurrence,
+    "history": _history,
+    "conflict": _conflict,
     "completed": _completed,
+    "completed-list": _at("/completed", "[data-task]"),
+    "inbox": _inbox,
     "statistics": _statistics,
+    "settings": _at("/settings", "#sessions li"),
+    "sessions": _at("/settings#sessions", "#sessions li"),
+    "administration": _at("/administration", "main h2"),
     "offline": _offline,
 }
 """How each state is come to; another view has another line here."""
@@ -123,6 +230,12 @@ def take(folder: Path, browser: Browser, system: System) -> None:
     for line in LINES:
         tab.add(line)
         expect(tab.page.locator(".is-draft")).to_have_count(0)
+    api = RemoteApi(system, signed_in(system, "login", owner.email))
+    for minutes, title in ((1, "Take the cake out of the oven"), (2, "Call Grandma")):
+        reminder = {"remind_at": rfc3339(clock.now() - timedelta(minutes=minutes))}
+        assert api.request("POST", "tasks", {"title": title, "reminders": [reminder]}).ok
+    with database_of(system), transaction(A_CAUSE) as tx:
+        account_store.grant(tx, owner.email, (Role.USER, Role.ADMIN))
     owner.close()
     _take_each(folder, owner.elsewhere, STATES)
 

@@ -211,7 +211,7 @@ STATES: Mapping[str, Callable[[Tab], None]] = {
     "statistics": _statistics,
     "settings": _at("/settings", "#sessions li"),
     "sessions": _at("/settings#sessions", "#sessions li"),
-    "administration": _at("/administration", "main h2"),
+    "administration": _at("/administration", ".numbers tbody tr"),
     "offline": _offline,
 }
 """How each state is come to; another view has another line here."""

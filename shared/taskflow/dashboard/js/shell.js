@@ -58,12 +58,13 @@ export function shell() {
         ${places(placesOf("main"))}
         ${places([...placesOf("more"), ...(session.isAdministrator ? placesOf("administrator") : [])])}
         ${tags()}
-        <div class="spring"></div>
-        ${connection()}
-        <div class="account">
-          <span class="account-name" title=${session.user?.email ?? ""}>${session.user?.email ?? "Signed in"}</span>
-          <button type="button" class="quiet round" aria-label="Keys" title="Keys (?)" @click=${openHelp}>${icon("keyboard")}</button>
-          <button type="button" class="quiet round" aria-label="Log out" title="Log out" @click=${logOut}>${icon("leave")}</button>
+        <div class="side-foot">
+          ${connection()}
+          <div class="account">
+            <span class="account-name" title=${session.user?.email ?? ""}>${session.user?.email ?? "Signed in"}</span>
+            <button type="button" class="quiet round" aria-label="Keys" title="Keys (?)" @click=${openHelp}>${icon("keyboard")}</button>
+            <button type="button" class="quiet round" aria-label="Log out" title="Log out" @click=${logOut}>${icon("leave")}</button>
+          </div>
         </div>
       </nav>
       ${base.view.render()}

@@ -55,16 +55,14 @@ export function sessionSettings() {
 /** @param {LoginSession} of */
 function thing(of) {
   const name = clientName(of.client);
-  return html`<li class="setting-item">
+  return html`<li class="setting-item is-tall">
     <div class="setting-item-body">
-      <span class="setting-item-name" dir="auto" title=${of.client ?? nothing}>${name}</span>
-      <small class="muted">${of.current ? "This browser. " : nothing}Used <time datetime=${of.last_used_at} title=${wholeTime(of.last_used_at)}>${ago(of.last_used_at)}</time>, signed in <time datetime=${of.created_at} title=${wholeTime(of.created_at)}>${ago(of.created_at)}</time>.</small>
+      <span class="setting-item-name" dir="auto" title=${of.client ?? nothing}>${name}${of.current ? html` <span class="setting-badge">This browser</span>` : nothing}</span>
+      <small class="muted">Used <time datetime=${of.last_used_at} title=${wholeTime(of.last_used_at)}>${ago(of.last_used_at)}</time>, signed in <time datetime=${of.created_at} title=${wholeTime(of.created_at)}>${ago(of.created_at)}</time>.</small>
     </div>
     ${of.current
       ? nothing
-      : html`<div class="setting-item-actions">
-          <button type="button" class="quiet" aria-label=${`Log out ${name}`} ?disabled=${ofList.isBusy} @click=${() => void end(of)}>Log out</button>
-        </div>`}
+      : html`<button type="button" class="quiet" aria-label=${`Log out ${name}`} ?disabled=${ofList.isBusy} @click=${() => void end(of)}>Log out</button>`}
   </li>`;
 }
 

@@ -179,7 +179,7 @@ function calendarOf(days) {
   const { current } = streaks(days);
   return {
     title: "Half a year",
-    summary: current > 1 ? `${current} days in a row` : `${shown.filter(({ count }) => count > 0).length} days with something done`,
+    summary: current > 1 ? `${current} days in a row` : `${text.counted(shown.filter(({ count }) => count > 0).length, "day")} with something done`,
     columns: /** @type {const} */ (["Day", "Completed"]),
     points: shown.map(({ date, count }) => ({ label: wholeDay(date), value: count, text: `${shortDay(date)}: ${count}` })),
   };

@@ -112,6 +112,12 @@ def test_what_a_client_says_it_is_is_short_text(said: str, shown: str | None) ->
     assert session["client"] == shown
 
 
+def test_what_a_client_says_it_is_is_listed_as_the_gateway_gives_it_on() -> None:
+    device = _register(**{"User-Agent": "", "X-Original-User-Agent": "Laptop/1"})
+
+    assert [each["client"] for each in device.listed] == ["Laptop/1"]
+
+
 def test_sessions_come_in_pages_the_newest_first() -> None:
     device = _register()
     devices = [device, *(Device(_log_in(device)) for _ in range(4))]

@@ -11,6 +11,7 @@ from flask import Request, Response
 from taskflow import config
 from taskflow.domain.accounts import RefreshRequest
 from taskflow.domain.sessions import CLIENT_MAX_CHARS
+from taskflow.serving import tracing
 from taskflow.serving.answers import REFRESH_COOKIE
 from taskflow.serving.body import MERGE_TYPES
 
@@ -79,7 +80,7 @@ def refresh_token_of(request: Request, body: RefreshRequest) -> str | None:
 
 def client_of(request: Request) -> str | None:
     """Return what a client says it is, as its user's list of sessions shows it."""
-    said = "".join(each for each in request.headers.get("User-Agent", "") if each.isprintable())
+    said = "".join(each for each in tracing.agent_of(request) if each.isprintable())
     return said.strip()[:CLIENT_MAX_CHARS] or None
 
 

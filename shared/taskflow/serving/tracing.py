@@ -82,9 +82,13 @@ def network_of(address: str) -> Network:
 
 def origin_of(request: Request) -> str:
     """Return the address and the program that a request comes from, as the log keeps them."""
-    agent = request.headers.get(_GIVEN_ON) or request.headers.get("User-Agent", "")
-    agent = _UNPRINTABLE.sub(" ", agent)[:_AGENT_MAX_CHARS]
+    agent = _UNPRINTABLE.sub(" ", agent_of(request))[:_AGENT_MAX_CHARS]
     return f"{address_of(request)} {agent}".rstrip()
+
+
+def agent_of(request: Request) -> str:
+    """Return what the program that a request comes from says it is (RFC 9110, 10.1.5)."""
+    return request.headers.get(_GIVEN_ON) or request.headers.get("User-Agent", "")
 
 
 def _peer(request: Request) -> str:

@@ -284,6 +284,24 @@ def test_a_log_in_that_ends_as_the_password_changes_is_signed_out_with_the_other
     assert len(device.listed) == 1
 
 
+def test_of_two_changes_of_a_password_at_once_one_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    device = _register()
+    other = Device(_log_in(device))
+    hash_password: Callable[[str], str] = passwords.hash_password
+
+    def and_then_changed(password: str) -> str:
+        monkeypatch.setattr(passwords, "hash_password", hash_password)
+        assert _change(device, new="that of the first").status_code == 204
+        return hash_password(password)
+
+    monkeypatch.setattr(passwords, "hash_password", and_then_changed)
+
+    answer = _change(other, new="that of the second")
+
+    assert_refused(answer, 401, "credentials-are-wrong")
+    Device(_log_in(device, "that of the first")).assert_signed_in()
+
+
 def test_the_password_of_an_account_that_is_deleted_meanwhile_is_not_changed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -55,8 +55,8 @@ def succeed(work: Callable[[Transaction], T], attempt: Attempt, user_id: str, ca
         raise
 
 
-def check_password(user_id: str, password: str, network: Network, cause: Cause) -> None:
-    """Check the password of who has signed in once more, as `log-in` does.
+def check_password(user_id: str, password: str, network: Network, cause: Cause) -> str | None:
+    """Check the password of who has signed in once more, as `log-in` does; return its hash.
 
     Raises InvalidCredentials, TooManyAttempts, and AccountNotFound where another request has
     deleted the account meanwhile.
@@ -81,3 +81,4 @@ def check_password(user_id: str, password: str, network: Network, cause: Cause) 
         attempt_store.record_success(tx, attempt, user_id, network, now=now)
 
     succeed(record, attempt, user_id, cause)
+    return password_hash

@@ -23,9 +23,9 @@ from tests.support.data.builders import A_TIME
 A_MOMENT = timedelta(seconds=1)
 
 
-def _open(user: SignedIn) -> str:
-    token = tokens.new_secret()
-    run(lambda tx: session_store.open_session(tx, user.user_id, token, now=A_TIME), A_CAUSE)
+def _open(user: SignedIn, *, after: timedelta = timedelta()) -> str:
+    token, now = tokens.new_secret(), A_TIME + after
+    run(lambda tx: session_store.open_session(tx, user.user_id, token, now=now), A_CAUSE)
     return token
 
 
@@ -151,6 +151,27 @@ def test_a_new_session_deletes_the_expired_sessions_of_its_user(
         )
         assert sorted(kept.scalars()) == sorted([user.user_id, other.user_id])
     assert _rotate(token, after=REFRESH_TOKEN_LIFETIME)[0] == user.user_id
+
+
+def test_a_session_too_many_ends_the_one_used_least_lately_first_those_never_gone_on_with(
+    user: SignedIn, other: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_store, "SESSIONS_MAX", 3)
+    elsewhere = _open(other)
+    _, phone = _rotate(_open(user), after=A_MOMENT)
+    _, laptop = _rotate(_open(user), after=2 * A_MOMENT)
+    scripts = [_open(user, after=(3 + n) * A_MOMENT) for n in range(3)]
+
+    gone_on_with = [_rotate(token, after=9 * A_MOMENT)[0] for token in (phone, laptop, *scripts)]
+
+    assert gone_on_with == [user.user_id, user.user_id, None, None, user.user_id]
+    for n in (10, 11):
+        _, token = _rotate(_open(user, after=n * A_MOMENT), after=(n + 1) * A_MOMENT)
+    with transaction(A_CAUSE) as tx:
+        left = session_store.list_of(tx, user.user_id, after=None, limit=9, now=A_TIME)
+    assert len(left) == 3
+    assert _rotate(token, after=13 * A_MOMENT)[0] == user.user_id
+    assert _rotate(elsewhere)[0] == other.user_id
 
 
 def test_a_ticket_is_good_once_and_until_it_expires(user: SignedIn) -> None:

@@ -15,6 +15,9 @@ from taskflow.domain.times import TimeText, rfc3339
 CLIENT_MAX_CHARS = 300
 """Of a User-Agent, which some fill with much else."""
 
+SESSIONS_MAX = 200
+"""Of a user: more than anybody has devices, and few enough to end all of them at once."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:

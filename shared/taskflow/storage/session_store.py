@@ -16,7 +16,7 @@ from taskflow.domain.accounts import (
 )
 from taskflow.domain.errors import SessionNotFound
 from taskflow.domain.identifiers import new_id
-from taskflow.domain.sessions import Session
+from taskflow.domain.sessions import SESSIONS_MAX, Session
 from taskflow.storage import bulk
 from taskflow.storage.tables import REFRESH_TOKENS, SESSIONS, SOCKET_TICKETS
 from taskflow.storage.transactions import Transaction
@@ -46,7 +46,11 @@ _FORGET_ENDED = SESSIONS.delete().where(
 def open_session(
     tx: Transaction, user_id: str, refresh_token: str, *, client: str | None = None, now: datetime
 ) -> Session:
-    """Begin a session of the user with its first refresh token; forget the user's expired ones."""
+    """Begin a session of the user with its first refresh token; forget the user's expired ones.
+
+    Where there are more than SESSIONS_MAX then, those end that were used least lately, first those
+    that nobody has ever gone on with: a script may log in each time it runs.
+    """
     tx.connection.execute(
         SESSIONS.delete().where(
             SESSIONS.c.user_id == user_id,
@@ -60,6 +64,7 @@ def open_session(
     )
     tx.connection.execute(SESSIONS.insert().values(asdict(session)))
     _add_token(tx, session.id, refresh_token, now=now)
+    _end_surplus(tx, session, now=now)
     return session
 
 
@@ -177,6 +182,24 @@ def end_all(tx: Transaction, user_id: str, *, but: str | None, now: datetime) ->
             cast(SESSIONS.c.id, Text) != (but or ""),
         )
         .values(revoked_at=now)
+    )
+
+
+def _end_surplus(tx: Transaction, newest: Session, *, now: datetime) -> None:
+    others = SESSIONS.c.user_id == newest.user_id, SESSIONS.c.id != newest.id
+    has_not_ended = SESSIONS.c.revoked_at.is_(None)
+    surplus = (
+        select(SESSIONS.c.id)
+        .where(*others, has_not_ended)
+        .order_by(
+            (SESSIONS.c.last_used_at > SESSIONS.c.created_at).desc(),
+            SESSIONS.c.last_used_at.desc(),
+            SESSIONS.c.id.desc(),
+        )
+        .offset(SESSIONS_MAX - 1)
+    )
+    tx.connection.execute(
+        SESSIONS.update().where(SESSIONS.c.id.in_(surplus), has_not_ended).values(revoked_at=now)
     )
 
 

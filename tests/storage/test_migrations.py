@@ -582,6 +582,37 @@ def test_sessions_that_were_left_without_a_token_are_deleted(
     assert left_over not in left
 
 
+def test_sessions_are_read_while_it_is_read_off_their_tokens_when_they_were_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _apply_before("0037", tmp_path, monkeypatch)
+    user_id, now, used = _an_older_user(), clock.now(), uuid4()
+    with transaction(A_CAUSE) as tx:
+        tx.connection.execute(
+            text("INSERT INTO sessions (id, user_id, created_at) VALUES (:id, :user, :at)"),
+            {"id": used, "user": user_id, "at": now - timedelta(days=9)},
+        )
+        for days in (21, 28):
+            token = {"token_hash": b"%d" % days, "session_id": used}
+            expires_at = now + timedelta(days=days)
+            tx.connection.execute(REFRESH_TOKENS.insert().values(**token, expires_at=expires_at))
+    column = "FROM information_schema.columns WHERE column_name = 'last_used_at'"
+    with ThreadPoolExecutor(1) as pool, transaction(A_CAUSE) as holding:
+        holding.connection.execute(text("LOCK TABLE refresh_tokens"))
+
+        applying = pool.submit(runner.apply)
+
+        def is_at_it() -> None:
+            assert _all(f"SELECT table_name {column}") == ["sessions"]
+
+        eventually(is_at_it, within_s=WAIT_S)
+        assert _all("SELECT id FROM sessions") == [used]
+        holding.connection.commit()
+        applying.result(WAIT_S)
+
+    assert _all("SELECT last_used_at FROM sessions") == [now - timedelta(days=2)]
+
+
 def test_a_table_is_written_to_while_its_index_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -943,6 +943,35 @@ def test_logging_out_closes_the_sockets_of_its_session_and_no_others(system: Sys
         assert receive(other)["type"] == "task.created"
 
 
+@pytest.mark.parametrize("ended_by", ["its id", "ending all others", "a changed password"])
+def test_a_session_that_is_ended_from_another_loses_its_sockets_and_the_other_goes_on(
+    system: System, ended_by: str
+) -> None:
+    api = f"{system.url}/api"
+    account = {"email": f"{secrets.token_hex(8)}@example.com", "password": "a long password"}
+    here = requests.post(f"{api}/auth/register", json=account, timeout=WAIT_S).json()
+    there = requests.post(f"{api}/auth/login", json=account, timeout=WAIT_S).json()
+    bearer = {"Authorization": f"Bearer {here['access_token']}"}
+    lost = {"Authorization": f"Bearer {there['access_token']}"}
+    listed = requests.get(f"{api}/sessions", headers=bearer, timeout=WAIT_S).json()["items"]
+    [lost_id] = [each["id"] for each in listed if not each["current"]]
+    changed = {"password": account["password"], "new_password": "another long password"}
+    method, path, body = {
+        "its id": ("DELETE", f"sessions/{lost_id}", None),
+        "ending all others": ("DELETE", "sessions", None),
+        "a changed password": ("POST", "password", changed),
+    }[ended_by]
+    with opened(system, headers=bearer) as own, opened(system, headers=lost) as other:
+        assert [receive(each)["type"] for each in (own, other)] == ["task.sync"] * 2
+
+        done = requests.request(method, f"{api}/{path}", json=body, headers=bearer, timeout=WAIT_S)
+
+        assert done.status_code == 204, done.text
+        assert close_code(other) == CloseCode.BAD_TOKEN
+        requests.post(f"{api}/tasks", json={"title": "on"}, headers=bearer, timeout=WAIT_S)
+        assert receive(own)["type"] == "task.created"
+
+
 def test_deleting_an_account_closes_all_sockets_of_its_user_and_no_others(
     system: System, user: SignedIn
 ) -> None:

@@ -14,12 +14,13 @@ from taskflow.domain.accounts import LOGIN_ATTEMPTS_MAX, REFRESH_TOKEN_LIFETIME
 from taskflow.domain.sessions import CLIENT_MAX_CHARS
 from taskflow.domain.times import rfc3339
 from taskflow.serving import ended_sessions, passwords
-from taskflow.storage import account_store
+from taskflow.storage import account_store, session_store, transaction
 from tests.functions.conftest import Travel
-from tests.support.data.accounts import SignedIn, delete_account
+from tests.support.data.accounts import A_CAUSE, SignedIn, delete_account
 from tests.support.functions.client import Api, content
 from tests.support.functions.problems import assert_invalid, assert_refused
 from tests.support.functions.tasks import items
+from tests.support.functions.tokens import signed_in_at
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -202,6 +203,47 @@ def test_all_other_devices_of_the_user_are_signed_out() -> None:
         other.assert_signed_out()
     device.assert_signed_in()
     stranger.assert_signed_in()
+
+
+def test_two_devices_that_sign_a_third_one_out_at_once_find_it_once() -> None:
+    device = _register()
+    other, lost = Device(_log_in(device)), Device(_log_in(device))
+    path = f"{SESSIONS}/{lost.id}"
+
+    with ThreadPoolExecutor(4) as pool:
+        sent = [pool.submit(one.api.delete, path) for one in (device, other, device, other)]
+
+    statuses = sorted(answer.result().status_code for answer in sent)
+    assert statuses == [204, 404, 404, 404]
+    lost.assert_signed_out()
+    device.assert_signed_in()
+
+
+def test_who_has_no_session_of_their_own_signs_all_devices_out() -> None:
+    device = _register()
+    other = Device(_log_in(device))
+    service = Api(signed_in_at(device.user, clock.now()))
+
+    assert service.delete(SESSIONS).status_code == 204
+
+    device.assert_signed_out()
+    other.assert_signed_out()
+    assert service.get("/api/settings").status_code == 200
+
+
+def test_a_ticket_of_a_device_that_was_signed_out_opens_no_socket() -> None:
+    device = _register()
+    lost = Device(_log_in(device))
+    ticket = content(lost.api.post("/api/ws-ticket"))["ticket"]
+
+    device.api.delete(f"{SESSIONS}/{lost.id}")
+
+    with transaction(A_CAUSE) as tx:
+        of = session_store.take_ticket(tx, ticket, now=clock.now())
+    assert of is not None
+    looked = ended_sessions.ended_sessions()
+    looked.look()
+    assert looked.has_ended(of.session_id, of=of.user_id)
 
 
 # The password

@@ -14,15 +14,21 @@ SECONDS = 240
 
 EXCLUDED = tuple(
     part
-    for operation in ("log_out", "delete_account", "import_account")
+    for operation in ("log_out", "end_session", "delete_account", "import_account")
     for part in ("--exclude-operation-id", operation)
 )
 EXCLUDED_OF_USER = tuple(
     part
-    for operation in ("delete_account_of_user", "import_account_of_user")
+    for operation in ("end_session_of_user", "delete_account_of_user", "import_account_of_user")
     for part in ("--exclude-operation-id", operation)
 )
 """What ends a session or an account, and what takes lines of a text that no schema says."""
+
+ENDING = tuple(
+    part
+    for operation in ("log_out", "end_session")
+    for part in ("--include-operation-id", operation)
+)
 
 
 def test_each_user_is_answered_as_the_description_says(own_system: System, tmp_path: Path) -> None:
@@ -44,7 +50,7 @@ def test_each_user_is_answered_as_the_description_says(own_system: System, tmp_p
         ),
         "an administrator": (administrator, everything, ("--include-tag", "admin")),
         # What ends a session has one of its own, and no links.
-        "somebody who logs out": (leaving, single, ("--include-operation-id", "log_out")),
+        "somebody who logs out": (leaving, single, ENDING),
     }
 
     unclean: list[str] = []

@@ -97,12 +97,15 @@ def test_devices_are_listed_and_logged_out_and_their_tabs_say_so(visitor: Visito
     sessions = tab.page.locator("#sessions li")
     expect(sessions).to_have_count(3)
     expect(sessions.filter(has_text="This browser")).to_have_count(1)
-    expect(sessions.first).to_contain_text("Chrome on Linux")
+    expect(sessions.first).to_contain_text("Chrome on Linux This browser")
 
-    # The one that signed in last.
-    sessions.first.get_by_role("button", name="Log out").click()
+    # The one that was used last.
+    sessions.nth(1).get_by_role("button", name="Log out Chrome on Linux, used just now").focus()
+    tab.page.keyboard.press("Enter")
 
     expect(sessions).to_have_count(2)
+    expect(tab.page.get_by_role("heading", name="Sessions")).to_be_focused()
+    assert unreadable(tab.page) == []
     expect(other.page.get_by_text("Your session has ended")).to_be_visible()
     lost.wait_until_live()
     tab.page.get_by_role("button", name="Log out everywhere else").click()

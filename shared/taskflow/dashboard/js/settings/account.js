@@ -48,6 +48,7 @@ function change() {
         error: isWrong ? "The password is wrong." : ofChange.at("/password"),
         autocomplete: "current-password",
         isFirst: true,
+        isRequired: true,
       })}
       ${passwordField({
         label: "The new one",
@@ -55,6 +56,7 @@ function change() {
         error: ofChange.at("/new_password"),
         hint: "At least 8 characters. A few words that you remember are better than one with signs.",
         autocomplete: "new-password",
+        isRequired: true,
       })}
       ${isWrong ? nothing : refusal(ofChange.rest)}
       <div class="dialog-actions">
@@ -65,8 +67,8 @@ function change() {
     </form>`;
 }
 
-/** @param {{ label: string, name: string, error: string, hint?: string, autocomplete: "current-password" | "new-password", isFirst?: boolean }} options */
-function passwordField({ label, name, error, hint, autocomplete, isFirst = false }) {
+/** @param {{ label: string, name: string, error: string, hint?: string, autocomplete: "current-password" | "new-password", isFirst?: boolean, isRequired?: boolean }} options */
+function passwordField({ label, name, error, hint, autocomplete, isFirst = false, isRequired = false }) {
   return field({
     label,
     id: name,
@@ -78,6 +80,7 @@ function passwordField({ label, name, error, hint, autocomplete, isFirst = false
       type="password"
       autocomplete=${autocomplete}
       ?autofocus=${isFirst}
+      ?required=${isRequired}
       dir="ltr"
       maxlength="256"
       aria-describedby=${describedBy || nothing}

@@ -57,8 +57,8 @@ export class Read {
 /** @type {Read<Destination>} */
 export const destinations = new Read("destinations");
 
-/** @type {Read<LoginSession>} */
-export const sessions = new Read("sessions");
+/** All that a user may have. @type {Read<LoginSession>} */
+export const sessions = new Read("sessions?limit=200");
 
 /** @type {Read<Webhook>} */
 export const webhooks = new Read("webhooks");

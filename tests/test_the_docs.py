@@ -95,6 +95,26 @@ def test_each_path_that_a_document_names_exists(document: Path) -> None:
     assert {path for path in named if not any((at / path).exists() for at in folders)} == set()
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_each_test_that_a_document_names_is_there(document: Path) -> None:
+    named = set(re.findall(r"`(tests/\S+\.py)::(\w+)`", document.read_text()))
+
+    assert {
+        (file, test) for file, test in named if f"def {test}(" not in (ROOT / file).read_text()
+    } == set()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_each_file_that_a_document_links_to_is_there(document: Path) -> None:
+    text = re.sub(r"```.*?```", "", document.read_text(), flags=re.DOTALL)
+    linked = {
+        *re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text),
+        *re.findall(r'src="([^"]+)"', text),
+    }
+
+    assert {path for path in linked if not (document.parent / path).exists()} == set()
+
+
 def test_each_attack_names_a_test_that_tries_it() -> None:
     rows = [
         line

@@ -1,7 +1,10 @@
 """Tasks in the dashboard: added, completed, deleted and brought back, by mouse and by keyboard."""
 
+from collections.abc import Callable
+
 from playwright.sync_api import Route, expect
 
+from tests.support.browser.judging import unreadable
 from tests.support.dashboard.visitor import Visitor
 from tests.support.data.bulk_tasks import add_tasks
 from tests.support.database.connection import database_of
@@ -127,6 +130,28 @@ def test_everything_in_a_list_is_done_by_keyboard(visitor: Visitor) -> None:
     expect(tab.page.get_by_role("dialog", name="Keys")).to_contain_text("Complete it")
     press("Escape")
     expect(tab.page.get_by_role("dialog")).to_have_count(0)
+
+
+def test_letters_are_no_shortcuts_where_that_is_switched_off(
+    a_visitor: Callable[..., Visitor],
+) -> None:
+    # Of what was scrolled out of a dialog, axe can't say what it lies on.
+    tab = a_visitor(viewport={"width": 1280, "height": 1600}).registered("/all")
+    tab.page.keyboard.press("?")
+    assert unreadable(tab.page) == []
+    tab.page.get_by_role("switch", name="Letters and signs are shortcuts").click()
+    tab.page.keyboard.press("Escape")
+
+    tab.page.keyboard.press("q")
+    tab.page.keyboard.press("?")
+
+    expect(tab.page.get_by_role("dialog")).to_have_count(0)
+    tab.page.reload()
+    tab.page.get_by_role("button", name="Keys").click()
+    tab.page.get_by_role("switch", name="Letters and signs are shortcuts").click()
+    tab.page.keyboard.press("Escape")
+    tab.add("By keyboard again")
+    expect(tab.row("By keyboard again")).to_be_visible()
 
 
 def test_a_key_is_for_the_task_on_the_screen_whose_draft_was_just_made(visitor: Visitor) -> None:

@@ -2,6 +2,7 @@
  * The keys of the page: one, or two after one another, where nobody is typing.
  */
 const SECOND_WITHIN_MS = 1_500;
+const OFF = "taskflow.keys-off";
 
 /** The groups that come first in the help, in their order. */
 const GROUPS = ["Anywhere", "Go to"];
@@ -31,6 +32,20 @@ export function shortcut(...added) {
   };
 }
 
+/** Whether letters and signs are shortcuts: who speaks to their computer may not want that (WCAG 2.1.4). */
+export function areCharactersOn() {
+  return localStorage.getItem(OFF) === null;
+}
+
+/** @param {boolean} areOn */
+export function useCharacters(areOn) {
+  if (areOn) {
+    localStorage.removeItem(OFF);
+  } else {
+    localStorage.setItem(OFF, "");
+  }
+}
+
 /** All that there are, by their group, for the help. */
 export function allShortcuts() {
   const place = (/** @type {Shortcut} */ { group }) => (GROUPS.includes(group) ? GROUPS.indexOf(group) : GROUPS.length);
@@ -39,6 +54,9 @@ export function allShortcuts() {
 
 addEventListener("keydown", (event) => {
   if (event.defaultPrevented || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) {
+    return;
+  }
+  if (event.key.length === 1 && !areCharactersOn()) {
     return;
   }
   if (isTyped(event) || document.querySelector("dialog[open]:modal")) {

@@ -4,7 +4,7 @@ import * as changes from "./changes.js";
 import * as conflicts from "./conflicts.js";
 import { untilMidnightMs, useZone } from "./dates.js";
 import { inbox } from "./inbox.js";
-import { shortcut } from "./keyboard.js";
+import { shortcut, useCharacters } from "./keyboard.js";
 import { live } from "./live.js";
 import * as offline from "./offline.js";
 import { closeDialog } from "./parts/dialog.js";
@@ -78,6 +78,7 @@ async function end() {
   forgetReminders();
   if (session.state === "signed-out") {
     userId = "";
+    useCharacters(true);
     clearTimeout(snapshotTimer);
     store.clear();
     conflicts.clear();

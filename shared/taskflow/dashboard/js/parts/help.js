@@ -1,10 +1,11 @@
 /** The help: all keys that there are. */
 import { html } from "../../vendor/lit-html.js";
-import { allShortcuts } from "../keyboard.js";
+import { allShortcuts, areCharactersOn, useCharacters } from "../keyboard.js";
+import { update } from "../update.js";
 import { closeButton, openDialog } from "./dialog.js";
 
 /** @type {Record<string, string>} */
-const SHOWN = { ArrowDown: "↓", ArrowUp: "↑", Delete: "Del" };
+const SHOWN = { ArrowDown: "Down", ArrowUp: "Up", Delete: "Del" };
 
 export function openHelp() {
   openDialog({ label: "Keys", kind: "help", render });
@@ -26,5 +27,17 @@ function render() {
             )}
           </dl>
         </section>`,
-    )}`;
+    )}
+    <section>
+      <label class="setting-toggle">
+        <span>Letters and signs are shortcuts <small class="muted">Off, they do nothing where nobody types.</small></span>
+        <input type="checkbox" role="switch" .checked=${areCharactersOn()} @change=${change}>
+      </label>
+    </section>`;
+}
+
+/** @param {Event} event */
+function change(event) {
+  useCharacters(/** @type {HTMLInputElement} */ (event.target).checked);
+  update();
 }

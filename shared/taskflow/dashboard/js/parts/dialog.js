@@ -34,6 +34,8 @@ export function openDialog(opened) {
 export function closeDialog() {
   const closed = content;
   content = null;
+  // At once: what is typed next is not for it.
+  document.querySelector("dialog")?.close();
   closed?.closed?.();
   update();
   if (closed && before instanceof HTMLElement && before.isConnected) {

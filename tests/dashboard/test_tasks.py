@@ -52,6 +52,26 @@ def test_the_box_has_the_focus_before_another_key_comes(visitor: Visitor) -> Non
     assert focused == "What is to be done"
 
 
+def test_a_box_opens_in_the_turn_in_which_another_was_closed(visitor: Visitor) -> None:
+    tab = visitor.registered("/all")
+    tab.page.keyboard.press("?")
+    expect(tab.page.get_by_role("dialog")).to_be_visible()
+
+    tab.page.evaluate(
+        """() => {
+            const press = (key) => document.activeElement.dispatchEvent(
+                new KeyboardEvent("keydown", { key, bubbles: true }));
+            document.querySelector("dialog button[aria-label=Close]").click();
+            press("q");
+        }"""
+    )
+
+    expect(tab.page.get_by_label("What is to be done")).to_be_focused()
+    tab.page.keyboard.type("Typed at once")
+    tab.page.keyboard.press("Enter")
+    expect(tab.row("Typed at once")).to_be_visible()
+
+
 def test_a_task_that_is_added_to_today_is_due_today(visitor: Visitor) -> None:
     tab = visitor.registered()
 

@@ -29,6 +29,8 @@ export function openDialog(opened) {
   content = opened;
   // At once: what is typed next is for it.
   now();
+  // One that was closed just now is still there, and is this one.
+  showModal(document.querySelector("dialog") ?? undefined);
 }
 
 export function closeDialog() {
@@ -60,6 +62,7 @@ export function dialog() {
           event.preventDefault();
           closeDialog();
         }}
+        @close=${wasClosed}
         @click=${leaveByBackdrop}
       >
         <div class="dialog-content">${shown.render()}</div>
@@ -76,6 +79,13 @@ function showModal(element) {
   if (element instanceof HTMLDialogElement && !element.open) {
     // Rendered as a whole first: the focus goes to what is in it.
     queueMicrotask(() => element.isConnected && !element.open && element.showModal());
+  }
+}
+
+/** Follow what the browser closed by itself. @param {Event} event */
+function wasClosed({ target }) {
+  if (target instanceof HTMLDialogElement && !target.open) {
+    closeDialog();
   }
 }
 

@@ -1,5 +1,7 @@
 """A proxy in front of a server, which a test can have cut, block or answer itself."""
 
+import base64
+import hashlib
 import re
 import socket
 import threading
@@ -11,6 +13,12 @@ CHUNK_BYTES = 65_536
 UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 TIMED_OUT = b"HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_SWITCHED = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Protocol: taskflow.v1\r\nSec-WebSocket-Accept: %s\r\n\r\n"
+)
 
 Intercept = Callable[[bytes], bytes | None]
 """Given the head of a request, returns an answer in the server's place, or None."""
@@ -40,6 +48,35 @@ def no_waiting(head: bytes) -> bytes | None:
     """Forbid upgrades, and give up every answer that takes its time."""
     is_long_poll = re.match(rb"GET \S*[?&]wait=[1-9]", head) is not None
     return TIMED_OUT if is_long_poll else no_sockets(head)
+
+
+def dropped_sockets(head: bytes) -> bytes | None:
+    """Accept upgrades, and hang up at once."""
+    key = re.search(rb"(?i)^sec-websocket-key: *(\S+)", head, re.MULTILINE)
+    if key is None:
+        return None
+    digest = hashlib.sha1(key[1] + _GUID, usedforsecurity=False).digest()
+    return _SWITCHED % base64.b64encode(digest)
+
+
+class Silence:
+    """Says nothing to upgrades, until it is over."""
+
+    def __init__(self) -> None:
+        self.began = threading.Event()
+        self._over = threading.Event()
+
+    def __call__(self, head: bytes) -> bytes | None:
+        """Let all other requests through."""
+        if b"upgrade: websocket" not in head.lower():
+            return None
+        self.began.set()
+        self._over.wait()
+        return b""
+
+    def end(self) -> None:
+        """Hang up on who still waits."""
+        self._over.set()
 
 
 class Proxy:

@@ -16,17 +16,22 @@ const RETRY_MAX_MS = 5_000;
 /** Retries come after 0.5 s, then twice as long each time, up to this; each less up to a half. */
 
 const OPEN_TIMEOUT_MS = 10_000;
+const SHORT_MS = 10_000;
 const SOCKETS_REFUSED_MAX = 3;
-/** How many sockets that never opened lead to long-polls. */
+/** How many sockets that never opened, or were cut so soon, lead to long-polls; one that hung does. */
 
 const POLL_WAIT_S = 25;
-const POLLS = 20;
-/** How many long-polls there are before a socket is tried again. */
+const SOCKET_AGAIN_MS = 300_000;
+/** How long there are long-polls before a socket is tried again. */
 
+const POLLS_CUT_MAX = 2;
 const SLOW_POLL_MS = 30_000;
+/** After how many long-polls that were cut, one after the other, there is a look every so often. */
+
+const CUT = 1006;
 const BAD_TOKEN = 4401;
 
-/** @typedef {"connecting" | "live" | "polling" | "offline"} Connection */
+/** @typedef {"connecting" | "live" | "polling" | "looking" | "offline"} Connection `looking`: every now and then */
 
 class Live {
   /** @type {Connection} */
@@ -41,8 +46,20 @@ class Live {
   #failures = 0;
   #refused = 0;
 
+  /** When a socket is tried again. */
+  #socketAt = 0;
+
+  /** @type {WebSocket | null} */
+  #socket = null;
+
+  /** How many messages came by sockets. */
+  #heard = 0;
+
   /** Ends a pause early. @type {() => void} */
   #wake = () => {};
+
+  /** Takes the socket for cut. @type {() => void} */
+  #drop = () => {};
 
   /** Follow the stream, as the one tab that does, once it is this one's turn. */
   start() {
@@ -58,18 +75,29 @@ class Live {
     this.#following?.abort();
     this.#following = null;
     this.#wake();
+    this.state = "connecting";
   }
 
   /** Try at once: somebody looks. */
   hurry() {
+    if (!this.#isFollowing) {
+      tellTabs("hurry", null);
+      return;
+    }
     this.#failures = 0;
     this.#wake();
+    void this.#look();
   }
 
   /** Try at once, and all ways: the browser says that there is a network, which may be another. */
   hurryOn() {
     this.#refused = 0;
+    this.#socketAt = 0;
     this.hurry();
+  }
+
+  #isForSockets() {
+    return Date.now() >= this.#socketAt;
   }
 
   /** @param {Connection} state */
@@ -77,10 +105,34 @@ class Live {
     const before = this.state;
     this.state = state;
     if (state !== before) {
-      if (state === "live" || state === "polling") {
+      if (isThere(state) && !isThere(before)) {
         this.backListeners.forEach((listener) => listener());
       }
       update();
+    }
+  }
+
+  /** See whether an open socket still gets through: one that was cut while nobody looked may not know. */
+  async #look() {
+    const socket = this.#socket;
+    const following = this.#following;
+    if (socket?.readyState !== WebSocket.OPEN || !following) {
+      return;
+    }
+    try {
+      const [seq, heard] = [store.seq, this.#heard];
+      await this.#poll(0, following.signal);
+      if (socket !== this.#socket || socket.readyState !== WebSocket.OPEN) {
+        return;
+      }
+      if (store.seq !== seq && this.#heard === heard) {
+        // It should have told that.
+        this.#drop();
+      } else {
+        this.#be("live");
+      }
+    } catch {
+      // Then it is closed soon, or is asked for again.
     }
   }
 
@@ -106,9 +158,15 @@ class Live {
           if (store.seq === null) {
             await this.#poll(0, signal);
           }
-          await (this.#refused < SOCKETS_REFUSED_MAX ? this.#bySocket(signal) : this.#byPolls(signal));
-        } catch (error) {
-          if (error instanceof Problem && error.status === 401) {
+          if (this.#isForSockets()) {
+            await this.#bySocket(signal);
+          }
+          if (!this.#isForSockets()) {
+            await this.#byPolls(signal);
+            continue;
+          }
+        } catch {
+          if (session.state !== "signed-in") {
             return;
           }
         }
@@ -141,6 +199,7 @@ class Live {
     const url = new URL(`/ws${query({ since: store.seq })}`, location.href);
     url.protocol = url.protocol.replace("http", "ws");
     const socket = new WebSocket(url, ["taskflow.v1", `bearer.${used}`]);
+    this.#socket = socket;
     const close = () => socket.close();
     const leave = () => {
       if (socket.readyState === WebSocket.CONNECTING) {
@@ -150,56 +209,92 @@ class Live {
         close();
       }
     };
-    const timer = setTimeout(close, OPEN_TIMEOUT_MS);
+    let hasHung = false;
+    const timer = setTimeout(() => {
+      hasHung = true;
+      close();
+    }, OPEN_TIMEOUT_MS);
     const renew = (/** @type {string} */ newer) => {
       if (socket.readyState === WebSocket.OPEN) {
         socket.send(JSON.stringify({ type: "auth", token: newer }));
       }
     };
-    let hasOpened = false;
+    let openedAt = 0;
     signal.addEventListener("abort", leave);
     session.tokenListeners.add(renew);
     socket.addEventListener("message", (event) => {
+      if (socket !== this.#socket) {
+        return;
+      }
       clearTimeout(timer);
-      hasOpened = true;
+      this.#heard += 1;
+      openedAt ||= Date.now();
       this.#failures = 0;
-      this.#refused = 0;
       this.#take(JSON.parse(event.data));
       this.#be("live");
     });
     const code = await new Promise((/** @type {(code: number) => void} */ resolve) => {
       socket.addEventListener("close", (event) => resolve(event.code));
+      this.#drop = () => {
+        close();
+        resolve(CUT);
+      };
     });
     clearTimeout(timer);
     signal.removeEventListener("abort", leave);
     session.tokenListeners.delete(renew);
+    this.#socket = null;
     if (code === BAD_TOKEN) {
       session.expireToken(used);
     }
-    if (!hasOpened && !signal.aborted) {
-      // Only where all else gets through are sockets what is refused.
-      await this.#poll(0, signal);
-      this.#refused += 1;
+    if (signal.aborted) {
+      return;
+    }
+    if (openedAt > 0 && (code !== CUT || Date.now() - openedAt >= SHORT_MS)) {
+      this.#refused = 0;
+      return;
+    }
+    // Only where all else gets through are sockets what is refused.
+    await this.#poll(0, signal);
+    this.#failures = 0;
+    this.#refused += code === BAD_TOKEN ? 0 : hasHung ? SOCKETS_REFUSED_MAX : 1;
+    if (this.#refused >= SOCKETS_REFUSED_MAX) {
+      // Then one more that is refused is enough.
+      this.#refused = SOCKETS_REFUSED_MAX - 1;
+      this.#socketAt = Date.now() + SOCKET_AGAIN_MS;
     }
   }
 
   /** Follow by long-polls, for a while. @param {AbortSignal} signal */
   async #byPolls(signal) {
-    for (let count = 0; count < POLLS && this.#refused > 0 && !signal.aborted; count += 1) {
+    let cut = this.state === "looking" ? POLLS_CUT_MAX : 0;
+    while (!signal.aborted && !this.#isForSockets()) {
+      // Where this does not get through either, nothing does.
       await this.#poll(0, signal);
       this.#failures = 0;
-      this.#be("polling");
-      try {
-        await this.#poll(POLL_WAIT_S, signal);
-      } catch (error) {
-        if (signal.aborted || (error instanceof Problem && !error.isPassing)) {
-          throw error;
+      this.#be(cut < POLLS_CUT_MAX ? "polling" : "looking");
+      if (await this.#isHeld(signal)) {
+        cut = 0;
+      } else {
+        cut += 1;
+        if (cut > POLLS_CUT_MAX) {
+          await this.#pause(SLOW_POLL_MS);
         }
-        // What lies between does not let an answer take its time, and may say so.
-        await this.#pause(SLOW_POLL_MS);
       }
     }
-    this.#refused = 0;
+  }
+
+  /** Wait for a long-poll; say whether what lies between lets an answer take its time. @param {AbortSignal} signal */
+  async #isHeld(signal) {
+    try {
+      await this.#poll(POLL_WAIT_S, signal);
+      return true;
+    } catch (error) {
+      if (signal.aborted || (error instanceof Problem && !error.isPassing)) {
+        throw error;
+      }
+      return false;
+    }
   }
 
   /** @param {number} wait @param {AbortSignal} signal */
@@ -220,6 +315,11 @@ class Live {
     take(message);
     tellTabs("message", message);
   }
+}
+
+/** Whether changes of others come. @param {Connection} state */
+function isThere(state) {
+  return state === "live" || state === "polling" || state === "looking";
 }
 
 /** @param {any} message */
@@ -285,10 +385,16 @@ async function catchUp() {
   await catching;
 }
 
+onTold("hurry", () => {
+  if (live.isFollowing) {
+    live.hurry();
+  }
+});
+
 addEventListener("online", () => live.hurryOn());
 addEventListener("offline", () => live.set("offline"));
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden && live.state !== "live") {
+  if (!document.hidden) {
     live.hurry();
   }
 });

@@ -76,7 +76,8 @@ export const FIELDS = {
 export const CONNECTION = {
   live: { label: "Live", detail: "Changes show at once on all your devices." },
   connecting: { label: "Connecting…", detail: "Looking for the server." },
-  polling: { label: "Checking", detail: "No live connection can be had here; looking for changes every now and then." },
+  polling: { label: "Connected", detail: "This network lets no live connection through; changes are asked for, and show almost at once." },
+  looking: { label: "Checking", detail: "This network lets no live connection through; changes from elsewhere show within half a minute." },
   offline: { label: "Offline", detail: "Changes are kept here and sent when you are back." },
 };
 

@@ -161,6 +161,9 @@ def test_who_logs_in_where_anothers_session_has_ended_sees_nothing_of_theirs(
     tab.page.get_by_label("Password").fill(PASSWORD)
     tab.page.get_by_role("button", name="Log in").click()
 
+    # Where the first was is theirs too.
+    expect(tab.page).to_have_url(f"{visitor.url}/")
+    tab.page.goto("/all")
     expect(tab.row("Of the second")).to_be_visible()
     expect(tab.row("Of the first")).to_have_count(0)
     tab.page.keyboard.press("q")

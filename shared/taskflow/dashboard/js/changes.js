@@ -160,6 +160,11 @@ export function undo() {
   }
 }
 
+/** Forget what could be undone, for the user has signed out. */
+export function clear() {
+  undone.length = 0;
+}
+
 /** Begin to send what was left from before, and what other tabs keep. */
 export async function start() {
   await adopt();

@@ -9,7 +9,7 @@ import { live } from "./live.js";
 import * as offline from "./offline.js";
 import { closeDialog } from "./parts/dialog.js";
 import { openHelp } from "./parts/help.js";
-import { openQuickAdd } from "./parts/quick-add.js";
+import { forgetLine, keepLine, openQuickAdd, takeUpLine } from "./parts/quick-add.js";
 import { focusedId, linkOf, rowOf } from "./parts/row-focus.js";
 import { PLACES } from "./places.js";
 import { forgetReminders } from "./reminders.js";
@@ -73,6 +73,7 @@ async function begin() {
 /** End for who has signed out: nothing of theirs stays. */
 async function end() {
   live.stop();
+  keepLine();
   closeDialog();
   clearToasts();
   forgetReminders();
@@ -81,8 +82,10 @@ async function end() {
     useCharacters(true);
     clearTimeout(snapshotTimer);
     store.clear();
+    changes.clear();
     conflicts.clear();
     inbox.clear();
+    forgetLine();
     await thisBrowser.forget();
     await offline.forget();
     if (navigator.onLine || navigator.serviceWorker?.controller) {
@@ -101,6 +104,9 @@ session.listeners.add(async () => {
     state = session.state;
     await (state === "signed-in" ? begin() : end());
     await router.again();
+    if (session.state === "signed-in") {
+      takeUpLine();
+    }
   }
   update();
 });
@@ -121,6 +127,7 @@ live.backListeners.add(() => {
 store.messageListeners.add(keepSoon);
 store.readListeners.add(keepSoon);
 addEventListener("pagehide", keepSnapshot);
+addEventListener("pagehide", keepLine);
 
 function keepSoon() {
   clearTimeout(snapshotTimer);
@@ -207,5 +214,8 @@ if (session.state === "signed-in") {
   await begin();
 }
 await router.start();
+if (session.state === "signed-in") {
+  takeUpLine();
+}
 atMidnight();
 void keepFiles().then(() => thisBrowser.look());

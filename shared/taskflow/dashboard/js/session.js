@@ -7,13 +7,16 @@
  * @import { Answer, Options } from "./api.js"
  * @import { Tokens, User } from "./representations.js"
  */
-import { Problem, send } from "./api.js";
-import { alone, onTold, tellTabs } from "./tabs.js";
+import { Problem, send, Unreachable } from "./api.js";
+import { actAs, alone, onTold, tellAllTabs } from "./tabs.js";
 
 const REMEMBERED = "taskflow.user";
 const REFRESH_BEFORE_MS = 60_000;
 export const WRONG_PASSWORD = "credentials-are-wrong";
 /** The problem of a password that was sent with a token: the token is as good as it was. */
+
+/** Where a page begins that is somebody else's now. */
+const BEGINNING = "/";
 
 let token = "";
 let refreshAt = 0;
@@ -32,6 +35,9 @@ class Session {
 
   /** @type {State} */
   state = this.user ? "signed-in" : "signed-out";
+
+  /** Whose page it is: that of the last user, after they have signed out too. */
+  #owner = this.user?.id ?? "";
 
   /** Called with each change of the state or the user. @type {Set<() => void>} */
   listeners = new Set();
@@ -64,7 +70,7 @@ class Session {
       }
     } finally {
       this.forget("signed-out");
-      tellTabs("signed-out", null);
+      tellAllTabs("signed-out", null);
     }
   }
 
@@ -72,7 +78,7 @@ class Session {
   async deleteAccount(password) {
     await this.request("DELETE", "account", { body: { password } });
     this.forget("signed-out");
-    tellTabs("signed-out", null);
+    tellAllTabs("signed-out", null);
   }
 
   /**
@@ -124,6 +130,7 @@ class Session {
     refreshAt = 0;
     clearTimeout(timer);
     if (state === "signed-out") {
+      actAs("");
       localStorage.removeItem(REMEMBERED);
       this.user = null;
     }
@@ -143,8 +150,11 @@ class Session {
   /** @param {"login" | "register"} how @param {Record<string, string>} body */
   async #sign(how, body) {
     const { body: given } = await send("POST", `/api/auth/${how}`, { body });
+    tellAllTabs("signed-in", given.user);
+    if (!this.become(given.user)) {
+      await new Promise(() => {});
+    }
     this.#take(given);
-    tellTabs("signed-in", this.user);
   }
 
   async #refresh() {
@@ -162,23 +172,37 @@ class Session {
     });
   }
 
+  /**
+   * Have the page be a user's. Where it was somebody else's it is loaded anew, for nothing of theirs may
+   * stay: say whether it goes on.
+   *
+   * @param {User} user
+   */
+  become(user) {
+    localStorage.setItem(REMEMBERED, JSON.stringify(user));
+    if (this.#owner !== "" && this.#owner !== user.id) {
+      location.replace(BEGINNING);
+      return false;
+    }
+    this.#owner = user.id;
+    this.user = user;
+    actAs(user.id);
+    return true;
+  }
+
   /** @param {Tokens} given */
   #take(given) {
+    if (!this.become(given.user)) {
+      // What waits for a token waits for the user whose page it was.
+      throw new Unreachable();
+    }
     token = given.access_token;
     const lifetimeMs = given.expires_in * 1000;
     refreshAt = Date.now() + lifetimeMs - Math.min(REFRESH_BEFORE_MS, lifetimeMs / 2);
     clearTimeout(timer);
     // A socket stays open only if it is sent a newer one in time.
     timer = setTimeout(() => void this.token().catch(() => {}), refreshAt - Date.now());
-    const before = this.user?.id;
-    this.user = given.user;
     this.state = "signed-in";
-    localStorage.setItem(REMEMBERED, JSON.stringify(given.user));
-    if (before !== undefined && before !== given.user.id) {
-      // Here, or in another tab: what this page knows is of who was here before.
-      location.reload();
-      return;
-    }
     this.tokenListeners.forEach((listener) => listener(token));
     this.#tell();
   }
@@ -189,6 +213,7 @@ class Session {
 }
 
 export const session = new Session();
+actAs(session.user?.id ?? "");
 
 onTold("signed-out", () => {
   if (session.state !== "signed-out") {
@@ -197,8 +222,10 @@ onTold("signed-out", () => {
 });
 onTold("signed-in", (user) => {
   if (session.state !== "signed-in" || session.user?.id !== user.id) {
-    localStorage.setItem(REMEMBERED, JSON.stringify(user));
-    location.reload();
+    // What is typed here stays, if the page is theirs already.
+    if (session.become(user)) {
+      session.token().catch(() => {});
+    }
   }
 });
 

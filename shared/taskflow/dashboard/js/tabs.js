@@ -8,19 +8,41 @@ const chains = new Map();
 /** @type {Map<string, Set<(content: any) => void>>} */
 const listeners = new Map();
 
+/** Whose this tab is. */
+let userId = "";
+
 channel?.addEventListener("message", (event) => {
+  const { of = "" } = event.data;
+  if (of !== "" && of !== userId) {
+    return;
+  }
   for (const listener of listeners.get(event.data.type) ?? []) {
     listener(event.data.content);
   }
 });
 
+/** Listen and tell as a user: what other tabs tell of another one is not for this tab. @param {string} id */
+export function actAs(id) {
+  userId = id;
+}
+
 /**
- * Tell the other tabs.
+ * Tell the other tabs of the user.
  *
  * @param {string} type
  * @param {unknown} content
  */
 export function tellTabs(type, content) {
+  channel?.postMessage({ type, content, of: userId });
+}
+
+/**
+ * Tell all other tabs, whose ever they are.
+ *
+ * @param {string} type
+ * @param {unknown} content
+ */
+export function tellAllTabs(type, content) {
   channel?.postMessage({ type, content });
 }
 

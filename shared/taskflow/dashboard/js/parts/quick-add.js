@@ -18,11 +18,13 @@ import { icon } from "./icons.js";
 const LINE_MAX_CHARS = 1000;
 const PREVIEW_AFTER_MS = 60;
 const PREVIEW_TIMEOUT_MS = 2_000;
+const KEPT = "taskflow.line";
 
 /** What counts where a line says nothing of its kind, in the words of the API. @typedef {{ words: string, becomes: () => Partial<Task> }} Default */
 
 let line = "";
 let error = "";
+let isOpen = false;
 
 /** @type {Default | null} */
 let usual = null;
@@ -48,8 +50,42 @@ export function usually(given) {
 export function openQuickAdd(here) {
   usual = here && "words" in here ? here : usualHere();
   error = "";
-  openDialog({ label: "Add a task", kind: "quick-add", render, closed: stopAsking });
+  openDialog({ label: "Add a task", kind: "quick-add", render, closed });
+  isOpen = true;
   ask();
+}
+
+function closed() {
+  isOpen = false;
+  stopAsking();
+}
+
+/** Keep what is typed for the page that comes next in this tab, or for who signs in again. */
+export function keepLine() {
+  if (line.trim() === "") {
+    sessionStorage.removeItem(KEPT);
+  } else {
+    sessionStorage.setItem(KEPT, JSON.stringify({ of: session.user?.id, line, isOpen }));
+  }
+}
+
+/** Go on with what was typed here before, if that was the same user. */
+export function takeUpLine() {
+  const kept = JSON.parse(sessionStorage.getItem(KEPT) ?? "{}");
+  sessionStorage.removeItem(KEPT);
+  if (kept.of === session.user?.id) {
+    line = kept.line;
+    if (kept.isOpen) {
+      openQuickAdd();
+    }
+  }
+}
+
+/** Forget what was typed, for the user has signed out. */
+export function forgetLine() {
+  line = "";
+  understood = null;
+  keepLine();
 }
 
 function render() {

@@ -12,8 +12,19 @@ const BADGE = "/assets/{version}/icons/badge.png";
 const DUE = { dateStyle: "medium", timeStyle: "short" };
 
 self.addEventListener("install", (event) => {
-  event.waitUntil(caches.open(VERSION).then((cache) => cache.addAll([PAGE, ...FILES])));
+  event.waitUntil(keep());
 });
+
+// While servers of two versions answer, the page may be of another one: then it is tried again later.
+async function keep() {
+  const cache = await caches.open(VERSION);
+  await cache.addAll([PAGE, ...FILES]);
+  const page = await cache.match(PAGE);
+  if (!(await page.text()).includes(`${ASSETS}${VERSION}/`)) {
+    await caches.delete(VERSION);
+    throw new Error("The page is of another version.");
+  }
+}
 
 self.addEventListener("activate", (event) => {
   event.waitUntil(

@@ -185,23 +185,42 @@ async function keepFiles() {
   if (!("serviceWorker" in navigator)) {
     return;
   }
-  const registered = await navigator.serviceWorker.register(trusted("/service-worker.js"));
+  const { serviceWorker } = navigator;
+  let isKept = serviceWorker.controller !== null;
+  const registered = await serviceWorker.register(trusted("/service-worker.js"));
+  let takeBack = () => {};
+  /** @param {() => void} reload */
+  const offer = (reload) => {
+    takeBack();
+    takeBack = say(text.NEW_VERSION, { isLasting: true, action: { label: "Reload", run: reload } });
+  };
   const sayNewer = () => {
-    if (registered.waiting && navigator.serviceWorker.controller) {
-      const { waiting } = registered;
-      navigator.serviceWorker.addEventListener("controllerchange", () => location.reload(), { once: true });
-      say(text.NEW_VERSION, {
-        isLasting: true,
-        action: { label: "Reload", run: () => waiting.postMessage("activate") },
-      });
+    if (registered.waiting && isKept) {
+      // By then another tab may have had it begin, or an even newer one may wait.
+      offer(() => (registered.waiting ? registered.waiting.postMessage("activate") : location.reload()));
     }
   };
+  const look = () => void registered.update().then(sayNewer, () => {});
   sayNewer();
   registered.addEventListener("updatefound", () => {
     registered.installing?.addEventListener("statechange", sayNewer);
   });
+  serviceWorker.addEventListener("controllerchange", () => {
+    if (isKept && isTyping()) {
+      offer(() => location.reload());
+    } else if (isKept) {
+      location.reload();
+    }
+    isKept = true;
+  });
   // A browser looks by itself as a page is loaded, and this one may be open for weeks.
-  setInterval(() => void registered.update().catch(() => {}), NEWER_ASKED_EVERY_MS);
+  live.backListeners.add(look);
+  setInterval(look, NEWER_ASKED_EVERY_MS);
+}
+
+/** Whether the user may be in the midst of something that a reload would lose. */
+function isTyping() {
+  return document.querySelector("dialog[open]") !== null || document.activeElement?.matches("input, textarea") === true;
 }
 
 /** @param {string} url @returns {string} */

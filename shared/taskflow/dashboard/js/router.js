@@ -127,6 +127,7 @@ class Router {
         current.view.moved?.(wanted);
       }
       this.isLoading = false;
+      sessionStorage.removeItem(RELOADED);
       now();
       this.#arrive(shown, hasMoved, scrolled);
     } catch (error) {

@@ -10,6 +10,7 @@ const TOASTS_MAX = 3;
  * @property {string} text
  * @property {{ label: string, run: () => void } | null} action
  * @property {boolean} isError
+ * @property {boolean} isLasting
  */
 
 /** @type {Toast[]} */
@@ -28,8 +29,13 @@ export function shownToasts() {
  */
 export function say(text, { action, isError = false, isLasting = false } = {}) {
   lastId += 1;
-  const toast = { id: lastId, text, action: action ?? null, isError };
-  toasts = [...toasts, toast].slice(-TOASTS_MAX);
+  const toast = { id: lastId, text, action: action ?? null, isError, isLasting };
+  toasts = [...toasts, toast];
+  if (toasts.length > TOASTS_MAX) {
+    // Those that last wait to be answered.
+    const first = toasts.find((each) => !each.isLasting) ?? toasts[0];
+    toasts = toasts.filter((each) => each !== first);
+  }
   update();
   const dismiss = () => {
     toasts = toasts.filter((each) => each !== toast);

@@ -64,6 +64,7 @@ def test_what_is_changed_offline_is_shown_kept_and_sent_once_in_order(visitor: V
     tab.add("There before")
     expect(tab.row("There before")).to_be_visible()
     expect(tab.page.locator(".is-draft")).to_have_count(0)
+    tab.wait_until_kept()
 
     visitor.context.set_offline(offline=True)
     expect(tab.connection).to_have_attribute("data-state", "offline")
@@ -106,6 +107,7 @@ def test_a_server_that_is_killed_and_started_again_is_found_again(
     one = own_visitor.registered("/all")
     another = own_visitor.tab("/all")
     another.wait_until_live()
+    another.wait_until_kept()
     one.add("Before")
     expect(another.row("Before")).to_be_visible()
 

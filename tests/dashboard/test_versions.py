@@ -18,12 +18,6 @@ KEPT = ("Content-Type", "Content-Security-Policy", "Cache-Control")
 _VERSIONS = """[...new Set(performance.getEntriesByType("resource")
     .flatMap(({ name }) => name.match(/(?<=\\/assets\\/)[^/]+/) ?? []))]"""
 
-_UNTIL_FILES_ARE_KEPT = """() => new Promise((resolve) => {
-    const { serviceWorker } = navigator;
-    serviceWorker.addEventListener("controllerchange", () => resolve());
-    serviceWorker.controller && resolve();
-})"""
-
 
 class Newer:
     """Answers for the dashboard's files, as a server of a newer version does."""
@@ -73,7 +67,7 @@ def test_a_newer_version_is_offered_and_taken_by_all_tabs_without_loss(
     behind: Visitor, proxy: Proxy, system: System
 ) -> None:
     one = behind.registered("/all")
-    one.page.evaluate(_UNTIL_FILES_ARE_KEPT)
+    one.wait_until_kept()
     typing, idle = behind.tab("/all"), behind.tab("/upcoming")
     typing.wait_until_live()
     [before] = _versions(one.page)

@@ -25,6 +25,12 @@ AWAY = re.compile(
 _REMEMBER = "(user) => localStorage.setItem('taskflow.user', JSON.stringify(user))"
 """As the page does itself of who has signed in; the cookie is the browser's."""
 
+_UNTIL_FILES_ARE_KEPT = """() => new Promise((resolve) => {
+    const { serviceWorker } = navigator;
+    serviceWorker.addEventListener("controllerchange", () => resolve());
+    serviceWorker.controller && resolve();
+})"""
+
 
 class Visitor:
     """A browser with cookies and a storage of its own; what is wrong in its tabs is gathered."""
@@ -112,6 +118,10 @@ class Tab:
     def wait_until_live(self) -> None:
         """Wait until changes come at once."""
         expect(self.connection).to_have_attribute("data-state", "live")
+
+    def wait_until_kept(self) -> None:
+        """Wait until it would open without a network too."""
+        self.page.evaluate(_UNTIL_FILES_ARE_KEPT)
 
     @property
     def connection(self) -> Locator:

@@ -1,15 +1,24 @@
 """Tabs of one user and of another: what one changes the others see, and changes offline (L8)."""
 
+import json
+import re
 import time
 from collections.abc import Callable, Generator
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, WebSocketRoute, expect
 
 from tests.support.dashboard.visitor import AWAY, Visitor
+from tests.support.network.remote_api import RemoteApi, signed_in
+from tests.support.polling import eventually
 from tests.support.processes.system import System
 
 WITHIN_MS = 500
+FIRST_TASKS, LONG = 50, 120
+"""How many tasks a list begins with, and more than that."""
+
+_TO_THE_END = "scrollTo(0, document.documentElement.scrollHeight)"
+LATER_PAGES = re.compile(r"/api/tasks\?.*cursor=")
 
 
 @pytest.fixture
@@ -99,6 +108,54 @@ def test_what_is_added_to_today_offline_is_there_and_due_today_once_sent(
     expect(tab.page.locator(".is-draft")).to_have_count(0)
     expect(tab.row("Write a postcard")).to_be_visible()
     visitor.wrong = [each for each in visitor.wrong if not AWAY.match(each)]
+
+
+def test_a_long_list_is_whole_and_stays_where_one_is_after_too_much_was_missed(
+    visitor: Visitor, system: System
+) -> None:
+    sockets: list[WebSocketRoute] = []
+    held: list[Route] = []
+
+    def pass_on(socket: WebSocketRoute) -> None:
+        socket.connect_to_server()
+        sockets.append(socket)
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    visitor.context.route_web_socket("**/ws?*", pass_on)
+    tab = visitor.registered("/inbox")
+    with RemoteApi(system, signed_in(system, "login", visitor.email)) as api:
+        made = [api.create(f"Task {number:03}") for number in range(LONG)]
+        visitor.context.route(LATER_PAGES, hold)
+        tab.page.goto("/all?sort=title")
+        tab.wait_until_live()
+        expect(tab.row("Task 000")).to_be_visible()
+        with tab.page.expect_request(LATER_PAGES):
+            tab.page.evaluate(_TO_THE_END)
+        # The last of those that were loaded, and then one that is seen.
+        api.change(made[FIRST_TASKS - 1]["id"], priority="high")
+        api.create(f"Task {FIRST_TASKS - 3:03} and more")
+    expect(tab.row(f"Task {FIRST_TASKS - 3:03} and more")).to_be_visible()
+    expect(tab.row(f"Task {FIRST_TASKS - 1:03}")).to_be_visible()
+    held.pop().continue_()
+    last = tab.row(f"Task {LONG - 1:03}")
+
+    def scroll_to_the_end() -> None:
+        tab.page.evaluate(_TO_THE_END)
+        expect(last).to_be_in_viewport(timeout=WITHIN_MS)
+
+    eventually(scroll_to_the_end)
+    at = tab.page.evaluate("scrollY")
+    missed = {"type": "task.sync", "seq": LONG + 3, "data": {"since": 1, "resync": True}}
+    with tab.page.expect_request(LATER_PAGES):
+        sockets[-1].send(json.dumps(missed))
+    expect(last).to_be_in_viewport()
+    with tab.page.expect_response(LATER_PAGES):
+        held.pop().continue_()
+
+    expect(last).to_be_in_viewport()
+    assert tab.page.evaluate("scrollY") == at
 
 
 def test_a_server_that_is_killed_and_started_again_is_found_again(

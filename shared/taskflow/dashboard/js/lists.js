@@ -98,6 +98,9 @@ export class List {
   /** Where the next page begins; null where there is none, undefined where none was loaded. @type {string | null | undefined} */
   cursor = undefined;
 
+  /** The last task of what was loaded, as it was then: the next page has what lies behind it. @type {Task | undefined} */
+  end = undefined;
+
   /** @type {Promise<void> | null} */
   loading = null;
 
@@ -151,7 +154,7 @@ export class List {
     const others = isIn ? this.#ids.toSpliced(at, 1) : this.#ids;
     const before = isToBe ? this.#before(others, task, known) : -1;
     // What lies behind all that was loaded comes with its page.
-    if (!isToBe || (before === others.length && this.hasMore && others.length > 0)) {
+    if (!isToBe || (before === others.length && others.length > 0 && this.#isBeyond(task))) {
       this.#ids = others;
       this.#has.delete(id);
     } else {
@@ -165,8 +168,13 @@ export class List {
     const [above, below] = [this.#ids[at - 1], this.#ids[at + 1]].map((id) => id && known(id));
     return (
       (at === 0 || (above && this.order(above, task) < 0)) &&
-      (at === this.#ids.length - 1 ? !this.hasMore || at === 0 : below && this.order(task, below) < 0)
+      (at === this.#ids.length - 1 ? at === 0 || !this.#isBeyond(task) : below && this.order(task, below) < 0)
     );
+  }
+
+  /** Whether a task behind all others is in a page that was not loaded. @param {Task} task */
+  #isBeyond(task) {
+    return this.hasMore && (this.end === undefined || this.order(task, this.end) > 0);
   }
 
   /** Return before which place a task belongs. @param {readonly string[]} ids @param {Task} task @param {(id: string) => Task | undefined} known */
@@ -186,7 +194,8 @@ export class List {
 
   /** Take a page; the first one stands for all that there was. @param {Page<Task>} page @param {boolean} isFirst */
   take(page, isFirst) {
-    const ids = page.items.map((task) => task.id);
+    // What was moved while several pages were read may be in two of them.
+    const ids = [...new Set(page.items.map((task) => task.id))];
     this.ids = isFirst ? ids : [...this.#ids, ...ids.filter((id) => !this.#has.has(id))];
     this.cursor = page.next_cursor;
     this.error = null;

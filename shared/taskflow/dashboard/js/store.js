@@ -11,6 +11,9 @@ import { session } from "./session.js";
 import { update } from "./update.js";
 
 /** How many lists are kept up to date, so that one comes back to them at once. */
+
+const READ_AGAIN_MAX = 2_000;
+/** How many tasks of a list are read again at once, so that one stays where one was in it. */
 const LISTS_MAX = 12;
 
 class Store {
@@ -255,20 +258,20 @@ class Store {
   /** @param {List} list @param {boolean} isFirst */
   #load(list, isFirst) {
     const load = async () => {
-      const { cursor } = list;
+      // Of one that was only kept, the first page is waited for.
+      const wasRead = list.cursor === undefined ? 0 : Math.min(list.ids.length, READ_AGAIN_MAX);
       list.isStale &&= !isFirst;
       list.touched.clear();
       try {
-        const { from = "tasks", ...filter } = list.wanted;
-        const { body } = await session.request(
-          "GET",
-          `${from}${query({
-            ...(from === "tasks" ? filter : {}),
-            limit: isFirst ? FIRST_TASKS : PAGE_TASKS,
-            cursor: isFirst ? undefined : cursor,
-          })}`,
-        );
-        const page = /** @type {Page<Task>} */ (body);
+        const page = isFirst
+          ? await this.#page(list, undefined, FIRST_TASKS)
+          : await this.#page(list, list.cursor, PAGE_TASKS);
+        while (isFirst && page.next_cursor !== null && page.items.length < wasRead) {
+          const next = await this.#page(list, page.next_cursor, PAGE_TASKS);
+          page.items.push(...next.items);
+          page.next_cursor = next.next_cursor;
+        }
+        list.end = page.items.at(-1);
         // What was changed while the page was on its way is newer than it.
         const touched = new Set(list.touched);
         this.#changes.forEach(({ task_id: id }) => id !== null && touched.add(id));
@@ -286,6 +289,14 @@ class Store {
       }
     };
     list.loading = load();
+  }
+
+  /** @param {List} list @param {string | null | undefined} cursor @param {number} limit @returns {Promise<Page<Task>>} */
+  async #page({ wanted }, cursor, limit) {
+    const { from = "tasks", ...filter } = wanted;
+    const path = `${from}${query({ ...(from === "tasks" ? filter : {}), limit, cursor })}`;
+    const { body } = await session.request("GET", path);
+    return body;
   }
 
   /** Show a task as it is with what is to be sent. @param {string} id */

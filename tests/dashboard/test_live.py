@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator
 import pytest
 from playwright.sync_api import Browser, Route, WebSocketRoute, expect
 
+from taskflow.domain.tasks import TAG_MAX_CHARS
 from tests.support.dashboard.visitor import AWAY, Visitor
 from tests.support.network.remote_api import RemoteApi, signed_in
 from tests.support.polling import eventually
@@ -91,6 +92,31 @@ def test_what_is_changed_offline_is_shown_kept_and_sent_once_in_order(visitor: V
     tab.wait_until_live()
     tab.page.reload()
     expect(tab.page.locator("[data-task] .task-title")).to_have_text(["Written on the train"])
+    visitor.wrong = [each for each in visitor.wrong if not AWAY.match(each)]
+
+
+def test_a_line_that_is_refused_after_a_reload_is_given_back(visitor: Visitor) -> None:
+    tab = visitor.registered("/all")
+    tab.wait_until_kept()
+    visitor.context.set_offline(offline=True)
+    refused = f"Paint the fence #{'t' * (TAG_MAX_CHARS + 1)}"
+    tab.add(refused)
+    titles = [f"Painted {number}" for number in range(6)]
+    for title in titles:
+        tab.add(title)
+    tab.page.reload()
+    tab.complete(titles[0])
+    expect(tab.row(titles[0])).to_have_count(0)
+    expect(tab.page.locator(".is-draft .task-title")).to_have_text([*reversed(titles[1:]), refused])
+    expect(tab.page.get_by_text("There may be more")).to_be_visible()
+
+    visitor.context.set_offline(offline=False)
+
+    box = tab.page.get_by_label("What is to be done")
+    expect(box).to_have_value(refused)
+    expect(tab.page.get_by_role("alert")).to_contain_text("a tag of more than 64 characters")
+    expect(tab.page.locator(".is-draft")).to_have_count(0)
+    expect(tab.page.locator("[data-task] .task-title")).to_have_text([*reversed(titles[1:])])
     visitor.wrong = [each for each in visitor.wrong if not AWAY.match(each)]
 
 

@@ -110,6 +110,46 @@ def test_a_completed_task_goes_and_comes_back_by_undo(visitor: Visitor) -> None:
     expect(tab.row("Water the plants").get_by_role("checkbox")).not_to_be_checked()
 
 
+def test_what_was_added_is_said_with_its_day_and_opened(visitor: Visitor) -> None:
+    tab = visitor.registered()
+
+    tab.add("Call mum tomorrow 9:00")
+
+    expect(tab.page.get_by_role("status").last).to_contain_text(
+        "Added “Call mum”, due Tomorrow 9:00 AM"
+    )
+    tab.page.get_by_role("button", name="Open").click()
+    expect(tab.page.get_by_role("dialog", name="Task: Call mum")).to_be_visible()
+
+
+def test_what_is_added_lies_above_what_was_before_however_late_that_is_answered(
+    visitor: Visitor,
+) -> None:
+    tab = visitor.registered("/all")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    tab.page.route("**/tasks/quick", hold)
+    tab.add("First")
+    expect(tab.row("First")).to_have_count(1)
+    tab.add("Second")
+    expect(tab.row("Second")).to_have_count(1)
+    while not held:
+        tab.page.wait_for_timeout(50)
+
+    held.pop().continue_()
+
+    expect(tab.page.locator(".is-draft")).to_have_count(1)
+    assert tab.titles == ["Second", "First"]
+    while not held:
+        tab.page.wait_for_timeout(50)
+    held.pop().continue_()
+    expect(tab.page.locator(".is-draft")).to_have_count(0)
+    assert tab.titles == ["Second", "First"]
+
+
 def test_a_deleted_task_goes_and_comes_back_by_undo(visitor: Visitor) -> None:
     tab = visitor.registered("/all")
     tab.add("Write a letter")

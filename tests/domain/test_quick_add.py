@@ -168,12 +168,12 @@ def test_a_text_that_leaves_no_title_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "detail"),
     [
-        ("x" * (TITLE_MAX_CHARS + 1) + " tomorrow", "makes a title that can't be: .*255"),
-        ("x #" + "t" * (TAG_MAX_CHARS + 1), "makes tags that can't be: .*64"),
-        (" ".join(f"#t{n}" for n in range(TAGS_MAX + 1)) + " x", "makes tags that can't be: .*50"),
+        ("x" * (TITLE_MAX_CHARS + 1) + " tomorrow", "makes a title of more than 255 characters"),
+        ("x #" + "t" * (TAG_MAX_CHARS + 1), "makes a tag of more than 64 characters"),
+        (" ".join(f"#t{n}" for n in range(TAGS_MAX + 1)) + " x", "makes more than 50 tags"),
         (
             "x 1 Jan " + "remind 1d before" + "remind 1d before".join([" "] * (REMINDERS_MAX + 1)),
-            "makes reminders that can't be: .*50",
+            "makes more than 50 reminders",
         ),
         ("x 31 Dec 9998 every 24 Dec", "beginning too late"),
     ],

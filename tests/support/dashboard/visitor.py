@@ -18,7 +18,7 @@ REFUSED = re.compile(r"Failed to load resource: the server responded with a stat
 
 AWAY = re.compile(
     r"Failed to load resource: (net::|the server responded with a status of 50[234])"
-    r"|WebSocket connection to .* failed"
+    r"|WebSocket connection to .* failed|An unknown error occurred when fetching the script"
 )
 """What a browser says while there is no network, or no server."""
 

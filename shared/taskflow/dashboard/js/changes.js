@@ -18,8 +18,11 @@ import { alone, onTold, tellTabs } from "./tabs.js";
 import * as text from "./text.js";
 import { say } from "./toasts.js";
 
+const QUICK = "tasks/quick";
 const AGAIN_MS = 2_000;
 const AGAIN_MAX_MS = 30_000;
+
+/** What a task is made of. @typedef {{ text: string, default_text?: string }} Line */
 
 /**
  * @typedef {object} Outcome
@@ -32,6 +35,9 @@ const waiting = new Map();
 
 /** What can be undone, the last one last. @type {(() => void)[]} */
 const undone = [];
+
+/** Told of each line that was refused, and that nobody waits for any more. @type {(line: Line, refusal: Problem) => void} */
+let lineRefused = () => {};
 
 let failures = 0;
 
@@ -46,7 +52,7 @@ let timer;
  * @returns {Promise<Task | null | undefined>}
  */
 export async function make(wanted) {
-  const key = wanted.key ?? crypto.randomUUID();
+  const key = wanted.key ?? newId();
   const change = { if_match: null, ...wanted, key, task_id: wanted.task_id && store.idOf(wanted.task_id) };
   store.setChanges([...store.changes, change]);
   tellTabs("made", change);
@@ -135,15 +141,15 @@ export async function restore(task) {
 /**
  * Make a task out of a line of text. Rejects with the Problem that refuses it.
  *
- * @param {{ text: string, default_text?: string }} line
+ * @param {Line} line
  * @param {Partial<Task>} understood what it will be, as far as that is known
  */
 export async function quickAdd(line, understood) {
-  const [key, now] = [crypto.randomUUID(), new Date().toISOString()];
+  const [key, now] = [newId(), new Date().toISOString()];
   return make({
     key,
     method: "POST",
-    path: "tasks/quick",
+    path: QUICK,
     body: line,
     task_id: key,
     becomes: { title: line.text, ...understood, created_at: now, updated_at: now, is_draft: true },
@@ -163,6 +169,11 @@ export function undo() {
 /** Forget what could be undone, for the user has signed out. */
 export function clear() {
   undone.length = 0;
+}
+
+/** Have lines given back that were refused, and that nobody waits for any more. @param {typeof lineRefused} listener */
+export function onLineRefused(listener) {
+  lineRefused = listener;
 }
 
 /** Begin to send what was left from before, and what other tabs keep. */
@@ -321,7 +332,11 @@ async function settle(change, outcome) {
   tellTabs("settled", { change, task, refusal });
   if (error instanceof Problem && !isHeard && !conflicts.isOne(error)) {
     // It was made before the page was opened, or was kept for later: nobody waits for its answer.
-    say(text.refused(error), { isError: true });
+    if (change.path === QUICK) {
+      lineRefused(/** @type {Line} */ (change.body), error);
+    } else {
+      say(text.refused(error), { isError: true });
+    }
   }
 }
 
@@ -363,4 +378,16 @@ onTold("made", (change) => {
 /** @param {Change} change */
 function pathOf(change) {
   return change.path.replace("{task_id}", encodeURIComponent(store.idOf(change.task_id ?? "")));
+}
+
+/**
+ * Return an id by which drafts lie in the order in which they were made (RFC 9562, version 7).
+ *
+ * A page that came without TLS has no `crypto.randomUUID`.
+ */
+function newId() {
+  const random = crypto.getRandomValues(new Uint8Array(10));
+  const [at, rest] = [Date.now().toString(16).padStart(12, "0"), [...random].map((byte) => byte.toString(16).padStart(2, "0")).join("")];
+  const variant = "89ab".charAt((random[9] ?? 0) % 4);
+  return `${at.slice(0, 8)}-${at.slice(8)}-7${rest.slice(0, 3)}-${variant}${rest.slice(3, 6)}-${rest.slice(6, 18)}`;
 }

@@ -79,6 +79,10 @@ function compared(key, one, other) {
   if (key === "priority") {
     return RANKS[one.priority] - RANKS[other.priority];
   }
+  if (key !== "due_date" && Boolean(one.is_draft) !== Boolean(other.is_draft)) {
+    // The server makes it later than all that it has made.
+    return one.is_draft ? 1 : -1;
+  }
   // Times are written alike, and so are in order as text.
   const [first, second] = [one[key] ?? "", other[key] ?? ""];
   return first < second ? -1 : Number(first > second);
@@ -172,9 +176,9 @@ export class List {
     );
   }
 
-  /** Whether a task behind all others is in a page that was not loaded. @param {Task} task */
+  /** Whether a task behind all others is in a page that is to come; before the first, all is from here. @param {Task} task */
   #isBeyond(task) {
-    return this.hasMore && (this.end === undefined || this.order(task, this.end) > 0);
+    return this.hasMore && this.end !== undefined && this.order(task, this.end) > 0;
   }
 
   /** Return before which place a task belongs. @param {readonly string[]} ids @param {Task} task @param {(id: string) => Task | undefined} known */

@@ -23,8 +23,11 @@ export const deleted = (title) => `Deleted “${shortened(title)}”`;
 /** @param {string} title */
 export const changed = (title) => `Changed “${shortened(title)}”`;
 
-/** @param {string} title */
-export const added = (title) => `Added “${shortened(title)}”`;
+/** @param {string} title @param {string} when "" where it has no date */
+export const added = (title, when) => `Added “${shortened(title)}”${when ? `, due ${when}` : ""}`;
+
+/** @param {string} line @param {string} detail */
+export const notAdded = (line, detail) => `“${shortened(line)}” was not added: ${detail}`;
 
 /** @param {string} title */
 export const kept = (title) => `“${shortened(title)}” is kept here, and added when you are back`;
@@ -83,5 +86,7 @@ export const CONNECTION = {
 
 /** @param {string} title */
 export function shortened(title) {
-  return title.length > 60 ? `${title.slice(0, 59).trimEnd()}…` : title;
+  // Not by UTF-16: half of a pair is no character.
+  const characters = Array.from(title.slice(0, 200));
+  return characters.length > 60 ? `${characters.slice(0, 59).join("").trimEnd()}…` : title;
 }

@@ -9,6 +9,7 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from taskflow.domain.creation import NewTask
 from taskflow.domain.errors import FieldError, InvalidContent
@@ -200,6 +201,17 @@ def _title(text: str, parts: Sequence[Part]) -> str:
 
 
 _FIELDS = {"title": "a title", "tags": "tags", "reminders": "reminders"}
+_TOO_LONG = {"too_long", "string_too_long"}
+
+
+def _detail(error: ErrorDetails) -> str:
+    name, is_item = str(error["loc"][0]), len(error["loc"]) > 1
+    if error["type"] not in _TOO_LONG:
+        return f"makes {_FIELDS[name]} that can't be: {error['msg']}"
+    most = error.get("ctx", {})["max_length"]
+    if is_item or name == "title":
+        return f"makes a {name.removesuffix('s')} of more than {most} characters"
+    return f"makes more than {most} {name}"
 
 
 def _draft(**fields: object) -> NewTask:
@@ -210,9 +222,6 @@ def _draft(**fields: object) -> NewTask:
         return NewTask.model_validate(fields)
     except ValidationError as refused:
         errors = [
-            FieldError(
-                "/text", f"makes {_FIELDS[str(error['loc'][0])]} that can't be: {error['msg']}"
-            )
-            for error in refused.errors(include_url=False)
+            FieldError("/text", _detail(error)) for error in refused.errors(include_url=False)
         ]
     raise InvalidContent(*errors)

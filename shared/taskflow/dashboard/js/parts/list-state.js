@@ -16,6 +16,9 @@ export function listState(list, empty) {
       <button type="button" @click=${() => store.retry()}>Try again</button>
     </div>`;
   }
+  if (list.error && list.cursor === undefined) {
+    return html`<p class="loading" role="status">There may be more: ${list.error.message}</p>`;
+  }
   if (list.ids.length > 0) {
     return list.loading && list.cursor ? html`<p class="loading" role="status">Loading more…</p>` : nothing;
   }

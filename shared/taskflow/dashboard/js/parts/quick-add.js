@@ -8,6 +8,7 @@ import { ref } from "../../vendor/directives/ref.js";
 import { Problem } from "../api.js";
 import * as changes from "../changes.js";
 import { dueLabel } from "../dates.js";
+import { router } from "../router.js";
 import { session } from "../session.js";
 import * as text from "../text.js";
 import { say } from "../toasts.js";
@@ -218,18 +219,46 @@ async function add(isStaying) {
   }
   try {
     const task = await changes.quickAdd(sent, shown);
-    say(task ? text.added(task.title) : text.kept(written));
+    if (task) {
+      const when = task.due_date === null ? "" : dueLabel(task.due_date);
+      say(text.added(task.title, when), { action: { label: "Open", run: () => router.go(`/tasks/${task.id}`) } });
+    } else {
+      say(text.kept(written));
+    }
   } catch (refused) {
     if (!(refused instanceof Problem)) {
       throw refused;
     }
+    giveBack(written, given, refused);
+  }
+}
+
+/**
+ * Put a line that was refused back to where it was written; where another is there, offer to.
+ *
+ * @param {string} written
+ * @param {Default | null} given what counted by default
+ * @param {Problem} refused
+ */
+function giveBack(written, given, refused) {
+  const detail = refused.errors[0]?.detail ?? refused.message;
+  const open = () => {
     line = written;
     openQuickAdd();
     usual = given;
-    error = refused.errors[0]?.detail ?? refused.message;
+    error = detail;
     update();
+  };
+  if (line === "" && document.querySelector("dialog") === null) {
+    open();
+  } else {
+    say(text.notAdded(written, detail), { isError: true, isLasting: true, action: { label: "Change it", run: open } });
   }
 }
+
+changes.onLineRefused(({ text: written, default_text: words }, refused) =>
+  giveBack(written, words === undefined ? null : { words, becomes: () => ({}) }, refused),
+);
 
 /** Return what the API is sent of a line. @param {string} written */
 function lineOf(written) {

@@ -60,6 +60,37 @@ def test_what_is_to_come_is_shown_by_day_and_moved_by_keys_and_by_hand(
     assert wider_than_the_window(tab.page) == []
 
 
+def test_a_task_is_moved_again_before_the_first_move_is_answered(visitor: Visitor) -> None:
+    tab = visitor.registered("/upcoming")
+    tab.add("Buy milk today")
+    expect(tab.row("Buy milk")).to_be_visible()
+    expect(tab.page.locator(".is-draft")).to_have_count(0)
+    held: list[Route] = []
+
+    def hold_the_first(route: Route) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    tab.page.route("**/tasks/*", hold_the_first)
+    tab.row("Buy milk").locator(".task-link").focus()
+    tab.page.keyboard.press(">")
+    expect(_section(tab, "Tomorrow")).to_contain_text("Buy milk")
+    tab.page.keyboard.press("d")
+    tab.page.get_by_role("dialog").get_by_role("button", name="Today").click()
+    expect(_section(tab, "Today")).to_contain_text("Buy milk")
+    while not held:
+        tab.page.wait_for_timeout(50)
+
+    held[0].continue_()
+
+    expect(tab.connection).not_to_contain_text("to send")
+    expect(tab.page.get_by_text("changed elsewhere")).to_have_count(0)
+    tab.page.reload()
+    expect(_section(tab, "Today")).to_contain_text("Buy milk")
+
+
 def test_tags_are_in_the_navigation_with_their_open_tasks_and_lead_to_them(
     visitor: Visitor, system: System
 ) -> None:

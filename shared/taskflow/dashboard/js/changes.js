@@ -19,6 +19,7 @@ import * as text from "./text.js";
 import { say } from "./toasts.js";
 
 const QUICK = "tasks/quick";
+const A_TIME = /^\d{4}-\d\d-\d\dT[\d:.]+Z$/;
 const AGAIN_MS = 2_000;
 const AGAIN_MAX_MS = 30_000;
 
@@ -309,8 +310,11 @@ async function isReconciled(change, before, stale) {
   return true;
 }
 
-/** @param {unknown} one @param {unknown} other */
+/** Whether a field is the same; a time may be written with more digits. @param {unknown} one @param {unknown} other */
 function isSame(one, other) {
+  if (typeof one === "string" && typeof other === "string" && A_TIME.test(one) && A_TIME.test(other)) {
+    return Date.parse(one) === Date.parse(other);
+  }
   return JSON.stringify(one) === JSON.stringify(other);
 }
 

@@ -18,7 +18,6 @@ def refresh_session(request: Request, body: RefreshRequest, cause: Cause) -> Sig
         raise InvalidRefreshToken
     now = clock.now()
     successor = tokens.new_secret()
-
     client = browser.client_of(request)
 
     def rotate(tx: Transaction) -> tuple[Session | None, Account | None]:

@@ -6,7 +6,8 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.support.browser.chromium import a_chromium
-from tests.support.dashboard.visitor import Visitor
+from tests.support.dashboard.visitor import AWAY, Visitor
+from tests.support.network.proxy import Proxy, a_proxy_to
 from tests.support.processes.system import System
 
 
@@ -44,3 +45,19 @@ def a_visitor(browser: Browser, system: System) -> Generator[Callable[..., Visit
 @pytest.fixture
 def visitor(a_visitor: Callable[..., Visitor]) -> Visitor:
     return a_visitor()
+
+
+@pytest.fixture
+def proxy(system: System) -> Generator[Proxy]:
+    """Put a proxy in front of the server."""
+    with a_proxy_to(system.port) as opened:
+        yield opened
+
+
+@pytest.fixture
+def behind(browser: Browser, proxy: Proxy) -> Generator[Visitor]:
+    """Bring somebody who comes by the proxy, which may keep them from the server."""
+    visitor = Visitor(browser, proxy.url)
+    yield visitor
+    visitor.close()
+    assert [each for each in visitor.wrong if not AWAY.match(each)] == []

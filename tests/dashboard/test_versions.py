@@ -1,14 +1,12 @@
 """A newer version of the dashboard, while pages of the one before are open."""
 
 import re
-from collections.abc import Generator
 
-import pytest
 import requests
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.support.dashboard.visitor import AWAY, Visitor
-from tests.support.network.proxy import Proxy, a_proxy_to
+from tests.support.dashboard.visitor import Visitor
+from tests.support.network.proxy import Proxy
 from tests.support.processes.system import System
 
 ANSWERED_WITHIN_S = 20
@@ -41,21 +39,6 @@ class Newer:
         lines = [f"{name}: {found.headers[name]}" for name in KEPT if name in found.headers]
         lines += [f"Content-Length: {len(body)}", "Connection: close", "", ""]
         return "\r\n".join(["HTTP/1.1 200 OK", *lines]).encode() + body
-
-
-@pytest.fixture
-def proxy(system: System) -> Generator[Proxy]:
-    with a_proxy_to(system.port) as opened:
-        yield opened
-
-
-@pytest.fixture
-def behind(browser: Browser, proxy: Proxy) -> Generator[Visitor]:
-    """Bring somebody who comes by the proxy."""
-    visitor = Visitor(browser, proxy.url)
-    yield visitor
-    visitor.close()
-    assert [each for each in visitor.wrong if not AWAY.match(each)] == []
 
 
 def _versions(page: Page) -> list[str]:

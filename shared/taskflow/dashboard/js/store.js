@@ -11,10 +11,10 @@ import { session } from "./session.js";
 import { update } from "./update.js";
 
 /** How many lists are kept up to date, so that one comes back to them at once. */
-
-const READ_AGAIN_MAX = 2_000;
-/** How many tasks of a list are read again at once, so that one stays where one was in it. */
 const LISTS_MAX = 12;
+
+/** How many tasks of a list are read again at once, so that one stays where one was in it. */
+const READ_AGAIN_MAX = 2_000;
 
 class Store {
   /** As the server has them. @type {Map<string, Task>} */

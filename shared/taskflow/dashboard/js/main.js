@@ -187,7 +187,11 @@ async function keepFiles() {
   }
   const { serviceWorker } = navigator;
   let isKept = serviceWorker.controller !== null;
-  const registered = await serviceWorker.register(trusted("/service-worker.js"));
+  const registered = await serviceWorker.register(trusted("/service-worker.js")).catch(() => null);
+  if (registered === null) {
+    // There is no network just now: the next page that is loaded tries again.
+    return;
+  }
   let takeBack = () => {};
   /** @param {() => void} reload */
   const offer = (reload) => {

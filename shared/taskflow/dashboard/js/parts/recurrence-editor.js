@@ -180,7 +180,7 @@ export class RecurrenceEditor {
     const change = (/** @type {Partial<Plan>} */ fields) => this.#change(ruleOf({ ...plan, ...fields }));
     return html`<div class="line">
         <span id="every">Every</span>
-        <input type="number" class="short" aria-label="Every how many" min="1" max=${INTERVAL_MAX} required .value=${live(String(interval))}
+        <input type="number" class="short" aria-label="Every how many" min="1" max=${INTERVAL_MAX} required .value=${String(interval)}
           @change=${(/** @type {Event} */ event) => change({ interval: numberIn(event, INTERVAL_MAX) })}>
         <select aria-label="Days, weeks, months or years" @change=${(/** @type {Event} */ event) => change({ frequency: /** @type {Plan["frequency"]} */ (valueIn(event)) })}>
           ${Object.entries(UNITS).map(([value, [one, several]]) => html`<option value=${value} ?selected=${value === frequency}>${interval === 1 ? one : several}</option>`)}
@@ -239,11 +239,11 @@ export class RecurrenceEditor {
         <option value="count" ?selected=${ends === "count"}>after a number</option>
       </select>
       ${ends === "until"
-        ? html`<input type="date" aria-label="Last day" required .value=${live(until)}
+        ? html`<input type="date" aria-label="Last day" required .value=${until}
             @change=${(/** @type {Event} */ event) => valueIn(event) && change({ until: valueIn(event) })}>`
         : nothing}
       ${ends === "count"
-        ? html`<input type="number" class="short" aria-label="How many times" min="1" max="9999" required .value=${live(String(count))}
+        ? html`<input type="number" class="short" aria-label="How many times" min="1" max="9999" required .value=${String(count)}
               @change=${(/** @type {Event} */ event) => change({ count: numberIn(event, 9999) })}>
             <span>times</span>`
         : nothing}
